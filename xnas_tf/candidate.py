@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xnas_tf.errors import InputError
 from xnas_tf.utils.constraints import Constraint, describe_violations
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import format_value, setting_text, shortened
 from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Candidate:
 
     def _repr_html_(self) -> str:
         facts = {
-            "genotype": self.genotype,
+            "genotype": shortened(self.genotype),
             "state": self.state,
             "reason": self.reason,
             "epochs": self.epochs,
@@ -128,12 +128,13 @@ class Candidate:
             "seconds": f"{self.seconds_total:.1f}",
             "model": self.model_path or "none was kept",
         }
+        settings = [(name, setting_text(value)) for name, value in self.hyperparameters.items()]
         measured = {**self.objectives, **self.metrics}
         values = [(name, format_value(value)) for name, value in measured.items()]
         return page_html(
             f"Candidate {self.id}",
             facts,
-            table_html(["hyperparameter", "value"], list(self.hyperparameters.items())),
+            table_html(["hyperparameter", "value"], settings),
             table_html(["objective or metric", "value"], values),
         )
 

@@ -1,5 +1,6 @@
 """Pages for readers who know the images: what they say follows from the metrics."""
 
+import html
 import re
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from xnas_tf.attribution import attribution_method
 from xnas_tf.explanation import Explanation, explain
 from xnas_tf.explanation.drawing import overlay
-from xnas_tf.explanation.expert_text import QUALITY, explanation_page
+from xnas_tf.explanation.expert_text import QUALITY, _trust_text, explanation_page
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
 
 HOSTILE = '<script>alert(1)</script> & "a" | Egyptian Mau cat with a long name'
@@ -65,6 +67,8 @@ def test_texts_stay_texts_and_pictures_are_in_the_page():
     sources = re.findall(r'(?:src|href)="([^"]*)"', shown)
     assert all(source.startswith(("data:image/png", "#")) for source in sources)
     assert shown.index('id="b"') < shown.index('id="a"')  # pictures with captions come first
+    # What is wider than the page scrolls, also with the keyboard.
+    assert shown.count('tabindex="0"') == shown.count("<table") + shown.count("<img")
 
 
 def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
@@ -82,7 +86,30 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     found.quality[method] = quality
     shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
     assert "gets 2 of them wrong" in shown and "<script" not in shown
-    assert all(name.replace("_", " ") in shown for name in QUALITY)
+    said = html.unescape(shown)
+    assert all(name in said and meaning in said for name, meaning in QUALITY.values())
+    assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([0.5, 0.6, 0.4, 0.5, 0.6], "point to pixels that matter"),
+        ([0.5, -0.6, 0.1, -0.1, 0.2], "do not show which single pixels matter"),
+        ([0.5, 0.6, None, None, None], ""),  # too few to tell
+    ],
+)
+def test_maps_are_compared_with_random_ones(values, says):
+    quality = {"sensitivity_n": {"mean": None, "images": values}}
+    text = _trust_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
+    assert says in text and bool(text) == bool(says)
+
+
+def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():
+    few = {"count": 2, "taken_for_a_similar_class": 1.0, "by_chance": 1.0}
+    assert "chance" not in _mistakes_text(few) and "chance" in _mistakes_text(
+        {**few, "by_chance": 0.5}
+    )
 
 
 def test_empty_maps_are_left_out_of_means_and_named(tmp_path):

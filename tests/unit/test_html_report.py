@@ -31,7 +31,7 @@ from xnas_tf.keras_tools.input_range import scaled
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
-from xnas_tf.reporting.html.model_report import _from_unit
+from xnas_tf.reporting.html.model_report import _called, _from_unit
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.run_report import report_data
@@ -311,8 +311,8 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
     values = {metric.name: metric.value for metric in good["metrics"]}
     assert good["candidate"] == 7
     assert values["diversity of paths ↑"] == "0.50"
-    assert values["diversity as in the paper"] == "0.40"
-    assert values["similarity of paths (Jaccard index)"] == "0.60 (random paths: 0.30)"
+    assert values["diversity, not corrected for chance"] == "0.40"
+    assert values["channels that two paths share ↓"] == "0.60 (random paths: 0.30)"
     assert [picture["name"] for picture in good["pictures"]] == ["Whether a path finds its class"]
     assert broken["candidate"] == 12 and "candidate-00012 cannot be read" in broken["problem"]
     assert other["candidate"] == 13 and "candidate-00013 cannot be read" in other["problem"]
@@ -445,6 +445,18 @@ def test_a_model_of_any_input_range_gets_what_it_expects(name):
     adapted = _from_unit(model, data, name)
     expected = model(scaled(images, name))
     np.testing.assert_allclose(adapted(scaled(images, "0-1")), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("some/model.keras", "the classifier model.keras"),
+        ("some/export", "the classifier export"),
+        (keras.Sequential(name="mine"), "the classifier mine"),
+    ],
+)
+def test_a_report_names_the_model(given, name):
+    assert _called(given) == name
 
 
 def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):

@@ -23,11 +23,13 @@ from xnas_tf.cli.group import with_options
 from xnas_tf.config import load_config
 from xnas_tf.exporting.selection import chosen_models as export_choice
 from xnas_tf.figures import importance
+from xnas_tf.figures.history_figure import HistoryInfo, history_figure
 from xnas_tf.interpretation.drawing import new_figure, set_title
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.models import chosen_models as report_choice
 from xnas_tf.storage.run_directory import model_path, open_database
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import setting_text, shortened
 
 MARKUP = "<script>alert(1)</script>"
 IMAGES = 80
@@ -161,6 +163,34 @@ def test_every_figure_has_a_title_and_directions(config, tmp_path):
     assert (
         "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
     )
+
+
+@pytest.mark.parametrize(
+    ("objectives", "hypervolume", "panels"),
+    [(1, 1.0, 1), (2, 0.5, 3), (2, np.nan, 2)],
+    ids=["one objective", "known", "not known yet"],
+)
+def test_a_hypervolume_that_shows_nothing_has_no_panel(objectives, hypervolume, panels):
+    trainings, values = np.arange(1, 4), np.ones((3, objectives))
+    titles = ("error ↓", "introspectability/activations ↑")[:objectives]
+    info = HistoryInfo(
+        titles, trainings, values, trainings, values.T, np.full(3, hypervolume, float)
+    )
+    axes = history_figure(info).axes
+    assert len(axes) == panels and axes[-1].get_xlabel() == "trainings"
+    assert any("hypervolume" in a.get_ylabel() for a in axes) == (panels > objectives)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0065053435862201265, "0.00651"), (1e-05, "1e-05"), (16, "16"), ("a", "a")],
+)
+def test_settings_have_three_digits(value, text):
+    assert setting_text(value) == text
+    genotype = json.dumps({"filters": 123456, "rate": value, "version": "1.23456.7"})
+    expected = f'"{text}"' if isinstance(value, str) else text
+    assert f'"rate": {expected}, "version": "1.23456.7"' in shortened(genotype)
+    assert "123456" in shortened(genotype)
 
 
 def test_importance_names_the_objectives_and_what_is_too_little(run, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 from xnas_tf.utils.markup import short_repr
+from xnas_tf.utils.number_format import counted
 
 _CHUNK = 2**24
 """Number of bytes that are hashed at a time."""
@@ -255,7 +256,8 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     if not np.isfinite(high - low):
         wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         what = (
-            f"NaN or infinite values in {len(wrong)} images, first in image {wrong[0]}"
+            f"NaN or infinite values in {counted(len(wrong), 'image')}, the first in image "
+            f"{wrong[0]}"
             if len(wrong)
             else f"image values range from {low} to {high}"
         )

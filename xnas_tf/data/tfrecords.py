@@ -15,6 +15,7 @@ from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_
 from xnas_tf.data.imagenet16_120 import class_names_by_id
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
+from xnas_tf.utils.number_format import counted
 
 IMAGE = "image/encoded"
 LABEL = "image/class/label"
@@ -60,7 +61,7 @@ def _list_records(files: Sequence[Path], name: str) -> ImageList:
                 raise InputError(f"{name}: record {number} of {file} has no feature {IMAGE}")
             records[f"{file.name}#{number}"] = record
     if not records:
-        raise InputError(f"{name}: no records in {len(files)} files")
+        raise InputError(f"{name}: no records in {counted(len(files), 'file')}")
     texts, filenames, splits, groups = (
         [record[key].decode("utf-8", "backslashreplace") for record in records.values()]
         for key in (TEXT, *OPTIONAL)

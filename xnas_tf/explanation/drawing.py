@@ -73,7 +73,7 @@ def attribution_figure(
                 axis.text(*middle, EMPTY, ha="center", va="center", fontsize=7, bbox=box)
     for axis, label in zip(axes, ["image", *(method.title for method in maps)], strict=True):
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
-        axis.set_ylabel(label, fontsize=8)
+        axis.set_ylabel(wrapped(label, 1.1), fontsize=8)
         axis.spines[:].set_visible(False)
     for text, (_, colour), left in zip(texts, headings, lefts, strict=True):
         axes[0].annotate(

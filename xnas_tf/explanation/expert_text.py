@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER
@@ -16,20 +18,47 @@ from xnas_tf.interpretation.expert_page import (
     listed,
     percent,
 )
+from xnas_tf.utils.number_format import counted
 
 QUALITY = {
-    "deletion": "Mean probability of the class while the most important pixels are removed first.",
-    "insertion": "Mean probability of the class while the most important pixels are added first.",
-    "sensitivity_n": "Correlation between the importance of random sets of pixels and the effect "
-    "of removing them on the model's output; 1 at best, about 0 for a random map.",
-    "max_sensitivity": "How much the map changes under invisible changes of the image; 0 at best.",
-    "randomization": "How similar the map stays when the model's weights are replaced by random "
-    "ones. Near 1, the map does not depend on what the model has learned.",
-    "sparseness": "From 0, all pixels equally important, to 1, a single important pixel.",
-    "completeness_error": "Difference between the map's sum and the change of output that it "
-    "should explain, as a share of that change; 0 at best.",
+    "deletion": (
+        "probability while pixels are hidden",
+        "Mean probability of the class while the pixels are hidden, the most important ones first.",
+    ),
+    "insertion": (
+        "probability while pixels are revealed",
+        "Mean probability of the class while the pixels are revealed, the most important ones "
+        "first.",
+    ),
+    "sensitivity_n": (
+        "agreement with the effect of pixels",
+        "Whether the sets of pixels that the map calls important are those whose hiding changes "
+        "the model's output most. 1 at best, about 0 for a random map.",
+    ),
+    "max_sensitivity": (
+        "change under invisible noise",
+        "How much the map changes when the image changes invisibly; 0 at best.",
+    ),
+    "randomization": (
+        "similarity to an untrained model's map",
+        "How similar the map stays when what the model has learned is replaced by random numbers. "
+        "Near 1, the map does not depend on what the model has learned.",
+    ),
+    "sparseness": (
+        "concentration",
+        "From 0, all pixels equally important, to 1, a single important pixel.",
+    ),
+    "completeness_error": (
+        "unexplained share",
+        "How far the map's sum is from the change of output that it should explain, as a share of "
+        "that change; 0 at best.",
+    ),
 }
-"""The meaning of each metric of ``quality_of``."""
+"""The name and the meaning of each metric of ``quality_of``, for readers."""
+STANDARD_ERRORS = 2
+"""How many standard errors above 0 a mean agreement must be to differ from that of random maps."""
+FEWEST = 5
+"""Fewest images from which the standard error of their mean agreement is estimated."""
 MOST_FINDINGS = 10
 """Maximum number of classes for which a finding is shown."""
 LIMITS = (
@@ -65,7 +94,9 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
         "against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
-    titles = ["The images and their maps", *(f"Images from number {start}" for start in starts[1:])]
+    last = len(known["images"]) - 1
+    others = [f"Images {start} to {min(start + COLUMNS - 1, last)}" for start in starts[1:]]
+    titles = ["The images and their maps", *others]
     return {
         f"overview-{number}": Caption(title, text if number == 1 else "")
         for number, title in enumerate(titles, start=1)
@@ -76,11 +107,17 @@ def _summary(known: dict[str, Any]) -> list[str]:
     methods = [method["title"] for method in known["methods"].values()]
     images = known["images"]
     wrong = sum(i["label"] is not None and i["label"] != i["predicted"] for i in images)
-    mistakes = f" The model gets {wrong} of them wrong." if images[0]["label"] is not None else ""
+    mistakes = (
+        f" The model gets {wrong or 'none'} of them wrong."
+        if images[0]["label"] is not None
+        else ""
+    )
     return [
-        f"For each of {len(images)} images, {listed(methods)} computed a map that shows how much "
-        f"each pixel contributes to the model's score for a class.{mistakes}",
+        f"For {'each of ' if len(images) > 1 else ''}{counted(len(images), 'image')}, "
+        f"{listed(methods)} computed a map that shows how much each pixel "
+        f"contributes to the model's score for a class.{mistakes}",
         accuracy_paragraph(known["accuracy"]),
+        _trust_text(known["methods"]),
         *(f"{warning}." for warning in known["warnings"]),
         *_concentrated(known["methods"].values()),
     ]
@@ -114,6 +151,27 @@ def _by_class(known: dict[str, Any]) -> list[Metric]:
     return [Metric(name, "; ".join(values), meaning)]
 
 
+def _trust_text(methods: Mapping[str, Any]) -> str:
+    """Say which methods point to pixels that matter, compared with random maps."""
+    shown: dict[bool, list[str]] = {True: [], False: []}
+    for method in methods.values():
+        values = method["quality"].get("sensitivity_n", {}).get("images", [])
+        known = np.array([value for value in values if value is not None])
+        if len(known) >= FEWEST:
+            error = known.std(ddof=1) / np.sqrt(len(known))
+            is_clear = bool(known.mean() > STANDARD_ERRORS * error)
+            shown[is_clear].append(f"{method['title']} ({known.mean():.2f})")
+    texts = {
+        True: "The maps of {} point to pixels that matter: hiding what they call important lowers "
+        "the model's score more than hiding other pixels does.",
+        False: "The maps of {} do not show which single pixels matter: hiding what they call "
+        "important does not clearly lower the model's score more than hiding other pixels does.",
+    }
+    said = [texts[key].format(listed(names)) for key, names in shown.items() if names]
+    scale = "In brackets: the agreement, which is 1 at best and about 0 for random maps."
+    return " ".join([*said, scale]) if said else ""
+
+
 def _metrics(known: dict[str, Any]) -> list[Metric]:
     """Return each metric with the means of all methods, which are to be compared."""
     means: dict[str, list[str]] = {}
@@ -124,9 +182,9 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
     return _by_class(known) + [
         Metric(
-            f"{name.replace('_', ' ')} {'↑' if name in MORE_IS_BETTER else '↓'}",
+            f"{QUALITY[name][0]} {'↑' if name in MORE_IS_BETTER else '↓'}",
             "; ".join(values),
-            QUALITY[name],
+            QUALITY[name][1],
         )
         for name, values in means.items()
     ]

@@ -23,6 +23,7 @@ from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
+from xnas_tf.utils.number_format import shortened
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         raise InputError(f"{file} contains a {type(model).__name__}; allowed: a Keras model")
     if _is_from_run(file):
         declare_range(model)
-    return ModelSubject(model, path.stem)
+    return ModelSubject(model, f"classifier {path.resolve().name}")
 
 
 def _is_from_run(file: Path) -> bool:
@@ -108,7 +109,7 @@ def _card(file: Path) -> dict[str, Any]:
 
 def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     candidate = run.choose(which)
-    title = f"candidate {candidate.id}: {candidate.genotype}"
+    title = f"candidate {candidate.id}: {shortened(candidate.genotype)}"
     return ModelSubject(candidate.load_model(safe), title, run.config.dataset.model_dump())
 
 

@@ -11,11 +11,14 @@ import numpy as np
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.progress import progress_data
-from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
+from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure, wrapped
 from xnas_tf.strategy.pareto import ended_candidates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PANEL = 1.3
+"""Height of a panel in inches, for the title of its axis."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,23 @@ def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo
 
 
 def history_figure(info: HistoryInfo) -> Figure:
-    """Draw a panel for each objective, with the best value on the front, and the hypervolume."""
-    count = len(info.titles) + 1
+    """Draw a panel for each objective, with the best value on the front, and the hypervolume.
+
+    The hypervolume is left out of one objective, of which it shows nothing more, and as long as it
+    is not known.
+    """
+    has_hypervolume = len(info.titles) > 1 and bool(np.isfinite(info.hypervolume).any())
+    count = len(info.titles) + has_hypervolume
     figure = new_figure(6, 1.2 + 1.5 * count)
-    axes = figure.subplots(count, sharex=True)
+    axes = figure.subplots(count, sharex=True, squeeze=False)[:, 0]
     for axis, title, values, best in zip(axes, info.titles, info.values.T, info.best, strict=False):
         axis.plot(info.places, values, ".", color=GREY, label="a candidate")
         axis.step(info.trainings, best, where="post", color=BLUE, label="best on the front")
-        axis.set_ylabel(title)
-    axes[-1].step(info.trainings, info.hypervolume, where="post", color=ORANGE)
-    axes[-1].set(ylabel="hypervolume ↑", xlabel="trainings")
+        axis.set_ylabel(wrapped(title, PANEL), fontsize=8)
+    if has_hypervolume:
+        axes[-1].step(info.trainings, info.hypervolume, where="post", color=ORANGE)
+        axes[-1].set_ylabel("hypervolume ↑", fontsize=8)
+    axes[-1].set_xlabel("trainings")
     for axis in axes:
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)

@@ -12,7 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import format_value, setting_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def uprights(candidates: Sequence[Candidate], config: Config) -> list[Upright]:
         places = np.array(each.places, float)
         last = len(each.values) - 1
         shown = range(last + 1) if last < LABELLED else (0, last)
-        ticks = {place / last: str(each.values[place]) for place in shown}
+        ticks = {place / last: setting_text(each.values[place]) for place in shown}
         found.append(Upright(each.name, np.where(places < 0, np.nan, places / last), ticks))
     for objective in config.objectives:
         values = np.array([candidate.objectives[objective.name] for candidate in candidates])

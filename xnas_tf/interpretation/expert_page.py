@@ -58,15 +58,16 @@ class ExpertPage:
         sections = [Section("summary", "In brief", "", _paragraphs(self.summary))]
         headings, rows = self.findings
         if rows:
-            content = _scroller(table_html(headings, rows, most=len(rows)))
+            content = _scroller("Findings", table_html(headings, rows, most=len(rows)))
             sections.append(Section("findings", "Findings", "", content))
         for name in sorted(pictures, key=_order(self.captions)):
             title, text = self.caption(name)
             shown = figure_html(pictures[name], title)
             sections.append(Section(name, title, text, shown))
         if self.metrics:
-            content = _scroller(table_html(["metric", "value", "meaning"], self.metrics))
-            sections.append(Section("metrics", "What the numbers mean", "", content))
+            title = "What the numbers mean"
+            shown = table_html(["metric", "value", "meaning"], self.metrics, name="metrics")
+            sections.append(Section("metrics", title, "", _scroller(title, shown)))
         sections.append(Section("limits", "What this does not show", "", _items(self.limits)))
         return html_page(self.title, sections, subtitle)
 
@@ -111,5 +112,5 @@ def _items(texts: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>"
 
 
-def _scroller(content: str) -> str:
-    return f'<div class="scroller">{content}</div>'
+def _scroller(label: str, content: str) -> str:
+    return f'<div class="scroller" tabindex="0" role="region" aria-label="{label}">{content}</div>'

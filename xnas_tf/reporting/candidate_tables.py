@@ -18,7 +18,7 @@ from xnas_tf.objectives.base import Objective
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
-from xnas_tf.utils.number_format import format_value
+from xnas_tf.utils.number_format import format_value, shortened
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def pareto_table(listed: CandidateList) -> Table:
             f"{test:.2%}" if test is not None else "",
             *([remark] if any(remarks) else []),
             ", ".join(map(str, candidate.parents)),
-            Text(candidate.genotype),  # may contain text that rich would interpret as markup
+            Text(shortened(candidate.genotype)),  # may contain what rich would take for markup
         )
     return table
 

@@ -64,8 +64,8 @@ class SearchProgress(Callback):
         """See ``Callback.on_candidate_end``."""
         self._session_epochs += self._count(candidate)
         summary = self._summary(run)
-        left = f"{self._time_left()} left"
-        self._summary_text = f"{left}{summary}"
+        left = self._time_left()
+        self._summary_text = f"{left}{summary}".strip()
         about = f"candidate {candidate.id}"
         self._show(about if candidate.counts else f"{about} {candidate.state}")
         if candidate.state == "failed":
@@ -73,7 +73,7 @@ class SearchProgress(Callback):
         if candidate.collapsed:
             LOGGER.warning("%s: %s", about, candidate.reason)
         is_on_front = "  on the front" if candidate in run.pareto() else ""
-        summed = "" if has_bar() else f"{summary}  {left}"
+        summed = "" if has_bar() else f"{summary}  {left}".rstrip()
         count = f"{self._trained}/{self._goal}"
         LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, summed)
 
@@ -94,7 +94,8 @@ class SearchProgress(Callback):
             return ""
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
         best = sign * min(sign * c.objectives[name] for c in front)
-        volume = "" if hypervolume is None else f"  hypervolume {hypervolume:.3f}"
+        is_single = len(self._config.objectives) == 1  # of which it says nothing more
+        volume = "" if hypervolume is None or is_single else f"  hypervolume {hypervolume:.3f}"
         epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""
         return f"  best {name} {best:.4g}{volume}{epochs}"
 
@@ -114,12 +115,15 @@ class SearchProgress(Callback):
         return f"{about}: {'  '.join(texts)}"
 
     def _time_left(self) -> str:
-        if not self._session_epochs:
-            return "?"
-        elapsed = time.monotonic() - self._begin
+        """Return an estimate of the time left, as text; empty if no more epochs are expected."""
         epochs_left = expected_epochs(self._config.rungs, self._goal) - self._epochs
+        if epochs_left <= 0:
+            return ""
+        if not self._session_epochs:
+            return "? left"
+        elapsed = time.monotonic() - self._begin
         seconds = elapsed / self._session_epochs * epochs_left
-        return duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))
+        return f"{duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))} left"
 
 
 def duration(seconds: float) -> str:

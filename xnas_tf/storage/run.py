@@ -23,7 +23,7 @@ from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_f
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.argument_types import NUMBER, PATH, check_types
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import counted, format_value
+from xnas_tf.utils.number_format import counted, format_value, shortened
 
 if TYPE_CHECKING:
     import pandas
@@ -245,6 +245,9 @@ class Run:
     def plot_history(self) -> Figure:
         """Draw how the objectives and the hypervolume improved with the number of trainings.
 
+        The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
+        It is not drawn of a single objective.
+
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
         """
@@ -294,7 +297,7 @@ class Run:
         candidates, front, recommended = self._snapshot()
         columns = measured_columns(self.config)
         rows = [
-            [each.id, *(format_value(c.value(each)) for c in columns), each.genotype]
+            [each.id, *(format_value(c.value(each)) for c in columns), shortened(each.genotype)]
             for each in front
         ]
         ids = [candidate.id for candidate in front]

@@ -77,10 +77,16 @@ def picture_uri(png: bytes) -> str:
 
 
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
-    """Return a picture, at most as wide as the page, with a caption below."""
+    """Return a picture on a white card, with a caption below.
+
+    It is as wide as the page at most; on narrow pages it scrolls, so that it stays readable.
+    """
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
     picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'
-    return f'<figure class="wide">{picture}{below}</figure>'
+    card = (
+        f'<div class="card" tabindex="0" role="region" aria-label="{_escape(alt)}">{picture}</div>'
+    )
+    return f'<figure class="wide">{card}{below}</figure>'
 
 
 def _section_html(section: Section) -> str:

@@ -18,17 +18,21 @@ def table_html(
     rows: Sequence[Sequence[Any]],
     marked: int | None = None,
     most: int = ROWS,
+    name: str = "",
 ) -> str:
-    """Return a table of ``most`` rows with headings; the row at index ``marked`` is bold."""
+    """Return a table of ``most`` rows with headings; the row at index ``marked`` is bold.
+
+    ``name`` is its class, by which a page's style finds it.
+    """
     lines = [
         _row(row, "td", ' style="font-weight:bold"' if number == marked else "")
         for number, row in enumerate(rows[:most])
     ]
+    given = f' class="{name}"' if name else ""
     left = len(rows) - most
     more = _paragraph(f"and {left} more") if left > 0 else ""
-    return (
-        f"<table><thead>{_row(headings, 'th')}</thead><tbody>{''.join(lines)}</tbody></table>{more}"
-    )
+    head, body = _row(headings, "th"), "".join(lines)
+    return f"<table{given}><thead>{head}</thead><tbody>{body}</tbody></table>{more}"
 
 
 def rich_html(table: Table) -> str:

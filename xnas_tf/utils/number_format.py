@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+_FRACTION = re.compile(r"(?<![\w.])\d+\.\d{4,}(?:e[-+]?\d+)?(?![\w.])")
+
 
 def format_value(value: float | None) -> str:
     """Format a number for a table: integers with thousands separators, others with 4 decimals."""
@@ -13,6 +18,19 @@ def format_value(value: float | None) -> str:
 def six_digits(value: float | None) -> float | None:
     """Round to six significant digits, which is more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a hyperparameter, a float with three significant digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def shortened(text: str) -> str:
+    """Return a text with its decimal fractions in three significant digits.
+
+    Genotypes of continuous hyperparameters have 17 digits, which nobody reads in a table.
+    """
+    return _FRACTION.sub(lambda found: setting_text(float(found[0])), text)
 
 
 def counted(count: int, noun: str) -> str:

@@ -65,13 +65,14 @@ def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> 
     values = answers.class_relevance
     attributes = [str(j) for j in range(values.shape[1])]
     width = 2.2 + 0.27 * len(attributes) + ticks_width(names)
-    figure = new_figure(width, 1.4 + 0.3 * len(values))
+    figure = new_figure(width, 1.4 + 0.3 * max(3, len(values)))
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     figure.colorbar(picture, ax=axis, label="relevance")
     name_ticks(axis, attributes, names)
     axis.tick_params(axis="x", rotation=0)
-    axis.set(xlabel="attribute", ylabel="class predicted by the interpreter")
+    axis.set_xlabel("attribute")
+    axis.set_ylabel("predicted class", fontsize=8)
     return figure
 
 
@@ -80,8 +81,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
     figure = new_figure(9.5, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
     left.plot(TAUS, [answers.conciseness(tau) for tau in TAUS], "o-", color=BLUE)
-    left.set(xlabel="τ", ylabel="relevant attributes per image", ylim=(0, None))
-    left.set_title("conciseness CNS(τ) ↓", fontsize=9)
+    left.set(xlabel="τ: relevance above 1/τ", ylabel="attributes per image", ylim=(0, None))
+    left.set_title("attributes that matter ↓", fontsize=9)
     use = answers.use(TAU)
     right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
     right.set(xlabel="attribute", ylabel="share of images", ylim=(0, None))
@@ -208,7 +209,7 @@ def _disagreements_figure(
             label = f"for {names[classes[index]]}, predicted by the {predictor}"
             right.bar(places, contributions, 0.4, color=colour, label=label)
         right.legend(fontsize=7)
-        right.set_ylabel("contribution to logit", fontsize=8)
+        right.set_ylabel("contribution to score", fontsize=8)
         _style_axes(right)
     axes[-1, 1].set_xlabel("attribute", fontsize=8)
     return figure

@@ -50,9 +50,9 @@ CAPTIONS = {
     ),
     "conciseness": Caption(
         "How many attributes an explanation needs",
-        "Left: the mean number of attributes that matter for an image, by the threshold τ; an "
-        "attribute matters if its relevance is above 1/τ. Right: the share of images for which "
-        "each attribute matters. Grey attributes never do.",
+        "Left: how many attributes matter for an image on average. Further to the right, weaker "
+        "attributes count too. Right: the share of images for which each attribute matters. Grey "
+        "attributes never do.",
     ),
 }
 LIMITS = (
@@ -138,9 +138,10 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             "Share of test images for which both predict the same class.",
         ),
         Metric(
-            f"conciseness CNS({TAU:g}) ↓",
+            "attributes per prediction ↓",
             number(test["conciseness"][f"{TAU:g}"]),
-            f"Mean number of attributes with a relevance above 1/{TAU:g} for an image.",
+            f"Mean number of attributes that matter for an image: their relevance, which is 1 at "
+            f"most, is above {1 / TAU:g}.",
         ),
         Metric(
             "attributes that never matter ↓",

@@ -97,7 +97,7 @@ class Interpretation:
         return short_repr(self, mode=self.mode, attributes=attributes, fidelity=fidelity)
 
     def _repr_html_(self) -> str:
-        known = {"fidelity": self._fidelity, "accuracy before": self.before.text}
+        known = {"fidelity": self._fidelity, "before training": self.before.text}
         return page_html(self._title, known, *map(rich_html, interpretation_tables(self.as_dict())))
 
     def _drawings(self, explained: Sequence[int]) -> dict[str, Callable[[], Figure]]:

@@ -20,6 +20,7 @@ from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
+from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Disentanglement:
 
     @property
     def _size(self) -> str:
-        return f"{len(self.paths.class_names)} classes through {len(self.paths.layers)} layers"
+        layers = counted(len(self.paths.layers), "layer")
+        return f"{len(self.paths.class_names)} classes through {layers}"
 
     def __repr__(self) -> str:
         classes, layers = len(self.paths.class_names), len(self.paths.layers)

@@ -87,7 +87,7 @@ def _layer_similarity_figure(paths: Paths) -> Figure:
     """
     similarity = _by_class(paths.layer_uncorrected_similarity)
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
-    label, name = "Jaccard index of two paths", "expected for random paths"
+    label, name = "channels that two paths share", "expected for random paths"
     return _depth_figure(paths, similarity, label, expected, name)
 
 

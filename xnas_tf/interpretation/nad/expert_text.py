@@ -31,13 +31,14 @@ CAPTIONS = {
     ),
     "kept": Caption(
         "How much of each layer a path needs",
-        "The share of channels on the path, by layer. Each grey dot is a class; the line is their "
-        "mean, with the standard deviation. Layers where few channels remain are specialised.",
+        "The share of channels on the path, by layer. Each grey dot is a class. The line is their "
+        "mean, and its bars show how much the classes differ. Layers where few channels remain are "
+        "specialised.",
     ),
     "layer_similarity": Caption(
         "Where the paths separate",
-        "How many channels two paths share, by layer, as a share of all channels on either path "
-        "(the Jaccard index). The dashed line is the share for random paths of the same sizes. "
+        "How many channels two paths share, by layer, as a share of all channels on either path. "
+        "The dashed line is what random paths of the same sizes would share. "
         "Where the line is close to it, the classes have separate channels.",
     ),
     "hit_rate": Caption(
@@ -62,7 +63,7 @@ LIMITS = (
     "A path shows which channels suffice to recognise a class. It does not show what these "
     "channels look for, nor that the network needs no others.",
     "Similar paths often go with confusion between two classes, but they do not prove its cause.",
-    "Masks depend on the options of the training, above all on how much accuracy a class may lose. "
+    "Paths depend on the options of the training, above all on how much accuracy a class may lose. "
     "Compare networks only with the same options.",
     "All statements are about this network and this data set. Another network of the same accuracy "
     "may use other paths.",
@@ -93,8 +94,8 @@ def _summary(known: dict[str, Any]) -> list[str]:
         "2003.13268). The network itself was not changed.",
         accuracy_paragraph(known.get("accuracy")),
         _diversity_text(known),
+        hits_text(known) or _last_hits_text(known),
         _mistakes_text(known["mistakes"]),
-        hits_text(known),
         *(f"Left out: {listed(names)} ({why})." for why, names in reasons.items()),
     ]
 
@@ -129,11 +130,25 @@ def hits_text(known: dict[str, Any]) -> str:
     )
 
 
+def _last_hits_text(known: dict[str, Any]) -> str:
+    """Compare how well the paths find their class, in the last layer, with chance."""
+    # Files of some earlier versions have no layers, and there may be no combined images.
+    layers = known.get("layers") or [{}]
+    rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")
+    if rate is None or chance is None:
+        return ""
+    return (
+        f"When an image is shown together with images of other classes, {percent(rate)} of the "
+        "strongest activity of its class's path in the last layer falls on it; chance would give "
+        f"{percent(chance)}."
+    )
+
+
 def _mistakes_text(mistakes: dict[str, Any]) -> str:
     if not mistakes["count"]:
         return "The network misclassified none of the images examined."
     counted = f"The network misclassified {mistakes['count']} of the images examined."
-    if mistakes["by_chance"] == 1:  # with four classes or fewer, all others are among the three
+    if not _can_differ_from_chance(mistakes):
         return counted
     return (
         f"{counted} For "
@@ -149,17 +164,18 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
         *_diversity_metrics(known),
         Metric("channels kept ↓", percent(known["kept"]), "Mean share of channels on a path."),
         Metric(
-            "rank correlation of similarity and confusion",
+            "agreement of similarity and confusion",
             number(known["rank_correlation"]),
-            "From −1 to 1. Above 0: classes with similar paths are confused more often.",
+            "1: the more similar the paths of two classes, the more the network confuses them. "
+            "0: no relation. −1: the opposite.",
         ),
         Metric("misclassified images", str(mistakes["count"]), "Of the images examined."),
-        *_similar_mistakes(mistakes),
+        *_similar_metrics(mistakes),
     ]
 
 
-def _similar_mistakes(mistakes: dict[str, Any]) -> list[Metric]:
-    if not mistakes["count"] or mistakes["by_chance"] == 1:
+def _similar_metrics(mistakes: dict[str, Any]) -> list[Metric]:
+    if not _can_differ_from_chance(mistakes):
         return []
     return [
         Metric(
@@ -171,10 +187,15 @@ def _similar_mistakes(mistakes: dict[str, Any]) -> list[Metric]:
     ]
 
 
+def _can_differ_from_chance(mistakes: dict[str, Any]) -> bool:
+    """Return whether there are mistakes, and more than three classes for which they can be."""
+    return bool(mistakes["count"]) and mistakes["by_chance"] < 1
+
+
 def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
     # Files of versions before the correction for chance have the uncorrected diversity only.
     if "uncorrected_diversity" not in known:
-        meaning = "One minus the mean Jaccard index of two paths; depends on their sizes."
+        meaning = "The share of their channels in which two paths differ; depends on their sizes."
         return [Metric("diversity of paths, not corrected", number(known["diversity"]), meaning)]
     layers = known["layers"]
     expected, similarity = (
@@ -188,14 +209,14 @@ def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
             "0: one path for all classes. 1: as different as random paths. Up to 2.",
         ),
         Metric(
-            "diversity as in the paper",
+            "diversity, not corrected for chance",
             number(known["uncorrected_diversity"]),
-            "Not corrected for chance: small paths differ more, even if they are random.",
+            "As in the paper. Small paths differ more, even if they are random.",
         ),
         Metric(
-            "similarity of paths (Jaccard index)",
+            "channels that two paths share ↓",
             f"{number(similarity)} (random paths: {number(expected)})",
-            "Channels on both paths, as a share of those on either.",
+            "As a share of the channels on either path.",
         ),
         Metric(
             "false alarms ↓",

@@ -40,6 +40,15 @@ def model_name(given: AnyModel) -> str:
     return str(given.name)
 
 
+def _called(given: AnyModel) -> str:
+    """Return what a sentence calls the model."""
+    if isinstance(given, Candidate):
+        return f"candidate {given.id}"
+    if isinstance(given, str | Path):
+        return f"the classifier {Path(given).resolve().name}"
+    return f"the classifier {model_name(given)}"
+
+
 def model_data(
     given: AnyModel,
     dataset: str | Dataset | None,
@@ -69,7 +78,7 @@ def model_data(
     examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
     name = model_name(given)
     return {
-        "title": name,
+        "title": f"Report on {_called(given)}",
         "subtitle": made_text(),
         "facts": facts,
         "problem": _chance_text(accuracy),

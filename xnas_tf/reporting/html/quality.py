@@ -8,7 +8,7 @@ from typing import Any
 
 
 def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
-    """Read the mean metrics, by method and name, if ``xnas-tf explain`` measured any."""
+    """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` measured any."""
     try:
         return quality_data(_saved(file))
     except (KeyError, TypeError, AttributeError):
@@ -31,8 +31,16 @@ def _saved(file: Path) -> Any:
 
 
 def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return the mean metrics, by method and name, of the result of ``Explanation.as_dict``."""
+    """Return the mean metrics of the result of ``Explanation.as_dict``.
+
+    They are by title of the method, or by its name in files if several have the same title, and
+    by name.
+    """
+    methods = explanation["methods"]
+    titles = [content.get("title", key) for key, content in methods.items()]
     return {
-        method: {name: metric["mean"] for name, metric in content["quality"].items()}
-        for method, content in explanation["methods"].items()
+        title if titles.count(title) == 1 else key: {
+            name: metric["mean"] for name, metric in content["quality"].items()
+        }
+        for (key, content), title in zip(methods.items(), titles, strict=True)
     }

@@ -35,13 +35,11 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
         front: The Pareto-optimal candidates of the run.
         status: The result of ``run_status``.
     """
-    everyone = counted(len(run), "candidate")
-    verb = "is" if len(run) == 1 or len(front) == 1 else "are"
     facts = [
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
         ("search space", run.config.space.name),
         ("budget", _budget_text(run, status)),
-        ("front", f"{len(front)} of {everyone} {verb} Pareto-optimal"),
+        ("front", f"{len(front)} Pareto-optimal of {counted(len(run), 'candidate')}"),
         ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
     ]
     return [(name, text) for name, text in facts if text]
@@ -78,4 +76,5 @@ def _budget_text(run: Run, status: Mapping[str, Any]) -> str:
     *shorter, longest = run.config.rungs
     unit = " or ".join([*map(str, shorter), counted(longest, "epoch")])
     state = "searching" if status["searching"] else "finished" if status["ended"] else "stopped"
-    return f"{trained} of {status['wanted']} trainings of {unit}{took}; {state}"
+    wanted = counted(status["wanted"], "training")
+    return f"{trained} of {wanted} of {unit}{took}; {state}"

@@ -23,6 +23,9 @@ function number(value) {
     ? value.toExponential(2) : String(+value.toFixed(size < 10 ? 4 : 2));
 }
 const plain = (value) => (typeof value === "number" ? number(value) : String(value));
+// The value of a hyperparameter, with three significant digits if it is no integer.
+const setting = (value) => (typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(3))
+  : plain(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 const arrow = (objective) => (objective.direction === "minimize" ? "↓" : "↑");

@@ -38,8 +38,9 @@ const genotype = (place) => el("details", { class: "genotype" }, el("summary", {
   el("code", {}, all.genotype[place]));
 // The architecture in a cell of a table: a drawing, or the hyperparameters as text.
 const shortArchitecture = (place) => (data.cell ? [drawCell(place), genotype(place)]
-  : hyperparametersOf(place).map(([name, value]) => `${name} ${plain(value)}`).join(" · "));
-const architecture = (place) => (data.cell ? el("div", {}, drawCell(place)) : list(hyperparametersOf(place)));
+  : hyperparametersOf(place).map(([name, value]) => `${name} ${setting(value)}`).join(" · "));
+const architecture = (place) => (data.cell ? el("div", {}, drawCell(place))
+  : list(hyperparametersOf(place).map(([name, value]) => [name, setting(value)])));
 const objectivePairs = (place) => data.objectives.map((objective, at) =>
   [`${objective.name} ${arrow(objective)}`, all.objectives[at][place]]);
 

@@ -80,9 +80,10 @@ function classMeans(means) {
 }
 function classMeansOf(model) {
   return [el("p", { class: "about" }, `Mean representations of the classes on ${number(models.looked_at)} validation `
-    + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes. "
-    + "Its sources rank networks in opposite ways: accurate networks tend to have higher values by activations, and "
-    + "lower ones by Grad-CAM and integrated gradients."),
+    + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes: "
+    + "the higher it is, the more the model distinguishes the classes."
+    + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
+      + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")),
   el("div", { class: "grid-of" }, model.means.map(classMeans))];
 }
 const QUALITY = { deletion: "↓ probability left as the most important pixels are removed",
@@ -96,21 +97,28 @@ function quality(model) {
   const methods = Object.keys(model.quality || {});
   const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
-    [el("th", { scope: "row" }, name, el("p", { class: "meaning" }, QUALITY[name] || "")),
+    [el("th", { scope: "row" }, name.replaceAll("_", " "), el("p", { class: "meaning" }, QUALITY[name] || "")),
       ...methods.map((method) => number(model.quality[method][name]))]),
   "means over the images explained whose map is not empty")) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));
 
+function metricsTable(metrics) {
+  const made = table(["metric", "value", "meaning"], metrics, "metrics");
+  made.classList.add("metrics");
+  return made;
+}
+const pictureCard = (source, alt) => el("div", { class: "card", tabindex: 0, role: "region", "aria-label": alt },
+  el("img", { src: source, alt }));
 function interpretationsSections() {
   data.interpretations.filter((kind) => kind.found.length).forEach((kind, at) => section(`interpretation-${at}`,
     kind.title, kind.about, ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
       each.problem ? el("p", { class: "problem" }, each.problem) : null,
       (each.summary || []).map((text) => el("p", { class: "about" }, text)),
-      each.metrics ? scroller(kind.title, table(["metric", "value", "meaning"], each.metrics, "metrics")) : null,
+      each.metrics ? scroller(kind.title, metricsTable(each.metrics)) : null,
       (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
-        el("img", { src: source, alt: `${name} of ${each.name}` }),
+        pictureCard(source, `${name} of ${each.name}`),
         el("figcaption", {}, about ? `${name}. ${about}` : name)))))));
 }

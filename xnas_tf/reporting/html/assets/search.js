@@ -43,7 +43,7 @@ function drawParallel(plot, uprights, few) {
       svg("text", { x: x + (at && at === uprights.length - 1 ? 34 : 0), y: at % 2 ? 30 : 16,
         class: at && at === uprights.length - 1 ? "axis y" : "axis" }, upright.title),
       ...shown.map((value) => svg("text", { x: x + 4, y: scales[at](value) + 4, class: "tick halo" },
-        labels ? plain(labels[value]).replace("nor_", "") : tickText(value))));
+        labels ? setting(labels[value]).replace("nor_", "") : tickText(value))));
   });
 }
 
@@ -119,7 +119,7 @@ function influenceSection() {
         table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
             intervalText(one.importance.map((value) => +value.toFixed(2)))],
-          ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, plain(value)),
+          ...one.values.map(({ value, mean }) => [el("th", { scope: "row" }, setting(value)),
             whisker(mean, low, high), intervalText(mean)]),
         ], one.name)))));
   }));
