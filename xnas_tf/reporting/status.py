@@ -86,6 +86,15 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
 
 def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
     """Format the values of ``run_status`` as text, wrapped between words to a width if given."""
+    shown = [f"{name:17}{text}" for name, text in status_facts(status).items()]
+    if width:
+        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
+        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
+    return "\n".join(shown)
+
+
+def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of ``run_status`` as names and texts, without what does not apply."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
@@ -105,11 +114,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
-    shown = [f"{name:17}{text}" for name, text in lines.items() if text != ""]
-    if width:
-        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
-        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
-    return "\n".join(shown)
+    return {name: str(text) for name, text in lines.items() if text != ""}
 
 
 def _of(count: int, wanted: int) -> str:
