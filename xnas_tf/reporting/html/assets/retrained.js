@@ -11,7 +11,8 @@ function retrainedSection() {
     const inner = el("div", {});
     const options = Object.entries(each.space).map(([name, value]) =>
       `${name} ${value && typeof value === "object" ? JSON.stringify(value) : plain(value)}`).join(", ");
-    inner.append(el("p", { class: "about" }, options), retrainedTable(each));
+    inner.append(el("p", { class: "about" }, options), retrainedTable(each),
+      ...each.notes.map((text) => el("p", { class: "about" }, text)));
     if (each.failures.length) {
       inner.append(...each.failures.map((one) =>
         el("p", { class: "problem" }, `${one.title}, seed ${one.seed} failed: ${one.reason}`)));
