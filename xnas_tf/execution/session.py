@@ -112,8 +112,9 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
-    # A fact of its own, which is not compared: runs of earlier versions lack it.
+    # Facts of their own, which are not compared: runs of earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
+    search.database.set_fact("own_optimizer", search.space.compiles_default)
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:

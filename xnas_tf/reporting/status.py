@@ -37,6 +37,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
     recommended = recommended or run.recommendation()
+    own_optimizer = bool(run.fact("own_optimizer"))
     return {
         "run": str(run.path),
         "searching": run.is_searching(),
@@ -53,7 +54,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         ),
         # With promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
-        "collapsed_because": collapse_text(candidates, run.config),
+        "collapsed_because": collapse_text(candidates, run.config, own_optimizer),
         # Done with the results of earlier runs.
         "reused": reused,
         # In flight or interrupted by a kill, and not queued.
