@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xnas_tf.errors import InputError
 from xnas_tf.utils.constraints import Constraint, describe_violations
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import format_value, setting_text, shortened
+from xnas_tf.utils.number_format import brief_value, format_value, setting_text, shortened
 from xnas_tf.utils.phase_times import PhaseTimes
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Candidate:
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def __repr__(self) -> str:
-        values = {name: f"{value:.4g}" for name, value in self.objectives.items()}
+        values = {name: brief_value(value) for name, value in self.objectives.items()}
         return short_repr(self, id=self.id, state=self.state, **values, genotype=self.genotype)
 
     def _repr_html_(self) -> str:

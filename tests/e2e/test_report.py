@@ -9,13 +9,15 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.conftest import xnas
-from tests.unit.test_front import TWO
+from tests.unit.test_front import THREE, TWO
 from tests.unit.test_python import make_run
 from tests.unit.test_retraining import desk_at, play
 from xnas_tf.config import load_config
 from xnas_tf.reporting.html.page import render
+from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.retraining.results import FOLDER
 
+SECTIONS = ("front", "lineage", "influence", "table", "more")
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 
 
@@ -192,7 +194,8 @@ def test_every_section_has_content_and_a_link_that_stays_in_view(page, pages, ki
         links = view.locator("nav a").evaluate_all("all => all.map((each) => each.hash.slice(1))")
         assert links == ids and len(set(ids)) == len(ids) and ids[0] == "summary"
         for section in sections.all():
-            assert section.locator("table, svg, img, dl").count(), section.get_attribute("id")
+            has_content = section.locator("table, svg, img, dl").count()
+            assert has_content or "Not estimated" in section.inner_text()
         for width in (400, 1600):
             view.set_viewport_size({"width": width, "height": 900})
             view.locator(f"nav a[href='#{ids[-1]}']").click()
@@ -320,3 +323,20 @@ def test_a_run_without_a_front_shows_what_violates_the_constraints(page, tmp_pat
         assert f"violates constraints ({count})" in view.locator("#front").inner_text()
         assert view.locator("#violating tbody tr").count() == count
         assert "No candidate is recommended" in view.locator("#summary .problem").inner_text()
+
+
+@pytest.mark.parametrize(("config", "has_line"), [(TWO, True), (THREE, False)])
+def test_texts_are_of_what_is_shown(page, tmp_path, config, has_line):
+    run = make_run(tmp_path / "run", config, count=9)
+    data = report_data(run, (), 0, 1, lambda _: None)
+    data["candidates"]["reason"] = ["a source is 0"] * len(run)
+    data["recommended"] = {"id": None, "why": "nothing learned"}
+    file = tmp_path / "report.html"
+    file.write_text(render(data), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        text = {name: view.locator(f"#{name}").inner_text() for name in SECTIONS}
+    assert ("the line is the border" in text["front"]) == has_line
+    assert "Mark a candidate" in text["lineage"] and "null" not in text["lineage"]
+    assert "too few candidates with results" in text["influence"]
+    assert "a source is 0" in text["table"]
+    assert f"xnas-tf retrain {run.path}" in text["more"]

@@ -120,6 +120,8 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     adam = load_config(overrides=["training.optimizer=adam"])
     assert "learning_rate=0.0001" in collapse_text([known(1, collapsed=1.0)], adam)
     assert "training.optimizer=adam" not in collapse_text([known(1, collapsed=1.0)], adam)
+    own = collapse_text([known(1, collapsed=1.0)], adam, has_own_optimizer=True)
+    assert "HyperModel compiles" in own and "frozen" in own and "training.learning_rate" not in own
     lagging = collapse_text([known(1, collapsed=1.0, accuracy=0.99)], CONFIG)
     assert "batch normalisation" in lagging and "learning rate" not in lagging
 
@@ -127,6 +129,8 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
 def test_status_tables_and_progress_show_it(tmp_path, capsys):
     record = open_database(tmp_path / "run", CONFIG)
     everyone = [known(1), known(2, collapsed=1.0)]
+    everyone[0].reason = "a source is lost in noise"
+    everyone[0].objectives = {"error": 0.0, "parameters": 44163.0}
     for each in everyone:
         record.save(each)
     record.close()
@@ -137,6 +141,8 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     table = tables.pareto_table(listed)
     remarks = next(column for column in table.columns if column.header == "remark")
     assert list(remarks.cells) == ["", "collapsed"]
+    assert "candidate 1: a source is lost in noise" in str(table.caption)
+    assert "parents" not in [column.header for column in table.columns]
     assert '"collapsed": true' in tables.pareto_json(listed)
     rows = csv.DictReader(io.StringIO(tables.pareto_csv(listed)))
     assert [row["collapsed"] for row in rows] == ["False", "True"]
@@ -149,6 +155,8 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert sum("collapsed" in line for line in lines if line.startswith("2/4")) == 1
     assert not any("collapsed" in line for line in lines if line.startswith("1/4"))
+    assert "candidate 1: a source is lost in noise" in lines
+    assert any("parameters 44,163 " in line for line in lines if line.startswith("1/4"))
 
 
 @pytest.mark.parametrize(

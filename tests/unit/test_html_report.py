@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -36,7 +37,9 @@ from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.reporting.html.search import lost_data
+from xnas_tf.reporting.html.summary import _space_text
 from xnas_tf.reporting.predictions import calibration_data, predictions_data
+from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
@@ -228,9 +231,12 @@ def test_chance_is_not_called_influence():
 @pytest.mark.parametrize(
     ("everyone", "why"),
     [
-        ([], "fewer than 10 results"),
-        (varied(9, lambda _: 0.0), "fewer than 10 results"),
-        ([replace(c, hyperparameters={"a": 1}) for c in varied(20, lambda _: 0.0)], "nothing was"),
+        ([], r"too few candidates with results (0; at least 10)"),
+        (varied(9, lambda _: 0.0), r"too few candidates with results (9; at least 10)"),
+        (
+            [replace(c, hyperparameters={"a": 1}) for c in varied(20, lambda _: 0.0)],
+            "no hyperparameter was",
+        ),
     ],
 )
 def test_too_little_to_learn_from_is_said(everyone, why):
@@ -470,3 +476,14 @@ def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
     for accuracy, count in ((mine, 1), (other, 0)):
         _, attributes = model_interpretations(tmp_path, "net", accuracy)
         assert len(attributes["found"]) == count
+
+
+def test_the_summary_counts_results_and_names_the_hypermodel(run, known):
+    results = [c for c in run.candidates() if c.state == "done"]
+    facts = dict(known["facts"])
+    assert facts["front"].startswith(f"{len(known['front'])} Pareto-optimal of {len(results)} ")
+    assert len(results) < len(known["candidates"]["id"])  # some have no result
+    space = HyperModelOptions(hypermodel="mine:MyModel")
+    assert "mine:MyModel" in _space_text(space)
+    assert dict(known["status"])["run"].startswith(str(run.path))
+    assert known["path"] == shlex.quote(str(run.path))

@@ -230,23 +230,28 @@ def test_a_network_that_answers_one_class_scores_0(answer, others, missing):
 def test_degenerate_cases_have_a_value_and_a_reason():
     model = make_model()
     one = Introspectability().score(make_subject(model, predicted=np.zeros(70, int)))
-    assert one.value == 0 and "all images are of one class" in one.reason
+    assert one.value == 0 and "all images are predicted as one class" in one.reason
     subject = make_subject(model, predicted=np.arange(70) % 2)
     zero = Introspectability().score(subject)
-    assert zero.value > 0 and "no image is of class c, its pairs count as 0" in zero.reason
+    assert (
+        zero.value > 0 and "no image is predicted as class c, whose pairs count as 0" in zero.reason
+    )
     ignored = Introspectability(missing_classes="ignore").score(subject)
     assert ignored.value == pytest.approx(3 * zero.value)
-    assert "class c, left out of introspectability" in ignored.reason
+    assert "class c, whose pairs are left out" in ignored.reason
     few = np.where(np.arange(70) < 4, 2, np.arange(70) % 2)
     few = Introspectability().score(make_subject(model, predicted=few))
-    assert "fewer than 5 images are of class c, its pairs count as 0" in few.reason
+    assert "fewer than 5 images are predicted as class c, whose pairs" in few.reason
     assert few.metrics["introspectability/groups"] == 2
     none = Introspectability(min_images=6, images=12).score(make_subject(model, 12))
-    assert none.value == 0 and "fewer than two classes have 6 images" in none.reason
+    assert none.value == 0 and "fewer than two classes have 6 images predicted" in none.reason
+    known = make_subject(model, predicted=np.zeros(70, int))
+    true = Introspectability(group_by="true").score(replace(known, labels=np.arange(70) % 2))
+    assert "no image is of class c" in true.reason and "predicted" not in true.reason
     dead = make_model()
     dead.set_weights([0 * w for w in dead.get_weights()])
     flat = Introspectability().score(make_subject(dead))
-    assert flat.value == 0 and "grad_cam: the mean of class a, b, c is zero" in flat.reason
+    assert flat.value == 0 and "grad_cam: the class means of a, b and c are zero" in flat.reason
     broken = make_model()
     broken.set_weights([w * np.nan for w in broken.get_weights()])
     nan = Introspectability(sources=["activations"]).score(make_subject(broken))
@@ -404,7 +409,7 @@ def test_a_small_validation_part_asks_less_of_a_class():
     predicted = np.repeat([0, 1, 2], [9, 9, 2])
     score = Introspectability().score(make_subject(make_model(), 20, predicted=predicted))
     assert score.metrics["introspectability/groups"] == 2
-    assert "fewer than 3 images are of class c" in score.reason
+    assert "fewer than 3 images are predicted as class c" in score.reason
     predicted = np.repeat([0, 1, 2], [3, 3, 2])
     score = Introspectability().score(make_subject(make_model(), 8, predicted=predicted))
     assert score.metrics["introspectability/groups"] == 3

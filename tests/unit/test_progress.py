@@ -19,6 +19,7 @@ from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
 from xnas_tf.reporting import dataset
+from xnas_tf.utils.number_format import brief_value
 from xnas_tf.utils.progress import (
     LOGGER,
     displayed,
@@ -30,6 +31,7 @@ from xnas_tf.utils.progress import (
 from xnas_tf.utils.tensorboard import TrainingCurves
 
 SHOW = """
+from xnas_tf.utils.number_format import brief_value
 from xnas_tf.utils.progress import displayed, epochs_bar, log_message
 with displayed({verbose}), epochs_bar() as show_epoch:
     log_message("run directory <runs/a>")
@@ -219,3 +221,20 @@ def test_a_training_that_begins_again_replaces_its_curve(tmp_path):
     curves.update(tmp_path / "a", [{"loss": 1.0}, {"loss": 0.5}])
     curves.update(tmp_path / "a", [{"loss": 0.75}])
     assert points(tmp_path / "a") == [(1, 0.75)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (44163, "44,163"),
+        (29_690.0, "29,690"),
+        (12345.6, "12,346"),
+        (0.066666, "0.06667"),
+        (1e-9, "1e-09"),
+        (3.4e38, "3.4e+38"),
+        (0.0, "0"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_counts_are_written_in_full(value, text):
+    assert brief_value(value) == text

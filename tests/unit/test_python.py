@@ -197,7 +197,7 @@ def test_importance_names_the_objectives_and_what_is_too_little(run, tmp_path, m
     monkeypatch.setattr(importance, "RESAMPLES", 3)
     titles = [axis.get_title(loc="left") for axis in run.plot_importance().axes]
     assert [title.partition(":")[0] for title in titles] == ["error ↓", "introspectability ↑"]
-    with pytest.raises(xt.InputError, match="few: fewer than 10 results"):
+    with pytest.raises(xt.InputError, match="few: too few candidates with results"):
         make_run(tmp_path / "few", count=9).plot_importance()
 
 

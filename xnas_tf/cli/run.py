@@ -161,7 +161,9 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     """
     from xnas_tf.reporting.html import save_report
 
-    click.echo(save_report(runs, log=print_message, **options))
+    path = save_report(runs, log=print_message, **options)
+    print_message("wrote the report; open this file in a browser:")
+    click.echo(path)
 
 
 @main.command()
@@ -310,6 +312,7 @@ def print_pareto(listed: CandidateList) -> None:
         click.echo(f"{run.path}: {listed.recommended.why}{hint}", err=True)
         return
     print_tables([tables.pareto_table(listed)])
-    if collapsed := collapse_text(run.candidates(), run.config):
+    own_optimizer = bool(run.fact("own_optimizer"))
+    if collapsed := collapse_text(run.candidates(), run.config, own_optimizer):
         print_message(f"warning: {collapsed}")
     print_message(f"recommended: {listed.recommended.text}")

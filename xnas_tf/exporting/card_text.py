@@ -10,6 +10,7 @@ from typing import Any
 from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.utils.image_size import size_text
+from xnas_tf.utils.number_format import brief_value
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
@@ -108,7 +109,7 @@ def _overview(card: dict[str, Any]) -> str:
             "test accuracy",
             f"**{percent(card['test']['accuracy'])}**" if card["test"] else "unknown",
         ),
-        ("parameters", f"{card['parameters']:,}"),
+        ("parameters, with non-trainable ones", f"{card['parameters']:,}"),
         *((f"size as `{each['format']}`", _size(each)) for each in card["files"]),
         ("input", text(card["input"])),
         ("output", text(card["output"])),
@@ -131,7 +132,7 @@ def _objectives(card: dict[str, Any]) -> str:
     rows = [
         (
             text(name),
-            f"{each['value']:.4g} {each['unit']}".strip(),
+            f"{brief_value(each['value'])} {each['unit']}".strip(),
             _goal(each["direction"]),
             text(each["meaning"]),
         )
@@ -220,7 +221,7 @@ def _explanations(card: dict[str, Any]) -> str:
     ]
     parts = ["\n".join(lines), _map_quality(known["quality"]["maps"], card["verified_on"])]
     rows = [
-        (text(name), f"{value:.4g}", _goal(measure["direction"]), text(measure["meaning"]))
+        (text(name), brief_value(value), _goal(measure["direction"]), text(measure["meaning"]))
         for measure in known["quality"]["measured"].values()
         for name, value in measure["values"].items()
     ]
@@ -231,7 +232,7 @@ def _explanations(card: dict[str, Any]) -> str:
         (
             text(name),
             f"`{method}`",
-            f"{value:.4g}",
+            brief_value(value),
             "↑ higher" if name in MORE_IS_BETTER else "↓ lower",
         )
         for method, metrics in known["quality"]["explained"].items()

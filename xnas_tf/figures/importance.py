@@ -73,8 +73,8 @@ def importance_data(
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
     is_few = len(candidates) < MIN_CANDIDATES
     if is_few or not columns:
-        what = f"fewer than {MIN_CANDIDATES} results" if is_few else "nothing was varied"
-        return {"why_not": f"{what}, too little to learn from", "objectives": []}
+        few = f"too few candidates with results ({len(candidates)}; at least {MIN_CANDIDATES})"
+        return {"why_not": few if is_few else "no hyperparameter was varied", "objectives": []}
     chosen = rng.permutation(len(candidates))[:MAX_CANDIDATES]
     codes = np.array([column.places for column in columns], dtype=float).T[chosen]
     objectives = []

@@ -62,28 +62,36 @@ class ClassPairs:
         mean = self.distances(gram)[..., upper[0], upper[1]] @ weights / (total if total > 0 else 1)
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 
-    def missing_reasons(self, names: Sequence[str]) -> list[str]:
-        """Return messages about missing classes, given the names of all classes."""
+    def missing_reasons(self, names: Sequence[str], is_predicted: bool) -> list[str]:
+        """Return messages about missing classes.
+
+        Args:
+            names: Names of all classes.
+            is_predicted: Whether images are grouped by predicted rather than true classes.
+        """
+        of = "predicted as" if is_predicted else "of"
+        if np.count_nonzero(self.counts) < 2:
+            return [f"all images are {of} one class, so there are no pairs to compare: 0"]
         reasons = []
         if np.count_nonzero(self.present) < 2:
-            reasons.append(
-                "all images are of one class, so there are no pairs to compare: 0"
-                if np.count_nonzero(self.counts) < 2
-                else f"fewer than two classes have {self.min_images} images: 0"
-            )
-        note = "its pairs count as 0" if self.missing == "zero" else "left out of introspectability"
-        if absent := _listed(names, self.counts == 0):
-            reasons.append(f"no image is of class {absent}, {note}")
-        if few := _listed(names, ~self.present & (self.counts > 0)):
-            reasons.append(f"fewer than {self.min_images} images are of class {few}, {note}")
+            such = " predicted as them" if is_predicted else ""
+            reasons.append(f"fewer than two classes have {self.min_images} images{such}: 0")
+        note = "count as 0" if self.missing == "zero" else "are left out"
+        if absent := _listed(names, self.counts == 0, "or"):
+            reasons.append(f"no image is {of} class {absent}, whose pairs {note}")
+        if few := _listed(names, ~self.present & (self.counts > 0), "or"):
+            least = self.min_images
+            reasons.append(f"fewer than {least} images are {of} class {few}, whose pairs {note}")
         return reasons
 
     def degenerate_reasons(self, gram: np.ndarray, names: Sequence[str]) -> list[str]:
         """Return messages about class means that have no direction or aren't finite."""
         if not np.isfinite(gram).all():
             return ["not a finite number"]
-        if zero := _listed(names, self.present & (np.diag(gram) <= 0)):
-            return [f"the mean of class {zero} is zero or lost in noise, counted as 0"]
+        is_zero = self.present & (np.diag(gram) <= 0)
+        if zero := _listed(names, is_zero, "and"):
+            subject = f"means of {zero} are" if is_zero.sum() > 1 else f"mean of {zero} is"
+            return [f"the class {subject} zero or lost in noise: pairs with them count as 0"]
         return []
 
 
@@ -100,8 +108,10 @@ def _pair_distances(gram: np.ndarray) -> np.ndarray:
     return np.where(np.abs(distances) < 1e-12, 0.0, distances)  # rounding
 
 
-def _listed(names: Sequence[str], which: np.ndarray) -> str:
-    """Join the selected names, of which at most ``MAX_NAMES`` are listed."""
+def _listed(names: Sequence[str], which: np.ndarray, word: str) -> str:
+    """Join the selected names by ``and`` or ``or``; at most ``MAX_NAMES`` are listed."""
     selected = list(compress(names, which))
-    more = f" and {len(selected) - MAX_NAMES} more" if len(selected) > MAX_NAMES else ""
-    return ", ".join(selected[:MAX_NAMES]) + more
+    if len(selected) > MAX_NAMES:
+        selected[MAX_NAMES:] = [f"{len(selected) - MAX_NAMES} more"]
+    *first, last = selected or [""]
+    return f"{', '.join(first)} {word} {last}" if first else last

@@ -190,7 +190,8 @@ class Introspectability(Objective):
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; class sums are summed over the ranks."""
         names, chosen = subject.class_names, self._chosen(subject)
-        pairs, reasons = chosen.pairs, chosen.pairs.missing_reasons(names)
+        pairs = chosen.pairs
+        reasons = pairs.missing_reasons(names, self.group_by == "predicted")
         metrics: dict[str, float] = {}
         replicates = []
         for source in self.sources:

@@ -20,6 +20,9 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.number_format import format_value, shortened
 
+MAX_NOTES = 5
+"""Maximum number of candidates for which a table says why a value is 0."""
+
 
 @dataclass(frozen=True)
 class CandidateList:
@@ -62,7 +65,8 @@ def pareto_table(listed: CandidateList) -> Table:
     remarks = [_remark(candidate, listed) for candidate in listed.candidates]
     if any(remarks):
         table.add_column("remark")
-    table.add_column("parents")
+    if has_parents := any(candidate.parents for candidate in listed.candidates):
+        table.add_column("parents")
     table.add_column("genotype", overflow="fold")
     for candidate, remark in zip(listed.candidates, remarks, strict=True):
         test = candidate.metrics.get("test_accuracy")
@@ -72,9 +76,12 @@ def pareto_table(listed: CandidateList) -> Table:
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
             *([remark] if any(remarks) else []),
-            ", ".join(map(str, candidate.parents)),
+            *([", ".join(map(str, candidate.parents))] if has_parents else []),
             Text(shortened(candidate.genotype)),  # may contain what rich would take for markup
         )
+    zeros = [c for c in listed.candidates if any(column.value(c) == 0 for column in columns)]
+    notes = [f"candidate {c.id}: {c.reason}" for c in zeros if c.reason and not c.collapsed]
+    table.caption, table.caption_justify = Text("\n".join(notes[:MAX_NOTES])), "left"
     return table
 
 

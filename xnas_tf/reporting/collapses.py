@@ -15,15 +15,24 @@ _ACCURACY_GAP = 0.2
 its predictions in inference mode are wrong."""
 
 
-def collapse_text(candidates: Sequence[Candidate], config: Config) -> str:
-    """Count the collapsed candidates and name the likely cause; empty if there are none."""
+def collapse_text(
+    candidates: Sequence[Candidate], config: Config, has_own_optimizer: bool = False
+) -> str:
+    """Count the collapsed candidates and name the likely cause; empty if there are none.
+
+    Args:
+        candidates: Candidates of a run, in any state.
+        config: Its configuration.
+        has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
+    """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
     is_normalization = 2 * learned > len(collapsed)
-    cause = (_normalization_cause if is_normalization else _step_cause)(config.training)
+    step_cause = _own_step_cause if has_own_optimizer else _step_cause
+    cause = (_normalization_cause if is_normalization else step_cause)(config.training)
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
         f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
@@ -41,6 +50,14 @@ def _normalization_cause(training: TrainingOptions) -> str:
         "they have learned in training mode only, because the moving averages of batch "
         "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
         f"{counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
+    )
+
+
+def _own_step_cause(training: TrainingOptions) -> str:
+    return (
+        "the learning rate with which your HyperModel compiles its models does not suit them, too "
+        "many of their layers are frozen, or there are too few epochs (try "
+        f"training.epochs={3 * training.epochs})"
     )
 
 

@@ -10,6 +10,11 @@ from xnas_tf.retraining.results import Retrained, Retraining
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.utils.number_format import counted, format_value
 
+_CAPTION = (
+    "test accuracy: 95% interval of the mean over seeds (t), or of one model over the test images "
+    "(Wilson); other values: on the validation split, ± half of the t interval"
+)
+
 
 def retraining_table(retraining: Retraining) -> Table:
     """Return a table with one network per row, the baseline last."""
@@ -17,8 +22,8 @@ def retraining_table(retraining: Retraining) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"Retrained: {epochs}, patience {retraining.patience}",
-        caption="test accuracy: 95% interval of the mean over seeds (t), or of one model over the "
-        "test images (Wilson); other values: on the validation split, ± half of the t interval",
+        caption=Text("\n".join([_CAPTION, *retraining.notes()])),
+        caption_justify="left",
     )
     table.add_column("model")
     table.add_column("test accuracy", justify="right", no_wrap=True)

@@ -13,7 +13,7 @@ from xnas_tf.config import Config
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
-from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.number_format import brief_value, counted
 from xnas_tf.utils.progress import Update, has_bar, log_message, metrics_text, progress_bar
 
 LOGGER = logging.getLogger(__name__)
@@ -70,8 +70,9 @@ class SearchProgress(Callback):
         self._show(about if candidate.counts else f"{about} {candidate.state}")
         if candidate.state == "failed":
             LOGGER.warning("%s failed: %s", about, candidate.reason)
-        if candidate.collapsed:
-            LOGGER.warning("%s: %s", about, candidate.reason)
+        if candidate.state == "done" and candidate.reason:
+            level = logging.WARNING if candidate.collapsed else logging.INFO
+            LOGGER.log(level, "%s: %s", about, candidate.reason)
         is_on_front = "  on the front" if candidate in run.pareto() else ""
         summed = "" if has_bar() else f"{summary}  {left}".rstrip()
         count = f"{self._trained}/{self._goal}"
@@ -97,7 +98,7 @@ class SearchProgress(Callback):
         is_single = len(self._config.objectives) == 1  # of which it says nothing more
         volume = "" if hypervolume is None or is_single else f"  hypervolume {hypervolume:.3f}"
         epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""
-        return f"  best {name} {best:.4g}{volume}{epochs}"
+        return f"  best {name} {brief_value(best)}{volume}{epochs}"
 
     def _line(self, candidate: Candidate) -> str:
         """Return one line about any candidate that has ended."""
@@ -107,7 +108,7 @@ class SearchProgress(Callback):
         if candidate.state != "done":  # the reason for a failure has its own line
             reason = "" if candidate.state == "failed" else f": {candidate.reason}"
             return f"{about} {candidate.state}{reason}  ({source})"
-        values = [f"{name} {value:.4g}" for name, value in candidate.objectives.items()]
+        values = [f"{name} {brief_value(value)}" for name, value in candidate.objectives.items()]
         collapsed = ["collapsed"] if candidate.collapsed else []
         violated = candidate.violations(self._config.constraints)
         violations = [f"violates constraints ({violated})"] if violated else []

@@ -37,6 +37,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
     recommended = recommended or run.recommendation()
+    own_optimizer = bool(run.fact("own_optimizer"))
     return {
         "run": str(run.path),
         "searching": run.is_searching(),
@@ -53,7 +54,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         ),
         # Including promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
-        "collapsed_because": collapse_text(candidates, run.config),
+        "collapsed_because": collapse_text(candidates, run.config, own_optimizer),
         # Done by reusing results of earlier runs.
         "reused": reused,
         # Being evaluated or interrupted by a kill, but not queued.
@@ -85,7 +86,16 @@ def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool)
 
 
 def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
-    """Format the values of ``run_status`` as text, wrapped to a width if given."""
+    """Format the values of ``run_status`` as text, wrapped between words if a width is given."""
+    shown = [f"{name:17}{text}" for name, text in status_facts(status).items()]
+    if width:
+        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
+        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
+    return "\n".join(shown)
+
+
+def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of ``run_status`` as names and texts, without what does not apply."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
@@ -105,11 +115,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
-    shown = [f"{name:17}{text}" for name, text in lines.items() if text != ""]
-    if width:
-        wrap = partial(textwrap.fill, width=max(40, width), subsequent_indent=" " * 17)
-        shown = [wrap(line, break_on_hyphens=False, break_long_words=False) for line in shown]
-    return "\n".join(shown)
+    return {name: str(text) for name, text in lines.items() if text != ""}
 
 
 def _of(count: int, wanted: int) -> str:

@@ -71,6 +71,7 @@ def _part(table: Table, widths: Mapping[int, int], is_first: bool) -> Table:
         title_justify=table.title_justify,
         title_style=table.title_style,
         caption=table.caption if is_first else None,
+        caption_justify=table.caption_justify,
     )
     columns = [table.columns[index] for index in widths]
     for column, width in zip(columns, widths.values(), strict=True):

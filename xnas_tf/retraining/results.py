@@ -209,7 +209,8 @@ class Retraining:
         headings = ["model", "parameters", "95% from", "test accuracy ↑", "to", "interval"]
         headings += [f"{column.title}, mean" for column in columns]
         facts = {"epochs at most": self.config.training.epochs, "patience": self.patience}
-        notes = [f"{t.title}, seed {t.seed} failed: {t.reason}" for t in self.failures()]
+        failures = [f"{t.title}, seed {t.seed} failed: {t.reason}" for t in self.failures()]
+        notes = [*self.notes(), *failures]
         return page_html(f"Retraining {self.path}", facts, table_html(headings, rows), notes=notes)
 
     def plot(self) -> Figure:
@@ -258,6 +259,15 @@ class Retraining:
     def failures(self) -> list[Training]:
         """Return the trainings that failed; the same command repeats them."""
         return [training for training in self.trainings() if training.state == "failed"]
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the values should know: odd values, and intervals without use."""
+        models = self.models()
+        odd = [f"{m.title}: {t.reason}" for m in models for t in m.trainings if t.reason]
+        pairs = [m.test_accuracy for m in models if len(m.trainings) == 2]
+        is_useless = any(low == 0 and high == 1 for low, _, high in pairs)
+        few = "two seeds cannot show a difference in test accuracy; use 3 or more (--seeds 3)"
+        return [*dict.fromkeys(odd), *([few] if is_useless else [])]
 
     def model_path(self, key: str, seed: int) -> Path:
         """Return the path of a training's Keras model."""

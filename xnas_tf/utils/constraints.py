@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from xnas_tf.utils.number_format import brief_value
+
 _PATTERN = re.compile(r"\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 
 
@@ -44,12 +46,8 @@ class Constraint:
 def describe_violations(limits: Mapping[str, Constraint], values: Mapping[str, float]) -> str:
     """Describe the limits that the values known so far violate; empty if there are none."""
     broken = [
-        f"{name} is {_text(values[name])}, wanted: {limit}"
+        f"{name} is {brief_value(values[name], 6)}, wanted: {limit}"
         for name, limit in limits.items()
         if name in values and limit.violation(values[name])
     ]
     return "; ".join(broken)
-
-
-def _text(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}"

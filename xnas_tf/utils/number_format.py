@@ -15,6 +15,12 @@ def format_value(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4f}"
 
 
+def brief_value(value: float, digits: int = 4) -> str:
+    """Format a number for a line of text: counts in full, others with a few significant digits."""
+    is_whole = float(value).is_integer() or abs(value) >= 10**digits
+    return f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
 def six_digits(value: float | None) -> float | None:
     """Round to six significant digits, which is more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")

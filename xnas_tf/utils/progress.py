@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import brief_value
 
 LOGGER = logging.getLogger("xnas_tf")
 SHOWN_LINES = 10
@@ -194,4 +195,4 @@ def steps_bar(text: str) -> Iterator[ShowStep]:
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """Format metrics on one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return "  ".join(f"{name} {brief_value(value)}" for name, value in metrics.items())

@@ -139,7 +139,10 @@ class Examiner:
         )
         sources = self._objective.class_means(subject)
         names = self._data.class_names
-        return [_means_data(means, names) for means in sources if np.isfinite(means.value)]
+        is_predicted = self._objective.group_by == "predicted"
+        return [
+            _means_data(means, names, is_predicted) for means in sources if np.isfinite(means.value)
+        ]
 
 
 def run_examiner(run: Run, count: int) -> Examiner:
@@ -175,7 +178,7 @@ def _shape_text(layer: keras.layers.Layer) -> str:
     return ", ".join(" × ".join(str(size or "?") for size in shape) for shape in shapes)
 
 
-def _means_data(means: ClassMeans, names: Sequence[str]) -> dict[str, Any]:
+def _means_data(means: ClassMeans, names: Sequence[str], is_predicted: bool) -> dict[str, Any]:
     """Return the distances of one source's class means, except for classes without images."""
     chosen, pairs, counts = means.chosen, means.chosen.pairs, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
@@ -194,7 +197,10 @@ def _means_data(means: ClassMeans, names: Sequence[str]) -> dict[str, Any]:
         "counts": counts[present].astype(int).tolist(),
         "distances": np.round(distances, 4).tolist(),
         "value": round(means.value, 4),
-        "reasons": [*pairs.missing_reasons(names), *pairs.degenerate_reasons(means.gram, names)],
+        "reasons": [
+            *pairs.missing_reasons(names, is_predicted),
+            *pairs.degenerate_reasons(means.gram, names),
+        ],
         "maps": maps,
     }
 

@@ -107,7 +107,7 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
     return [
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
-        ("parameters", f"{model.count_params():,}"),
+        ("parameters, with non-trainable ones", f"{model.count_params():,}"),
         ("input range", f"{resolved.name}: {resolved.reason.partition('; `')[0]}"),
     ]
 

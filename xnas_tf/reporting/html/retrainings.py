@@ -29,6 +29,7 @@ def _retraining_data(retraining: Retraining) -> dict[str, Any]:
         "space": retraining.config.space.model_dump(mode="json"),
         "columns": [{"name": column.name, "title": column.title} for column in columns],
         "models": [_model_data(model, retraining.config) for model in retraining.models()],
+        "notes": retraining.notes(),
         "failures": [
             {"title": t.title, "seed": t.seed, "reason": t.reason} for t in retraining.failures()
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from xnas_tf.reporting.html.models import chosen_models, models_data
 from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.html.summary import made_text, run_facts
-from xnas_tf.reporting.status import run_status, status_text
+from xnas_tf.reporting.status import run_status, status_facts
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
 
 
@@ -40,7 +41,8 @@ def report_data(
         "title": run.path.resolve().name,
         "subtitle": made_text(),
         "facts": run_facts(run, front, status),
-        "status": status_text(status),
+        "path": shlex.quote(str(run.path)),
+        "status": list(status_facts(status).items()),
         **search_data(run, everyone, front, recommended),
         "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, log, safe),

@@ -35,7 +35,7 @@ def search_data(
     return {
         "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
         "measured": [column.title for column in _others(config)],
-        "collapses": collapse_text(candidates, config),
+        "collapses": collapse_text(candidates, config, bool(run.fact("own_optimizer"))),
         "candidates": candidates_data(candidates, config),
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,

@@ -7,8 +7,10 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.execution.stopping import SPENT
+from xnas_tf.registry import OBJECT
 from xnas_tf.reporting.search_progress import duration
-from xnas_tf.storage.run import Run
+from xnas_tf.spaces.options import SpaceOptions
+from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.storage.run_directory import now
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
@@ -35,11 +37,13 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
         front: The Pareto-optimal candidates of the run.
         status: The result of ``run_status``.
     """
+    count = len(comparable_candidates(run.candidates(), front))
+    with_result = f"{counted(count, 'candidate')} with a result"
     facts = [
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
-        ("search space", run.config.space.name),
+        ("search space", _space_text(run.config.space)),
         ("budget", _budget_text(run, status)),
-        ("front", f"{len(front)} Pareto-optimal of {counted(len(run), 'candidate')}"),
+        ("front", f"{len(front)} Pareto-optimal of {with_result}"),
         ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
     ]
     return [(name, text) for name, text in facts if text]
@@ -67,6 +71,10 @@ def best_accuracy_text(front: Sequence[Candidate], images: int) -> str:
     interval = accuracy_interval(accuracy * images, images)
     within = f" (95% interval {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
     return f"{accuracy:.1%}{within}, candidate {best.id}"
+
+
+def _space_text(space: SpaceOptions) -> str:
+    return f"{space.name} {getattr(space, 'hypermodel', '').removeprefix(OBJECT)}".rstrip()
 
 
 def _budget_text(run: Run, status: Mapping[str, Any]) -> str:

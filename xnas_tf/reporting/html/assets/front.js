@@ -18,9 +18,11 @@ function frontSection() {
   const missing = all.id.length - shownPlaces.length - shorter;
   const other = (missing ? `${plural(missing, "candidate")} without a result not drawn. ` : "")
     + (shorter ? `${plural(shorter, "candidate")} not trained for ${data.epochs} epochs not drawn. ` : "");
+  const marks = (data.objectives.length === 2 ? "; with both objectives on the axes, the line is the border of what "
+    + "these dominate" : "") + (data.intervals.flat().some(Boolean) ? "; bars are 95% intervals" : "");
   const made = section("front", "Pareto front", "Each point is a candidate. ↓: less is better, ↑: more is "
-    + "better. No candidate is better than a Pareto-optimal one in all objectives; the line is the border of "
-    + `what these dominate, and bars are 95% intervals. ${other}`
+    + "better. No candidate is better than a Pareto-optimal one in all objectives"
+    + `${frontPlaces.length ? marks : ""}. ${other}`
     + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
     + "every section.");
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };

@@ -83,7 +83,9 @@ function classMeansOf(model) {
     + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes: "
     + "the higher it is, the more the model distinguishes the classes."
     + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
-      + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")),
+      + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
+    + (model.means.some(({ distances }) => distances.flat().some((value) => value < 0))
+      ? " The estimate is unbiased, so a distance may be slightly negative where two classes do not differ." : "")),
   el("div", { class: "grid-of" }, model.means.map(classMeans))];
 }
 const QUALITY = { deletion: "↓ probability left as the most important pixels are removed",

@@ -11,7 +11,8 @@ function retrainedSection() {
     const inner = el("div", {});
     const options = Object.entries(each.space).map(([name, value]) =>
       `${name} ${value && typeof value === "object" ? JSON.stringify(value) : plain(value)}`).join(", ");
-    inner.append(el("p", { class: "about" }, options), retrainedTable(each));
+    inner.append(el("p", { class: "about" }, options), retrainedTable(each),
+      ...each.notes.map((text) => el("p", { class: "about" }, text)));
     if (each.failures.length) {
       inner.append(...each.failures.map((one) =>
         el("p", { class: "problem" }, `${one.title}, seed ${one.seed} failed: ${one.reason}`)));
@@ -48,15 +49,18 @@ function retrainedCurves(parent, each) {
   const least = Math.min(1, ...errors.filter((error) => error > 1e-9)) / 2;
   const lines = each.models.flatMap((model) => model.curves.map((values) => ({ id: model.candidate,
     values: values.map((accuracy) => Math.max(1 - accuracy, least)) })));
+  const ids = new Set(lines.map(({ id }) => id).filter((id) => id !== null));
+  const only = ids.size === 1 ? [...ids][0] : null;
+  const isMarked = (id) => id !== null && id === (only ?? chosenId);
   const box = el("figure", {}, el("figcaption", {}, "validation error, one line per seed: residual network (blue, "
-    + "dashed), the marked candidate (orange), others (grey)"));
+    + `dashed), ${only === null ? "the marked candidate (orange), others (grey)" : `candidate ${only} (orange)`}`));
   parent.append(box);
-  const style = (id) => (id === null ? ["--blue", 1.5, [6, 4]] : id === chosenId ? ["--orange", 2.5, []]
+  const style = (id) => (id === null ? ["--blue", 1.5, [6, 4]] : isMarked(id) ? ["--orange", 2.5, []]
     : ["--grey", 1, []]);
   new Plot(box, "Validation error by epoch", 260, () => ({
     x: { title: "epoch", whole: true, values: [1, ...lines.map(({ values }) => values.length)] },
     y: { title: "validation error", log: true, values: lines.flatMap(({ values }) => values) },
-    draw: (plot) => [...lines].sort((a, b) => (a.id === chosenId) - (b.id === chosenId))
+    draw: (plot) => [...lines].sort((a, b) => isMarked(a.id) - isMarked(b.id))
       .forEach(({ values, id }) => {
         const [hue, width, dash] = style(id);
         plot.path(values.map((value, at) => [plot.x(at + 1), plot.y(value)]), colour(hue), width, dash);

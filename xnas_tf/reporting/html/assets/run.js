@@ -8,11 +8,12 @@ function summarySection() {
     ? el("p", { class: "problem" }, `No candidate is recommended: ${why}.`)
     : el("p", {}, "Recommended: candidate ", idButton(id), ` (${why}).`),
   best ? el("p", {}, modelLink(id, "All about this model")) : null, list(pairs),
-  el("details", {}, el("summary", {}, "Status of the run"), el("pre", {}, data.status)));
+  el("details", {}, el("summary", {}, "Status of the run"), list(data.status)));
   const right = id === null ? null : el("figure", {}, architecture(placeOf.get(id)), best && best.maps ? [
     el("div", { class: "thumbnails" }, models.images.slice(0, 4).map((image, at) =>
       el("img", { src: image, alt: `test image of class ${names[models.labels[at]]}` }))), thumbnails(id),
-    el("figcaption", {}, `candidate ${id}, test images, and what it looks at: ${Object.keys(best.maps).join(", ")}`)]
+    el("figcaption", {}, `candidate ${id}, test images (${models.labels.slice(0, 4)
+      .map((label) => names[label]).join(", ")}), and what it looks at: ${Object.keys(best.maps).join(", ")}`)]
     : null);
   made.append(el("div", { class: "grid-of summary" }, left, right || ""));
   if (data.collapses) made.append(el("p", { class: "problem" }, data.collapses));
@@ -92,10 +93,10 @@ function modelsSection() {
 
 function moreSection() {
   const missing = [
-    [!data.retrainings.found.length, "test accuracy after full trainings, alongside a baseline", "xnas-tf retrain RUN"],
-    [!models.models.some((model) => Object.keys(model.quality).length), "quality of attributions", "xnas-tf explain RUN"],
-    ...data.interpretations.map((kind) => [!kind.found.length, kind.title, `${kind.command} RUN`]),
-  ].filter(([isMissing]) => isMissing).map(([, what, command]) => [what, el("code", {}, command)]);
+    [!data.retrainings.found.length, "test accuracy after full trainings, alongside a baseline", "xnas-tf retrain"],
+    [!models.models.some((model) => Object.keys(model.quality).length), "quality of attributions", "xnas-tf explain"],
+    ...data.interpretations.map((kind) => [!kind.found.length, kind.title, kind.command]),
+  ].filter(([isMissing]) => isMissing).map(([, what, command]) => [what, el("code", {}, `${command} ${data.path}`)]);
   if (missing.length) {
     section("more", "More", "Run one of these commands, and write the report again.", scroller("More",
       table(["adds", "command"], missing, "not in this report yet")));

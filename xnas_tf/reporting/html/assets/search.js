@@ -13,7 +13,7 @@ function parallelSection() {
     + "hyperparameters and its objectives, whose better end is up."
     + (few.length < others.length ? ` Only ${few.length} of those not on the front are drawn.` : ""));
   const inner = el("div", {});
-  inner.style.minWidth = `${uprights.length * 92}px`;
+  inner.style.minWidth = `${uprights.length * 60}px`;
   made.append(scroller("Parallel coordinates", inner));
   const plot = new Plot(inner, "Parallel coordinates", 320, () => ({ x: { title: "", values: [] },
     y: { title: "", values: [] }, draw: (drawn) => drawParallel(drawn, uprights, few) }));
@@ -75,7 +75,7 @@ function lineageSection() {
       const older = [...mine].filter((id) => id !== chosenId).sort((a, b) => b - a);
       text.textContent = older.length ? `Candidate ${chosenId} descends from ${plural(older.length, "candidate")}: `
         + older.slice(0, NAMED).join(", ") + (older.length > NAMED ? ", …" : "")
-        : `Candidate ${chosenId} has no parents.`;
+        : chosenId === null ? "Mark a candidate to see its ancestors." : `Candidate ${chosenId} has no parents.`;
     } }));
   made.append(text);
 }
@@ -100,7 +100,10 @@ function drawLineage(plot, ys, places, mine) {
 
 function influenceSection() {
   const known = data.influence;
-  if (known.why_not) return;
+  if (known.why_not) {
+    if (shownPlaces.length) section("influence", "What matters for each objective", `Not estimated: ${known.why_not}.`);
+    return;
+  }
   const made = section("influence", "What matters for each objective", `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: `
     + "the share of its variance that is no longer predicted when a hyperparameter is shuffled. Below "
     + "it, the mean prediction when all candidates get one value. Intervals: 90% over bootstrap "

@@ -11,13 +11,13 @@ function candidateTable(id, title, about, places, more = []) {
   ].filter(([, value]) => places.some((place) => ![null, ""].includes(value(place))));
   const content = (name, value, place) => {
     if (name === "id") return [idButton(value), value === data.recommended.id ? " recommended" : null];
-    if (name === "architecture") return shortArchitecture(place);
+    if (name === "architecture") return [shortArchitecture(place), el("p", { class: "meaning" }, all.reason[place])];
     return name === "test accuracy" ? percent(value) : typeof value === "number" ? number(value) : value;
   };
   const body = el("tbody");
   const fillBody = (ordered) => body.replaceChildren(...ordered.map((place) => el("tr",
     { "data-id": all.id[place] }, columns.map(([name, value]) => el("td",
-      { "data-label": name, class: ["architecture", "violates"].includes(name) ? name : null },
+      { "data-label": name, class: { architecture: name, violates: "text" }[name] ?? null },
       content(name, value(place), place))))));
   const heads = columns.map(([name, value]) => el("th", { scope: "col" },
     el("button", { type: "button", onclick: (event) => {
