@@ -20,7 +20,7 @@ DATASET = click.option(
     shell_complete=completion.datasets,
     help="Data set to learn from.  [default: the run's own]",
 )
-SEED = click.option("--seed", default=0, help="Seed of all random choices.")
+SEED = click.option("--seed", default=0, help="Seed for all random choices.")
 
 
 def _model_argument(required: bool = True) -> Callable:
@@ -31,7 +31,7 @@ def _model_argument(required: bool = True) -> Callable:
 
 
 def _names_option(name: str, about: str) -> Callable:
-    """Return a repeatable option that takes one or several names each time."""
+    """Return a repeatable option that takes one or more names each time."""
     return click.option(
         name,
         multiple=True,
@@ -42,7 +42,7 @@ def _names_option(name: str, about: str) -> Callable:
 
 
 def _loading_options(command: Callable) -> Callable:
-    """Add the options that all commands that load a model and write a folder have."""
+    """Add the options shared by all commands that load a model and write a folder."""
     for option in (
         FORMAT,
         UNSAFE,
@@ -56,7 +56,8 @@ def _loading_options(command: Callable) -> Callable:
 def _source(options: dict[str, Any], kind: str) -> ModelSource:
     """Extract the model, the data set and the folder to write to from a command's options.
 
-    If there is no such model or the folder exists, this is an error before TensorFlow is imported.
+    An error is raised, before TensorFlow is imported, if there is no such model or the folder
+    exists.
     """
     from xnas_tf.storage.model_source import ModelSource
 
@@ -143,7 +144,7 @@ def explain(
 @click.option(
     "--preset",
     metavar="NAME",
-    help="Use published layers and β: vgg16, resnet50, densenet121 or darts.",
+    help="Use the published layers and β of vgg16, resnet50, densenet121 or darts.",
 )
 @click.option(
     "--beta",
@@ -170,7 +171,8 @@ def disentangle(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class, NAD (arXiv
     2003.13268) learns which channels of each layer are needed, without changing the network, and
-    compares these paths. docs/explanation/nad.md explains the metrics, pictures and presets.
+    compares the resulting paths. docs/explanation/nad.md explains the metrics, pictures and
+    presets.
 
     \b
     Example:
