@@ -171,18 +171,18 @@ class Config(Section):
 
     @property
     def directions(self) -> dict[str, str]:
-        """``minimize`` or ``maximize`` by the objective's name."""
+        """``minimize`` or ``maximize``, by objective name."""
         return {objective.name: objective.direction for objective in self.objectives}
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs of the fidelities, increasing; the last is the full length of a training."""
+        """Epochs of each fidelity, in increasing order; the last is the full length of training."""
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
         """Return the objectives, the recorded measures, and those that only constraints require.
 
-        The latter have default options.
+        Measures that only constraints require have default options.
         """
         named = [*self.objectives, *self.record]
         names = {measure.name for measure in named}

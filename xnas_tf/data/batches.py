@@ -62,7 +62,7 @@ class Augmentation:
     """Random changes of the images of one global batch.
 
     Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017, arXiv 1708.04552), as
-    in the XNAS paper. All kinds of changes draw from the random generator in the same way.
+    in the XNAS paper. The same random numbers are drawn whichever of the changes are enabled.
     """
 
     def __init__(

@@ -214,7 +214,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     """Check images (N, height, width[, channels]), and return them with four axes.
 
     Raises:
-        InputError: If they have another rank, are empty, or are not finite real numbers.
+        InputError: If they have a different rank, are empty, or are not finite real numbers.
     """
     if isinstance(images, DiskImages):
         return images

@@ -111,7 +111,7 @@ def identical(
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
-        origins: Split and class of each image, (N, 2), which must be the same in a group.
+        origins: Split and class of each image, (N, 2), which should be the same throughout a group.
         names: Name of each image, (N,).
     """
     _, kinds, counts = np.unique(

@@ -94,7 +94,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         A note if only some splits have values far below zero.
 
     Raises:
-        InputError: If they are, such as values from 0 to 255 and from 0 to 1.
+        InputError: If they are, as with values from 0 to 255 in one split and from 0 to 1 in
+            another.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
     texts = {
