@@ -1,4 +1,4 @@
-"""Assumptions about the data of a search before they are known."""
+"""Assumptions about the data of a search, made before the data are known."""
 
 from __future__ import annotations
 
