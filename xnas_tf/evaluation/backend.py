@@ -1,4 +1,4 @@
-"""Backends: train and query each candidate's own model, or one supernet for all."""
+"""Backends, which train and query each candidate's own model, or one supernet for all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Backend(Protocol):
         """
 
     def release(self) -> None:
-        """Free everything that belongs to the latest candidate only."""
+        """Free everything that belongs only to the latest candidate."""
 
 
 class SeparateModels:

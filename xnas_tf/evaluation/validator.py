@@ -1,4 +1,4 @@
-"""The validator: computes the validation metrics of a model on all ranks of its group."""
+"""The validator, which computes the validation metrics of a model on all ranks of its group."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def interruption(code: int) -> Interrupted:
 class EvaluationCallback:
     """Base class for callbacks of an evaluation; its methods do nothing.
 
-    Exceptions raised by its methods end the evaluation and leave ``Evaluator.evaluate``
-    unchanged, be it ``Interrupted``, a full disk or the death of rank 0.
+    Exceptions raised by its methods, such as ``Interrupted``, or the error of a full disk or a dead
+    rank 0, end the evaluation and are passed on unchanged by ``Evaluator.evaluate``.
     """
 
     def report_progress(self) -> None:
@@ -67,7 +67,7 @@ class EvaluationCallback:
             result: The result so far, with the network's digest and costs.
 
         Returns:
-            The result; None if the network is to be trained.
+            The known result; None if the network is to be trained.
         """
         return None
 
@@ -82,8 +82,9 @@ class EvaluationCallback:
             save: Saves a checkpoint from which training resumes after this epoch.
 
         Returns:
-            Whether to stop training. In a search it never does, so that all candidates of a
-            fidelity are trained alike; only ``training.callbacks`` may end a training early.
+            Whether to stop training. In a search this is never true, so that all candidates of a
+            fidelity are trained in the same way; only ``training.callbacks`` may end training
+            early.
         """
         return False
 
