@@ -39,7 +39,8 @@ class SimulatedTraining:
     def train(self, genotype: str) -> np.ndarray:
         """Return the costs (objectives,) of a cell.
 
-        A cell that is not in the table has the worst costs of all, and is not a training.
+        A cell that is not in the table has the worst costs of all, and does not count as a
+        training.
         """
         self._idle += 1
         row = self.problem.rows.get(genotype)

@@ -22,7 +22,7 @@ class Table:
     Attributes:
         name: The file's name.
         genotypes: Genotype strings (rows,), all different.
-        columns: Results (rows,) by the column's name, as numbers or text.
+        columns: Results (rows,) by column name, as numbers or text.
         lines: Line number of each row in the file.
     """
 

@@ -12,7 +12,7 @@ def interval_of(candidate: Candidate, name: str, images: int) -> tuple[float, fl
     """Return the 95% interval of an objective; NaN where no uncertainty is known.
 
     For the error it is Wilson's interval over the validation images; for others, the normal
-    interval from the recorded standard error, which does not include the variation between
+    interval from the recorded standard error, which does not include the variation between repeated
     trainings.
 
     Args:

@@ -66,12 +66,12 @@ def recommend(
     Args:
         front: The Pareto-optimal candidates, in any order.
         config: The run's configuration.
-        validation_counts: Number of validation images of each class. None if unknown: then every
-            candidate whose accuracy is known counts as better than chance.
+        validation_counts: Number of validation images of each class. None if unknown, in which case
+            every candidate whose accuracy is known counts as better than chance.
         prefer: ``error``, the name of an objective, or ``knee``: replaces the rule and chooses
             among all candidates that are better than chance.
-        within: Percentage points above the best error to tolerate instead; applies to ``prefer``
-            too.
+        within: Percentage points above the best error to tolerate instead; also applies to
+            ``prefer``.
 
     Raises:
         InputError: If ``prefer`` is none of these, or ``within`` is negative or not finite.

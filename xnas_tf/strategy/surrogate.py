@@ -105,7 +105,7 @@ class Surrogate:
             self._front = [*itertools.compress(self._front, kept), row]
 
     def begin_pool(self) -> int:
-        """Prepare for a new pool with the results so far; return the number of choices from it."""
+        """Prepare for a new pool with the results so far; return how often to choose from it."""
         count = len(self._costs)
         latest = range(max(0, count - MAX_RESULTS), count)
         self._fitted_rows = np.array(
