@@ -23,12 +23,12 @@ SHOWN = 8
 
 
 class AttributionPictures:
-    """Draws attributions of the same images after the first epoch and some of the others.
+    """Draws attributions of the same images after the first epoch and some later ones.
 
     Args:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
-        epochs: Maximum number of epochs of a training.
+        epochs: Maximum number of training epochs.
         log: Called with messages about pictures that cannot be drawn.
     """
 

@@ -20,7 +20,7 @@ class Column:
         name: Name of the value among a candidate's objectives and metrics.
         title: Short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
-        is_objective: Whether the search ranks by it.
+        is_objective: Whether the search ranks candidates by this value.
     """
 
     name: str

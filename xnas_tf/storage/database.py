@@ -38,7 +38,8 @@ class Database:
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
-        # The watchdog's thread writes when a candidate hangs; the main thread writes all else.
+        # The watchdog's thread writes when a candidate hangs; the main thread writes everything
+        # else.
         self._lock = threading.RLock()
         with self._errors(RunError if create else InputError):
             mode = "rwc" if create else _reading_mode(path)
@@ -135,7 +136,7 @@ class Database:
 
 
 def _reading_mode(path: Path) -> str:
-    """Return SQLite's mode for reading, which must roll back after a kill during a commit."""
+    """Return SQLite's mode for reading, which must be able to roll back an interrupted commit."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 

@@ -98,7 +98,7 @@ class Run:
         raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
         return ordered_front(self.candidates(), self.config)
 
     @check_types(within=NUMBER)
@@ -175,7 +175,8 @@ class Run:
     def hypervolume(self) -> float | None:
         """Return the hypervolume of the candidates; see ``HypervolumeMeter`` for its unit.
 
-        It is None until generation 0 is complete, unless ``search.reference`` is given.
+        The hypervolume is None until generation 0 is complete, unless ``search.reference`` is
+        given.
         """
         ended = ended_candidates(self.candidates())
         front = pareto_front(ended, self.config, is_exact=True)
@@ -193,8 +194,9 @@ class Run:
         """Return a table of all candidates in any state, by id.
 
         Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
-        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark
-        candidates. Values that do not apply to a candidate are missing.
+        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark the
+        Pareto-optimal candidates and the recommended one. Values that do not apply to a candidate
+        are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -230,7 +232,7 @@ class Run:
         )
 
     def plot_history(self) -> Figure:
-        """Draw how the objectives and the hypervolume improved with the number of trainings.
+        """Draw how the objectives and the hypervolume improved as more candidates were trained.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
@@ -322,7 +324,7 @@ class Run:
             return database.fact(name)
 
     def groups(self) -> tuple[int, int]:
-        """Return the number of groups that train in parallel, now or last, and of their ranks."""
+        """Return how many groups train (or last trained) in parallel, and on how many ranks."""
         split = self.fact("groups") or {"ranks": 1, "size": 1}
         return split["ranks"] // split["size"], split["size"]
 
@@ -338,7 +340,7 @@ class Run:
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
-    """Return the Pareto-optimal candidates, best in the first objective first."""
+    """Return the Pareto-optimal candidates, starting with the best in the first objective."""
     first = config.objectives[0]
     front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
@@ -347,10 +349,10 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or several names of candidates as a list; ids may come from a data frame.
+    """Return one or more names of candidates as a list; ids may come from a data frame.
 
     Raises:
-        InputError: If they are of another type.
+        InputError: If they are of a different type.
     """
     if isinstance(which, str | Integral | Candidate):
         return [which]

@@ -26,4 +26,4 @@ def set_defaults() -> None:
         os.environ.setdefault(name, value)
     if os.path.expanduser("~") == "~":  # a container's user without an entry in passwd
         with suppress(OSError):
-            os.environ["HOME"] = str(private_folder())  # or Keras creates a folder "~" here
+            os.environ["HOME"] = str(private_folder())  # or Keras would create a folder "~"

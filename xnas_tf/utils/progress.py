@@ -167,7 +167,7 @@ def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
 
 @contextmanager
 def epochs_bar() -> Iterator[ShowEpoch]:
-    """Show the epochs of a training in a bar, or as lines where a bar is not possible."""
+    """Show the epochs of training in a bar, or as lines where a bar is not possible."""
     level = logging.DEBUG if has_bar() else logging.INFO
     with progress_bar("training") as update:
 
