@@ -47,8 +47,8 @@ class Candidate:
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
             validate, score, record (saving its model) and clean (freeing it). Two more entries give
             the time spent on communication between ranks, which these phases include, and the time
-            that its group waited for it. The seconds of a promotion do not include those of the
-            rungs below.
+            for which its group waited for it. The seconds of a promotion do not include those of
+            the rungs below.
         history: Metrics of each epoch.
         versions: Versions of the packages used to evaluate it.
         started: Start time, ISO 8601 UTC.
@@ -112,7 +112,7 @@ class Candidate:
 
     @property
     def seconds_total(self) -> float:
-        """Seconds that its evaluation took, excluding the time that its group waited for it."""
+        """Seconds that its evaluation took, excluding the time for which its group waited."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def __repr__(self) -> str:

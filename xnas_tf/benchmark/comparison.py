@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def checkpoints(self) -> list[int]:
-        """Numbers of trainings after which shares are listed."""
+        """Numbers of candidates trained at which shares are listed."""
         return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
 
     def share(self, name: str, trainings: int) -> np.ndarray:

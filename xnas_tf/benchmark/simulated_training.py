@@ -14,7 +14,7 @@ NSGA-II fewer than 100; its TPE makes 131 after 150 trainings, as it then repeat
 
 
 class SimulatedTraining:
-    """Looks up results for a search, and records the hypervolume that it has found.
+    """Lookup of results for a search, with a record of the hypervolume found so far.
 
     Only the first request of a cell counts as a training; repeated requests cost nothing.
 

@@ -155,7 +155,7 @@ def explain(
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Share of other classes' images that a path may mistake for its class; 1 for no limit.",
+    help="Share of other classes' images that a path may mistake for its class; 1 means no limit.",
 )
 @click.option("--epochs", default=20, help="Passes over the training images of each class.")
 @click.option(
@@ -202,7 +202,7 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--hypermodel",
     metavar="MODULE:NAME",
-    help="Build the default model of a HyperModel, and train it by design.",
+    help="Build the default model of a HyperModel, and train it with --mode by-design.",
 )
 @CANDIDATE
 @DATASET

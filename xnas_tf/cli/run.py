@@ -141,7 +141,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="For a model: the data set on which to measure it.",
+    help="For a model: data set on which to measure it.",
 )
 @INPUT_RANGE
 @UNSAFE

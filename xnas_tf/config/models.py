@@ -43,7 +43,7 @@ def _dataset(entry: Any) -> Any:
 
 
 def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
-    """Return the errors of a key in ``search``."""
+    """Return the errors for a key in ``search``."""
     errors = [{"loc": key, "type": "entry", "msg": text} for text in messages]
     return PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})
 
@@ -154,7 +154,7 @@ class Config(Section):
     @classmethod
     def _set_epochs(cls, data: Any) -> Any:
         """Take ``training.epochs`` from the last rung unless it is given."""
-        # Validation reports what is wrong.
+        # Validation reports the error.
         with suppress(AttributeError, KeyError, IndexError, TypeError):
             last = data["search"]["fidelity"]["epochs"][-1]
             return {**data, "training": {"epochs": last, **data.get("training", {})}}

@@ -28,7 +28,7 @@ class ModelAccess:
 
 
 class Backend(Protocol):
-    """Trains and queries the models of candidates. Results do not depend on the backend."""
+    """Interface for training and querying models. Results do not depend on the backend."""
 
     note: str
     """A message for the user; empty if there is none."""

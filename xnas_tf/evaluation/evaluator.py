@@ -51,7 +51,7 @@ end the search."""
 
 
 class Evaluator:
-    """Evaluates candidates, on all ranks at once.
+    """Evaluator of candidates, on all ranks at once.
 
     An evaluation is a function of the candidate's hyperparameters and seed, the configuration and
     the data. It leaves no state behind.
@@ -213,7 +213,8 @@ class Evaluator:
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate decays fully on each rung, so that rungs rank candidates alike.
+        # The learning rate decays fully on each rung, so that all rungs rank candidates in the same
+        # way.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, callback, training)

@@ -14,7 +14,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Measures objectives, values that are only recorded, and values for constraints.
+    """Scorer that measures objectives, values that are only recorded, and values for constraints.
 
     Args:
         config: The configuration.

@@ -23,7 +23,7 @@ SHOWN = 8
 
 
 class AttributionPictures:
-    """Draws attributions of the same images after the first epoch and some later ones.
+    """Pictures of attributions of the same images, after the first epoch and some later ones.
 
     Args:
         folder: TensorBoard's folder for the retraining.

@@ -103,7 +103,7 @@ def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
 
 
 class BaselineSpace(Space):
-    """Builds residual networks for an evaluator as a search space builds candidates.
+    """Space that builds residual networks for an evaluator, as a search space builds candidates.
 
     Args:
         image_shape: Shape (H, W, C) of the images.

@@ -27,7 +27,7 @@ from xnas_tf.training.predictor import Predictor
 
 
 class Retrainer:
-    """Trains candidates and the baseline in full, on all ranks at once.
+    """Evaluator that trains candidates and the baseline in full, on all ranks at once.
 
     Args:
         config: The configuration of the retraining, whose ``training.keep`` is ``best``.
@@ -124,7 +124,7 @@ def _baseline_config(config: Config) -> Config:
 
 
 class EarlyStopping(EvaluationCallback):
-    """Saves a checkpoint after each epoch, and ends training once it no longer improves the model.
+    """Callback that saves a checkpoint after each epoch, and ends training without improvement.
 
     Args:
         callback: Stores the checkpoints.

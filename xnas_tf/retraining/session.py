@@ -64,7 +64,7 @@ def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Re
 
 
 class RetrainingSession:
-    """A ``TaskSource`` of trainings, one at a time: all ranks train the same network.
+    """A ``TaskSource`` that yields one training at a time: all ranks train the same network.
 
     All networks are trained with one seed, then with the next.
 
@@ -157,8 +157,8 @@ class RetrainingSession:
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
-        The next command resumes failed training from its last checkpoint, since it may merely have
-        run out of memory.
+        The next command resumes failed training from its last checkpoint, since the failure may be
+        due to a lack of memory.
         """
         if self._current is None:
             return

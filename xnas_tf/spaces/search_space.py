@@ -286,7 +286,8 @@ class SearchSpace(Space):
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
-            # With op determinism, TensorFlow refuses to shuffle without a seed, as Keras does.
+            # With op determinism, TensorFlow raises an error on shuffling without a seed, as Keras
+            # does.
             keras.utils.set_random_seed(0)
         message = (
             f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "

@@ -45,7 +45,7 @@ class Database:
             mode = "rwc" if create else _reading_mode(path)
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
-            # Not even a power cut may undo a commit.
+            # Even a power cut must not undo a commit.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()

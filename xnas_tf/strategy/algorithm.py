@@ -36,7 +36,7 @@ Solutions = Iterator[tuple[platypus.Solution, tuple[int, ...]]]
 
 
 class Algorithm:
-    """Proposes architectures and learns from their results; algorithms differ in their selection.
+    """Search that proposes architectures and learns from results; algorithms differ in selection.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
     generational search generates the next generation once all results of the current one are

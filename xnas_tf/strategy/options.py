@@ -109,7 +109,7 @@ class SearchOptions(Section):
 
 
 class Goals(Protocol):
-    """Goals of a search: the part of a configuration that this package needs."""
+    """The part of a configuration that this package needs: the goals of a search."""
 
     @property
     def objectives(self) -> Sequence[Objective]:

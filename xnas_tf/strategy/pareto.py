@@ -63,7 +63,7 @@ class Front:
         self.candidates: list[Candidate] = []
         self.epochs = 0
         # Cached, as most new candidates do not enter the front: with many groups, the coordinator
-        # spent a tenth of its time on recomputing them.
+        # spent a tenth of its time recomputing them.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:
@@ -122,7 +122,7 @@ def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Measures the hypervolume of a front, in a unit that never changes once it is known.
+    """Meter for the hypervolume of a front, in a unit that never changes once it is known.
 
     With ``search.reference``, each objective's gain over its reference value is measured in
     units of that value's magnitude (1 where it is 0); a candidate that is no better than the

@@ -25,7 +25,7 @@ import platypus
 
 
 class SuccessiveHalving:
-    """Chooses which candidates to promote, as a function of the results so far.
+    """Rule that chooses which candidates to promote, as a function of the results so far.
 
     Args:
         rungs: Epochs of each rung, in increasing order. With a single rung, nothing is promoted.

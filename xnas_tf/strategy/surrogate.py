@@ -39,7 +39,7 @@ Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 
 
 class Surrogate:
-    """Predicts costs, and the hypervolume that networks would add to the front.
+    """Model that predicts costs and the hypervolume that networks would add to the front.
 
     Each cost has its own ``Regression``. Once a candidate has failed or broken a constraint,
     another one predicts whether a candidate satisfies all constraints. A choice is a function of

@@ -41,7 +41,7 @@ class EvaluationCallback:
     """
 
     def report_progress(self) -> None:
-        """Called on every rank every few steps or batches and after each score, as a heartbeat."""
+        """Send a heartbeat; called on every rank, every few steps and after each score."""
 
     def wants_checkpoint(self) -> bool:
         """Return whether to save a checkpoint now.
@@ -74,7 +74,7 @@ class EvaluationCallback:
     def on_epoch_end(
         self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
     ) -> bool:
-        """Called on every rank after the validation of an epoch.
+        """Decide whether to stop training; called on every rank after an epoch has been validated.
 
         Args:
             model: The model.
@@ -93,11 +93,11 @@ class EvaluationCallback:
         return {}
 
     def failed(self, reason: str) -> None:
-        """Called on every rank on which the evaluation failed with an exception."""
+        """React to a failure; called on every rank on which the evaluation raised an exception."""
 
 
 class CallbackError(BaseException):
-    """Carries an exception out of an evaluation, past everything that catches ``Exception``.
+    """Wrapper that carries an exception past everything that catches ``Exception``.
 
     Args:
         error: The exception.

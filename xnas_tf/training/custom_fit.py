@@ -80,7 +80,7 @@ def check_own_training(
 
 
 class CustomFitTrainer:
-    """Lets a user's code train one model, on one rank.
+    """Trainer that lets a user's code train one model, on one rank.
 
     It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if training
     is interrupted, it starts again from the beginning.
@@ -176,7 +176,7 @@ class CustomFitTrainer:
 
 
 class _FitCallback(keras.callbacks.Callback):
-    """Passes metrics on, sends heartbeats and stops training if asked to."""
+    """Callback that passes on metrics, sends heartbeats and stops training on request."""
 
     def __init__(self, end_of_epoch: EndOfEpoch) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class ModelOutputs(NamedTuple):
 
 
 class Predictor:
-    """Computes outputs and class probabilities of a model, always with its current weights.
+    """Predictor of a model's outputs and class probabilities, always with its current weights.
 
     Args:
         model: The model, whose ``predict_step`` is used.

@@ -26,7 +26,7 @@ Logs = dict[str, Any]
 
 
 class Step:
-    """Runs a compiled model's ``train_step``, each time on this rank's share of a global batch.
+    """A training step: a compiled model's ``train_step`` on this rank's share of a global batch.
 
     Keras computes the loss, the metrics, loss scaling and everything else; only the gradients are
     averaged over the ranks, weighted by their shares, before they are applied.

@@ -37,7 +37,7 @@ from xnas_tf.utils.phase_times import PhaseTimes
 
 
 class Trainer:
-    """Trains one Keras model on this rank's part of each global batch.
+    """Trainer of one Keras model on this rank's part of each global batch.
 
     The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
     averaged, so that one rank and several ranks give the same model (except for BatchNorm, whose

@@ -38,7 +38,7 @@ VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
 
 
 class Tuner:
-    """Searches the models of a HyperModel, with one or more objectives.
+    """Tuner that searches the models of a HyperModel, with one or more objectives.
 
     It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
     directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,

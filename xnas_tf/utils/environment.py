@@ -11,7 +11,7 @@ DEFAULTS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
     # By default TensorFlow uses oneDNN's kernels only on processors with AVX512-VNNI or AMX.
-    # With AVX2 alone they make a training step 1.37 times as fast:
+    # With AVX2 alone, they make a training step 1.37 times as fast:
     # docs/contributing/dependencies.md.
     "TF_ENABLE_ONEDNN_OPTS": "1",
 }

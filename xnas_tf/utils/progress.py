@@ -32,7 +32,7 @@ ShowStep = Callable[[int, int], None]
 
 
 class Display(logging.Handler):
-    """Prints messages on stderr; in a notebook it updates one output of the cell.
+    """Log handler that prints messages on stderr or, in a notebook, updates one output of the cell.
 
     Args:
         verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch too.

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 class TrainingCurves:
-    """Writes the curves and final metrics of trainings while they run, each in its own folder."""
+    """Writer of training curves and final metrics during training, in one folder per training."""
 
     def __init__(self) -> None:
         self._running: dict[Path, _Curves] = {}
