@@ -41,7 +41,7 @@ class Candidate:
         promoted_from: Id of the candidate on the rung below whose training this one resumes
             (``search.fidelity``); 0 for one trained from scratch.
         state: State of its evaluation; stays ``running`` if the search was killed.
-        reason: Why it failed, is infeasible or is a duplicate, or what is unusual about its values.
+        reason: Why it failed, is infeasible or is a duplicate, or how its values are unusual.
         objectives: Values by objective; empty unless done.
         metrics: Further values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),

@@ -56,7 +56,7 @@ def make_output_robust() -> None:
         stream = getattr(sys, name)
         buffer = getattr(stream, "buffer", None)
         if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
-            continue  # that of a notebook or a test, or replaced already
+            continue  # the stream of a notebook or a test, or already replaced
         stream.flush()
         descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
         is_buffered = isinstance(buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED

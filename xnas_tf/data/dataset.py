@@ -69,7 +69,7 @@ class Dataset:
         mirrored: Whether an image and its mirror image belong to the same class: true for
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
-        how_split: Origin of the splits, for reports.
+        how_split: How the splits were made, for reports.
         scaling: Conversion of values to uint8.
     """
 

@@ -32,7 +32,7 @@ Encoded = Path | bytes | np.ndarray
 
 
 class Unreadable(Exception):
-    """An image that cannot be decoded; the message says why."""
+    """An image that cannot be decoded; the message gives the reason."""
 
 
 class Look(NamedTuple):

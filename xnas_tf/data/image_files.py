@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folders of the classes, whether they are in folders of splits, and what is left out."""
+    """The folders of the classes, whether they are in folders of splits, and the paths left out."""
 
     classes: Sequence[Path]
     has_splits: bool

@@ -36,7 +36,7 @@ def as_text(name: Any) -> str:
 
 
 def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list[str]]:
-    """Return one label for each of ``count`` images, and notes.
+    """Return one label for each of ``count`` images, and notes for the user.
 
     Args:
         labels: (N,) or (N, 1) of any type, or one-hot (N, classes).

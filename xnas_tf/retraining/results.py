@@ -44,7 +44,7 @@ class Training:
         seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
         reason: Why it failed, or a remark on unusual values.
-        objectives: Values after the best epoch, on the validation split.
+        objectives: Objective values after the best epoch, on the validation split.
         metrics: Further metrics; the names of those on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
@@ -125,7 +125,7 @@ class Retrained:
 
     @property
     def kind(self) -> str:
-        """Kind of interval of the test accuracy."""
+        """Kind of interval given for the test accuracy."""
         count = len(self.trainings)
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 

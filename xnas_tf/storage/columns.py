@@ -97,7 +97,7 @@ def _row(
         "violations": candidate.violations(config.constraints),
         "seconds/total": candidate.seconds_total,
     }
-    # A HyperModel may give a metric any name.
+    # A HyperModel may give any name to a metric.
     metrics = {
         f"metrics/{name}" if name in fields else name: value
         for name, value in candidate.metrics.items()

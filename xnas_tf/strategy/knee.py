@@ -53,7 +53,7 @@ def distances(scaled: np.ndarray) -> np.ndarray:
     two objectives the plane is the line between the best points of each. The extreme point of an
     objective is the one nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
     If these points do not span a plane that intersects all axes, as with few points and many
-    objectives, the plane through their centre that intersects all axes alike is used.
+    objectives, the plane through their centre that intersects all axes at the same value is used.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.

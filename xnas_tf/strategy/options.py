@@ -96,7 +96,7 @@ class SearchOptions(Section):
     )
     fidelity: FidelityOptions = FidelityOptions()
     seed: int = Field(
-        0, ge=0, description="seed of the search, from which the seed of each training is derived"
+        0, ge=0, description="seed of the search, from which each candidate's seed is derived"
     )
 
     @field_validator("epsilons")

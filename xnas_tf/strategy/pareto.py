@@ -13,7 +13,7 @@ from xnas_tf.strategy.options import Goals
 
 
 def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that have ended, in this order."""
+    """Return the candidates that have ended, in the order in which they ended."""
     return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
 
 

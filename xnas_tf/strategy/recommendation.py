@@ -32,7 +32,7 @@ class Recommendation:
     Attributes:
         id: Id of the candidate; None if none is recommended.
         why: One line with the reason for the recommendation and a comparison with the lowest error,
-            or the reason why none is recommended and what to change.
+            or the reason why none is recommended, and advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, however high that
             is; None if no error is known.
     """

@@ -74,7 +74,7 @@ class Surrogate:
 
     @property
     def is_ready(self) -> bool:
-        """Whether enough results are known to predict."""
+        """Whether there are enough results to make predictions."""
         return len(self._finished) >= ENOUGH
 
     def features(self, proposal: Proposal) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
 As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
-``train_step``. Loss scaling, clipping and gradient accumulation come after it, so that all ranks
+``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so that all ranks
 skip the same steps with infinite gradients.
 """
 

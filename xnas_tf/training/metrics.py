@@ -128,7 +128,7 @@ def metrics_of_all_ranks(
 
     As in Keras, the values are the results of the model's metrics, or the values that its last step
     returned if those have other names. The variables of Keras' own metrics are sums over images or
-    steps, so they are summed over the ranks; of other values, the mean over the images is taken.
+    steps, so they are summed over the ranks; for other values, the mean over the images is taken.
 
     Args:
         model: The model.

@@ -56,12 +56,12 @@ class TrainingOptions(Section):
     keep: Literal["last", "best"] = Field(
         "last",
         description="epoch whose weights are scored and saved: the last one, or the one with the "
-        "lowest validation error, and on a tie the lowest validation loss",
+        "lowest validation error, or, on a tie, the lowest validation loss",
     )
     class_weight: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
-        description="weight of each class in the loss, 1 if not given, by name of the class, "
-        "or by its number if no class has that name, as in `{cat: 5}`",
+        description="weight of each class in the loss, by default 1; given by class name, or by "
+        "class number if no class has that name, as in `{cat: 5}`",
     )
     callbacks: list[str] = Field(
         [],
@@ -84,7 +84,7 @@ class TrainingOptions(Section):
     jit_compile: bool = Field(
         False,
         description="whether training steps are compiled with XLA, for GPUs (it was slower on "
-        "CPUs); the first step takes longer, and Dropout draws other random numbers",
+        "CPUs); the first step takes longer, and Dropout draws different random numbers",
     )
     checkpoint_minutes: float = Field(
         15, gt=0, description="minutes between two checkpoints during training"

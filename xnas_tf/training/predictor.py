@@ -40,7 +40,7 @@ class Predictor:
 
     Args:
         model: The model, whose ``predict_step`` is used.
-        images: Number of images per call; many if None.
+        images: Number of images per call; assumed to be many if None.
         times: Number of calls.
     """
 

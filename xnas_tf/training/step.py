@@ -41,7 +41,7 @@ class Step:
         weight_decay: The configured weight decay; 0 if the model has its own optimizer.
         config: The ``training`` section.
         communicator: The ranks that share a batch.
-        runs: Maximum number of steps; many if None.
+        runs: Maximum number of steps; assumed to be many if None.
     """
 
     def __init__(

@@ -178,7 +178,7 @@ class Trainer:
         callbacks.on_epoch_begin(self.progress.epoch)
 
     def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
-        """Keep the weights if the last epoch of the history is the best one, and call callbacks.
+        """Keep the weights if the last epoch of the history is the best one, and run callbacks.
 
         Returns:
             Whether a Keras callback stopped the training, on any rank.

@@ -6,8 +6,8 @@ from contextlib import suppress
 from xnas_tf.utils.cache_folder import private_folder
 
 DEFAULTS = {
-    # Only errors of TensorFlow. Its note on oneDNN remains: the libraries print it when they are
-    # loaded, before they read this level (TensorFlow 2.21, even with level 3).
+    # Show only errors of TensorFlow. The note on oneDNN remains, because the libraries print it
+    # when they are loaded, before they read this level (TensorFlow 2.21, even with level 3).
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
     # By default TensorFlow uses oneDNN's kernels only on processors with AVX512-VNNI or AMX.

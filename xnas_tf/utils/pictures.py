@@ -20,7 +20,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.text import Text  # noqa: PLC0415 - heavy
 
-    # ``savefig`` would draw the figure twice to lay it out.
+    # ``savefig`` would draw the figure twice to compute its layout.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
     with mpl.rc_context({"text.parse_math": False}):  # for ticks that are created while drawing

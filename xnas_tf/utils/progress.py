@@ -139,7 +139,7 @@ def displayed(verbose: int = 1) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Stop output on this rank, as rank 0 shows the progress of all."""
+    """Stop output on this rank, because rank 0 shows the progress of all ranks."""
     if handler := display():
         handler.setLevel(_SILENT)
 
