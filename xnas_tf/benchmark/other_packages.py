@@ -52,7 +52,7 @@ def published_nsga2() -> GeneticAlgorithm:
 
 
 def pymoo(simulation: SimulatedTraining, seed: int) -> None:
-    """Run NSGA-II as published."""
+    """Run NSGA-II as published, with pymoo."""
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
 

@@ -63,7 +63,7 @@ def read_table(path: Path) -> Table:
             the files of NATS-Bench; see ``read_nats_bench``.
 
     Raises:
-        InputError: If the file is missing, or is not a table in one of these forms.
+        InputError: If the file is missing, or does not contain a table in one of these forms.
     """
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []

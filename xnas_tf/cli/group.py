@@ -82,7 +82,7 @@ def main() -> None:
       xnas-tf retrain runs/quickstart          train the recommended one in full
       xnas-tf explain runs/quickstart          show what its model looks at
       xnas-tf disentangle runs/quickstart      find the path of each class in it
-      xnas-tf interpret runs/quickstart        explain it by learned attributes
+      xnas-tf interpret runs/quickstart        explain it with learned attributes
       xnas-tf export runs/quickstart           export it as a SavedModel
     """
 

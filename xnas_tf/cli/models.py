@@ -149,19 +149,23 @@ def explain(
 @click.option(
     "--beta",
     metavar="auto|NUMBER",
-    help="Weight of sparsity in the loss.  [default: the preset's, or auto]",
+    help="Weight of the sparsity term in the loss.  [default: the preset's, or auto]",
 )
-@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose with --beta auto.")
+@click.option(
+    "--tolerance", default=0.02, help="Accuracy that each class may lose with --beta auto."
+)
 @click.option(
     "--false-alarms",
     default=0.1,
     help="Share of other classes' images that a path may mistake for its class; 1 means no limit.",
 )
-@click.option("--epochs", default=20, help="Passes over the training images of each class.")
+@click.option(
+    "--epochs", default=20, help="Number of passes over the training images of each class."
+)
 @click.option(
     "--images",
     type=int,
-    help="Maximum number of images of each class in each split.  [default: all]",
+    help="Maximum number of images per class in each split.  [default: all]",
 )
 @SEED
 @_loading_options
@@ -227,12 +231,12 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--settings",
     metavar="grey|drawings|colour",
-    help="Published settings.  [default: those that fit the images]",
+    help="Published settings to use.  [default: those that fit the images]",
 )
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the training images.  [default: depends on their number]",
+    help="Number of passes over the training images.  [default: depends on their number]",
 )
 @click.option(
     "--rate", type=float, help="Learning rate.  [default: depends on the number of training images]"

@@ -80,7 +80,7 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Change images (N, H, W, C) that have the given indices (N,) in the global batch."""
+        """Change images (N, H, W, C), which are at ``indices`` (N,) in the global batch."""
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:

@@ -27,7 +27,7 @@ _MOST_CHANNELS = 4
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    Images that come from image files stay on disk. Index no more than a batch at a time.
+    Images from image files stay on disk. Do not index more than a batch at a time.
     """
 
     images: np.ndarray | DiskImages
@@ -61,7 +61,7 @@ def sample_images(split: Split, count: int) -> Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its splits for training, search (validation) and final metrics (test).
+    """A data set, split for training, for the search (validation) and for final metrics (test).
 
     Attributes:
         name: As in the configuration.

@@ -18,7 +18,7 @@ _EXACT = 2.0**53
 
 
 class Encoded(NamedTuple):
-    """Class numbers (N,) as int32 by split, class names, and notes on converted labels."""
+    """Class numbers (N,) as int32 by split, class names, and notes about converted labels."""
 
     numbers: dict[str, np.ndarray]
     class_names: tuple[str, ...]

@@ -30,7 +30,7 @@ class Findings:
         ignored: Number of files that are not images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
-        remarks: The loader's notes on the files.
+        remarks: The loader's notes about the files.
         left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames, of which the first is used.
         blank: Images whose pixels are all the same.

@@ -269,7 +269,7 @@ class Evaluator:
         callback: EvaluationCallback,
         training: TrainingOptions,
     ) -> CustomFitTrainer:
-        """Train with the ``fit`` of the HyperModel, and validate as usual."""
+        """Train with the HyperModel's ``fit``, and validate as usual."""
         check_own_training(
             self._space.name,
             self._config.training,

@@ -54,7 +54,7 @@ def front_info(
     recommended: int | None,
     validation_images: int = 0,
 ) -> FrontInfo:
-    """Collect the values of all objectives; a single objective is shown against the ids."""
+    """Collect the values of all objectives; a single objective is plotted against the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 

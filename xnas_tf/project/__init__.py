@@ -1,4 +1,4 @@
-"""Writes a configuration and a search space for a data set, as the start of a search."""
+"""Writes a configuration and a search space for a data set, as the starting point of a search."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class AttributionPictures:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
         epochs: Maximum number of training epochs.
-        log: Called with messages about pictures that cannot be drawn.
+        log: Called with a message for each picture that cannot be drawn.
     """
 
     def __init__(

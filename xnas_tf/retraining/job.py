@@ -58,7 +58,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         run: The run, or its directory.
         candidates: One or more candidates, each as an id, ``recommended``, ``best`` or a
             ``Candidate``; the recommended one if empty and ``pareto`` is false.
-        pareto: Whether to add the Pareto-optimal candidates.
+        pareto: Whether to include the Pareto-optimal candidates.
         epochs: Maximum number of training epochs; 10 times as many as in the search if None.
         seeds: Number of seeds for each network, from seed 0.
         patience: Number of epochs without improvement after which training ends; a third of the
@@ -118,7 +118,7 @@ class _Job:
         return self.source.path / "tensorboard" / FOLDER / self.settings.key
 
     def run(self, world: Communicator) -> None:
-        """Train all networks that are not trained yet."""
+        """Train all networks that have not been trained yet."""
         from xnas_tf.execution.preparation import on_all_ranks, prepare
 
         dataset, space = prepare(self.settings.config, world, world.size)

@@ -43,13 +43,13 @@ class Training:
         genotype: The architecture.
         seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
-        reason: Why it failed, or a remark on unusual values.
+        reason: Why it failed, or a remark about unusual values.
         objectives: Objective values after the best epoch, on the validation split.
         metrics: Further metrics; the names of those on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
         versions: Versions of the software on which the result depends.
-        finished: Time of the end, ISO 8601 UTC.
+        finished: End time, ISO 8601 UTC.
     """
 
     key: str

@@ -120,7 +120,7 @@ def chosen_candidates(
         run: The run.
         named: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
             false.
-        pareto: Whether to add the Pareto-optimal candidates.
+        pareto: Whether to include the Pareto-optimal candidates.
 
     Raises:
         InputError: If there is no such candidate, or it was not trained.

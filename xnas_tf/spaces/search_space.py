@@ -42,7 +42,7 @@ class SearchSpace(Space):
         compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics with which the default model is compiled.
         input_range: The range of values that the default model's first layers expect.
-        loads_safely: Whether the saved default model loads in Keras' safe mode.
+        loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
 
     Raises:
         InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
@@ -246,7 +246,7 @@ class SearchSpace(Space):
             self._settings.apply()
 
     def _discover(self) -> keras_tuner.HyperParameters:
-        """Let keras-tuner build models until every conditional scope has been active once."""
+        """Have keras-tuner build models until every conditional scope has been active once."""
         with tempfile.TemporaryDirectory() as folder:
             tuner = keras_tuner.RandomSearch(
                 self._built, objective="val_loss", max_trials=1, directory=folder

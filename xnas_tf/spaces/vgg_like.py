@@ -110,7 +110,7 @@ class VGGLike(keras_tuner.HyperModel):
 
 
 def _convolve(x: Any, filters: int, kernel: int, batch_norm: bool, name: str) -> Any:
-    """Apply a convolution, batch normalisation if wanted, and ReLU."""
+    """Apply a convolution, optional batch normalisation, and ReLU."""
     x = layers.Conv2D(
         filters,
         kernel,

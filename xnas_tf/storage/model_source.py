@@ -1,4 +1,4 @@
-"""The location of a model that a user names, and the folder for its results, before loading."""
+"""The location of a model named by the user, and the folder for results, before loading."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Run:
             within: Percentage points above the best error to tolerate instead of the default.
 
         Raises:
-            InputError: If one of these is invalid.
+            InputError: If an argument is invalid.
         """
         return recommend(self.pareto(), self.config, self.validation_counts, prefer, within)
 
@@ -129,7 +129,7 @@ class Run:
         return None if number is None else self.candidate(number)
 
     def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
-        """Return the candidate that the user names.
+        """Return the candidate named by the user.
 
         Args:
             which: ``recommended``; ``best``, the one with the lowest validation error on the
@@ -156,11 +156,11 @@ class Run:
         which: Sequence[int | str | Candidate] | int | str | Candidate = (),
         pareto: bool = False,
     ) -> list[Candidate]:
-        """Return the candidates that the user names, without duplicates.
+        """Return the candidates named by the user, without duplicates.
 
         Args:
             which: See ``choose``; the recommended one if this is empty and ``pareto`` is false.
-            pareto: Whether to add the whole front.
+            pareto: Whether to include the whole front.
 
         Raises:
             InputError: If there is no such candidate, or no front.

@@ -49,7 +49,7 @@ class Selection(ABC):
         return self._hold_tournaments(2, 2, population)
 
     def _hold_tournaments(self, count: int, sample: int, population: Population) -> Population:
-        """Return the best of each of ``count`` samples."""
+        """Return the best solution of each of ``count`` samples."""
         selector = platypus.TournamentSelector(sample, CrowdedComparison())
         # Platypus draws from Python's global generator.
         with own_generator(int(self._rng.integers(2**63))):

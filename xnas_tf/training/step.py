@@ -38,7 +38,7 @@ class Step:
         model: The compiled model.
         dataset: The data set of the images.
         batch_size: Number of images in a global batch.
-        weight_decay: The configured weight decay; 0 if the model has its own optimizer.
+        weight_decay: The configured weight decay, or 0 if the model has its own optimizer.
         config: The ``training`` section.
         communicator: The ranks that share a batch.
         runs: Maximum number of steps; assumed to be many if None.

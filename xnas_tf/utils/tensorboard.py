@@ -71,7 +71,7 @@ class TrainingCurves:
         draft.rmdir()
 
     def close(self, folder: Path) -> None:
-        """End the curves of a training."""
+        """Close the file of a training's curves."""
         if curves := self._running.pop(folder, None):
             curves.close()
 
