@@ -41,15 +41,16 @@ class Candidate:
         promoted_from: Id of the candidate on the rung below whose training this one resumes
             (``search.fidelity``); 0 for one trained from scratch.
         state: State of its evaluation; stays ``running`` if the search was killed.
-        reason: Why it failed, is infeasible or is a duplicate, or what is unusual about its values.
+        reason: Why it failed, is infeasible or is a duplicate, or how its values are unusual.
         objectives: Values by objective; empty unless done.
         metrics: Further values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
-            validate, score, record (saving its model) and clean (freeing it); included in these,
-            the communication between ranks; and the time for which its group waited for it. A
-            promotion does not include the time of the rungs below.
+            validate, score, record (saving its model) and clean (freeing it). Two more entries give
+            the time spent on communication between ranks, which these phases include, and the time
+            for which its group waited for it. The seconds of a promotion do not include those of
+            the rungs below.
         history: Metrics of each epoch.
-        versions: Versions of the packages with which it was evaluated.
+        versions: Versions of the packages used to evaluate it.
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained it.
@@ -91,12 +92,12 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts in its generation: done, even with reused results, or failed."""
+        """Whether it counts towards its generation: done, even with reused results, or failed."""
         return self.state in ("done", "failed")
 
     @property
     def trained(self) -> bool:
-        """Whether it counts as a training: done or failed, without reused results."""
+        """Whether it was actually trained: it is done or failed, and its results are not reused."""
         return self.counts and not self.reused_from
 
     @property
@@ -111,7 +112,7 @@ class Candidate:
 
     @property
     def seconds_total(self) -> float:
-        """Seconds of its evaluation, without the time for which its group waited for it."""
+        """Seconds that its evaluation took, excluding the time for which its group waited."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def __repr__(self) -> str:
@@ -147,14 +148,14 @@ class Candidate:
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
     def violation(self, constraints: Mapping[str, Constraint]) -> float:
-        """Return the total violation of constraints, each as a share of its limit; 0 if none."""
+        """Return the sum of its constraint violations, each as a share of the limit; 0 if none."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self, safe: bool = True) -> keras.Model:
-        """Load the trained Keras model, after the module of its HyperModel.
+        """Load the trained Keras model, after importing the module of its HyperModel.
 
         Args:
-            safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+            safe: Whether to reject a model that contains Python code, as a Lambda layer does.
 
         Raises:
             InputError: If it cannot be loaded, or none was saved: only candidates that were on
@@ -174,7 +175,7 @@ class Candidate:
             raise InputError(f"candidate {self.id}: its model {error}") from error
 
     def violations(self, constraints: Mapping[str, Constraint]) -> str:
-        """Describe the constraints that it violates, if it is done; empty if there are none."""
+        """Describe the constraints that it violates if it is done; empty if it violates none."""
         if self.state != "done":
             return ""
         return describe_violations(constraints, {**self.metrics, **self.objectives})
@@ -207,9 +208,9 @@ class Result:
         )
 
     def update(self, known: Result) -> None:
-        """Take over a known result; the seconds remain those of this evaluation."""
+        """Copy a known result, but keep the seconds of this evaluation."""
         vars(self).update(vars(known), seconds=self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as those of a ``Candidate``."""
+        """Return the result as a dictionary of ``Candidate`` fields."""
         return {**vars(self), "seconds": dict(self.seconds)}

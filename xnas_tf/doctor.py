@@ -1,4 +1,4 @@
-"""Checks of the installation: versions, devices, Horovod, and advice on what is missing."""
+"""Checks of the installation (versions, devices and Horovod), with advice on what is missing."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ class Registry:
     """The implementations of one extension point, imported on first use.
 
     Args:
-        kind: Kind of the implementations for messages, such as "objective".
-        group: Entry-point group in which other packages register theirs.
+        kind: Name for this kind of implementation in messages, such as "objective".
+        group: Entry-point group in which other packages register their implementations.
         builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
     """
 
@@ -85,7 +85,7 @@ def find_object(name: str, kind: str) -> Any:
 def import_module(name: str) -> ModuleType:
     """Import a module, which may be in the current folder.
 
-    ``examples.NAME`` that is not there is imported from the installed package.
+    If ``examples.NAME`` is not there, it is imported from the installed package.
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -1,4 +1,4 @@
-"""Compares algorithms by many searches on one table, run in parallel."""
+"""Compares algorithms by running many searches on one table in parallel."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Comparison:
 
     @property
     def trainings(self) -> int:
-        """Number of trainings of each search."""
+        """Number of candidates that each search trains."""
         return next(iter(self.curves.values())).shape[1]
 
     @property
     def checkpoints(self) -> list[int]:
-        """Numbers of trainings after which shares are listed."""
+        """Numbers of candidates trained at which shares are listed."""
         return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
 
     def share(self, name: str, trainings: int) -> np.ndarray:
@@ -55,7 +55,7 @@ class Comparison:
     def trainings_to(self, name: str, share: float) -> np.ndarray:
         """Return the number of trainings that an algorithm needed to reach a share, (seeds,).
 
-        It is infinite where the share was not reached.
+        The number is infinite where the share was not reached.
         """
         reached = self.curves[name] >= share
         return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
@@ -64,7 +64,7 @@ class Comparison:
 def quartiles(values: np.ndarray) -> tuple[float, float, float]:
     """Return the quartiles over seeds, interpolated linearly as NumPy does.
 
-    Unlike NumPy's, a quartile next to an infinite value is infinite.
+    Unlike in NumPy, a quartile next to an infinite value is infinite.
     """
     ordered = np.sort(values)
 
@@ -89,7 +89,7 @@ def compare(
         problem: The table and its objectives.
         algorithms: Names of algorithms of xnas-tf, or of baselines.
         seeds: Number of searches of each algorithm, with the seeds from 0.
-        trainings: Number of trainings of each search.
+        trainings: Number of candidates that each search trains.
         overrides: Overrides ``search.key=value`` for the algorithms of xnas-tf.
 
     Raises:

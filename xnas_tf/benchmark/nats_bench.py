@@ -15,13 +15,14 @@ COSTS = ("flops", "params", "latency")
 
 
 def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
-    """Read genotypes and results of NATS-Bench's topology space, after the longest trainings.
+    """Read genotypes and results of NATS-Bench's topology space, after the longest training.
 
     The files are pickled, and the package unpickles them: use only the authors' files.
 
     Columns are accuracies in %, such as ``cifar10_test_accuracy`` and
-    ``cifar100_valid_accuracy``, means over the trainings of a cell, and ``cifar10_flops``,
-    ``_params`` and ``_latency``. Columns that are not known for all cells are left out.
+    ``cifar100_valid_accuracy``, averaged over the training runs of a cell, and
+    ``cifar10_flops``, ``_params`` and ``_latency``. Columns that are not known for all cells are
+    left out.
 
     Args:
         path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the single ``.pickle.pbz2`` file.

@@ -32,8 +32,8 @@ def random(simulation: SimulatedTraining, seed: int) -> None:
 def published_nsga2() -> GeneticAlgorithm:
     """Return pymoo's NSGA-II with the operators of XNAS (arXiv 2112.08645).
 
-    They are simulated binary crossover (p 0.9, η 3) and polynomial mutation (η 3) on integers.
-    Duplicates within a population are eliminated.
+    The operators are simulated binary crossover (p 0.9, η 3) and polynomial mutation (η 3) on
+    integers. Duplicates within a population are eliminated.
     """
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.operators.crossover.sbx import SBX
@@ -52,7 +52,7 @@ def published_nsga2() -> GeneticAlgorithm:
 
 
 def pymoo(simulation: SimulatedTraining, seed: int) -> None:
-    """Run NSGA-II as published."""
+    """Run NSGA-II as published, with pymoo."""
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
 
@@ -119,7 +119,7 @@ def check_installed(name: str) -> None:
     """Check that the package of a baseline is installed.
 
     Raises:
-        InputError: If it is not.
+        InputError: If the package is missing.
     """
     package = PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:

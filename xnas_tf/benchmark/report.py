@@ -58,7 +58,7 @@ def _trainings_cell(comparison: Comparison, name: str, share: float) -> str:
 
 
 def report_json(comparison: Comparison) -> str:
-    """Return all results as JSON; trainings to a share that was not reached are null."""
+    """Return all results as JSON; the number of trainings is null where a share was not reached."""
     problem = comparison.problem
     facts = {
         "table": problem.table,

@@ -14,7 +14,7 @@ NSGA-II fewer than 100; its TPE makes 131 after 150 trainings, as it then repeat
 
 
 class SimulatedTraining:
-    """Looks up results for a search, and records the hypervolume that it has found.
+    """Lookup of results for a search, with a record of the hypervolume found so far.
 
     Only the first request of a cell counts as a training; repeated requests cost nothing.
 
@@ -39,7 +39,8 @@ class SimulatedTraining:
     def train(self, genotype: str) -> np.ndarray:
         """Return the costs (objectives,) of a cell.
 
-        A cell that is not in the table has the worst costs of all, and is not a training.
+        A cell that is not in the table has the worst costs of all, and does not count as a
+        training.
         """
         self._idle += 1
         row = self.problem.rows.get(genotype)

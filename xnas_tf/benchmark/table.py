@@ -22,7 +22,7 @@ class Table:
     Attributes:
         name: The file's name.
         genotypes: Genotype strings (rows,), all different.
-        columns: Results (rows,) by the column's name, as numbers or text.
+        columns: Results (rows,) by column name, as numbers or text.
         lines: Line number of each row in the file.
     """
 
@@ -63,7 +63,7 @@ def read_table(path: Path) -> Table:
             the files of NATS-Bench; see ``read_nats_bench``.
 
     Raises:
-        InputError: If the file is missing, or is not a table in one of these forms.
+        InputError: If the file is missing, or does not contain a table in one of these forms.
     """
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []

@@ -36,7 +36,7 @@ class _Command(click.Command):
 
 
 class _Group(click.Group):
-    """Commands that exit with one message and the right exit code on a user's error."""
+    """A group of commands that exit with one message and the right exit code on user errors."""
 
     command_class = _Command
     group_class = type  # for subgroups as well
@@ -82,13 +82,13 @@ def main() -> None:
       xnas-tf retrain runs/quickstart          train the recommended one in full
       xnas-tf explain runs/quickstart          show what its model looks at
       xnas-tf disentangle runs/quickstart      find the path of each class in it
-      xnas-tf interpret runs/quickstart        explain it by learned attributes
+      xnas-tf interpret runs/quickstart        explain it with learned attributes
       xnas-tf export runs/quickstart           export it as a SavedModel
     """
 
 
 def with_options(text: str) -> str:
-    """Replace each `argument` of Python that a message names by the option of this command."""
+    """Replace each Python `argument` named in a message with this command's option for it."""
     options = {
         name: parameter.opts[0]
         for parameter in click.get_current_context().command.params

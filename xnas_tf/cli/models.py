@@ -20,7 +20,7 @@ DATASET = click.option(
     shell_complete=completion.datasets,
     help="Data set to learn from.  [default: the run's own]",
 )
-SEED = click.option("--seed", default=0, help="Seed of all random choices.")
+SEED = click.option("--seed", default=0, help="Seed for all random choices.")
 
 
 def _model_argument(required: bool = True) -> Callable:
@@ -31,7 +31,7 @@ def _model_argument(required: bool = True) -> Callable:
 
 
 def _names_option(name: str, about: str, *argument: str) -> Callable:
-    """Return a repeatable option that takes one or several names each time."""
+    """Return a repeatable option that takes one or more names each time."""
     return click.option(
         name,
         *argument,
@@ -43,7 +43,7 @@ def _names_option(name: str, about: str, *argument: str) -> Callable:
 
 
 def _loading_options(command: Callable) -> Callable:
-    """Add the options that all commands that load a model and write a folder have."""
+    """Add the options shared by all commands that load a model and write a folder."""
     for option in (
         FORMAT,
         UNSAFE,
@@ -57,7 +57,8 @@ def _loading_options(command: Callable) -> Callable:
 def _source(options: dict[str, Any], kind: str) -> ModelSource:
     """Extract the model, the data set and the folder to write to from a command's options.
 
-    If there is no such model or the folder exists, this is an error before TensorFlow is imported.
+    An error is raised, before TensorFlow is imported, if there is no such model or the folder
+    exists.
     """
     from xnas_tf.storage.model_source import ModelSource
 
@@ -152,24 +153,28 @@ def explain(
 @click.option(
     "--preset",
     metavar="NAME",
-    help="Use published layers and β: vgg16, resnet50, densenet121 or darts.",
+    help="Use the published layers and β of vgg16, resnet50, densenet121 or darts.",
 )
 @click.option(
     "--beta",
     metavar="auto|NUMBER",
-    help="Weight of sparsity in the loss.  [default: the preset's, or auto]",
+    help="Weight of the sparsity term in the loss.  [default: the preset's, or auto]",
 )
-@click.option("--tolerance", default=0.02, help="Accuracy that a class may lose with --beta auto.")
+@click.option(
+    "--tolerance", default=0.02, help="Accuracy that each class may lose with --beta auto."
+)
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Share of other classes' images that a path may mistake for its class; 1 for no limit.",
+    help="Share of other classes' images that a path may mistake for its class; 1 means no limit.",
 )
-@click.option("--epochs", default=20, help="Passes over the training images of each class.")
+@click.option(
+    "--epochs", default=20, help="Number of passes over the training images of each class."
+)
 @click.option(
     "--images",
     type=int,
-    help="Maximum number of images of each class in each split.  [default: all]",
+    help="Maximum number of images per class in each split.  [default: all]",
 )
 @SEED
 @_loading_options
@@ -179,7 +184,8 @@ def disentangle(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class, NAD (arXiv
     2003.13268) learns which channels of each layer are needed, without changing the network, and
-    compares these paths. docs/explanation/nad.md explains the metrics, pictures and presets.
+    compares the resulting paths. docs/explanation/nad.md explains the metrics, pictures and
+    presets.
 
     \b
     Example:
@@ -209,7 +215,7 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--hypermodel",
     metavar="MODULE:NAME",
-    help="Build the default model of a HyperModel, and train it by design.",
+    help="Build the default model of a HyperModel, and train it with --mode by-design.",
 )
 @CANDIDATE
 @DATASET
@@ -234,12 +240,12 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--settings",
     metavar="grey|drawings|colour",
-    help="Published settings.  [default: those that fit the images]",
+    help="Published settings to use.  [default: those that fit the images]",
 )
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the training images.  [default: depends on their number]",
+    help="Number of passes over the training images.  [default: depends on their number]",
 )
 @click.option(
     "--rate", type=float, help="Learning rate.  [default: depends on the number of training images]"

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class CandidateType(click.ParamType):
 
 
 def format_option(*names: str) -> Callable:
-    """Return the option ``--format``, whose default is the first of the names."""
+    """Return the option ``--format``, whose default is the first name."""
     return click.option(
-        "--format", "form", type=click.Choice(names), default=names[0], help="Form of the output."
+        "--format", "form", type=click.Choice(names), default=names[0], help="Output format."
     )
 
 
 def _checked_picture(
     _context: click.Context, option: click.Parameter, path: Path | None
 ) -> Path | None:
-    """Check before any work that the picture can be written."""
+    """Check that the picture can be written before any work starts."""
     from xnas_tf.utils.pictures import check_picture
 
     if path is not None:
@@ -119,7 +119,7 @@ CANDIDATES = click.option(
 PREFER = click.option(
     "--prefer",
     metavar="error|OBJECTIVE|knee",
-    help="Recommend the candidate with the best value of this, among those near the lowest error.",
+    help="Criterion for choosing among the candidates near the lowest error.",
 )
 WITHIN = click.option(
     "--within",

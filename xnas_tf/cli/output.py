@@ -32,7 +32,7 @@ codecs.register_error(_ERRORS, _substitute)
 class _Descriptor(io.FileIO):
     """A file descriptor that drops output once its reader is gone, as in ``| head``.
 
-    Any other error is raised once; output after it is dropped as well.
+    Any other error is raised once; any output after that is dropped as well.
     """
 
     _is_lost = False
@@ -50,13 +50,13 @@ class _Descriptor(io.FileIO):
 
 
 def make_output_robust() -> None:
-    """Let this process print any text to standard output and error, also if these are closed."""
+    """Let this process print any text to standard output and error, even if they are closed."""
     _open_closed_streams()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         buffer = getattr(stream, "buffer", None)
         if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
-            continue  # that of a notebook or a test, or replaced already
+            continue  # the stream of a notebook or a test, or already replaced
         stream.flush()
         descriptor = _Descriptor(stream.fileno(), "w", closefd=False)
         is_buffered = isinstance(buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED
@@ -71,10 +71,10 @@ def make_output_robust() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Discard what is printed to streams without which the process was started, as by ``2>&-``.
+    """Discard output to streams that were closed when the process started, as by ``2>&-``.
 
-    Otherwise their numbers would become those of the next files, such as the database of a run, and
-    TensorFlow would log into these.
+    Otherwise, the next files to be opened, such as the database of a run, would get the numbers of
+    these streams, and TensorFlow would write its log into those files.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

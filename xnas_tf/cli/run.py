@@ -32,7 +32,7 @@ from xnas_tf.cli.options import (
 if TYPE_CHECKING:
     from xnas_tf.reporting.candidate_tables import CandidateList
 
-PARETO = click.option("--pareto", is_flag=True, help="Take all Pareto-optimal candidates.")
+PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal candidates.")
 
 
 @main.command()
@@ -83,7 +83,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
-    With --plot, draw the times when each group of ranks was busy.
+    With --plot, draw when each group of ranks was busy.
 
     \b
     Example:
@@ -115,7 +115,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--out",
     type=FILE,
-    help="Default: RUN/report.html, comparison.html or NAME-report.html.",
+    help="File to write.  [default: RUN/report.html, comparison.html or NAME-report.html]",
 )
 @click.option(
     "--candidate",
@@ -141,7 +141,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="For a model: the data set on which to measure it.",
+    help="For a model: data set on which to measure it.",
 )
 @INPUT_RANGE
 @UNSAFE
@@ -176,12 +176,14 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     help="Maximum number of epochs.  [default: 10 times as many as in the search]",
 )
 @click.option(
-    "--seeds", default=3, help="Number of trainings of each model, each with its own seed."
+    "--seeds",
+    default=3,
+    help="Number of times to train each model, with a different seed each time.",
 )
 @click.option(
     "--patience",
     type=int,
-    help="Epochs without improvement after which a training ends.  [default: a third of all]",
+    help="Stop training after this many epochs without improvement.  [default: a third of all]",
 )
 @click.option(
     "--set",
@@ -200,9 +202,9 @@ def retrain(
 ) -> None:
     """Train candidates of RUN in full, with several seeds.
 
-    A residual network of the same size is trained as well, for comparison. All ranks train one
-    model at a time. The weights of the epoch with the best validation accuracy are kept, and tested
-    once. If the command was interrupted, run it again: it resumes from the last checkpoint.
+    A residual network of the same size is trained as well, for comparison. All ranks together train
+    one model at a time. The weights of the epoch with the best validation accuracy are kept, and
+    tested once. If the command was interrupted, run it again: it resumes from the last checkpoint.
     docs/how-to/retraining.md explains the table.
 
     \b
@@ -261,10 +263,10 @@ def export(  # noqa: PLR0913 - options
 ) -> None:
     """Export models of RUN, each with a model card.
 
-    By default, the recommended one is exported; with --retrained, all retrained models. A
-    SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run
-    after it has been written, and refused if its predictions differ from the model's. tflite_int8
-    is calibrated on training images; its accuracy is measured, and any loss is reported.
+    By default, the recommended candidate is exported; with --retrained, all retrained models are. A
+    SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run once
+    it has been written, and rejected if its predictions differ from the model's. tflite_int8 is
+    calibrated on training images; its accuracy is measured, and any loss is reported.
 
     \b
     Example:

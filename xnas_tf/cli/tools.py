@@ -61,7 +61,7 @@ def benchmark() -> None:
     help="Override a key of search for the algorithms of xnas-tf; may be repeated.",
 )
 @click.option("--seeds", default=20, help="Number of searches of each algorithm.")
-@click.option("--trainings", default=600, help="Number of trainings of each search.")
+@click.option("--trainings", default=600, help="Number of candidates that each search trains.")
 @FORMAT
 @PLOT
 @QUIET
@@ -74,7 +74,7 @@ def benchmark_search(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Count the trainings that simulated searches need.
+    """Count how many candidates simulated searches need to train.
 
     Searches look up results in a table instead of training. The table's header is `arch,column…`,
     where arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's

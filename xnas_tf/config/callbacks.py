@@ -53,5 +53,5 @@ def _called(create: Any, name: str, options: dict[str, Any]) -> Any:
         return create(**options)
     except InputError:
         raise
-    except Exception as error:  # a user's constructor may raise any exception
+    except Exception as error:  # the user's constructor may raise any exception
         raise InputError(f"callback {name!r}: {describe(error)}") from error

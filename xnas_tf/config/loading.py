@@ -32,7 +32,7 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         overrides: Overrides as ``section.key=value``, with the value in YAML.
 
     Raises:
-        InputError: If the file is missing, or it or an override is invalid.
+        InputError: If the file is missing or invalid, or an override is invalid.
     """
     if isinstance(source, Config):
         dumped = source.model_dump(mode="json")
@@ -60,12 +60,13 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    Options of objectives that did not exist in the version that wrote it get the value closest to
-    what that version measured, so that resuming with today's defaults is refused. The results still
-    differ slightly: that version used other images, and did not correct disentanglement for chance.
+    Options of objectives that did not exist in the version that wrote the file get the value
+    closest to the measurements of that version, so that the run cannot be resumed with today's
+    defaults. The results still differ slightly: that version used other images, and did not correct
+    disentanglement for chance.
 
-    A search algorithm that no longer exists is kept unchanged, so that the run can be read; it
-    differs from all current algorithms, so resuming is refused as well.
+    The name of a search algorithm that no longer exists is kept as is, so that the run can still be
+    read; because it matches no current algorithm, the run cannot be resumed.
 
     Args:
         path: The file, with all keys of the version that wrote it.
@@ -95,7 +96,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
 
 def _with_earlier_defaults(entry: Any) -> Any:
     if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-        return entry  # validation reports what is wrong
+        return entry  # validation reports the error
     return {**_EARLIER_DEFAULTS.get(entry["name"], {}), **entry}
 
 
@@ -186,7 +187,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _override(data: dict[str, Any], text: str) -> None:
-    """Set ``a.b=value`` in nested data; a number in the key is an index of a list."""
+    """Set ``a.b=value`` in nested data; a number in the key is a list index."""
     if not isinstance(text, str):
         raise InputError(
             f"`overrides`: one is of type {type(text).__name__}; allowed: texts section.key=value"

@@ -43,7 +43,7 @@ def _dataset(entry: Any) -> Any:
 
 
 def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
-    """Return the errors of a key in ``search``."""
+    """Return the errors for a key in ``search``."""
     errors = [{"loc": key, "type": "entry", "msg": text} for text in messages]
     return PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})
 
@@ -154,7 +154,7 @@ class Config(Section):
     @classmethod
     def _set_epochs(cls, data: Any) -> Any:
         """Take ``training.epochs`` from the last rung unless it is given."""
-        # Validation reports what is wrong.
+        # Validation reports the error.
         with suppress(AttributeError, KeyError, IndexError, TypeError):
             last = data["search"]["fidelity"]["epochs"][-1]
             return {**data, "training": {"epochs": last, **data.get("training", {})}}
@@ -171,18 +171,18 @@ class Config(Section):
 
     @property
     def directions(self) -> dict[str, str]:
-        """``minimize`` or ``maximize`` by the objective's name."""
+        """``minimize`` or ``maximize``, by objective name."""
         return {objective.name: objective.direction for objective in self.objectives}
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs of the fidelities, increasing; the last is the full length of a training."""
+        """Epochs of each fidelity, in increasing order; the last is the full length of training."""
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
         """Return the objectives, the recorded measures, and those that only constraints require.
 
-        The latter have default options.
+        Measures that only constraints require have default options.
         """
         named = [*self.objectives, *self.record]
         names = {measure.name for measure in named}

@@ -89,7 +89,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         name: A name of docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
             ``npz:FILE``; a registered name; or ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
-        test: Share of all images for test; not used if a test split is published.
+        test: Share of all images for the test split; not used if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
             several seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image
@@ -97,7 +97,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         channels: 1 or 3; as in the source if None.
         group: Regular expression that matches the group of an image file in its name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
-        classes: Number of classes to keep, the first ones; all if None.
+        classes: Number of classes to keep, beginning with the first; all if None.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -202,7 +202,7 @@ def _as_bytes(
 def _resize(
     images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | DiskImages:
-    """Resize images and convert their channels; those of files are converted already."""
+    """Resize images and convert their channels; images from files are already converted."""
     _, *own, depth = images.shape
     if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
@@ -215,9 +215,9 @@ def _resize(
 def _findings(
     source: Source, images: np.ndarray | DiskImages, rows: dict[str, np.ndarray]
 ) -> Findings:
-    """Return the source's findings, with identical images in several splits or classes added.
+    """Return the source's findings, plus identical images in several splits or classes.
 
-    An image without a name is called as it is indexed: ``train[12]``.
+    An image without a name is named by its index: ``train[12]``.
     """
     digests = images.digests if isinstance(images, DiskImages) else digests_of(images)
     splits = np.zeros(len(source.labels), np.int32)

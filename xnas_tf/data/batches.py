@@ -62,7 +62,7 @@ class Augmentation:
     """Random changes of the images of one global batch.
 
     Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017, arXiv 1708.04552), as
-    in the XNAS paper. All kinds of changes draw from the random generator in the same way.
+    in the XNAS paper. The same random numbers are drawn whichever of the changes are enabled.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Change images (N, H, W, C) that have the given indices (N,) in the global batch."""
+        """Change images (N, H, W, C), which are at ``indices`` (N,) in the global batch."""
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:

@@ -42,8 +42,8 @@ _OPTIONAL = ("class_names", "mirrored", "parts")
 def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
-    It contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val`` and
-    ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
+    The archive contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val``
+    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
 
     Raises:
         InputError: If it cannot be read, or arrays are missing, unknown or invalid.

@@ -22,7 +22,8 @@ class ClassFolder:
     Attributes:
         files: Visible files, ordered by their paths.
         hidden: Folders that are not data.
-        repeated: Links to folders and files that are in the class already, and loops of links.
+        repeated: Links to folders and files that are already in the class, and links that form
+            loops.
     """
 
     files: list[Path] = field(default_factory=list)

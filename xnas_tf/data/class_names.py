@@ -52,7 +52,7 @@ def first_classes(count: int, class_names: Sequence[str], name: str) -> tuple[st
     """Return the names of the first ``count`` classes of the data set ``name``.
 
     Raises:
-        InputError: If the data set has fewer, or fewer than two are asked for.
+        InputError: If the data set has fewer classes, or ``count`` is less than two.
     """
     if not 2 <= count <= len(class_names):
         raise InputError(

@@ -29,7 +29,7 @@ _MOST_CHANNELS = 4
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    Images that come from image files stay on disk. Index no more than a batch at a time.
+    Images from image files stay on disk. Do not index more than a batch at a time.
     """
 
     images: np.ndarray | DiskImages
@@ -73,7 +73,7 @@ def _round_robin(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """A data set with its splits for training, search (validation) and final metrics (test).
+    """A data set, split for training, for the search (validation) and for final metrics (test).
 
     Attributes:
         name: As in the configuration.
@@ -81,7 +81,7 @@ class Dataset:
         mirrored: Whether an image and its mirror image belong to the same class: true for
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
-        how_split: Origin of the splits, for reports.
+        how_split: How the splits were made, for reports.
         scaling: Conversion of values to uint8.
     """
 
@@ -231,7 +231,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     """Check images (N, height, width[, channels]), and return them with four axes.
 
     Raises:
-        InputError: If they have another rank, are empty, or are not finite real numbers.
+        InputError: If they have a different rank, are empty, or are not finite real numbers.
     """
     if isinstance(images, DiskImages):
         return images

@@ -32,7 +32,7 @@ Encoded = Path | bytes | np.ndarray
 
 
 class Unreadable(Exception):
-    """An image that cannot be decoded; the message says why."""
+    """An image that cannot be decoded; the message gives the reason."""
 
 
 class Look(NamedTuple):
@@ -74,7 +74,7 @@ def look_at(encoded: Encoded) -> Look:
 
 
 def is_image(file: Path) -> bool:
-    """Return whether a file is an image, by its suffix or its content."""
+    """Return whether a file is an image, judging by its suffix or its content."""
     if file.suffix.lower() in SUFFIXES:
         return True
     try:
@@ -87,8 +87,8 @@ def is_image(file: Path) -> bool:
 def full_scales(looks: Iterable[Look]) -> dict[str, int]:
     """Return, by mode, the value that becomes 255 in images of more than 8 bits.
 
-    It is the highest value of the smallest usual depth, such as 4095 for 12 bits, that is enough
-    for all images of this mode.
+    This is the highest value of the smallest common bit depth that covers all images of the mode,
+    such as 4095 for 12 bits.
     """
     highest: dict[str, int] = {}
     for look in looks:
@@ -115,8 +115,8 @@ def read_image(
 ) -> np.ndarray:
     """Decode an image, or the first frame of an animation, to (height, width, channels), uint8.
 
-    The image is rotated according to its EXIF tag, transparent pixels become white, and it is
-    resized to ``size`` (height and width), if given, by bilinear interpolation.
+    The image is rotated according to its EXIF tag, transparent pixels become white, and the image
+    is resized to ``size`` (height and width), if given, by bilinear interpolation.
 
     Args:
         encoded: The image.

@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folders of the classes, whether they are in folders of splits, and what is left out."""
+    """The folders of the classes, whether they are in folders of splits, and the paths left out."""
 
     classes: Sequence[Path]
     has_splits: bool
@@ -31,12 +31,12 @@ class _Layout:
 def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
-    There may also be such folders inside ``train``, ``validation`` and ``test``. Files whose names
-    are not those of images are recognized by their content. Hidden folders are left out.
+    There may also be such folders inside ``train``, ``validation`` and ``test``. Images without
+    a suffix for images are recognized by their content. Hidden folders are left out.
 
     Raises:
-        InputError: If the folder does not exist or cannot be read, or has folders of classes next
-            to those of splits.
+        InputError: If the folder does not exist or cannot be read, or mixes folders of classes with
+            folders of splits.
     """
     root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
@@ -88,7 +88,7 @@ def _layout(root: Path, name: str) -> _Layout:
 def class_folders(root: Path) -> Sequence[Path]:
     """Return the folders of classes that contain images directly, not in folders inside them.
 
-    Folders of splits that have classes count as the classes inside them.
+    A folder of a split that contains classes counts as those classes.
     """
     try:
         return [each for each in _layout(root, str(root)).classes if _loose_images(each)]

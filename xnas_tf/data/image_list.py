@@ -31,7 +31,7 @@ class ImageList:
         parts: See ``Source``.
         empty: Names of classes without images.
         ignored: Number of files that are not images.
-        remarks: Notes for the user on the files.
+        remarks: Notes for the user about the files.
         left_out: Names of the files and folders that are left out, by reason.
     """
 

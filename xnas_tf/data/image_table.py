@@ -165,7 +165,7 @@ def _with_files(rows: Sequence[_Row], root: Path, name: str) -> list[_Row]:
 
 
 def _near_stem(file: Path) -> str:
-    """Suggest a file of the same name with a suffix."""
+    """Suggest a file that has the same name plus a suffix."""
     found = sorted(file.parent.glob(f"{glob.escape(file.name)}.*"))
     return f" (did you mean {found[0].name!r}?)" if found else ""
 

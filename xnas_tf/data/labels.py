@@ -18,7 +18,7 @@ _EXACT = 2.0**53
 
 
 class Encoded(NamedTuple):
-    """Class numbers (N,) as int32 by split, class names, and notes on converted labels."""
+    """Class numbers (N,) as int32 by split, class names, and notes about converted labels."""
 
     numbers: dict[str, np.ndarray]
     class_names: tuple[str, ...]
@@ -36,7 +36,7 @@ def as_text(name: Any) -> str:
 
 
 def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list[str]]:
-    """Return one label for each of ``count`` images, and notes.
+    """Return one label for each of ``count`` images, and notes for the user.
 
     Args:
         labels: (N,) or (N, 1) of any type, or one-hot (N, classes).
@@ -47,7 +47,7 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
         (N,) of booleans, integers, floats or texts.
 
     Raises:
-        InputError: If ``labels`` has another form.
+        InputError: If ``labels`` has a different form.
     """
     try:
         values = np.asarray(labels)
@@ -104,11 +104,11 @@ def _checked_one_hot(rows: np.ndarray, where: str) -> np.ndarray:
 def encode(
     labels: Mapping[str, np.ndarray], class_names: Iterable[Any] | None, where: str
 ) -> Encoded:
-    """Return class numbers from 0, the same for all splits.
+    """Return labels as class numbers from 0, numbered in the same way in all splits.
 
     Whole numbers from 0 to the number of classes - 1 are unchanged. Other numbers are numbered in
     ascending order, texts in the order of ``class_names`` or, without it, in alphabetical order; a
-    remark says so.
+    note reports this.
 
     Args:
         labels: Labels by split, as ``one_per_image`` returns them.
@@ -116,7 +116,7 @@ def encode(
         where: Name of the labels, for messages.
 
     Raises:
-        InputError: If labels are out of range, have no class name, or are all the same; or class
+        InputError: If labels are out of range, have no class name, or are all the same, or if class
             names repeat.
     """
     joined = np.concatenate(list(labels.values()))

@@ -33,7 +33,7 @@ class Findings:
         ignored: Number of files that are not images.
         sizes: Height and width of the smallest, the median and the largest image.
         different_sizes: Number of different sizes.
-        remarks: The loader's notes on the files.
+        remarks: The loader's notes about the files.
         left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames, of which the first is used.
         blank: Images whose pixels are all the same.
@@ -120,7 +120,7 @@ def identical(
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
-        origins: Split and class of each image, (N, 2), which must be the same in a group.
+        origins: Split and class of each image, (N, 2), which should be the same throughout a group.
         names: Name of each image, (N,).
     """
     _, kinds, counts = np.unique(

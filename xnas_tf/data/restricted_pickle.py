@@ -1,4 +1,4 @@
-"""Reads pickles of NumPy arrays in plain containers, and refuses all others."""
+"""Reads pickles of NumPy arrays in plain containers, and rejects all others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_pickle(file: Path) -> object:
     Strings of Python 2 are read as Latin-1. No code that a pickle names is looked up or run.
 
     Raises:
-        Refused: If it asks for anything else.
+        Refused: If the pickle asks for anything else.
         Exception: Of many types, if it is truncated or not a pickle.
     """
     with file.open("rb") as stream:
@@ -40,7 +40,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A numeric type. A pickle's state could change NumPy's own to a type of objects."""
+    """A numeric type. The state of a pickle could turn NumPy's own type into a type of objects."""
 
     def __init__(self, code: str, *_: object) -> None:
         if not _NUMBERS.fullmatch(code):

@@ -52,7 +52,7 @@ class Scaling:
 
     @property
     def rule(self) -> str:
-        """Description of all scaling between the values and a model's input."""
+        """Description of how values are scaled before they reach a model's input."""
         last = "0 to 255 become 0 to 1, inside exported models too"
         if (self.low, self.high) == (0.0, 255.0):
             return f"values {last}"
@@ -60,7 +60,7 @@ class Scaling:
 
     @property
     def notes(self) -> list[str]:
-        """Warnings for the user; none for images of a usual scale without loss."""
+        """Warnings for the user; none if the images have a usual scale and nothing is lost."""
         notes = [*self.remarks]
         if self.low == self.high:
             notes.append(f"all values are {self.low:.6g}")
@@ -94,7 +94,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         A note if only some splits have values far below zero.
 
     Raises:
-        InputError: If they are, such as values from 0 to 255 and from 0 to 1.
+        InputError: If they are, as with values from 0 to 255 in one split and from 0 to 1 in
+            another.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
     texts = {

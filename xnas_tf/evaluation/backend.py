@@ -1,4 +1,4 @@
-"""Backends: train and query each candidate's own model, or one supernet for all."""
+"""Backends, which train and query each candidate's own model, or one supernet for all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelAccess:
 
 
 class Backend(Protocol):
-    """Trains and queries the models of candidates. Results do not depend on the backend."""
+    """Interface for training and querying models. Results do not depend on the backend."""
 
     note: str
     """A message for the user; empty if there is none."""
@@ -52,7 +52,7 @@ class Backend(Protocol):
         """
 
     def release(self) -> None:
-        """Free everything that belongs to the latest candidate only."""
+        """Free everything that belongs only to the latest candidate."""
 
 
 class SeparateModels:

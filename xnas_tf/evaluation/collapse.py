@@ -1,4 +1,4 @@
-"""Detects collapsed trainings, which did not fail, but whose model learned nothing."""
+"""Detects collapsed training, which did not fail but from which the model learned nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def describe_collapse(
     correct: int,
     history: Sequence[Mapping[str, float]],
 ) -> str:
-    """Describe how a training collapsed; return an empty string if it did not.
+    """Describe how training collapsed; return an empty string if it did not.
 
-    It collapsed if the network predicts one class for nearly all images, though far more of them
-    belong to other classes, or if the training loss did not fall and the predictions are no better
-    than always predicting the most common class.
+    Training has collapsed if the network predicts one class for nearly all images, though far more
+    of them belong to other classes, or if the training loss did not fall and the predictions are no
+    better than always predicting the most common class.
 
     Args:
         predictions: Number of validation images predicted as each class, (classes,).

@@ -30,7 +30,7 @@ def evaluation_digest(
 
     The digest is ``network_digest``, combined with
 
-    - the HyperModel's identity if it defines one, which may distinguish networks of the same graph;
+    - the HyperModel's identity if it defines one, which may distinguish networks with equal graphs;
     - the options given to the HyperModel.
 
     The identity, by default all hyperparameters, replaces the graph where something may depend on

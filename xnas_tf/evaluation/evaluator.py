@@ -51,7 +51,7 @@ end the search."""
 
 
 class Evaluator:
-    """Evaluates candidates, on all ranks at once.
+    """Evaluator of candidates, on all ranks at once.
 
     An evaluation is a function of the candidate's hyperparameters and seed, the configuration and
     the data. It leaves no state behind.
@@ -94,8 +94,8 @@ class Evaluator:
         """Build, train and score a candidate, unless the callback knows its network.
 
         Args:
-            candidate: The candidate; its hyperparameters, seed and epochs are used. If it has
-                fewer epochs than a full training, its last state is saved as a checkpoint.
+            candidate: The candidate; its hyperparameters, seed and epochs are used. If it has fewer
+                epochs than full training, its last state is saved as a checkpoint.
             keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
             callback: Called during the evaluation; saves checkpoints and may interrupt.
@@ -155,7 +155,7 @@ class Evaluator:
         if not infeasible:
             with result.seconds.timed("build"):
                 self._model = self._network = self._build(candidate)
-                if self._space.trains(self._model):  # scored and saved without its own training
+                if self._space.trains(self._model):  # scored and saved without being trained itself
                     self._network = network_of(self._model)
                 result.digest = self._digest(candidate)
                 report_progress()
@@ -181,7 +181,7 @@ class Evaluator:
         self._trainings += 1
 
     def _build(self, candidate: Candidate) -> keras.Model:
-        """Build the model on all ranks; a failure on one fails on all, so that none waits."""
+        """Build the model on all ranks; if one rank fails, all fail, so that none waits."""
         failure = model = None
         try:
             with uninterrupted():
@@ -213,7 +213,8 @@ class Evaluator:
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate decays fully on each rung, so that rungs rank candidates alike.
+        # The learning rate decays fully on each rung, so that all rungs rank candidates in the same
+        # way.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, callback, training)
@@ -268,7 +269,7 @@ class Evaluator:
         callback: EvaluationCallback,
         training: TrainingOptions,
     ) -> CustomFitTrainer:
-        """Train with the ``fit`` of the HyperModel, and validate as usual."""
+        """Train with the HyperModel's ``fit``, and validate as usual."""
         check_own_training(
             self._space.name,
             self._config.training,
@@ -302,7 +303,7 @@ class Evaluator:
             return self._validator.validate(self._model, predictor, epoch)
 
     def _note_collapse(self, result: Result) -> None:
-        """Mark the result of a training that collapsed, on all ranks alike."""
+        """Mark the result if training collapsed, in the same way on all ranks."""
         classes, labels = self._dataset.classes, self._validator.split.labels
         predicted = self._validator.probabilities.argmax(axis=1)
         counts = [

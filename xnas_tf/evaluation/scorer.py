@@ -1,4 +1,4 @@
-"""The scorer: measures objectives, recorded measures and constraints, and adds them to a result."""
+"""The scorer, which adds objectives, recorded measures and constraints to a result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Measures objectives, values that are only recorded, and values for constraints.
+    """Scorer that measures objectives, values that are only recorded, and values for constraints.
 
     Args:
         config: The configuration.
@@ -32,10 +32,10 @@ class Scorer:
             measure.check(class_names)
 
     def check_model(self, model: keras.Model) -> None:
-        """Check before training that the values that the search needs can be measured on a model.
+        """Check, before training, that the values needed by the search can be measured on a model.
 
         Raises:
-            NotApplicable: If they cannot.
+            NotApplicable: If they cannot be measured.
         """
         for measure in self._measures:
             if measure.name not in self._recorded:

@@ -1,4 +1,4 @@
-"""The validator: computes the validation metrics of a model on all ranks of its group."""
+"""The validator, which computes the validation metrics of a model on all ranks of its group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xnas_tf.training.predictor import ModelOutputs, Predictor, cross_entropy
 
 
 class Validator:
-    """Validates models on this rank's share of the validation split.
+    """Validator of models on this rank's share of the validation split.
 
     Attributes:
         split: The share, in the order in which objectives see it.

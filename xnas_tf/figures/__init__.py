@@ -1,1 +1,1 @@
-"""Figures of the candidates of a run: functions that collect the data, and that draw them."""
+"""Figures of a run's candidates: functions that collect the data, and functions that draw them."""

@@ -31,7 +31,7 @@ class FrontInfo:
         front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
         ids: Ids of the Pareto-optimal candidates.
         dominated: Values (M, K) of the other finished candidates of the front's fidelity.
-        violating: Values (V, K) of those that violate constraints, of the same fidelity.
+        violating: Values (V, K) of the candidates of the same fidelity that violate constraints.
         recommended: Row of the recommended candidate in ``front``; None if there is none.
         titles: The objectives drawn, each with an arrow towards better values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
@@ -54,7 +54,7 @@ def front_info(
     recommended: int | None,
     validation_images: int = 0,
 ) -> FrontInfo:
-    """Collect the values of all objectives; a single objective is shown against the ids."""
+    """Collect the values of all objectives; a single objective is plotted against the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 
@@ -85,7 +85,8 @@ def front_figure(info: FrontInfo) -> Figure:
 
     Pareto-optimal candidates are blue, dominated ones grey, and orange crosses violate
     constraints; a ring marks the recommended one. Bars are the 95% intervals of the
-    Pareto-optimal ones. With two objectives, a line bounds the region that these dominate.
+    Pareto-optimal ones. With two objectives, a line bounds the region that the Pareto-optimal
+    candidates dominate.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
@@ -135,7 +136,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
-    """Draw intervals (N, 2, 2) of points (N, 2); a long one at most triples what the axes show."""
+    """Draw intervals (N, 2, 2) of points (N, 2); long ones at most triple the range of the axes."""
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if not np.isfinite([across, up]).any():
         return

@@ -1,4 +1,4 @@
-"""Figure of how the objectives of a run improved."""
+"""Figure that shows how the objectives of a run improved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HistoryInfo:
         titles: The K objectives, each with an arrow towards better values.
         places: Position of each of N candidates in the order in which they ended, from 1, (N,).
         values: Objectives of these candidates, (N, K).
-        trainings: Numbers of trainings after which the front changed, (M,).
+        trainings: Number of candidates trained when the front changed, (M,).
         best: The best values on the front at that point, (K, M).
         hypervolume: The hypervolume at that point, (M,); NaN where it is unknown.
     """

@@ -4,9 +4,9 @@ A search samples good values more often than others, so means of the recorded va
 effects of hyperparameters that are good together. Instead, a random forest learns the objective
 from all hyperparameters. Permutation importance (Breiman 2001, section 10) measures how much its
 predictions rely on each of them, on candidates on which it was not trained. Partial dependence
-(Friedman 2001, section 8.2) is its mean prediction if all candidates had the same value. Forests on
-bootstrap samples of the candidates show how much both would vary with other candidates (Efron
-1979).
+(Friedman 2001, section 8.2) is the mean prediction of the forest if all candidates had the same
+value. Forests on bootstrap samples of the candidates show how much both measures would vary with
+other candidates (Efron 1979).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def importance_data(
 
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
-    """Return the indices of the values for which to compute dependence: a few of many numbers."""
+    """Return the indices of the values for which to compute dependence; if many, only a few."""
     count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
     return np.linspace(0, len(values) - 1, count).round().astype(int)
 
@@ -110,7 +110,8 @@ def _influence(
         seed = int(rng.integers(2**31))
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
         forest.fit(codes[sample], values[sample])
-        # Relative to the variance of all values, as that of the few held out may be nearly zero.
+        # Relative to the variance of all values, since the variance of the few held-out values may
+        # be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
         scores.append(1 - error / variance)
         permuted = permutation_importance(

@@ -38,7 +38,7 @@ def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
 def _draw(axis: Axes, found: dict[str, Any], heading: str) -> None:
     """Draw the hyperparameters of an objective, the most important one first.
 
-    They are grey if the objective cannot be predicted from them reliably.
+    The bars are grey if the objective cannot be predicted reliably from the hyperparameters.
     """
     low, predicted, high = found["foreseen"]
     ordered = sorted(found["hyperparameters"], key=lambda each: each["importance"][1])[-SHOWN:]

@@ -1,4 +1,4 @@
-"""Data on how the front of a run improved."""
+"""Data that show how the front of a run improved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ five objectives and hundreds of points."""
 
 
 class _Change(NamedTuple):
-    """The front after a number of trainings, and the one to measure once the unit is known."""
+    """The front after some training, and the front to measure once the unit is known."""
 
     trained: int
     hours: float | None
@@ -31,8 +31,8 @@ def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, 
 
     Returns:
         The hypervolumes, as the search itself logged them (None until their unit is known), and the
-        best values by objective, with the number of trainings and the hours since the first one
-        started.
+        best values by objective, with the number of trained candidates and the hours since training
+        first started.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config)

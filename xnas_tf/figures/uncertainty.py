@@ -12,8 +12,8 @@ def interval_of(candidate: Candidate, name: str, images: int) -> tuple[float, fl
     """Return the 95% interval of an objective; NaN where no uncertainty is known.
 
     For the error it is Wilson's interval over the validation images; for others, the normal
-    interval from the recorded standard error, which does not include the variation between
-    trainings.
+    interval from the recorded standard error, which does not include the variation between training
+    runs.
 
     Args:
         candidate: A finished candidate.

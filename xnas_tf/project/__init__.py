@@ -1,4 +1,4 @@
-"""Writes a configuration and a search space for a data set, as the start of a search."""
+"""Writes a configuration and a search space for a data set, as the starting point of a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Project", "init"]
 
 @dataclass(frozen=True, repr=False)
 class Project:
-    """A folder in which ``xnas-tf search`` works.
+    """A folder in which ``xnas-tf search`` can be run.
 
     Attributes:
         folder: The folder.
@@ -57,20 +57,20 @@ def init(
     """Write ``xnas.yaml`` and ``mine.py`` for a data set into a folder.
 
     Args:
-        folder: The folder to write to; created if missing. ``xt.search()`` works there.
+        folder: The folder to write to; created if missing. ``xt.search()`` can be run there.
         dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
             folder. If None, the only data set in ``folder``.
         log: Called with a message before work that takes a while.
 
     Raises:
-        InputError: If one of the files exists, if no data set or several are found, or if the data
-            set is not suitable for classification. Nothing is written in that case.
+        InputError: If one of the files exists, if no data set or more than one is found, or if the
+            data set is not suitable for classification. Nothing is written in that case.
     """
     folder = Path(folder)
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset
     config = Config(dataset=name)
-    # Loaded as in a search, which refuses too many corrupt files.
+    # Loaded as in a search, which does not start if too many files are corrupt.
     data = load_dataset(**config.dataset.model_dump(), log=log)
     project = Project(folder, DataReport(data, config))
     texts = {

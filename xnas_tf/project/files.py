@@ -30,7 +30,7 @@ _WEIGHTS = "mobilenet_2_5_128_tf_no_top.h5"
 
 
 def config_text(report: DataReport, dataset: str) -> str:
-    """Return ``xnas.yaml`` for a data set whose name is ``dataset`` in the folder of the file."""
+    """Return ``xnas.yaml`` for a data set named ``dataset``, relative to the file's folder."""
     data = report.dataset
     height, width, _ = data.image_shape
     size = str(height) if height == width else f"[{height}, {width}]"

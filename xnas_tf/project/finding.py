@@ -53,7 +53,7 @@ def _names(root: Path) -> list[str]:
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether a file is a table of images, rather than another one."""
+    """Return whether a file is a table of images, rather than another kind of table."""
     if path.suffix != ".csv" or not path.is_file():
         return False
     with path.open("rb") as file:

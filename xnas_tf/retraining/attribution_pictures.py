@@ -23,13 +23,13 @@ SHOWN = 8
 
 
 class AttributionPictures:
-    """Draws attributions of the same images after the first epoch and some of the others.
+    """Pictures of attributions of the same images, after the first epoch and some later ones.
 
     Args:
         folder: TensorBoard's folder for the retraining.
         dataset: The images.
-        epochs: Maximum number of epochs of a training.
-        log: Called with messages about pictures that cannot be drawn.
+        epochs: Maximum number of training epochs.
+        log: Called with a message for each picture that cannot be drawn.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
-"""The hand-designed network to which retrained candidates are compared.
+"""The hand-designed network with which retrained candidates are compared.
 
-It is the residual network of He et al. (2016, arXiv 1512.03385, section 4.2) for CIFAR-10: a
-convolution, three stages of n residual blocks with C, 2C and 4C channels, global average pooling
-and a linear classifier; 6n + 2 layers with weights. Theirs have C = 16. Shortcuts that change the
-shape are 1x1 convolutions (their option B), which need no custom layer.
+The baseline is the residual network of He et al. (2016, arXiv 1512.03385, section 4.2) for
+CIFAR-10: a convolution, three stages of n residual blocks with C, 2C and 4C channels, global
+average pooling and a linear classifier; 6n + 2 layers with weights. The published networks have
+C = 16. Shortcuts that change the shape are 1x1 convolutions (their option B), which need no custom
+layer.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class ResNet:
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
     """Return the residual network whose number of trainable parameters is closest to the given one.
 
-    Its depth is that of the deepest published network that has no more parameters with 16
-    channels; the number of channels is chosen after that.
+    Its depth is that of the deepest published network that has no more parameters with 16 channels;
+    the number of channels is then chosen for that depth.
     """
     fitting = [
         blocks
@@ -102,7 +103,7 @@ def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
 
 
 class BaselineSpace(Space):
-    """Builds residual networks for an evaluator as a search space builds candidates.
+    """Space that builds residual networks for an evaluator, as a search space builds candidates.
 
     Args:
         image_shape: Shape (H, W, C) of the images.

@@ -27,14 +27,14 @@ from xnas_tf.training.predictor import Predictor
 
 
 class Retrainer:
-    """Trains candidates and the baseline in full, on all ranks at once.
+    """Evaluator that trains candidates and the baseline in full, on all ranks at once.
 
     Args:
         config: The configuration of the retraining, whose ``training.keep`` is ``best``.
         dataset: The images.
         space: Builds the candidates.
         communicator: All ranks.
-        patience: Number of epochs without improvement after which a training ends.
+        patience: Number of epochs without improvement after which training ends.
         pictures: Draws attributions of the networks while they learn, on rank 0 and for the first
             seed.
     """
@@ -124,12 +124,12 @@ def _baseline_config(config: Config) -> Config:
 
 
 class EarlyStopping(EvaluationCallback):
-    """Saves a checkpoint after each epoch, and ends a training that no longer improves.
+    """Callback that saves a checkpoint after each epoch, and ends training without improvement.
 
     Args:
         callback: Stores the checkpoints.
         communicator: All ranks.
-        patience: Number of epochs without improvement after which the training ends.
+        patience: Number of epochs without improvement after which training ends.
         report: Called on all ranks with the model and the history after each epoch.
         test: Returns the test metrics of a model; called on all ranks.
     """

@@ -49,19 +49,19 @@ def retrain(  # noqa: PLR0913 - options with defaults
     """Train candidates of a run in full, alongside a residual network of the same size.
 
     Each network is trained with several seeds.
-    A training ends early when the validation accuracy stops improving; the weights of the best
+    Training ends early when the validation accuracy stops improving; the weights of the best
     epoch are kept, and evaluated once on the test split. Everything is written to a folder in
-    ``RUN/retrained``. The same settings resume an interrupted retraining; other settings get
-    another folder.
+    ``RUN/retrained``. Repeating the call with the same settings resumes an interrupted retraining;
+    different settings get a new folder.
 
     Args:
         run: The run, or its directory.
-        candidates: One or several candidates, each as an id, ``recommended``, ``best`` or a
+        candidates: One or more candidates, each as an id, ``recommended``, ``best`` or a
             ``Candidate``; the recommended one if empty and ``pareto`` is false.
-        pareto: Whether to add the Pareto-optimal candidates.
-        epochs: Maximum number of epochs of a training; 10 times as many as in the search if None.
+        pareto: Whether to include the Pareto-optimal candidates.
+        epochs: Maximum number of training epochs; 10 times as many as in the search if None.
         seeds: Number of seeds for each network, from seed 0.
-        patience: Number of epochs without improvement after which a training ends; a third of the
+        patience: Number of epochs without improvement after which training ends; a third of the
             epochs, at least 5, if None.
         overrides: Options as ``section.key=value``, in the sections ``space``, ``training``,
             ``objectives``, ``record`` and ``distributed``.
@@ -73,7 +73,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
         log: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:
-        The retraining, with all trainings of these settings; None on ranks other than 0 of a
+        The retraining, with all results for these settings; None on ranks other than 0 of a
         Horovod job.
 
     Raises:
@@ -118,7 +118,7 @@ class _Job:
         return self.source.path / "tensorboard" / FOLDER / self.settings.key
 
     def run(self, world: Communicator) -> None:
-        """Train all networks that are not trained yet."""
+        """Train all networks that have not been trained yet."""
         from xnas_tf.execution.preparation import on_all_ranks, prepare
 
         dataset, space = prepare(self.settings.config, world, world.size)
@@ -148,7 +148,7 @@ class _Job:
         )
 
     def _check_data(self, dataset: Dataset) -> None:
-        """Refuse data that have changed: the search may have used their test images."""
+        """Reject data that have changed, as their test images may have been used in the search."""
         facts = dataset.facts
         lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
         if lines:

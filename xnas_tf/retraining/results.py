@@ -43,13 +43,13 @@ class Training:
         genotype: The architecture.
         seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
-        reason: Why it failed, or a remark on unusual values.
-        objectives: Values after the best epoch, on the validation split.
+        reason: Why it failed, or a remark about unusual values.
+        objectives: Objective values after the best epoch, on the validation split.
         metrics: Further metrics; the names of those on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
         versions: Versions of the software on which the result depends.
-        finished: Time of the end, ISO 8601 UTC.
+        finished: End time, ISO 8601 UTC.
     """
 
     key: str
@@ -113,7 +113,7 @@ class Retrained:
     def test_accuracy(self) -> Interval:
         """The test accuracy with its interval, clipped to [0, 1].
 
-        With several seeds it is Student's interval of the mean; with one, Wilson's interval over
+        With several seeds, this is Student's interval of the mean; with one, Wilson's interval over
         the test images.
         """
         interval = self.over_seeds(lambda training: training.metrics["test_accuracy"])
@@ -125,7 +125,7 @@ class Retrained:
 
     @property
     def kind(self) -> str:
-        """Kind of interval of the test accuracy."""
+        """Kind of interval given for the test accuracy."""
         count = len(self.trainings)
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 
@@ -140,7 +140,8 @@ class Retrained:
     def measured(self, name: str) -> dict[str, Any] | None:
         """Return the mean and the interval of an objective or a recorded metric.
 
-        None if the network has no such value, as the baseline has none of a HyperModel's metrics.
+        Return None if the network has no such value; the baseline has none of a HyperModel's
+        metrics.
         """
         if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
             return None
@@ -174,7 +175,7 @@ class Retrained:
 
 
 class Retraining:
-    """The trainings with one choice of settings, in one folder.
+    """All trainings with the same settings, in one folder.
 
     Args:
         path: The folder.
@@ -257,7 +258,7 @@ class Retraining:
         return [Retrained(tuple(each), self.test_images) for each in by_key.values()]
 
     def failures(self) -> list[Training]:
-        """Return the trainings that failed; the same command repeats them."""
+        """Return the trainings that failed; running the same command again repeats them."""
         return [training for training in self.trainings() if training.state == "failed"]
 
     def notes(self) -> list[str]:
@@ -274,7 +275,7 @@ class Retraining:
         return self.path / "models" / f"{training_name(key, seed)}.keras"
 
     def load_model(self, training: Training, safe: bool = True) -> keras.Model:
-        """Load a trained Keras model; ``safe`` is that of ``Candidate.load_model``.
+        """Load a trained Keras model; see ``Candidate.load_model`` for ``safe``.
 
         Raises:
             InputError: If it does not exist or cannot be loaded.

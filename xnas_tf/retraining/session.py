@@ -64,7 +64,7 @@ def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Re
 
 
 class RetrainingSession:
-    """A ``TaskSource`` of trainings, one at a time: all ranks train the same network.
+    """A ``TaskSource`` that yields one training at a time: all ranks train the same network.
 
     All networks are trained with one seed, then with the next.
 
@@ -157,8 +157,8 @@ class RetrainingSession:
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
-        The next command resumes a failed training from its last checkpoint: it may have run out of
-        memory.
+        The next command resumes failed training from its last checkpoint, since the failure may be
+        due to a lack of memory.
         """
         if self._current is None:
             return
@@ -194,7 +194,7 @@ class RetrainingSession:
         """Continue the training if its curves cannot be written."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - TensorBoard refuses some names
+        except Exception as error:  # noqa: BLE001 - TensorBoard rejects some names
             self._log(f"warning: {name}: no curves in TensorBoard: {describe(error)}")
 
     def lost(self, task: Task, why: str) -> None:

@@ -42,7 +42,7 @@ class RetrainingOptions:
 
     Attributes:
         config: The run's configuration without search and constraints, with the user's changes.
-        patience: Number of epochs without improvement after which a training ends.
+        patience: Number of epochs without improvement after which training ends.
     """
 
     config: Config
@@ -76,7 +76,7 @@ def resolve(
 
     Args:
         run: The run.
-        epochs: Maximum number of epochs of each training; if None, the number that an override
+        epochs: Maximum number of training epochs; if None, the number that an override
             sets, or ``TIMES`` as many as in the search.
         patience: See ``RetrainingOptions``; a share of the epochs if None.
         overrides: Options as ``section.key=value``.
@@ -120,7 +120,7 @@ def chosen_candidates(
         run: The run.
         named: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
             false.
-        pareto: Whether to add the Pareto-optimal candidates.
+        pareto: Whether to include the Pareto-optimal candidates.
 
     Raises:
         InputError: If there is no such candidate, or it was not trained.

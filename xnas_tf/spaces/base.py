@@ -27,7 +27,7 @@ class Space(ABC):
         """Return the canonical text of an architecture."""
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the simplest hyperparameters of the same network."""
+        """Return the simplest hyperparameters that give the same network."""
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ class Space(ABC):
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return further inputs of a surrogate, of the same number for all architectures."""
+        """Return further inputs for a surrogate, equally many for all architectures."""
         return ()
 
     def trains(self, model: Any) -> bool:

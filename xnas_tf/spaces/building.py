@@ -1,4 +1,4 @@
-"""Builds models of a HyperModel, each independent of those that were built before."""
+"""Builds models of a HyperModel, each independent of the models built before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xnas_tf.keras_tools.given_weights import recorded_build
 
 
 def name_of(hypermodel: keras_tuner.HyperModel) -> str:
-    """Return the name of a HyperModel, or of its ``build`` function, for messages."""
+    """Return the name of a HyperModel, or of its ``build`` function, for use in messages."""
     function = getattr(hypermodel.build, "func", None)
     return f"HyperModel {getattr(function, '__name__', type(hypermodel).__name__)}"
 
@@ -25,8 +25,8 @@ def build_model(
 ) -> tuple[keras.Model, bool]:
     """Build the model of given hyperparameters.
 
-    Layers that Keras names get the same names each time, as hyperparameters may be named after
-    them.
+    Layers that Keras names get the same names each time, because hyperparameters may be named after
+    layers.
 
     Args:
         hypermodel: The HyperModel.

@@ -107,9 +107,9 @@ PATHS = tuple(
 def path_counts(cell: Mapping[str, str]) -> list[float]:
     """Count the operations on each path from the input to the output.
 
-    For each path, return whether it has no ``none``, and if so the number of each other operation
-    on it, else zeros. Surrogates predict errors better from these counts than from the edges
-    alone (docs/benchmarks/search.md).
+    For each path, return whether it has no ``none`` and, if so, how often each other operation
+    occurs on it; otherwise, zeros. Surrogates predict errors better from these counts than from the
+    edges alone (docs/benchmarks/search.md).
     """
     counts: list[float] = []
     for path in PATHS:

@@ -7,7 +7,8 @@
 
 keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know them
 from the start, and that they are active only if ``head`` is ``hidden``, or ``blocks`` is 2 or 3. So
-a model is built for each value of each choice, and of each number whose largest value adds some.
+a model is built for each value of each choice, and for each value of each integer whose largest
+value adds hyperparameters.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
     A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Returns:
-        Description of each value with which no model could be built -> the reason.
+        The reason why no model could be built, by description of the value concerned.
 
     Raises:
         InputError: If ``build`` raises it.
@@ -111,7 +112,8 @@ def _asked_by_value(
 ) -> dict[Any, list[Any]]:
     """Build a model with each value of a choice; return the hyperparameters that each adds.
 
-    If the largest value of an integer can be built and adds none, only that value is built.
+    If a model can be built with the largest value of an integer and adds none, only that value is
+    tried.
     """
     *others, last = values
     added = _asked(declared, build, choice, last, failures)

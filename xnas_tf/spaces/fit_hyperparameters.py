@@ -20,14 +20,14 @@ Data = tuple[np.ndarray, np.ndarray]
 
 
 class _TrainingBegins(BaseException):
-    """Ends the call of ``fit``; not an ``Exception``, since a user's code might catch that."""
+    """Signal that ends the call to ``fit``; not an ``Exception``, which user code might catch."""
 
 
 class _StopAtBeginning(keras.callbacks.Callback):
-    """Ends training before its first step."""
+    """Callback that ends training before its first step."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Raise the exception that ends the call of ``fit``."""
+        """Raise the exception that ends the call to ``fit``."""
         raise _TrainingBegins
 
 

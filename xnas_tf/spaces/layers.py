@@ -1,4 +1,4 @@
-"""Layers that several search spaces use."""
+"""Layers used by several search spaces."""
 
 from __future__ import annotations
 

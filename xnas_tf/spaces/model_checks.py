@@ -39,7 +39,7 @@ def check_outputs(model: keras.Model, images: np.ndarray) -> None:
         images: Any images in the model's range, (N, H, W, C).
 
     Raises:
-        TypeError: If they do not.
+        TypeError: If the probabilities come from another kind of layer.
     """
     if has_single_output(model):  # ``check_head`` knows its form
         return

@@ -30,7 +30,7 @@ from xnas_tf.spaces.layers import batch_norm, convolution
 
 
 class NASBench201(keras_tuner.HyperModel):
-    """HyperModel of the networks of a cell for images of ``input_shape`` (height, width, channels).
+    """HyperModel of networks made of one cell; ``input_shape`` is (height, width, channels).
 
     The all-``nor_conv_3x3`` cell with C=16 ``channels`` in the stem and the first stack, N=5
     ``cells_per_stack``, RGB images and 10 classes has the published 1,531,546 trainable parameters.

@@ -43,17 +43,18 @@ class SpaceOptions(BaseModel):
         A HyperModel may also define the following. All methods get the active hyperparameters.
 
         - ``genotype(values) -> str``: the canonical text of the architecture.
-        - ``simplify(values) -> dict``: the simplest hyperparameters of the same network, which
-          are proposed instead.
+        - ``simplify(values) -> dict``: the simplest hyperparameters that give the same network,
+          which are proposed instead.
         - ``identity(values) -> str``: architectures with the same identity are the same network,
           and only one of them is ever trained, so whatever changes training or measurements must
-          change the identity. By default it is the genotype, and that is all hyperparameters.
+          change the identity. The default identity is the genotype, and the default genotype is all
+          hyperparameters.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
         - ``shows_all = True``: all hyperparameters are requested by the default model and by those
           of each ``conditional_scope``. Otherwise a model is built for each value of each choice
           to discover them.
-        - ``features(values) -> Sequence[float]``: further inputs of surrogates, of the same number
-          for all architectures.
+        - ``features(values) -> Sequence[float]``: further inputs for surrogates, equally many for
+          all architectures.
 
         Args:
             image_shape: Shape of an image, (height, width, channels).
@@ -62,7 +63,7 @@ class SpaceOptions(BaseModel):
 
 
 class NASBench201Options(SpaceOptions):
-    """The 15,625 cells of NAS-Bench-201; the default skeleton is a small one."""
+    """The 15,625 cells of NAS-Bench-201, by default in a small skeleton."""
 
     name: Literal["nas_bench_201"] = "nas_bench_201"
     optimizer: ClassVar[str] = "sgd"

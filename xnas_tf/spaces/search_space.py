@@ -40,9 +40,9 @@ class SearchSpace(Space):
         hypermodel: Any keras-tuner HyperModel.
         trains_default: Whether the HyperModel or the default model has its own training code.
         compiles_default: Whether the default model is compiled, with its own optimizer.
-        metrics: Names of the metrics that the default model is compiled with.
+        metrics: Names of the metrics with which the default model is compiled.
         input_range: The range of values that the default model's first layers expect.
-        loads_safely: Whether the saved default model loads in Keras' safe mode.
+        loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
 
     Raises:
         InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
@@ -99,12 +99,12 @@ class SearchSpace(Space):
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the simplest hyperparameters of the same network if the HyperModel finds them."""
+        """Return the simplest hyperparameters for the same network if the HyperModel finds them."""
         simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return the HyperModel's further inputs of a surrogate, if it has any."""
+        """Return the HyperModel's further inputs for a surrogate, if any."""
         features = getattr(self.hypermodel, "features", None)
         return features(values) if features else ()
 
@@ -142,7 +142,7 @@ class SearchSpace(Space):
 
     @property
     def notes(self) -> list[str]:
-        """Warnings on values, scaled images, names and models that do not load."""
+        """Warnings about values, scaled images, names and models that cannot be loaded."""
         failures = list(self._failures.items())
         found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
         if more := len(failures) - len(found):
@@ -178,7 +178,7 @@ class SearchSpace(Space):
 
     @property
     def is_built_in(self) -> bool:
-        """Whether the HyperModel is one of this package's own."""
+        """Whether the HyperModel is part of this package."""
         return type(self.hypermodel).__module__.startswith("xnas_tf.spaces.")
 
     @property
@@ -220,7 +220,7 @@ class SearchSpace(Space):
             )
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Build the model of given hyperparameters, and check that it is suitable."""
+        """Build the model for the given hyperparameters, and check that it is suitable."""
         model = self._new_model(hp)
         check_model(model, self._input, self._classes)
         use_accepted_names(model)
@@ -234,7 +234,7 @@ class SearchSpace(Space):
 
     @contextmanager
     def _named_errors(self, message: str) -> Iterator[None]:
-        """Prefix errors of the user's code with a message, and discard the models that it built."""
+        """Prefix errors in the user's code with a message, and discard the models it has built."""
         try:
             yield
         except InputError as error:
@@ -246,7 +246,7 @@ class SearchSpace(Space):
             self._settings.apply()
 
     def _discover(self) -> keras_tuner.HyperParameters:
-        """Let keras-tuner build models until every conditional scope has been active once."""
+        """Have keras-tuner build models until every conditional scope has been active once."""
         with tempfile.TemporaryDirectory() as folder:
             tuner = keras_tuner.RandomSearch(
                 self._built, objective="val_loss", max_trials=1, directory=folder
@@ -286,7 +286,8 @@ class SearchSpace(Space):
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
-            # With op determinism, TensorFlow refuses to shuffle without a seed, as Keras does.
+            # With op determinism, TensorFlow raises an error on shuffling without a seed, as Keras
+            # does.
             keras.utils.set_random_seed(0)
         message = (
             f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "

@@ -46,10 +46,11 @@ class VGGLike(keras_tuner.HyperModel):
         self.blocks = blocks
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Return the blocks with the width of their convolutions, the pooling and the classifier.
+        """Return a text that names the blocks with their widths, the pooling and the classifier.
 
         For example ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``.
-        It omits the number of filters, so that the same architecture can be trained with more.
+        The text omits the number of filters, so that the same architecture can be trained with
+        more.
         """
         parts = [
             f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}-width{width:g}"
@@ -62,7 +63,7 @@ class VGGLike(keras_tuner.HyperModel):
         return "|".join(parts)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return which pooling has no pixels left to pool; None if every one has."""
+        """Return which pooling layer has no pixels left to pool; None if there is none."""
         height, width, _ = self.image_shape
         side = min(height, width)
         for pooled in range(values["blocks"]):
@@ -109,7 +110,7 @@ class VGGLike(keras_tuner.HyperModel):
 
 
 def _convolve(x: Any, filters: int, kernel: int, batch_norm: bool, name: str) -> Any:
-    """Apply a convolution, batch normalisation if wanted, and ReLU."""
+    """Apply a convolution, optional batch normalisation, and ReLU."""
     x = layers.Conv2D(
         filters,
         kernel,

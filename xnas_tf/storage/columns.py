@@ -20,7 +20,7 @@ class Column:
         name: Name of the value among a candidate's objectives and metrics.
         title: Short heading, with an arrow towards better values.
         direction: ``minimize`` or ``maximize``.
-        is_objective: Whether the search ranks by it.
+        is_objective: Whether the search ranks candidates by this value.
     """
 
     name: str
@@ -97,7 +97,7 @@ def _row(
         "violations": candidate.violations(config.constraints),
         "seconds/total": candidate.seconds_total,
     }
-    # A HyperModel may give a metric any name.
+    # A HyperModel may give any name to a metric.
     metrics = {
         f"metrics/{name}" if name in fields else name: value
         for name, value in candidate.metrics.items()

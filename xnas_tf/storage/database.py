@@ -38,13 +38,14 @@ class Database:
 
     def __init__(self, path: Path, create: bool = False) -> None:
         self._path = path
-        # The watchdog's thread writes when a candidate hangs; the main thread writes all else.
+        # The watchdog's thread writes when a candidate hangs; the main thread writes everything
+        # else.
         self._lock = threading.RLock()
         with self._errors(RunError if create else InputError):
             mode = "rwc" if create else _reading_mode(path)
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
-            # Not even a power cut may undo a commit.
+            # Even a power cut must not undo a commit.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()
@@ -135,7 +136,7 @@ class Database:
 
 
 def _reading_mode(path: Path) -> str:
-    """Return SQLite's mode for reading, which must roll back after a kill during a commit."""
+    """Return SQLite's mode for reading, which must be able to roll back an interrupted commit."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 

@@ -1,4 +1,4 @@
-"""The location of a model that a user names, and the folder for its results, before loading."""
+"""The location of a model named by the user, and the folder for results, before loading."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelSource:
         candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
         dataset: Name of a data set; that of the run if None.
         out: The folder to write to; one inside the run or in the current directory if None.
-        safe: Whether to refuse models that contain Python code.
+        safe: Whether to reject models that contain Python code.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
     """
 
@@ -38,9 +38,9 @@ class ModelSource:
     hypermodel: str | None = None
 
     def folder(self, kind: str) -> Path:
-        """Return the folder to write to, by default for a kind of results, as ``explanations``.
+        """Return the folder to write to, by default one for results such as ``explanations``.
 
-        It requires no slow import, so it can be called first.
+        This requires no slow import, so it can be done first.
 
         Raises:
             InputError: If there is no such model, or the folder exists.

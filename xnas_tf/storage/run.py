@@ -98,7 +98,7 @@ class Run:
         raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
         return ordered_front(self.candidates(), self.config)
 
     @check_types(within=NUMBER)
@@ -113,7 +113,7 @@ class Run:
             within: Percentage points above the best error to tolerate instead of the default.
 
         Raises:
-            InputError: If one of these is invalid.
+            InputError: If an argument is invalid.
         """
         return self.recommended_of(self.pareto(), prefer, within)
 
@@ -141,7 +141,7 @@ class Run:
         return None if number is None else self.candidate(number)
 
     def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
-        """Return the candidate that the user names.
+        """Return the candidate named by the user.
 
         Args:
             which: ``recommended``; ``best``, the one with the lowest validation error on the
@@ -168,11 +168,11 @@ class Run:
         which: Sequence[int | str | Candidate] | int | str | Candidate = (),
         pareto: bool = False,
     ) -> list[Candidate]:
-        """Return the candidates that the user names, without duplicates.
+        """Return the candidates named by the user, without duplicates.
 
         Args:
             which: See ``choose``; the recommended one if this is empty and ``pareto`` is false.
-            pareto: Whether to add the whole front.
+            pareto: Whether to include the whole front.
 
         Raises:
             InputError: If there is no such candidate, or no front.
@@ -187,7 +187,8 @@ class Run:
     def hypervolume(self) -> float | None:
         """Return the hypervolume of the candidates; see ``HypervolumeMeter`` for its unit.
 
-        It is None until generation 0 is complete, unless ``search.reference`` is given.
+        The hypervolume is None until generation 0 is complete, unless ``search.reference`` is
+        given.
         """
         ended = ended_candidates(self.candidates())
         front = pareto_front(ended, self.config, is_exact=True)
@@ -205,8 +206,9 @@ class Run:
         """Return a table of all candidates in any state, by id.
 
         Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
-        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark
-        candidates. Values that do not apply to a candidate are missing.
+        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark the
+        Pareto-optimal candidates and the recommended one. Values that do not apply to a candidate
+        are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -243,7 +245,7 @@ class Run:
         )
 
     def plot_history(self) -> Figure:
-        """Draw how the objectives and the hypervolume improved with the number of trainings.
+        """Draw how the objectives and the hypervolume improved as more candidates were trained.
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
         It is not drawn of a single objective.
@@ -337,7 +339,7 @@ class Run:
             return database.fact(name)
 
     def groups(self) -> tuple[int, int]:
-        """Return the number of groups that train in parallel, now or last, and of their ranks."""
+        """Return how many groups train (or last trained) in parallel, and on how many ranks."""
         split = self.fact("groups") or {"ranks": 1, "size": 1}
         return split["ranks"] // split["size"], split["size"]
 
@@ -353,7 +355,7 @@ class Run:
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
-    """Return the Pareto-optimal candidates, best in the first objective first."""
+    """Return the Pareto-optimal candidates, starting with the best in the first objective."""
     first = config.objectives[0]
     front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
@@ -362,10 +364,10 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or several names of candidates as a list; ids may come from a data frame.
+    """Return one or more names of candidates as a list; ids may come from a data frame.
 
     Raises:
-        InputError: If they are of another type.
+        InputError: If they are of a different type.
     """
     if isinstance(which, str | Integral | Candidate):
         return [which]

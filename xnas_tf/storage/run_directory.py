@@ -50,7 +50,7 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: after a kill, all of it exists or none."""
+    """Write a file atomically: if the process is killed, either all of it exists or none of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(data)
     os.replace(draft, path)
@@ -74,8 +74,8 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
         The database, to read and write.
 
     Raises:
-        InputError: If the directory contains something else, or a run with another configuration,
-            or cannot be written for a reason other than a full or failing disk.
+        InputError: If the directory contains something else, or a run with a different
+            configuration, or cannot be written for a reason other than a full or failing disk.
         RunInUseError: If another process holds the lock.
         RunError: If it cannot be written, as on a full disk.
     """

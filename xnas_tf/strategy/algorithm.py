@@ -36,7 +36,7 @@ Solutions = Iterator[tuple[platypus.Solution, tuple[int, ...]]]
 
 
 class Algorithm:
-    """Proposes architectures and learns from their results; algorithms differ in their selection.
+    """Search that proposes architectures and learns from results; algorithms differ in selection.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
     generational search generates the next generation once all results of the current one are
@@ -53,7 +53,7 @@ class Algorithm:
         objectives: ``minimize`` or ``maximize`` by name.
         space: The search space.
         steady_state: Whether the search is steady-state; otherwise it is generational.
-        costs: Computes for a surrogate the costs that need no training.
+        costs: Computes, for a surrogate, the costs that need no training.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Algorithm:
 
         Args:
             expected: The genotype proposed at this point before the search was resumed. The
-                surrogate then need not choose, which would require a fit and might differ due
-                to rounding on another machine.
+                surrogate then need not choose; choosing would require a fit, and the choice might
+                differ on another machine because of rounding.
 
         Returns:
             The proposal; None when no architecture is left.
@@ -139,10 +139,11 @@ class Algorithm:
             proposal: The return value of ``ask``.
             candidate: Id of the candidate, which its offspring list among their parents.
             objectives: Objective values of the candidate; None if its training failed.
-            violation: Total constraint violation; 0 where all constraints hold.
+            violation: Total constraint violation; 0 if all constraints hold.
 
         Returns:
-            Whether this completes a generation: as many results as the population has members.
+            Whether this completes a generation, that is, whether there are now as many results as
+            the population has members.
         """
         del self._pending[proposal.number]
         costs = None
@@ -166,7 +167,7 @@ class Algorithm:
     def reject(self, proposal: Proposal) -> None:
         """Drop a proposal that is not evaluated because it is infeasible or its network is known.
 
-        It does not count in its generation: another proposal takes its place.
+        It does not count towards its generation: another proposal takes its place.
         """
         del self._pending[proposal.number]
 
@@ -200,7 +201,7 @@ class Algorithm:
         return self._pool.pop(index)
 
     def _generate_pool(self) -> None:
-        """Generate new architectures of distinct networks."""
+        """Generate new architectures, each of a different network."""
         pool: dict[str, Proposal] = {}
         offspring, random = self._generate_offspring(POOL_OFFSPRING), self._sample(POOL_RANDOM)
         for proposal in self._new(itertools.chain(offspring, random)):

@@ -41,7 +41,7 @@ class Encoding:
         for variable, indices, position in zip(
             self._space.variables, self._indices, encoded, strict=True
         ):
-            # Different branches may have variables of the same name.
+            # Different branches may have variables with the same name.
             active = variable.name in values and is_active(variable, values)
             if indices and active:
                 position = indices[values[variable.name]]

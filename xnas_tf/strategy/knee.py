@@ -20,7 +20,7 @@ def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
     Ties go to the best in the first objective that differs, then to the lowest id.
 
     Returns:
-        The candidate, and the reason for the choice; empty if there was none to make.
+        The candidate, and the reason for the choice, which is empty if there was no choice to make.
     """
     front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
@@ -40,7 +40,7 @@ def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
 
 
 def normalised(values: np.ndarray) -> np.ndarray:
-    """Scale the costs (N, M) of a front to [0, 1], without objectives that are equal for all."""
+    """Scale the costs (N, M) of a front to [0, 1], omitting objectives with only one value."""
     span = np.ptp(values, axis=0)
     return ((values - values.min(axis=0)) / np.where(span > 0, span, 1.0))[:, span > 0]
 
@@ -53,7 +53,7 @@ def distances(scaled: np.ndarray) -> np.ndarray:
     two objectives the plane is the line between the best points of each. The extreme point of an
     objective is the one nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
     If these points do not span a plane that intersects all axes, as with few points and many
-    objectives, the plane through their centre that intersects all axes alike is used.
+    objectives, the plane through their centre that intersects all axes at the same value is used.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.

@@ -1,4 +1,4 @@
-"""Options of a search: the algorithm, when the search ends, and the front."""
+"""Options for a search: the algorithm, when the search ends, and the front."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FidelityOptions(Section):
 
 
 class SearchOptions(Section):
-    """The search algorithm, the end of a search, and the measurement of the front."""
+    """How candidates are chosen, when the search ends, and how the front is measured."""
 
     algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
         "nsga2",
@@ -47,20 +47,20 @@ class SearchOptions(Section):
     candidates: int = Field(
         16,
         ge=1,
-        description="number of trainings. Infeasible candidates, duplicates, results reused from "
-        "earlier runs, and promotions (`fidelity`) do not count",
+        description="number of candidates to train. Infeasible candidates, duplicates, results "
+        "reused from earlier runs, and promotions (`fidelity`) do not count",
     )
     hours: float | None = Field(
         None,
         gt=0,
-        description="hours of searching, over all sessions, after which no more candidates are "
-        "proposed",
+        description="hours of searching, in total over all sessions, after which no more "
+        "candidates are proposed",
     )
     plateau: int | None = Field(
         None,
         ge=1,
-        description="number of trainings: the search ends once this many in a row have added no "
-        "more than 0.1% to the hypervolume",
+        description="number of candidates: the search ends once this many trained in a row have "
+        "added no more than 0.1% to the hypervolume",
     )
     population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(
@@ -96,7 +96,7 @@ class SearchOptions(Section):
     )
     fidelity: FidelityOptions = FidelityOptions()
     seed: int = Field(
-        0, ge=0, description="seed of the search, from which the seed of each training is derived"
+        0, ge=0, description="seed of the search, from which each candidate's seed is derived"
     )
 
     @field_validator("epsilons")
@@ -109,7 +109,7 @@ class SearchOptions(Section):
 
 
 class Goals(Protocol):
-    """Goals of a search: the part of a configuration that this package needs."""
+    """The part of a configuration that this package needs: the goals of a search."""
 
     @property
     def objectives(self) -> Sequence[Objective]:
@@ -117,7 +117,7 @@ class Goals(Protocol):
 
     @property
     def constraints(self) -> Mapping[str, Constraint]:
-        """Limits by the name of the objective or measure."""
+        """Limits, by the name of the objective or measure."""
 
     @property
     def search(self) -> SearchOptions:

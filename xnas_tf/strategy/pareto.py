@@ -13,7 +13,7 @@ from xnas_tf.strategy.options import Goals
 
 
 def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that have ended, in this order."""
+    """Return the candidates that have ended, in the order in which they ended."""
     return sorted((c for c in candidates if c.finish_order), key=lambda c: c.finish_order)
 
 
@@ -39,11 +39,11 @@ class Front:
     It consists of the candidates that are done, keep all constraints and are not dominated by
     another such candidate. ``search.epsilons`` make it an epsilon-Pareto set (Laumanns, Thiele,
     Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that another one
-    dominates keeps no candidate, and every other box keeps one: the candidate nearest to its
-    best corner, in units of epsilon, then the one better in the first objective that differs,
-    then the one with the lower id. The result is a subset of the Pareto front and does not
-    depend on the order of the candidates. A candidate that belongs to the final front belonged to
-    it from the start, so its model was kept.
+    dominates keeps no candidate, and every other box keeps one: the candidate nearest to the best
+    corner of the box, in units of epsilon. Ties go to the candidate that is better in the first
+    objective that differs, then to the one with the lower id. The result is a subset of the Pareto
+    front and does not depend on the order of the candidates. A candidate that belongs to the final
+    front belonged to it from the start, so its model was kept.
 
     Only candidates of the highest fidelity reached so far are compared.
 
@@ -63,7 +63,7 @@ class Front:
         self.candidates: list[Candidate] = []
         self.epochs = 0
         # Cached, as most new candidates do not enter the front: with many groups, the coordinator
-        # spent a tenth of its time on recomputing them.
+        # spent a tenth of its time recomputing them.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:
@@ -100,7 +100,7 @@ class Front:
         return np.floor(values / self._epsilons) if self._epsilons.size else values
 
     def _shares(self, box: np.ndarray) -> np.ndarray:
-        """Return whether each candidate on the front is in a box, which keeps only one."""
+        """Return which candidates on the front are in a box (which keeps only one of them)."""
         if not self._epsilons.size:
             return np.zeros(len(self._boxes), bool)
         return (self._boxes == box).all(axis=1)
@@ -122,7 +122,7 @@ def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Measures the hypervolume of a front, in a unit that never changes once it is known.
+    """Meter for the hypervolume of a front, in a unit that never changes once it is known.
 
     With ``search.reference``, each objective's gain over its reference value is measured in
     units of that value's magnitude (1 where it is 0); a candidate that is no better than the
@@ -133,7 +133,8 @@ class HypervolumeMeter:
     Without a reference, the unit is the box that generation 0 spans, from the best to the worst
     value of every objective among its done candidates; the worst corner is the reference point.
     This value can exceed 1. The unit is known once there are as many results as the population has
-    members, at least two of them done; with several fidelities, results on the lowest one.
+    members, at least two of them done; with several fidelities, only results on the lowest one
+    count.
 
     With the front of ``Front(config, is_exact=True)``, the value rises with every candidate that
     enters, and never falls within a fidelity.
@@ -158,7 +159,7 @@ class HypervolumeMeter:
         return bool(search.reference) or (self._results >= search.population and self._done > 1)
 
     def update(self, candidate: Candidate) -> bool:
-        """Update the unit with a candidate that has ended; return whether that made it known."""
+        """Update the unit with a candidate that has ended; return whether the unit is now known."""
         if self.has_unit or not candidate.counts or candidate.promoted_from:
             return False
         self._results += 1

@@ -32,7 +32,7 @@ class Recommendation:
     Attributes:
         id: Id of the candidate; None if none is recommended.
         why: One line with the reason for the recommendation and a comparison with the lowest error,
-            or the reason why none is recommended and what to change.
+            or the reason why none is recommended, and advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, however high that
             is; None if no error is known.
     """
@@ -67,12 +67,12 @@ def recommend(
     Args:
         front: The Pareto-optimal candidates, in any order.
         config: The run's configuration.
-        validation_counts: Number of validation images of each class. None if unknown: then every
-            candidate whose accuracy is known counts as better than chance.
+        validation_counts: Number of validation images of each class. None if unknown, in which case
+            every candidate whose accuracy is known counts as better than chance.
         prefer: ``error``, the name of an objective, or ``knee``: replaces the rule and chooses
             among all candidates that are better than chance.
-        within: Percentage points above the best error to tolerate instead; applies to ``prefer``
-            too.
+        within: Percentage points above the best error to tolerate instead; also applies to
+            ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
 
     Raises:

@@ -19,9 +19,9 @@ so much that no value better than the best known one could be predicted."""
 class Regression:
     """A Gaussian process (Matérn 3/2 and noise) on values transformed to be nearly normal.
 
-    Values such as errors have a long tail of bad values, whereas the differences between good
-    values matter. Their distance to the best value, in units of the median distance, is therefore
-    transformed with the power between 0 and 1 (Yeo & Johnson 2000) that makes a normal
+    Values such as errors have a long tail of bad values, whereas it is the differences between good
+    values that matter. Their distance to the best value, in units of the median distance, is
+    therefore transformed with the power between 0 and 1 (Yeo & Johnson 2000) that makes a normal
     distribution most likely.
     """
 
@@ -48,7 +48,7 @@ class Regression:
         self._process.fit(features, self._transform.apply(values))
 
     def predict(self, features: np.ndarray, deviations: float = 0.0) -> np.ndarray:
-        """Predict values (N,) from features (N, features), less some standard deviations."""
+        """Predict values (N,) from features (N, features), minus some standard deviations."""
         mean, deviation = self._process.predict(features, return_std=True)
         return self._transform.invert(mean - deviations * deviation)
 
@@ -86,7 +86,7 @@ class _Transform:
 def _inverse(transformed: np.ndarray, power: float) -> np.ndarray:
     """Invert Yeo & Johnson's map for a power in [0, 1].
 
-    It is Box and Cox's map of 1 + x for x >= 0; for x < 0 it is the negative of their map of
+    The map is Box and Cox's map of 1 + x for x >= 0; for x < 0 it is the negative of their map of
     1 - x with the power 2 - power.
     """
     above = special.inv_boxcox(np.maximum(transformed, 0), power) - 1

@@ -49,7 +49,7 @@ class Selection(ABC):
         return self._hold_tournaments(2, 2, population)
 
     def _hold_tournaments(self, count: int, sample: int, population: Population) -> Population:
-        """Return the best of each of ``count`` samples."""
+        """Return the best solution of each of ``count`` samples."""
         selector = platypus.TournamentSelector(sample, CrowdedComparison())
         # Platypus draws from Python's global generator.
         with own_generator(int(self._rng.integers(2**63))):
@@ -60,7 +60,7 @@ class NSGA2(Selection):
     """Elitist non-dominated sorting with crowding (Deb et al. 2002, NSGA-II), from Platypus."""
 
     def survive(self, population: Population, offspring: Population) -> Population:
-        """Keep the best of both by rank, then crowding distance."""
+        """Keep the best of the population and the offspring, by rank and then crowding distance."""
         merged = offspring + population
         platypus.nondominated_sort(merged)
         return platypus.nondominated_truncate(merged, self._size)
@@ -82,7 +82,7 @@ class RegularizedEvolution(Selection):
     def parents(self, population: Population) -> Population:
         """Select one parent twice, so that crossover changes nothing.
 
-        It is the best of a quarter of the population, as in section 3.3.
+        The parent is the best of a sample of a quarter of the population, as in section 3.3.
         """
         sample = max(2, math.ceil(len(population) / 4))
         return self._hold_tournaments(1, sample, population) * 2

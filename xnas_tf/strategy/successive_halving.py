@@ -1,9 +1,9 @@
 """Asynchronous successive halving over non-domination rank.
 
 All candidates are trained on the lowest rung, for a few epochs. The best of a rung are promoted,
-that is, trained for more. No candidate waits for a rung to be full (ASHA: Li et al. 2020, "A System
-for Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best are
-those with the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous
+that is, trained for more epochs. No candidate waits for a rung to be full (ASHA: Li et al. 2020, "A
+System for Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best
+are those with the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous
 Successive Halving").
 
 Unlike in ASHA, a rung is ranked once per generation, or when there is nothing else to do, rather
@@ -25,10 +25,10 @@ import platypus
 
 
 class SuccessiveHalving:
-    """Chooses which candidates to promote, as a function of the results so far.
+    """Rule that chooses which candidates to promote, as a function of the results so far.
 
     Args:
-        rungs: Epochs of each rung, increasing. With a single rung nothing is promoted.
+        rungs: Epochs of each rung, in increasing order. With a single rung, nothing is promoted.
         every: Number of results on the lowest rung after which it is ranked again: the size of
             a generation. On the other rungs it is proportionally smaller.
     """
@@ -70,7 +70,7 @@ class SuccessiveHalving:
 
 
 class _Rung:
-    """Candidates that are done on one rung."""
+    """The candidates that are done on one rung."""
 
     def __init__(self, lower: int, upper: int, every: int) -> None:
         self._lower, self.upper, self._every = lower, upper, every
@@ -103,8 +103,8 @@ class _Rung:
 def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
     """Return the indices of the best points, in NSGA-II's order of preference.
 
-    As in constrained NSGA-II, a point with less constraint violation dominates; between equal
-    violations the costs decide. Ties go to the earlier point. Ranks are moocore's, as
+    As in constrained NSGA-II, a point with less constraint violation dominates; if the violations
+    are equal, the costs decide. Ties go to the earlier point. The ranks come from moocore, because
     Platypus compares all pairs in Python; 16,000 points take about 0.6 s.
 
     Args:
@@ -148,5 +148,5 @@ def expected_epochs(rungs: Sequence[int], count: int) -> int:
 
 
 def epochs_of(rungs: Sequence[int], epochs: int) -> int:
-    """Return the number of epochs of a training on a rung when it resumes from the rung below."""
+    """Return the number of epochs trained on a rung when training resumes from the rung below."""
     return epochs - max((rung for rung in rungs if rung < epochs), default=0)

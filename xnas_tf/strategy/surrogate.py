@@ -39,7 +39,7 @@ Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 
 
 class Surrogate:
-    """Predicts costs, and the hypervolume that networks would add to the front.
+    """Model that predicts costs and the hypervolume that networks would add to the front.
 
     Each cost has its own ``Regression``. Once a candidate has failed or broken a constraint,
     another one predicts whether a candidate satisfies all constraints. A choice is a function of
@@ -74,7 +74,7 @@ class Surrogate:
 
     @property
     def is_ready(self) -> bool:
-        """Whether enough results are known to predict."""
+        """Whether there are enough results to make predictions."""
         return len(self._finished) >= ENOUGH
 
     def features(self, proposal: Proposal) -> np.ndarray:
@@ -105,7 +105,7 @@ class Surrogate:
             self._front = [*itertools.compress(self._front, kept), row]
 
     def begin_pool(self) -> int:
-        """Prepare for a new pool with the results so far; return the number of choices from it."""
+        """Prepare for a new pool with the results so far; return how often to choose from it."""
         count = len(self._costs)
         latest = range(max(0, count - MAX_RESULTS), count)
         self._fitted_rows = np.array(

@@ -13,9 +13,9 @@ from xnas_tf.spaces.variables import Variable, decode, is_active
 class Variation:
     """Uniform crossover of two parents, then the mutation that each variable defines.
 
-    Unlike simulated binary crossover and polynomial mutation on integers, this does not assume an
-    order of unordered choices. Only variables that are active after crossover mutate. The child
-    differs from its first parent in at least one of them.
+    Unlike simulated binary crossover and polynomial mutation on integers, this does not impose an
+    order on unordered choices. Only variables that are active after crossover mutate. The child
+    differs from its first parent in at least one of these variables.
 
     Args:
         variables: The variables of the search space.

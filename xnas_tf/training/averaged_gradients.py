@@ -1,7 +1,7 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
 As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
-``train_step``. Loss scaling, clipping and gradient accumulation come after it, so that all ranks
+``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so that all ranks
 skip the same steps with infinite gradients.
 """
 
@@ -22,7 +22,7 @@ Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
 
 
 def optimizers_of(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Return a model's optimizers: the compiled one, and those in its attributes."""
+    """Return a model's optimizers: the one it was compiled with, and those in its attributes."""
     values: list[Any] = [model.optimizer] if model.compiled else []
     for attribute in vars(model).values():
         members = attribute.values() if isinstance(attribute, dict) else attribute
@@ -37,7 +37,8 @@ def averaged_gradients(
 ) -> Iterator[None]:
     """Let a model's optimizers apply averaged gradients while a training step is traced.
 
-    The context replaces their class, since Keras' ``train_step`` calls ``apply`` itself.
+    The context replaces the class of the optimizers, since Keras' ``train_step`` calls ``apply``
+    itself.
 
     Args:
         model: The compiled model.

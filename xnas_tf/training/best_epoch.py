@@ -1,4 +1,4 @@
-"""The best epoch of a training, and its weights."""
+"""The best epoch of training, and its weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     """Return the number, from 1, of the epoch with the highest validation accuracy.
 
-    On a tie, it is the one with the lowest validation loss, and then the first.
+    Ties are broken by the lowest validation loss, and then by the first epoch.
     """
     losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
     return 1 + losses.index(min(losses))
 
 
 class BestEpoch:
-    """Keeps the weights of the best epoch so far, on rank 0.
+    """Keeper of the weights of the best epoch so far, on rank 0.
 
     Attributes:
         epoch: Number of that epoch, the same on all ranks; 0 before the end of the first one.

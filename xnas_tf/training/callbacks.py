@@ -36,12 +36,12 @@ def interruption(code: int) -> Interrupted:
 class EvaluationCallback:
     """Base class for callbacks of an evaluation; its methods do nothing.
 
-    Exceptions raised by its methods end the evaluation and leave ``Evaluator.evaluate``
-    unchanged, be it ``Interrupted``, a full disk or the death of rank 0.
+    Exceptions raised by its methods, such as ``Interrupted``, or the error of a full disk or a dead
+    rank 0, end the evaluation and are passed on unchanged by ``Evaluator.evaluate``.
     """
 
     def report_progress(self) -> None:
-        """Called on every rank every few steps or batches and after each score, as a heartbeat."""
+        """Send a heartbeat; called on every rank, every few steps and after each score."""
 
     def wants_checkpoint(self) -> bool:
         """Return whether to save a checkpoint now.
@@ -67,14 +67,14 @@ class EvaluationCallback:
             result: The result so far, with the network's digest and costs.
 
         Returns:
-            The result; None if the network is to be trained.
+            The known result; None if the network is to be trained.
         """
         return None
 
     def on_epoch_end(
         self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
     ) -> bool:
-        """Called on every rank after the validation of an epoch.
+        """Decide whether to stop training; called on every rank after an epoch has been validated.
 
         Args:
             model: The model.
@@ -82,8 +82,9 @@ class EvaluationCallback:
             save: Saves a checkpoint from which training resumes after this epoch.
 
         Returns:
-            Whether to stop training. In a search it never does, so that all candidates of a
-            fidelity are trained alike; only ``training.callbacks`` may end a training early.
+            Whether to stop training. In a search this is never true, so that all candidates of a
+            fidelity are trained in the same way; only ``training.callbacks`` may end training
+            early.
         """
         return False
 
@@ -92,11 +93,11 @@ class EvaluationCallback:
         return {}
 
     def failed(self, reason: str) -> None:
-        """Called on every rank on which the evaluation failed with an exception."""
+        """React to a failure; called on every rank on which the evaluation raised an exception."""
 
 
 class CallbackError(BaseException):
-    """Carries an exception out of an evaluation, past everything that catches ``Exception``.
+    """Wrapper that carries an exception past everything that catches ``Exception``.
 
     Args:
         error: The exception.

@@ -1,6 +1,6 @@
 """The accuracy of a model, reported before it is explained.
 
-Explanations of a model at chance mean little.
+Explanations of a model that is no better than chance mean little.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Accuracy:
     Attributes:
         correct: Number of correct predictions.
         images: Number of images.
-        commonest: Number of these images that belong to the most frequent class.
+        commonest: Number of images that belong to the most frequent class.
     """
 
     correct: int
@@ -45,7 +45,7 @@ class Accuracy:
 
     @classmethod
     def of(cls, predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-        """Compute the accuracy of predicted classes (N,), given the true ones (N,)."""
+        """Compute the accuracy of the predicted classes (N,), given the true ones (N,)."""
         commonest = int(np.bincount(labels).max()) if len(labels) else 0
         return cls(int((predicted == labels).sum()), len(labels), commonest)
 
@@ -94,7 +94,7 @@ def predicted_classes(model: keras.Model, split: Split, input_range: str) -> np.
     Args:
         model: A Keras image classifier.
         split: Labelled images.
-        input_range: Name in ``RANGES`` of the range that the model takes.
+        input_range: Name in ``RANGES`` of the input range that the model takes.
 
     Raises:
         InputError: If the model does not accept these images.

@@ -1,4 +1,4 @@
-"""Checkpoints of a training between two steps, as bytes in NumPy's npz format, without pickle.
+"""Checkpoints between two training steps, as bytes in NumPy's npz format, without pickle.
 
 Only rank 0 saves them, without collective operations: weights, optimizer state, seeds and totals
 are the same on all ranks. In the middle of an epoch, only statistics such as BatchNorm's moving
@@ -27,7 +27,7 @@ class CheckpointError(XnasError):
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """The progress of a training.
+    """The progress of training.
 
     Attributes:
         epoch: Number of completed epochs.
@@ -43,7 +43,7 @@ class TrainingProgress:
 
 
 def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:
-    """Convert the progress and variables of a training to a checkpoint."""
+    """Convert the progress and variables of training to a checkpoint."""
     header = {"progress": asdict(progress), "variables": _types_and_shapes(variables)}
     # As raw bytes, since NumPy cannot load bfloat16.
     contents = [tf.convert_to_tensor(variable).numpy().tobytes() for variable in variables]

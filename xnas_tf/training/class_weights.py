@@ -13,7 +13,7 @@ def class_weights(given: Mapping[str, float], class_names: Sequence[str]) -> np.
     """Return the weight of each class, (classes,), as float32; None if none is given.
 
     Args:
-        given: Weights by name of the class, or by its number if no class has that name.
+        given: Weights by class name, or by class number if no class has that name.
         class_names: The names of the classes.
 
     Raises:

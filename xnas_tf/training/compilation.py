@@ -32,10 +32,10 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
 def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSchedule:
     """Return the learning rate as Keras expects it: a number or a schedule.
 
-    During the warm-up, if there is one, it rises linearly from 0 in the first step to the
-    configured one. A cosine schedule then decreases it over the rest of the training. (The code of
-    the XNAS paper counts the cosine's steps from the beginning of the warm-up, so it reaches 0
-    before the end, by as many steps as the warm-up has.)
+    During the warm-up, if there is one, the rate rises linearly from 0 in the first step to the
+    configured value. A cosine schedule then decreases it over the rest of the training. (The code
+    of the XNAS paper counts the cosine's steps from the beginning of the warm-up, so the rate
+    reaches 0 before the end, as many steps early as the warm-up has.)
 
     Args:
         config: The ``training`` section.

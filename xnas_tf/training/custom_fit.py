@@ -80,10 +80,10 @@ def check_own_training(
 
 
 class CustomFitTrainer:
-    """Lets a user's code train one model, on one rank.
+    """Trainer that lets a user's code train one model, on one rank.
 
-    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: an
-    interrupted training starts again.
+    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if training
+    is interrupted, it starts again from the beginning.
 
     Attributes:
         progress: Always the initial progress.
@@ -96,7 +96,7 @@ class CustomFitTrainer:
         validation: The validation split in the order in which objectives see it.
         config: The ``training`` section.
         fit: Trains the model.
-        keras_callbacks: Callbacks of this training, which ``fit`` also gets.
+        keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
     """
 
     progress = TrainingProgress()
@@ -171,12 +171,12 @@ class CustomFitTrainer:
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
-        """Do nothing: an interrupted training starts again."""
+        """Do nothing: if training is interrupted, it starts again from the beginning."""
         yield
 
 
 class _FitCallback(keras.callbacks.Callback):
-    """Passes metrics on, sends heartbeats and stops training if asked to."""
+    """Callback that passes on metrics, sends heartbeats and stops training on request."""
 
     def __init__(self, end_of_epoch: EndOfEpoch) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training, created for each candidate."""
+"""Keras callbacks for training, created anew for each candidate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
 
     Those in ``WRITERS`` write on rank 0 only, into a folder of this training: ``model.keras``
     becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. In their
-    place, other ranks get one that does nothing: all ranks must agree on whether there are any.
+    place, other ranks get a callback that does nothing, because all ranks must agree on whether
+    there are any.
 
     Args:
         names: The option ``training.callbacks``.
@@ -77,8 +78,9 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
     A name contains the callback's class and its arguments that are strings, numbers or None, so
-    that different arguments make a different search. Texts of a user's own callbacks and addresses
-    are hashed: they may contain passwords, and the names are stored. Equal names are numbered.
+    that different arguments make a different search. Addresses, and texts given to a user's own
+    callbacks, are hashed: they may contain passwords, and the names are stored. Equal names are
+    numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
@@ -100,6 +102,6 @@ def _name(callback: keras.callbacks.Callback) -> str:
 
 
 def _hidden(value: Any) -> Any:
-    """Return a hash of a text; other values are no secrets."""
+    """Return a hash of a text; other values are not secret."""
     is_text = isinstance(value, str)
     return hashlib.blake2b(value.encode(), digest_size=4).hexdigest() if is_text else value

@@ -100,7 +100,7 @@ def evaluate_outputs(
         labels: Class numbers of the images, (N,), converted to the targets that the model expects.
 
     Returns:
-        The values, by their names in Keras.
+        The values, by the names that Keras gives them.
     """
     targets = targets_for(model, labels, number_of_classes(model))
     model.reset_metrics()
@@ -116,7 +116,7 @@ def evaluate_outputs(
 
 
 def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
-    """Attach the logits to the outputs, from which Keras' losses are computed if it has them."""
+    """Attach the logits to the outputs; Keras computes its losses from them if they exist."""
     values = tf.constant(outputs.values[rows])
     return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
@@ -126,9 +126,9 @@ def metrics_of_all_ranks(
 ) -> dict[str, float]:
     """Combine the loss and metrics of the ranks that share images.
 
-    As in Keras, the values are the results of the model's metrics, or what its last step returned
-    if that has other names. The variables of Keras' own metrics are sums over images or steps, so
-    they are summed over the ranks; of other values, the mean over the images is taken.
+    As in Keras, the values are the results of the model's metrics, or the values that its last step
+    returned if those have other names. The variables of Keras' own metrics are sums over images or
+    steps, so they are summed over the ranks; for other values, the mean over the images is taken.
 
     Args:
         model: The model.

@@ -1,4 +1,4 @@
-"""Options of a training."""
+"""Options for training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class TrainingOptions(Section):
 
     epochs: int = Field(3, ge=1, description="number of passes over the training split")
     batch_size: int = Field(
-        48, ge=1, description="images in a global batch, which all ranks of a candidate share"
+        48,
+        ge=1,
+        description="number of images in a global batch, shared among all ranks of a candidate",
     )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
         "sgd", description="optimizer; by default `sgd`, or `adam` for your own HyperModel"
@@ -48,18 +50,18 @@ class TrainingOptions(Section):
     warmup_epochs: float = Field(
         0.0,
         ge=0,
-        description="number of epochs, possibly a fraction, in which the learning rate rises "
+        description="number of epochs, possibly a fraction, over which the learning rate rises "
         "linearly from 0 before the schedule begins; less than `epochs`",
     )
     keep: Literal["last", "best"] = Field(
         "last",
         description="epoch whose weights are scored and saved: the last one, or the one with the "
-        "lowest validation error, and on a tie the lowest validation loss",
+        "lowest validation error, or, on a tie, the lowest validation loss",
     )
     class_weight: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
-        description="weight of each class in the loss, 1 if not given, by name of the class, "
-        "or by its number if no class has that name, as in `{cat: 5}`",
+        description="weight of each class in the loss, by default 1; given by class name, or by "
+        "class number if no class has that name, as in `{cat: 5}`",
     )
     callbacks: list[str] = Field(
         [],
@@ -82,10 +84,10 @@ class TrainingOptions(Section):
     jit_compile: bool = Field(
         False,
         description="whether training steps are compiled with XLA, for GPUs (it was slower on "
-        "CPUs); the first step takes longer, and Dropout draws other random numbers",
+        "CPUs); the first step takes longer, and Dropout draws different random numbers",
     )
     checkpoint_minutes: float = Field(
-        15, gt=0, description="minutes between two checkpoints of a training"
+        15, gt=0, description="minutes between two checkpoints during training"
     )
 
     @field_validator("warmup_epochs")

@@ -36,11 +36,11 @@ class ModelOutputs(NamedTuple):
 
 
 class Predictor:
-    """Computes outputs and class probabilities of a model, always with its current weights.
+    """Predictor of a model's outputs and class probabilities, always with its current weights.
 
     Args:
         model: The model, whose ``predict_step`` is used.
-        images: Number of images per call; many if None.
+        images: Number of images per call; assumed to be many if None.
         times: Number of calls.
     """
 
@@ -48,7 +48,7 @@ class Predictor:
         self._activation = ending_of(model).activation
 
         def predict(images: tf.Tensor) -> list[tf.Tensor]:
-            # Cast first: like a loss, which gets no logits with outputs of half precision.
+            # Cast first, like a loss, which gets no logits if the outputs have half precision.
             outputs = tf.cast(model.predict_step(to_model_input(images)), tf.float32)
             logits = logits_behind(outputs)
             return [outputs] if logits is None else [outputs, tf.cast(logits, tf.float32)]

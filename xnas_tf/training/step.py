@@ -26,10 +26,10 @@ Logs = dict[str, Any]
 
 
 class Step:
-    """Runs a compiled model's ``train_step``, each time on this rank's share of a global batch.
+    """A training step: a compiled model's ``train_step`` on this rank's share of a global batch.
 
-    Loss, metrics, loss scaling and everything else are Keras'; only the gradients are averaged over
-    the ranks, weighted by their shares, before they are applied.
+    Keras computes the loss, the metrics, loss scaling and everything else; only the gradients are
+    averaged over the ranks, weighted by their shares, before they are applied.
 
     Attributes:
         has_run: Whether a step has run; the first one may be traced.
@@ -38,10 +38,10 @@ class Step:
         model: The compiled model.
         dataset: The data set of the images.
         batch_size: Number of images in a global batch.
-        weight_decay: The configured weight decay; 0 if the model has its own optimizer.
+        weight_decay: The configured weight decay, or 0 if the model has its own optimizer.
         config: The ``training`` section.
         communicator: The ranks that share a batch.
-        runs: Maximum number of steps; many if None.
+        runs: Maximum number of steps; assumed to be many if None.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Step:
         return flat
 
     def reset_metrics(self) -> None:
-        """Start the metrics of an epoch."""
+        """Reset the metrics at the start of an epoch."""
         self._model.reset_metrics()
 
     def metrics(self) -> dict[str, float]:
@@ -119,6 +119,6 @@ class Step:
 
     @property
     def unrecorded_logs(self) -> dict[str, float]:
-        """Values that the latest step returned and the model's metrics do not contain."""
+        """Values that the latest step returned but that the model's metrics do not contain."""
         is_held = set(self._logs) == set(self._model.get_metrics_result())
         return {} if is_held else finite_metrics(self._logs)

@@ -32,7 +32,7 @@ class TimedCommunicator(Communicator):
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
     def count_in(self, seconds: PhaseTimes) -> None:
-        """Add the time to other times from now on, even in graphs that are already traced."""
+        """Add the time to different ``seconds`` from now on, even in graphs already traced."""
         self.seconds = seconds
         self.seconds.setdefault("communication", 0.0)
 
@@ -67,7 +67,7 @@ class TimedCommunicator(Communicator):
 
 
 def _read_clock_after(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the time when tensors are computed; deterministic runs forbid ``tf.timestamp``."""
+    """Return the time at which tensors are computed; deterministic runs forbid ``tf.timestamp``."""
     with tf.control_dependencies(tensors):
         last = tf.identity(tensors[0])  # an input of the clock, as a GPU only queues its work
     return tf.numpy_function(lambda _: time.perf_counter(), [last], tf.float64)

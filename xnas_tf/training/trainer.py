@@ -37,15 +37,15 @@ from xnas_tf.utils.phase_times import PhaseTimes
 
 
 class Trainer:
-    """Trains one Keras model on this rank's part of each global batch.
+    """Trainer of one Keras model on this rank's part of each global batch.
 
-    Its own ``train_step`` runs on each rank's share of a batch, and the gradients are averaged, so
-    that one rank and several ranks give the same model (except for BatchNorm, whose statistics are
-    those of a rank's share).
+    The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
+    averaged, so that one rank and several ranks give the same model (except for BatchNorm, whose
+    statistics are those of a rank's share).
 
     Attributes:
-        progress: Progress of the training, initially that of the callback's checkpoint. The
-            caller of ``run_epoch`` adds the metrics to its history.
+        progress: Progress of the training, initially that of the callback's checkpoint. The caller
+            of ``run_epoch`` adds the metrics to ``progress.history``.
         step: Trains the model on a batch.
         best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
@@ -57,9 +57,9 @@ class Trainer:
         communicator: The ranks that train this model together.
         seed: Seed of the order and the augmentation of images.
         callback: Saves checkpoints.
-        seconds: Times to which ``trace``, that of the first step, is added.
-        longest: Number of epochs of the longest training that resumes trainings of this kind.
-            All of these must trace their steps, or none, since tracing affects rounding.
+        seconds: Times to which ``trace``, the time of the first step, is added.
+        longest: Number of epochs to which training of this kind may eventually be resumed. Either
+            all of these trainings must trace their steps, or none, since tracing affects rounding.
         keras_callbacks: Callbacks of this training. If there are any, no checkpoints are saved, as
             these would lack the callbacks' state.
     """
@@ -140,7 +140,7 @@ class Trainer:
         fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
         self._communicator.broadcast_variables(self._state)
         if self._communicator.rank != 0:
-            self._model.reset_metrics()  # rank 0's are for its own images
+            self._model.reset_metrics()  # rank 0's checkpoint holds those for its own images
         return TrainingProgress(**fields), ignored
 
     def run_epoch(self) -> dict[str, float]:
@@ -178,7 +178,7 @@ class Trainer:
         callbacks.on_epoch_begin(self.progress.epoch)
 
     def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
-        """Keep the weights if the last epoch of the history is the best one, and call callbacks.
+        """Keep the weights if the last epoch of the history is the best one, and run callbacks.
 
         Returns:
             Whether a Keras callback stopped the training, on any rank.
@@ -197,9 +197,9 @@ class Trainer:
     def finish(self) -> bool:
         """Set the final weights.
 
-        They are those of the best epoch if they were kept, as after ``EarlyStopping`` with
-        ``restore_best_weights``; otherwise the moving averages, as after ``fit``, if there are any.
-        Keras callbacks may then change them.
+        The final weights are those of the best epoch if they were kept, as after ``EarlyStopping``
+        with ``restore_best_weights``; otherwise the moving averages, as after ``fit``, if there are
+        any. Keras callbacks may then change them.
 
         Returns:
             Whether the weights have changed.
@@ -232,7 +232,7 @@ class Trainer:
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
-        """Save a checkpoint if the context, after the steps of an epoch, is interrupted.
+        """Save a checkpoint if the context, entered after the steps of an epoch, is interrupted.
 
         Used for the validation of an epoch and the scoring of the model. Training resumes with the
         rest of this epoch, which has no more steps, and repeats what was interrupted.
@@ -286,7 +286,7 @@ class Trainer:
         """Check that a user's model or optimizer gave all ranks the same weights.
 
         Raises:
-            RunError: If it did not, on all ranks.
+            RunError: On all ranks, if the weights differ.
         """
         used = (self._model, *optimizers_of(self._model))
         is_own = any(not type(each).__module__.startswith("keras.") for each in used)
@@ -359,7 +359,7 @@ def _check_reduction(model: keras.Model, communicator: Communicator, has_weights
     """Check that a loss is a mean over images, as gradients are averaged over the ranks.
 
     Raises:
-        RunError: If it is not, and there are several ranks.
+        RunError: If the loss is not a mean, and there are several ranks.
     """
     for loss in keras.tree.flatten(model.loss):
         reduction = getattr(loss, "reduction", "mean")

@@ -1,4 +1,4 @@
-"""A search with the interface of keras-tuner."""
+"""A search with keras-tuner's interface."""
 
 from xnas_tf.tuner.tuner import Tuner
 

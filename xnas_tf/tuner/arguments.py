@@ -65,7 +65,7 @@ HOOKS = (
 
 
 def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: list[str]) -> None:
-    """Refuse arguments that have no meaning here, unless their value changes nothing.
+    """Reject arguments that have no meaning here, unless their value has no effect.
 
     Args:
         given: The arguments.
@@ -73,7 +73,7 @@ def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: 
         own: Names of the arguments that are supported.
 
     Raises:
-        InputError: If there is one; the message suggests an alternative.
+        InputError: If there is such an argument; the message suggests an alternative.
     """
     for name, value in given.items():
         if name not in known:
@@ -89,7 +89,7 @@ def check_hooks(kind: type) -> None:
     """Check that a subclass does not override methods of KerasTuner that are never called here.
 
     Raises:
-        InputError: If it does.
+        InputError: If the subclass overrides one.
     """
     if found := [name for name in HOOKS if hasattr(kind, name)]:
         raise InputError(

@@ -50,7 +50,7 @@ class Stored:
             raise
 
     def weights(self, given: Any) -> dict[str, float]:
-        """Convert class weights by label, as in Keras, to class weights by class name.
+        """Convert class weights keyed by label, as in Keras, to class weights keyed by class name.
 
         Raises:
             InputError: If they are not a mapping, or no image has such a label.
@@ -139,7 +139,7 @@ def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:
 
 
 def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Check images and labels in the forms that ``Tuner.search`` takes.
+    """Check images and labels given in the forms that ``Tuner.search`` accepts.
 
     Returns:
         Images (N, H, W, C) and labels (N,) with their values unchanged; one-hot labels become

@@ -1,4 +1,4 @@
-"""Assumptions about the data of a search before they are known."""
+"""Assumptions about the data of a search, made before the data are known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def assumed_data(space: SpaceOptions) -> tuple[tuple[int, int, int], int]:
         model, _ = build_model(hypermodel, hp, (None, *IMAGE_SHAPE))
         height, width, channels = (*model.input_shape[1:], 1)[:3]
         return (height or 32, width or 32, channels or 3), max(2, model.output_shape[-1])
-    except Exception:  # noqa: BLE001 - of a user's code; the search space says what is wrong
+    except Exception:  # noqa: BLE001 - from a user's code; the search space reports the error
         return IMAGE_SHAPE, CLASSES
     finally:
         keras.backend.clear_session()

@@ -1,4 +1,4 @@
-"""Translation between the terms of keras-tuner and those of the configuration."""
+"""Translation between keras-tuner's terms and those of the configuration."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validated(sections: Mapping[str, Any]) -> Config:
-    """Return the configuration of these sections.
+    """Return the configuration made of these sections.
 
     Raises:
         InputError: If it is invalid. The message names arguments of ``xt.Tuner`` that set the
@@ -134,7 +134,7 @@ def translated(objective: Any) -> Any:
 
 
 def _direction_of(name: str) -> str:
-    """Return ``min`` or ``max`` for a metric of Keras, as keras-tuner does."""
+    """Return ``min`` or ``max`` for a Keras metric, as keras-tuner does."""
     import keras_tuner  # noqa: PLC0415 - heavy
 
     try:

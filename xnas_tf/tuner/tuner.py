@@ -1,4 +1,4 @@
-"""A search with the interface of keras-tuner: ``Tuner(…).search(x, y, …)``."""
+"""A search with keras-tuner's interface: ``Tuner(…).search(x, y, …)``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
 
 
 class Tuner:
-    """Searches through the models of a HyperModel, with one objective or several.
+    """Tuner that searches the models of a HyperModel, with one or more objectives.
 
     It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
     directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,
@@ -51,17 +51,18 @@ class Tuner:
         hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
             ``package.module:Name`` of one; or the name of a built-in space such as ``vgg_like``.
             Classes and functions may take ``input_shape`` and ``classes``.
-        objective: One or a list of: ``val_accuracy``, ``val_loss`` or another metric of Keras;
-            ``keras_tuner.Objective`` of any metric that the HyperModel compiles its models with;
-            the name of an objective, such as ``introspectability``, or a mapping of its name and
+        objective: One or a list of: ``val_accuracy``, ``val_loss`` or another Keras metric; a
+            ``keras_tuner.Objective`` for any metric with which the HyperModel compiles its models;
+            the name of an objective, such as ``introspectability``, or a mapping with its name and
             options.
         max_trials: Number of candidates to train.
-        directory: The folder of the runs.
+        directory: The folder for runs.
         project_name: The name of the run.
         seed: The seed of the search; 0 if None.
-        overwrite: Whether to move a run of that name aside and start again.
-        config: Further sections of the configuration, as ``{"training": {"optimizer": "adam"}}``.
-        **others: Other arguments of keras-tuner's tuners, which are refused with a suggestion
+        overwrite: Whether to move an existing run of that name aside and start again.
+        config: Settings that have no argument of their own, keyed by the sections of the
+            configuration, such as ``{"training": {"optimizer": "adam"}}``.
+        **others: Other arguments of keras-tuner's tuners, which are rejected with a suggestion
             unless their value has no effect.
 
     Raises:
@@ -125,9 +126,9 @@ class Tuner:
                 ``tf.data.Dataset`` of images and labels, batched or not, which is read once, or
                 the name of a data set, such as ``folder:pets``.
             y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).
-            epochs: Number of epochs of a training.
-            batch_size: The batch size of a training.
-            validation_data: Images and labels to compare candidates on, as a pair or a
+            epochs: Number of epochs for which to train each candidate.
+            batch_size: The batch size for training.
+            validation_data: Images and labels on which to compare candidates, as a pair or a
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
                 default 0.2; drawn at random, with the same share of each class.
@@ -140,7 +141,7 @@ class Tuner:
             class_names: Names of the classes.
             verbose: 0 for warnings only, 1 (or "auto") for progress as well, 2 for a line per epoch
                 as well.
-            **others: Other arguments of Keras' ``fit``, which are refused with a suggestion unless
+            **others: Other arguments of Keras' ``fit``, which are rejected with a suggestion unless
                 their value has no effect.
 
         Returns:
@@ -233,11 +234,11 @@ class Tuner:
 
     @property
     def run(self) -> Run:
-        """The run; raises an ``InputError`` if no search was started yet."""
+        """The run; raises an ``InputError`` if no search has been started yet."""
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
         return self.run.pareto()
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
@@ -260,8 +261,8 @@ class Tuner:
 
         They are built and compiled by the HyperModel, or compiled as in the search, and have the
         trained weights. They come in the order of ``get_best_hyperparameters``. Only models of
-        candidates that were on the front when they finished are kept. ``safe`` is that of
-        ``Candidate.load_model``.
+        candidates that were on the front when they finished are kept. See ``Candidate.load_model``
+        for ``safe``.
         """
         run = self.run
         kept = [c for c in self._ordered(run) if c.model_path is not None]
@@ -291,7 +292,8 @@ class Tuner:
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
 
-        One star marks those on the front, two stars the recommended one; the reason is given below.
+        One star marks those on the front, and two stars the recommended one; the reason is given
+        below the table.
         """
         run = self.run
         recommended = run.recommendation()
@@ -355,7 +357,7 @@ def _names_of(function: Any) -> list[str]:
 
 
 def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
-    """Split callbacks into those of Keras, which act on each training, and those of the search."""
+    """Split callbacks into those of Keras, which act during training, and those of the search."""
     import keras  # noqa: PLC0415 - heavy
 
     some = () if callbacks is None else callbacks

@@ -1,1 +1,1 @@
-"""Helpers for files, figures, environment variables and statistics that every package may use."""
+"""Helpers for files, figures, environment variables and statistics that any package may use."""

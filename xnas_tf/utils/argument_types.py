@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """A kind of argument: its type, and the text for errors on what is allowed."""
+    """A kind of argument: its type, and the text that describes allowed values in errors."""
 
     type: Any
     allowed: str
@@ -39,8 +39,8 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
         **kinds: The kinds of these arguments, by name.
 
     Returns:
-        The decorator. The decorated function raises an ``InputError`` that names an argument of
-        another type, one that does not exist, or one that is missing.
+        The decorator. The decorated function raises an ``InputError`` that names any argument that
+        has the wrong type, does not exist, or is missing.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -25,7 +25,7 @@ class Constraint:
         """Parse a text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
 
         Raises:
-            ValueError: If the text has another form.
+            ValueError: If the text has a different form.
         """
         if isinstance(text, cls):
             return text

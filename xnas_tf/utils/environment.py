@@ -6,12 +6,12 @@ from contextlib import suppress
 from xnas_tf.utils.cache_folder import private_folder
 
 DEFAULTS = {
-    # Only errors of TensorFlow. Its note on oneDNN remains: the libraries print it when they are
-    # loaded, before they read this level (TensorFlow 2.21, even with level 3).
+    # Show only errors of TensorFlow. The note on oneDNN remains, because the libraries print it
+    # when they are loaded, before they read this level (TensorFlow 2.21, even with level 3).
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "KERAS_BACKEND": "tensorflow",
     # By default TensorFlow uses oneDNN's kernels only on processors with AVX512-VNNI or AMX.
-    # With AVX2 alone they make a training step 1.37 times as fast:
+    # With AVX2 alone, they make a training step 1.37 times as fast:
     # docs/contributing/dependencies.md.
     "TF_ENABLE_ONEDNN_OPTS": "1",
 }
@@ -26,4 +26,4 @@ def set_defaults() -> None:
         os.environ.setdefault(name, value)
     if os.path.expanduser("~") == "~":  # a container's user without an entry in passwd
         with suppress(OSError):
-            os.environ["HOME"] = str(private_folder())  # or Keras creates a folder "~" here
+            os.environ["HOME"] = str(private_folder())  # or Keras would create a folder "~"

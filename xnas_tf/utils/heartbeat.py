@@ -22,7 +22,7 @@ def report_progress() -> None:
 def on_progress(listener: Callable[[], None]) -> Iterator[None]:
     """Make a function the listener of this thread's heartbeats inside the context.
 
-    It may raise an exception to stop the work.
+    The function may raise an exception to stop the work.
     """
     token = _listener.set(listener)
     try:

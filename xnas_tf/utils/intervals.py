@@ -38,8 +38,8 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly higher than that of always predicting one class.
 
-    It is if the lower end of its confidence interval is above the share of the most frequent
-    class. Return False if there are no images.
+    This is the case if the lower end of the confidence interval is above the share of the most
+    frequent class. Return False if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.

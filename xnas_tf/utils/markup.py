@@ -1,4 +1,4 @@
-"""Formats results as HTML for notebooks, and on one line; all text is escaped."""
+"""Formats results as HTML for notebooks and as single lines; all text is escaped."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
 
 
 def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """Yield one line per error: the key with a prefix, the value given and those allowed."""
+    """Yield one line per error: the key with a prefix, the given value and the allowed ones."""
     for item in error.errors():
         yield from _explain(item, model, prefix)
 

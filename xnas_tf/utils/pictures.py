@@ -20,7 +20,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.text import Text  # noqa: PLC0415 - heavy
 
-    # ``savefig`` would draw the figure twice to lay it out.
+    # ``savefig`` would draw the figure twice to compute its layout.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
     with mpl.rc_context({"text.parse_math": False}):  # for ticks that are created while drawing
@@ -31,7 +31,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
 
 
 def check_picture(path: Path, option: str) -> None:
-    """Check, before any work, that a PNG file can be written at the path that an option names.
+    """Check, before any work, that a PNG file can be written at the path given by an option.
 
     Only an earlier picture may be overwritten.
 
@@ -48,7 +48,7 @@ def check_picture(path: Path, option: str) -> None:
 
 
 def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
-    """Draw a Matplotlib figure into the PNG file that a command-line option names.
+    """Draw a Matplotlib figure into the PNG file given by a command-line option.
 
     Raises:
         InputError: If the file cannot be written, or is something other than a PNG file.

@@ -33,7 +33,7 @@ ShowStep = Callable[[int, int], None]
 
 
 class Display(logging.Handler):
-    """Prints messages on stderr; in a notebook it updates one output of the cell.
+    """Log handler that prints messages on stderr or, in a notebook, updates one output of the cell.
 
     Args:
         verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch too.
@@ -140,7 +140,7 @@ def displayed(verbose: int = 1) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Stop output on this rank, as rank 0 shows the progress of all."""
+    """Stop output on this rank, because rank 0 shows the progress of all ranks."""
     if handler := display():
         handler.setLevel(_SILENT)
 
@@ -168,7 +168,7 @@ def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
 
 @contextmanager
 def epochs_bar() -> Iterator[ShowEpoch]:
-    """Show the epochs of a training in a bar, or as lines where a bar is not possible."""
+    """Show the epochs of training in a bar, or as lines where a bar is not possible."""
     level = logging.DEBUG if has_bar() else logging.INFO
     with progress_bar("training") as update:
 

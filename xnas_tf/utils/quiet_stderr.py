@@ -17,7 +17,7 @@ def silenced_native_code() -> Iterator[None]:
     """
     try:
         original = os.dup(2)
-    except OSError:  # the process was started without it
+    except OSError:  # the process was started without stderr
         yield
         return
     try:

@@ -1,7 +1,7 @@
 """Python's global random generator, which Keras and Platypus use, for one thread at a time.
 
-The watchdog's thread may report a hang to the search while the main thread builds models. Random
-numbers in one thread must not affect those in the other.
+The watchdog's thread may report a hang to the search while the main thread builds models. Drawing
+random numbers in one thread must not affect the other thread.
 """
 
 from __future__ import annotations

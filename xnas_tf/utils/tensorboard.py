@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 class TrainingCurves:
-    """Writes the curves and final metrics of trainings while they run, each in its own folder."""
+    """Writer of training curves and final metrics during training, in one folder per training."""
 
     def __init__(self) -> None:
         self._running: dict[Path, _Curves] = {}
@@ -71,7 +71,7 @@ class TrainingCurves:
         draft.rmdir()
 
     def close(self, folder: Path) -> None:
-        """End the curves of a training."""
+        """Close the file of a training's curves."""
         if curves := self._running.pop(folder, None):
             curves.close()
 

@@ -23,8 +23,9 @@ UNTRACED = 0.35
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
     """Return whether a search trains a supernet in place of the candidates' own models.
 
-    Trainings are bit-for-bit the same; attributions are the same except for rounding. It is not
-    used on GPUs, where it is untested and choosing the operation of each edge may be slow.
+    The trained weights are the same bit for bit; attributions are the same except for rounding. The
+    supernet is not used on GPUs, where it is untested and choosing the operation of each edge may
+    be slow.
 
     Args:
         config: The configuration.

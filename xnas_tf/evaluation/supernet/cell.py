@@ -25,8 +25,8 @@ one edge and reused for all others in that graph. They must not be used in anoth
 def numbers_of(cell: Mapping[str, str]) -> list[int]:
     """Encode a cell as 11 numbers.
 
-    They are the operation of each edge (6), whether each node is the cell's input itself (4), and
-    the order in which the input's gradients are summed.
+    The numbers are the operation of each edge (6), whether each node is the cell's input itself
+    (4), and the order in which the input's gradients are summed.
     """
     operation_of = plain(cell)
     operations = [OPERATIONS.index(operation_of[edge]) for edge in EDGES]

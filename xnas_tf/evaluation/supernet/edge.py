@@ -25,7 +25,7 @@ Gradient = Callable[..., list[Any]]
 def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: Tensors) -> Tensors:
     """Add an edge's output to its target node in training.
 
-    A target node is passed from edge to edge, so that ``none`` requires no sum.
+    The target node is passed from edge to edge, so that ``none`` requires no sum.
 
     Args:
         operation: The operation's number.

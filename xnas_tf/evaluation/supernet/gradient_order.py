@@ -1,11 +1,11 @@
 """The order in which TensorFlow sums the gradients of a cell's input.
 
-A sum of three floating-point numbers depends on their order, and a training can amplify a
+A sum of three floating-point numbers depends on their order, and training can amplify a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
 (``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
 the first term whose memory nothing else uses (tensorflow/core/kernels/aggregate_ops.h), which is
-the first of all unless the same term occurs twice. The supernet sums in this order as well.
+the very first term unless the same term occurs twice. The supernet sums in this order as well.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class BoundNetwork(Protocol):
 
     Attributes:
         model: The Keras model.
-        bound: The binding of the model whose values it has; None if there is none.
+        bound: The binding of the model whose values the supernet holds; None if there is none.
     """
 
     model: keras.Model
@@ -33,7 +33,7 @@ class BoundNetwork(Protocol):
 
 
 class WeightBinding:
-    """Copies values between a candidate's own model and a supernet.
+    """Binding that copies values between a candidate's own model and a supernet.
 
     Args:
         network: The supernet.
@@ -70,7 +70,7 @@ class WeightBinding:
             own.assign(values[id(shared)][index])
 
     def synchronize(self) -> None:
-        """Bring both to the latest values."""
+        """Update both the model and the supernet to the latest values."""
         self.store()
         self.load()
 
