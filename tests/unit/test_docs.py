@@ -82,10 +82,10 @@ def test_every_objective_is_among_the_metrics(name):
     [p for p in pages() if p.parent.parent == ROOT / "docs"],
     ids=lambda p: f"{p.parent.name}/{p.name}",
 )
-def test_a_page_begins_with_what_its_reader_can_do(page):
+def test_a_page_begins_with_its_purpose(page):
     title, text = page.read_text(encoding="utf-8").split("\n\n")[:2]
     assert title.startswith("# ")
-    assert re.match(r"(After this (page|tutorial)|On this page) ", text)
+    assert re.match(r"(This|In this|After this|On this) (page|tutorial) ", text)
 
 
 def test_the_example_of_an_objective_is_that_of_its_page():
