@@ -41,8 +41,8 @@ class LayerActivations:
         squares: Sums over the images of each class of the outputs' squared norms, (classes,),
             float64.
         samples: Each image's outputs at random positions, the same for all images,
-            (N, at most 64), float32, scaled so that their inner products are on average those
-            of the complete outputs.
+            (N, at most 64), float32, scaled so that on average their inner products equal those of
+            the complete outputs.
     """
 
     name: str

@@ -98,7 +98,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def _diversity_text(known: dict[str, Any]) -> str:
-    if "false_alarms" not in known:  # of versions before the correction for chance
+    if "false_alarms" not in known:  # from versions before the correction for chance
         return ""
     return (
         f"On average a path keeps {percent(known['kept'])} of the channels. The diversity of the "
@@ -141,7 +141,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
-    # Files of versions before the correction for chance have the uncorrected diversity only.
+    # Files from versions before the correction for chance contain only the uncorrected diversity.
     if "uncorrected_diversity" not in known:
         meaning = "One minus the mean Jaccard index of two paths; depends on their sizes."
         return [Metric("diversity of paths, not corrected", number(known["diversity"]), meaning)]
