@@ -43,7 +43,7 @@ class AttributionMethod(BaseModel):
     batch: int | None = Field(
         None,
         ge=1,
-        description="images per forward pass, which bounds memory use; by default 64, or more if "
+        description="images per forward pass, which limits memory use; by default 64, or more if "
         "they are smaller than 32x32 pixels",
     )
     input: int | str | None = Field(

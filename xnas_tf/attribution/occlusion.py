@@ -27,9 +27,9 @@ class Occlusion(AttributionMethod):
     name: ClassVar[str] = "occlusion"
     title: ClassVar[str] = "occlusion"
     patch: int | None = Field(
-        None, ge=1, description="side in pixels; by default an eighth of the image's larger side"
+        None, ge=1, description="patch side in pixels; by default 1/8 of the image's larger side"
     )
-    stride: int | None = Field(None, ge=1, description="pixels; by default half a patch")
+    stride: int | None = Field(None, ge=1, description="step in pixels; by default half a patch")
     baseline: BaselineName = "zero"
     seed: int = Field(0, ge=0, description="seed of the noise baseline")
 

@@ -1,4 +1,4 @@
-"""Preparation of all ranks before the first candidate: load data and space, compare both."""
+"""Preparation of all ranks before the first candidate: loads and compares data and search space."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _check_models(config: Config, space: SearchSpace) -> None:
 
 
 def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, Any]) -> str:
-    """Return why an objective cannot be measured on a model; empty if it can."""
+    """Return why an objective cannot be measured on a model; empty if it can be."""
     if type(objective).check_model is Objective.check_model:
         return ""
     try:

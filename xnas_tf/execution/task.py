@@ -24,7 +24,7 @@ FAILURE_TIMEOUT = 10.0
 
 
 class RankFailedError(RunError):
-    """A candidate failed on a single rank, for which the others would wait forever."""
+    """The failure of a candidate on a single rank, for which the others would wait forever."""
 
 
 class TaskEvaluator(Protocol):
@@ -37,7 +37,7 @@ class TaskEvaluator(Protocol):
 
 
 class Signals(Protocol):
-    """Interface to report progress and learn when to stop: a watchdog or a heartbeat."""
+    """An interface to report progress and learn when to stop: a watchdog or a heartbeat."""
 
     stopping: int
     """Exit code with which to stop; 0 if the rank is not to stop."""
@@ -68,7 +68,7 @@ def evaluate(
 
 
 class GroupCallback(EvaluationCallback):
-    """Checks that an evaluation that fails does so on all ranks of its group."""
+    """A callback that checks whether a failing evaluation fails on all ranks of its group."""
 
     def __init__(self, task: Task, ranks: Communicator) -> None:
         self._task = task

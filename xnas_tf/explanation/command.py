@@ -53,8 +53,8 @@ def explain_request(
         source: The model, the data set and the folder to write to.
         files: Image files; images of the data set if empty.
         count: Number of images of the data set.
-        methods: Names of attribution methods; ``all`` for every registered one, the default ones
-            if empty.
+        methods: Names of attribution methods; ``all`` stands for every registered one. If empty,
+            the default ones.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
@@ -64,7 +64,7 @@ def explain_request(
         The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If something that was named is missing or invalid, or the folder exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)

@@ -37,7 +37,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return a card of ``model_card`` for these formats as Markdown."""
+    """Return the result of ``model_card`` for these formats as Markdown."""
     how = ", trained in full" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     use = card["use"]
@@ -245,7 +245,7 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
-    """Return the quality of the maps, with that of random ones for comparison."""
+    """Return the quality of the maps, with that of random maps for comparison."""
     if not maps:
         return ""
     rows = [
@@ -261,7 +261,7 @@ def _map_quality(maps: dict[str, dict[str, float]], images: str) -> str:
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
-    """Return code that runs a file; a Keras model may need a module, or contain code."""
+    """Return code that runs a file; a Keras model may need a module or contain code."""
     usage = kind.usage
     if kind.name != "keras":
         return usage

@@ -20,9 +20,9 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 def custom_code(model: keras.Model) -> Iterator[Any]:
     """Find the classes and functions in a model and its compilation that are not Keras'.
 
-    Their objects may depend on anything, such as a hyperparameter: a ``get_config`` may leave an
-    argument out, and functions depend on variables around them. Layers, losses, metrics,
-    optimizers, schedules, initializers, regularizers, constraints, arguments of calls, and
+    Such objects may depend on anything, for instance on a hyperparameter: ``get_config`` may omit
+    an argument, and functions may use variables from the scope around them. Layers, losses,
+    metrics, optimizers, schedules, initializers, regularizers, constraints, arguments of calls, and
     attributes that were added to any of them are searched.
 
     Yields:

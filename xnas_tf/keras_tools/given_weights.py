@@ -49,7 +49,7 @@ def _ids(variables: list[keras.Variable]) -> set[int]:
 
 @contextmanager
 def recorded_build() -> Iterator[BuildRecord]:
-    """Record which variables Keras creates and assigns in the context, one thread at a time."""
+    """Record which variables Keras creates and assigns inside the context, one thread at a time."""
     record = BuildRecord()
     with (
         uninterrupted(),

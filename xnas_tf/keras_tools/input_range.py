@@ -162,7 +162,7 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 
 
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
-    """Return the range for which layers ``slope * value + offset`` were made.
+    """Return the range for which layers that compute ``slope * value + offset`` were made.
 
     The first choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m
     has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the

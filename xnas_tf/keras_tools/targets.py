@@ -28,8 +28,8 @@ def target_form(model: keras.Model, classes: int) -> Form:
     broadcast.
 
     Args:
-        model: A compiled model. If it has no loss, as its ``train_step`` has its own, it gets
-            class numbers.
+        model: A compiled model. If it has no loss because its ``train_step`` computes its own, it
+            gets class numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -97,7 +97,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
 
 
 def check_loss(model: keras.Model, classes: int) -> None:
-    """Compute a compiled model's loss once: Keras looks up names of losses and outputs only then.
+    """Compute a compiled model's loss once: only then does Keras look up loss and output names.
 
     Raises:
         Exception: Any exception of Keras or a user's loss.

@@ -82,7 +82,8 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
     """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one.
 
     Raises:
-        InputError: If the configuration is not a file, as different ones would share a directory.
+        InputError: If the configuration is not a file, because different configurations would share
+            a directory.
     """
     if isinstance(config, Config):
         raise InputError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """This rank's images to use, and how to compare their classes.
+    """The images that this rank uses, and how to compare their classes.
 
     Attributes:
         images: Images, (N, H, W, C).

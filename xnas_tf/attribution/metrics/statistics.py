@@ -42,7 +42,7 @@ def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Correlate ranks like ``pearson``; equal values get their mean rank."""
+    """Correlate the ranks of the rows' values; equal values get their mean rank."""
     return pearson(rankdata(one, axis=1), rankdata(other, axis=1))
 
 

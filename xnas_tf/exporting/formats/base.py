@@ -17,9 +17,9 @@ Outputs = dict[str, "np.ndarray"]
 
 
 class ExportFormat(ABC):
-    """Writes a model as a file or folder, and runs the result to compare it with the model.
+    """A format that writes a model as a file or folder, and runs the result for comparison.
 
-    Plug-ins subclass this and implement ``write`` and ``outputs``.
+    Plug-ins subclass this class and implement ``write`` and ``outputs``.
     """
 
     name: ClassVar[str]

@@ -133,7 +133,7 @@ def _attributes_figure(
             draw_image(places[2 * place], test.images[index])
             draw_image(places[2 * place + 1], next(changed))
         value = answers.class_relevance[pair]
-        # Outside the layout, as it is wider than the image and would push its neighbour away.
+        # Outside the layout, because it is wider than the image and would push its neighbour away.
         places[0].annotate(
             f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}",
             (0, 1),

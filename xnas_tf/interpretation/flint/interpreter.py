@@ -268,8 +268,8 @@ class Interpreter(InterpretedModel):
     """A post-hoc interpreter of a trained predictor f, which is not changed.
 
     The attributes are Φ = Ψ(hidden layers of f); a linear classifier g predicts f's class from
-    them, and a decoder d reconstructs the image. The outputs are those of g. Training needs only
-    f's outputs, so ``compile`` needs no loss.
+    them, and a decoder d reconstructs the image. The outputs are those of g. Apart from the images,
+    training needs only f, so ``compile`` needs no loss.
 
     Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
     known input shape, otherwise on its first call.

@@ -19,7 +19,7 @@ DEEP = 6
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """Choose the last convolution block, and in deep networks one at three quarters of the depth.
+    """Choose the last convolution block and, in deep networks, one at three quarters of the depth.
 
     The second one follows the paper's choice for ResNet-18. ``ends`` are the ends of all blocks.
     """
@@ -76,7 +76,7 @@ def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
 
 
 def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """Build g, which maps attributes to logits without a bias: they explain all of a logit."""
+    """Build g, which maps attributes to logits without a bias, so they explain a logit fully."""
     return keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=next(_initializers(seed)), name="interpreter"
     )

@@ -62,7 +62,7 @@ class FlintOptions(Section):
         return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Return the epochs and the learning rate for a number of training images, unless given.
+        """Return the given epochs and learning rate, or those for a number of training images.
 
         With fewer images than in the publication, the learning rate starts up to twenty times
         higher (it decays, see ``training.learn``); with even fewer images, there are more epochs.

@@ -123,7 +123,7 @@ def path_hits(
     seed: int,
     count: int = COLLAGES,
 ) -> PathHits | None:
-    """Locate each class in ``count`` collages with its masks; None if no collage can be made.
+    """Locate each class in ``count`` collages with its masks; return None if none can be made.
 
     The collages are made of images that the network classifies correctly without masks.
     """

@@ -1,4 +1,4 @@
-"""Records where groups were lost: which nodes to avoid, and when to give up."""
+"""Records where groups were lost, to decide which nodes to avoid and when to give up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_LOSSES_ON_NODE = 2
 
 
 class LostGroups:
-    """Counts losses of groups; a candidate that finishes resets the count."""
+    """A count of lost groups, which is reset when a candidate finishes."""
 
     def __init__(self) -> None:
         self._losses = 0

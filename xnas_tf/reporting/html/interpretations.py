@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Kind(NamedTuple):
-    """One kind of results, with the function that creates its texts from its JSON file."""
+    """One kind of result, with the function that creates its texts from its JSON file."""
 
     title: str
     about: str

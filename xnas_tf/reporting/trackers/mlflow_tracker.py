@@ -169,7 +169,7 @@ class MLflow(Tracker):
 
 
 def _name(key: str) -> str:
-    """Return a name that MLflow allows, as a HyperModel may use any characters."""
+    """Return a name that MLflow allows, because a HyperModel may use any characters."""
     group, slash, name = key.partition("/")
     if group not in _GROUPS:  # MLflow's file store cannot keep both `a` and `a/b`
         group, slash, name = "", "", key
