@@ -24,7 +24,7 @@ ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Softmax)
 LAYERS = CONVOLUTIONS + ACTIVATIONS
 """Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
-"""Number of images per batch, which bounds memory use."""
+"""Number of images per batch, which limits memory use."""
 SAMPLE = 64
 """Number of positions of a layer's output to sample for each image."""
 _BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]

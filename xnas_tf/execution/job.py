@@ -32,8 +32,7 @@ def run_job(
 ) -> None:
     """Run a search as one rank of a job; see ``xnas_tf.search``.
 
-    Only rank 0 accesses the run directory, and only it has a session with the database and the
-    coordinator.
+    Only rank 0 accesses the run directory and has a session with the database and the coordinator.
     """
     _check_size(config.distributed.ranks_per_candidate, world.size)
     dataset, space = prepare(config, world, world.size)

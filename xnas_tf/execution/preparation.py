@@ -104,7 +104,7 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
-    """Load the data on one rank of each host first, so that only this rank downloads them."""
+    """Load the data on one rank per host first, so that only that rank downloads them."""
 
     def load() -> Dataset:
         return load_dataset(**config.dataset.model_dump(), log=log_message)

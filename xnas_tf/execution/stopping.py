@@ -13,7 +13,7 @@ from xnas_tf.strategy.options import SearchOptions
 PATIENCE = 1000
 """Number of consecutive infeasible proposals and duplicates after which a search stops."""
 WARNED = 20
-"""The number after which a warning is given if nothing has been trained yet."""
+"""Number of these after which a warning is given if nothing has been trained yet."""
 PLATEAU_GROWTH = 0.001
 """Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"

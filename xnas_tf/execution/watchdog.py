@@ -1,4 +1,4 @@
-"""The watchdog: detects signals and hangs in its own thread, whatever the main thread does."""
+"""The watchdog: detects signals and hangs in its own thread, whatever the main thread is doing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLOSE = b"\0"
 
 
 class Watchdog:
-    """Watches this process inside its context.
+    """A watchdog for this process, active inside its context.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
     thread reads every few steps to save and stop. If it has not stopped within ``GRACE`` seconds,

@@ -13,7 +13,7 @@ from xnas_tf.utils.image_size import size_text
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
-"""Settings of the training to show; ``card.json`` contains all of them."""
+"""Training settings to show; ``card.json`` contains all of them."""
 _IMAGES = """\
 import numpy as np
 

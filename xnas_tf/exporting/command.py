@@ -45,7 +45,7 @@ from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 Log = Callable[[str], None]
 SHOWN = 8
-"""Number of images in the picture of the card."""
+"""Number of images in the card's picture."""
 
 
 @check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)

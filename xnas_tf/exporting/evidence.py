@@ -25,7 +25,7 @@ from xnas_tf.utils.intervals import CONFIDENCE
 from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
-"""Number of images to compare; integrated gradients of each take 32 forward passes."""
+"""Number of images to compare; integrated gradients take 32 forward passes for each."""
 CALIBRATED_ON = 200
 """Number of training images to calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877)
 and the TensorFlow Lite guide use a few hundred."""

@@ -20,7 +20,7 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import accuracy_interval
 
 COARSE = 1e-2
-"""The minimum tolerance for models that compute in bfloat16 or float16: any change of their graph
+"""The minimum tolerance for models that compute in bfloat16 or float16: any change to their graph
 changes the rounding. Differences of 0.002 have been observed."""
 ALLOWED_LOSS = 0.01
 """Accuracy that a quantized model may lose before a warning: one percentage point."""

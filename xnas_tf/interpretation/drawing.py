@@ -19,7 +19,7 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 
 
 LONGEST = 24
-"""Maximum number of characters of a tick's name."""
+"""Maximum number of characters in a tick label."""
 CHARACTERS_PER_INCH = 117
 """Number of characters that fit into an inch, times the font size in points."""
 

@@ -14,7 +14,7 @@ _KNOWN = ("keras", "xnas_tf")
 """Packages whose objects are described by their classes and configurations."""
 _DATA = (bool, int, float, complex, str, bytes, np.ndarray, ModuleType, keras.KerasTensor)
 _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
-"""Attributes of a layer that lead to other models which share it."""
+"""Attributes of a layer that lead to other models that share the layer."""
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:

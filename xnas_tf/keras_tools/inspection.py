@@ -192,7 +192,7 @@ def linear_output(ending: Ending) -> Iterator[None]:
 
 @contextmanager
 def inlined_calls(model: keras.Model) -> Iterator[None]:
-    """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
+    """Trace a ``call`` that is a ``tf.function`` as its Python function inside the context.
 
     Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break its
     traces.
@@ -206,7 +206,7 @@ def inlined_calls(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
-    """Make each layer return ``edit(layer, inputs, outputs)`` in the context.
+    """Make each layer return ``edit(layer, inputs, outputs)`` inside the context.
 
     ``inputs`` are the tensors of the call, flattened. Layers whose output is not a single tensor
     are not edited. Layers inside others are edited first.
@@ -244,7 +244,7 @@ def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
 
 @contextmanager
 def _replaced(layer: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a function of one layer in the context, without Keras' attribute tracking."""
+    """Replace a function of one layer inside the context, without Keras' attribute tracking."""
     before = vars(layer).get(name)
     object.__setattr__(layer, name, function)
     try:

@@ -19,7 +19,7 @@ _turn = threading.Lock()
 
 @contextmanager
 def kept_kernels() -> Iterator[None]:
-    """Let TensorFlow keep the kernels of operations from one model to the next in the context.
+    """Inside the context, let TensorFlow keep the kernels of operations from one model to the next.
 
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
     operation then creates its kernel again when it next runs. On "lines", that took three tenths of
@@ -29,7 +29,7 @@ def kept_kernels() -> Iterator[None]:
     Keras clears them because the kernels of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
     none of these. All operations with such a state get their seeds in one place; as soon as one has
-    got a seed there, kernels are cleared as usual.
+    been given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations that were traced before, or loaded, do not get seeds
     there, so this is only for models of this package's own search spaces. It affects the whole

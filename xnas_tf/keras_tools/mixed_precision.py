@@ -20,7 +20,7 @@ from xnas_tf.keras_tools.inspection import all_layers, ending_of
 
 @contextmanager
 def mixed_precision(model: keras.Model) -> Iterator[None]:
-    """Let the float32 layers of a model compute in bfloat16 in the context.
+    """Let the float32 layers of a model compute in bfloat16 inside the context.
 
     The output layer stays in float32, since a loss needs exact probabilities.
 

@@ -40,12 +40,12 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 
 @contextmanager
 def freed_custom_gradients() -> Iterator[None]:
-    """Free the custom gradients of the graphs traced in the context when it ends.
+    """Free the custom gradients of graphs traced inside the context when the context ends.
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
     the closure references the whole traced graph. Every Keras optimizer uses one
     (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: some 7 MB per candidate
-    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced in the context can
+    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the context can
     still be run afterwards, but their gradients can no longer be traced. Because the table is
     shared by all threads, this includes graphs that other threads trace in the meantime.
     """

@@ -91,7 +91,7 @@ print(model(images / np.float32(255)).shape)  # it expects values from 0 to 1"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        # A copy of a file that was loaded before, in safe mode or not.
+        # A copy of a file that has been loaded before, whether in safe mode or not.
         model = keras.saving.load_model(path, compile=False, safe_mode=False)
         return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
 

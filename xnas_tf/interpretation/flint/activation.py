@@ -21,7 +21,7 @@ STAGES, STEPS, RATE = 12, 50, 0.05
 """Options of Adam, as published; the learning rate is halved after each stage."""
 
 EPSILON = 1e-3
-"""Added to attributes before the logarithm, as some are zero."""
+"""Added to attributes before the logarithm, because some are zero."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ CELLS = 3
 WIDTH = 64
 """Number of channels of the attribute network's convolutions (the paper's for MNIST)."""
 DEEP = 6
-"""Minimum number of blocks of networks that are read at two depths."""
+"""Minimum number of blocks in networks whose outputs are read at two depths."""
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:

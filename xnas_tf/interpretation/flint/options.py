@@ -19,7 +19,7 @@ FASTER = 20.0
 needs, with 3,000 training images instead of 60,000, in the same number of epochs
 (docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
-"""Pairs of an epoch, counted from 1, and the weight from that epoch on; it is 0 before the
+"""Pairs of an epoch, counted from 1, and the weight from that epoch on; the weight is 0 before the
 first."""
 
 

@@ -98,9 +98,9 @@ class InterpreterPredictions:
     def strict_conciseness(self, tau: float) -> float:
         """Compute a CNS(τ) in which unexplained images are penalised.
 
-        An image counts as if all J attributes were relevant if none is, or if g and f predict
-        different classes, because its prediction is not explained. Attributes that are always 0
-        therefore score worst.
+        If no attribute is relevant to an image, or if g and f predict different classes, the
+        prediction is not explained, and all J attributes are counted for this image. Attributes
+        that are always 0 therefore score worst.
         """
         counts = self.is_relevant(tau).sum(axis=1)
         return float(np.where((counts > 0) & self.agrees, counts, len(self.weights)).mean())

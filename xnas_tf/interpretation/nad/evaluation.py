@@ -72,7 +72,7 @@ class Mistakes:
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Compute accuracy and false alarms of each of K classes on N images.
+    """Compute the accuracy and the false alarms of each of K classes on N images.
 
     The predicted classes are those of each class's masked network, (K, N), or those of the
     network without masks, (N,); -1 means no prediction.

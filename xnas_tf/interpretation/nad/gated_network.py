@@ -19,7 +19,7 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
-"""Batch size outside training, which bounds memory use."""
+"""Batch size outside training, which limits memory use."""
 Masks = list[np.ndarray]
 """The masks of all units for each layer, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]

@@ -24,10 +24,10 @@ from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
-"""Minimum length of a step of all logits of a layer (the paper's)."""
+"""Minimum length of a step over all logits of a layer (the paper's value)."""
 TRAVEL = 10.0
 """Distance that each logit of a layer can move during training if all move equally. The paper's
-thousands of steps allow for that; fewer steps are longer."""
+thousands of steps allow for that; with fewer steps, each is longer."""
 LEAST_OTHERS = 32
 """Minimum number of images of other classes on which false alarms are measured."""
 START = 1.0

@@ -10,7 +10,7 @@ import ray
 from xnas_tf.errors import RunError
 
 PATIENCE = 30.0
-"""Seconds for which a group waits for a node that is not to be avoided, before it takes any."""
+"""Seconds for which a group waits for a node that need not be avoided before it takes any node."""
 MAX_LOSSES = 5
 """Losses per group, without a finished candidate in between, after which the search ends."""
 MAX_LOSSES_ON_NODE = 2

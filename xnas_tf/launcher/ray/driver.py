@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 """Maximum seconds to wait for questions and results."""
 STARTUP_FACTOR = 6.0
-"""Time that a group may take to load the data, as a multiple of that for a step."""
+"""Time that a group may take to load the data, as a multiple of the time for a step."""
 LAST_SECONDS = 5.0
-"""Seconds before its end during which the driver no longer waits for groups to save."""
+"""The driver stops waiting for groups to save when this many seconds are left to it."""
 
 
 class Driver:

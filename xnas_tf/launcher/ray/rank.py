@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from xnas_tf.launcher.ray.mailbox import Mailbox
 
 BEAT_SECONDS = 1.0
-"""Minimum seconds between two heartbeats."""
+"""Minimum number of seconds between two heartbeats."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ CANDIDATE, STATE = "xnas_tf.candidate", "xnas_tf.state"
 """Tags of a candidate's run."""
 _PARENT = "mlflow.parentRunId"
 _MAX_PARAMETERS, _MAX_METRICS = 100, 1000
-"""Maximum number that MLflow accepts at once."""
+"""Maximum number of items that MLflow accepts at once."""
 _GROUPS = ("best", "epoch", "front", "seconds")
 """Prefixes of metrics, which MLflow shows as groups."""
 _MAX_RUNS = 50_000

@@ -35,7 +35,7 @@ class WeightsAndBiases(Tracker):
 
     Args:
         project: Name of the project; WANDB_PROJECT or ``xnas-tf`` if None.
-        entity: User or team; your default one if None.
+        entity: User or team; your default entity if None.
         mode: ``online``, ``offline`` or ``disabled``; WANDB_MODE or ``online`` if None. ``wandb
             sync RUN/wandb/offline-*`` uploads offline runs.
 
