@@ -41,7 +41,7 @@ MAX_LOST_GROUPS = 2
 
 
 class Coordinator:
-    """Hands out candidates and records their results. A ``TaskSource``.
+    """A ``TaskSource`` that hands out candidates and records their results.
 
     A run is resumed by replaying it: the algorithm is asked and told again in the recorded order,
     and candidates without a result are handed out again.
@@ -307,7 +307,7 @@ class Coordinator:
     # From a result to the algorithm and the callbacks
 
     def _finish(self, candidate: Candidate) -> None:
-        """Update everything that depends on results with a candidate that has finished."""
+        """Update everything that depends on results after a candidate has finished."""
         del self._pending[candidate.id]
         self._promotions.update(candidate)
         for number in self._checkpointed.intersection(self._promotions.useless(candidate)):

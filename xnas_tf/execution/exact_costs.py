@@ -15,7 +15,7 @@ from xnas_tf.utils.randomness import own_generator
 
 
 class ExactCosts:
-    """Computes exact objectives by building the networks that a surrogate considers.
+    """Exact objectives, computed by building the networks that a surrogate considers.
 
     A network that cannot be built has no costs; its evaluation fails if it is proposed. Measured
     costs, such as latency, are left to the evaluation, which measures them undisturbed.

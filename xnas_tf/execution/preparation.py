@@ -32,7 +32,7 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks; if it fails on one rank, it fails on all, and none waits.
+    """Call a function on all ranks; if it fails on one, it fails on all, and no rank keeps waiting.
 
     Returns:
         The function's return value on this rank.

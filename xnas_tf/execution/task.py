@@ -28,7 +28,7 @@ class RankFailedError(RunError):
 
 
 class TaskEvaluator(Protocol):
-    """Evaluates candidates, such as ``Evaluator``."""
+    """An object that evaluates candidates, such as ``Evaluator``."""
 
     def evaluate(
         self, candidate: Candidate, keep: Keep | None, callback: EvaluationCallback
@@ -91,7 +91,7 @@ class GroupCallback(EvaluationCallback):
 
 
 class TaskCallback(GroupCallback):
-    """Connects an evaluation on the first rank of a group with the task source.
+    """A callback that connects an evaluation on the first rank of a group with the task source.
 
     Only this rank is interrupted. The others stop when it is gone, since it may need them to
     finish its current step.

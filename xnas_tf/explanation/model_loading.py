@@ -113,7 +113,7 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files as a data set does, with the size and the channels of a model's input.
+    """Read image files as a data set does, in the size and with the channels of a model's input.
 
     Returns:
         Images, (N, H, W, C), uint8.

@@ -93,7 +93,7 @@ class Evidence:
         return np.asarray(_drawn(self.data.train, CALIBRATED_ON).images)
 
     def compared_images(self) -> Batch:
-        """Return the test split, or a sample of it of the size to compare, drawn with seed 0."""
+        """Return the test split, or a sample of it, drawn with seed 0, if the split is large."""
         assert self.data is not None  # or there were no calibration images
         return _drawn(self.data.test, COMPARED_ON)
 

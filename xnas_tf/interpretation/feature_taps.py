@@ -133,7 +133,7 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
 def tapped(
     model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> Iterator[None]:
-    """Replace the outputs at each tap by ``edit(index of the tap, outputs)`` inside the context."""
+    """Inside the context, replace the outputs at each tap with ``edit(tap's index, outputs)``."""
     indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
     seen: Counter[int] = Counter()
 

@@ -57,7 +57,7 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
-    """Return ``given`` if it is an input range; an ``InputError`` names the nearest match."""
+    """Return ``given`` if it is an input range; otherwise raise an error with the nearest match."""
     if given not in allowed:
         raise InputError(f"`input_range`: no range is called {suggest(given, allowed)}")
     return given

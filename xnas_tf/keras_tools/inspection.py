@@ -71,7 +71,7 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def functional_model(model: keras.Model) -> keras.Model:
-    """Return a new functional model of the same layers whose only input is not in a list.
+    """Return a new functional model with the same layers, whose only input is not in a list.
 
     ``model.inputs`` is a list. A model created with it warns when it is called with a tensor.
     """

@@ -124,7 +124,7 @@ def loss_name(loss: Any) -> str:
 
 
 def is_loss_of_keras(loss: Any) -> bool:
-    """Return whether a loss is one of Keras', or a partial of it."""
+    """Return whether a loss is a Keras loss, or a partial of one."""
     loss = getattr(loss, "func", loss)
     owner = loss if hasattr(loss, "__name__") else type(loss)
     return owner.__module__.startswith("keras.")

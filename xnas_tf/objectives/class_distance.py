@@ -1,4 +1,4 @@
-"""Distances of class means, computed from their inner products."""
+"""Distances between class means, computed from their inner products."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class ClassMeans:
 
     @property
     def distances(self) -> np.ndarray:
-        """Distances of the class means, (classes, classes); 0 for missing classes."""
+        """Distances between the class means, (classes, classes); 0 for missing classes."""
         return self.chosen.pairs.distances(self.gram)
 
     @property

@@ -134,7 +134,7 @@ def time_batches(
 ) -> np.ndarray:
     """Time a built model's predictions for batches of random images.
 
-    TensorFlow chooses the device if it is None.
+    If ``device`` is None, TensorFlow chooses it.
 
     Returns:
         Seconds for each batch, (repeats,).

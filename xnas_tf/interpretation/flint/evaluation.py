@@ -22,7 +22,7 @@ BATCH = 250
 def answers(
     model: InterpretedModel, part: Split, communicator: Communicator
 ) -> InterpreterPredictions:
-    """Predict a split; each rank computes its share, and all ranks return all predictions."""
+    """Compute predictions for a split; each rank computes its share, and all return all of them."""
     shared = shard(len(part), communicator.rank, communicator.size)
     own = _predict(model, selected(part.images, shared))
     rows = np.zeros((len(part), own.shape[1]))

@@ -256,7 +256,7 @@ class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
     Its outputs are those of the predictor. The given model is trained, starting from its current
-    weights, with the loss given to ``compile``, a loss for class probabilities. See
+    weights, with the loss given to ``compile``, which must be one for class probabilities. See
     ``Interpreter`` for the arguments.
     """
 

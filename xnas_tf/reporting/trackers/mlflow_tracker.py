@@ -34,7 +34,7 @@ _MAX_RUNS = 50_000
 
 
 class MLflow(Tracker):
-    """Logs a search to MLflow.
+    """A callback that logs a search to MLflow.
 
     The ``MLFLOW_*`` environment variables apply; put credentials there.
 

@@ -29,7 +29,7 @@ MODES = ("online", "offline", "disabled")
 
 
 class WeightsAndBiases(Tracker):
-    """Logs a search to Weights & Biases.
+    """A callback that logs a search to Weights & Biases.
 
     Log in first with ``wandb login`` or WANDB_API_KEY, unless the mode is offline.
 
