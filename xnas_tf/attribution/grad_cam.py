@@ -31,7 +31,7 @@ class GradCAM(AttributionMethod):
     title: ClassVar[str] = "Grad-CAM"
     signed: ClassVar[bool] = False
     layer: LayerKey | tuple[LayerKey, ...] | None = Field(
-        None, description="layer names or indices, or one; by default the last feature map"
+        None, description="layer name or index, or several; by default the last feature map"
     )
 
     @property
