@@ -2,8 +2,8 @@
 
 Call a method with a model, images and target classes to get one map per image:
 
-    maps = IntegratedGradients(steps=32)(model, images)          # of the predicted classes
-    maps = GradCAM(layer="block3")(model, images, targets=7)     # of class 7
+    maps = IntegratedGradients(steps=32)(model, images)          # for the predicted classes
+    maps = GradCAM(layer="block3")(model, images, targets=7)     # for class 7
 """
 
 from __future__ import annotations

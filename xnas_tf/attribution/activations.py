@@ -24,7 +24,7 @@ ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Softmax)
 LAYERS = CONVOLUTIONS + ACTIVATIONS
 """Convolution and activation layers, as in the XNAS paper."""
 BATCH = 250
-"""Number of images per batch, which bounds memory use."""
+"""Number of images per batch, which limits memory use."""
 SAMPLE = 64
 """Number of positions of a layer's output to sample for each image."""
 _BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -41,8 +41,8 @@ class LayerActivations:
         squares: Sums over the images of each class of the outputs' squared norms, (classes,),
             float64.
         samples: Each image's outputs at random positions, the same for all images,
-            (N, at most 64), float32, scaled so that their inner products are on average those
-            of the complete outputs.
+            (N, at most 64), float32, scaled so that on average their inner products equal those of
+            the complete outputs.
     """
 
     name: str

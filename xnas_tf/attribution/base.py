@@ -23,7 +23,7 @@ PIXELS = 64 * 32 * 32
 
 
 class AttributionMethod(BaseModel):
-    """A method that explains a model's output on images by a map over each image.
+    """A method that explains a model's output on images with one map per image.
 
     Options are fields. Plug-ins subclass this class and implement ``attribute``. The graphs
     traced for a model are cached on the model and freed with it.
@@ -45,7 +45,7 @@ class AttributionMethod(BaseModel):
     batch: int | None = Field(
         None,
         ge=1,
-        description="images per forward pass, which bounds memory use; by default 64, or more if "
+        description="images per forward pass, which limits memory use; by default 64, or more if "
         "they are smaller than 32x32 pixels",
     )
     input: int | str | None = Field(
@@ -57,8 +57,8 @@ class AttributionMethod(BaseModel):
     def points(self) -> int | None:
         """Number of points per image that pass through the network; None if unknown.
 
-        None also if ``attribute`` must be traced, for instance because it calls
-        ``tf.gradients``. A subclass that overrides ``attribute`` overrides this as well.
+        Also None if ``attribute`` must be traced, for instance because it calls
+        ``tf.gradients``. A subclass that overrides ``attribute`` must override this as well.
         """
         return None
 

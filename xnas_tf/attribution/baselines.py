@@ -35,7 +35,7 @@ def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tens
 
 
 def blurred(images: tf.Tensor) -> tf.Tensor:
-    """Blur images (B, H, W[, C]) by a Gaussian, with reflection at the edges."""
+    """Blur images (B, H, W[, C]) with a Gaussian, with reflection at the edges."""
     height, width = images.shape[1:3]
     deviation = max(height, width) / BLUR
     by_row = tf.einsum("bhw...,hk->bkw...", images, _blur_matrix(height, deviation))

@@ -41,7 +41,7 @@ class _Method(Protocol):
 
 
 def explainer_of(model: keras.Model, method: _Method) -> Explainer:
-    """Return the explainer of a model and a method, created at the first call.
+    """Return the explainer for a model and a method, creating it on the first call.
 
     It is stored in the model's ``__dict__`` without Keras' tracking, so that its traces live
     as long as the model. A cache elsewhere would keep every model alive.
@@ -53,12 +53,12 @@ def explainer_of(model: keras.Model, method: _Method) -> Explainer:
 
 
 def always_trace(model: keras.Model) -> None:
-    """Trace all attributions of a model at their first call, because many calls will follow."""
+    """Trace all attributions of a model on their first call, because many calls will follow."""
     object.__setattr__(model, _ALWAYS_TRACE, True)
 
 
 class Explainer:
-    """Runs one attribution method on one model; see ``AttributionMethod.__call__``."""
+    """One attribution method applied to one model; see ``AttributionMethod.__call__``."""
 
     def __init__(self, model: keras.Model, method: _Method) -> None:
         self._model = model
@@ -99,8 +99,8 @@ class Explainer:
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function of flattened inputs and targets that computes their maps.
 
-        It is traced once this explainer has been asked for many forward passes. The choice depends
-        on the calls alone, not on time, so that results are reproducible.
+        It is traced only once this explainer has been asked to run many forward passes. The choice
+        depends only on the calls, not on timing, so that results are reproducible.
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
@@ -156,7 +156,7 @@ class Explainer:
         self._layers = layers
 
     def _ending(self, inputs: Any) -> Ending:
-        """Check on every rank that the model can be explained, and return how it ends."""
+        """Check on every rank that the model can be explained, and return its ending."""
         if any(getattr(each, "data_format", "") == "channels_first" for each in self._layers):
             raise NotApplicable("the model's images have their channels first; allowed: last")
         self._check_shapes(inputs)
@@ -202,7 +202,7 @@ class Explainer:
         )
 
     def _number_of_classes(self, inputs: Any) -> int:
-        """Return the number of classes; a subclassed model must be called to find it."""
+        """Return the number of classes; a subclassed model must be called to determine it."""
         self._check_shapes(inputs)
         declared = self._model.outputs if is_functional(self._model) else None
         outputs = declared or self._model(_example_inputs(inputs), training=False)

@@ -32,7 +32,7 @@ class GradCAM(AttributionMethod):
     signed: ClassVar[bool] = False
     why_empty: ClassVar[str] = "no region of the image counts for the class"
     layer: LayerKey | tuple[LayerKey, ...] | None = Field(
-        None, description="name or index, or several; by default the last feature map"
+        None, description="layer name or index, or several; by default the last feature map"
     )
 
     @property

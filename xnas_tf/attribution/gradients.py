@@ -21,13 +21,13 @@ def mean_gradient(
 ) -> tf.Tensor:
     """Compute the mean gradient of the score, (B, H, W[, C]), over ``count`` points per image.
 
-    ``points`` maps indices (k,) to those points of each image, (B, k, H, W[, C]); ``batch``
-    points of all images together pass through the network at a time.
+    ``points`` maps indices (k,) to those points of each image, (B, k, H, W[, C]). The network
+    processes ``batch`` points at a time, counted over all images.
 
     tf-explain 0.3.1 computes the gradients and their mean, through the Python function inside
-    ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it traces
-    for each model and class and keeps the traces. The function gets the score of each image's
-    target as a model with a single class.
+    ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it is retraced
+    for each model and class and keeps the traces. The score of each image's target is passed to the
+    function as if it were a model with a single class.
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -56,7 +56,7 @@ def sum_in_chunks(
     chunk: tf.Tensor,
     like: tf.Tensor,
 ) -> tf.Tensor:
-    """Sum a function over ``count`` indices, at most ``chunk`` at a time, by a loop in the graph.
+    """Sum a function over ``count`` indices, at most ``chunk`` at a time, in a graph loop.
 
     ``chunk_mean`` maps indices (k,) and weights (k,), which are 0 for padding, to the weighted
     sum of the function's values divided by k, with the shape of ``like``.

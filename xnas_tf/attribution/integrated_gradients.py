@@ -16,7 +16,7 @@ from xnas_tf.attribution.score import TargetScore
 class IntegratedGradients(AttributionMethod):
     """Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, eq. 1 and 3).
 
-    The sum of a map is the change of the score from the baseline to the image, up to the error
+    The sum of a map is the change in the score from the baseline to the image, up to the error
     of the Riemann sum. tf-explain 0.3.1 averages the gradients along the path. This class adds
     the factor (x - baseline) and baselines other than black, and evaluates the midpoints of the
     steps instead of both ends, which halves the error.

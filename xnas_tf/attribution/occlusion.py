@@ -18,18 +18,18 @@ from xnas_tf.errors import InputError
 class Occlusion(AttributionMethod):
     """Occlusion (Zeiler & Fergus 2014, arXiv 1311.2901, section 4.2).
 
-    The decrease of the score when the baseline covers a patch is divided equally among the
+    The decrease in the score when the baseline covers a patch is divided equally among the
     patch's pixels. A pixel's value is the mean over the patches that cover it. If the stride
     equals the patch's side, a linear model's map sums to the change from the baseline.
-    tf-explain 0.3.1 processes one image at a time and only covers patches in grey.
+    tf-explain 0.3.1 processes one image at a time and can cover patches only with grey.
     """
 
     name: ClassVar[str] = "occlusion"
     title: ClassVar[str] = "occlusion"
     patch: int | None = Field(
-        None, ge=1, description="side in pixels; by default an eighth of the image's larger side"
+        None, ge=1, description="patch side in pixels; by default 1/8 of the image's larger side"
     )
-    stride: int | None = Field(None, ge=1, description="pixels; by default half a patch")
+    stride: int | None = Field(None, ge=1, description="step in pixels; by default half a patch")
     baseline: BaselineName = "zero"
     seed: int = Field(0, ge=0, description="seed of the noise baseline")
 

@@ -16,7 +16,7 @@ from xnas_tf.keras_tools.preprocessing import exact_model_input
 
 
 class Outputs(AttributionMethod):
-    """Returns all outputs, (B, classes), instead of a map: the logits or the probabilities."""
+    """All outputs, (B, classes), instead of a map: the logits or the probabilities."""
 
     @property
     def points(self) -> int:
@@ -29,7 +29,7 @@ class Outputs(AttributionMethod):
 
 
 class Probabilities(Outputs):
-    """Returns class probabilities, (B, classes), even for models that return logits."""
+    """Class probabilities, (B, classes), even for models that return logits."""
 
     output: Output = "probabilities"
 
@@ -46,7 +46,7 @@ def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def serving_function(
     model: keras.Model, image_shape: Sequence[int]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the function that exports contain, to be traced: see ``Explainer.untraced``.
+    """Return the untraced function to include in exports; see ``Explainer.untraced``.
 
     It maps uint8 images (B, H, W, C), of the shape (H, W, C), to class probabilities (B, classes).
     """

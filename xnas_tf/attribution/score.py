@@ -17,7 +17,7 @@ from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded
 
 @dataclass
 class TargetScore:
-    """The output for each image's target class, used while a method is traced or runs.
+    """The output for each image's target class, used while a method is being traced or run.
 
     A single output, such as that of a sigmoid, counts as two classes: -z and z as logits, 1 - p
     and p as probabilities.

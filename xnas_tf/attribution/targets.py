@@ -15,7 +15,7 @@ Targets = Any
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Validate class indices of ``count`` images and return one for each, (N,).
+    """Validate the class indices for ``count`` images and return one per image, (N,).
 
     Raises:
         InputError: If they are not class indices.

@@ -25,7 +25,7 @@ from xnas_tf.training.options import TrainingOptions
 
 _INTRO = """# Configuration
 
-On this page you find every key of a configuration, with its type, its default and its meaning.
+This page lists every key of a configuration, with its type, its default and its meaning.
 
 A configuration is a YAML file with the sections below. Every key has a default, and the defaults
 together are the quickstart. Unknown keys are errors.

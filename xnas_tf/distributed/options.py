@@ -33,7 +33,7 @@ class DistributedOptions(Section):
         None,
         ge=1,
         description="number of CPU threads of a rank; by default the ranks on a host share its "
-        "cores equally. In cells of NAS-Bench-201, where two operations run at once, "
+        "cores equally. In NAS-Bench-201 cells, where two operations run at once, "
         "each uses half of the threads",
     )
     stall_minutes: float = Field(

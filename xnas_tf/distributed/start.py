@@ -75,7 +75,7 @@ def _join() -> Communicator:
         import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
 
         hvd.init()
-    except Exception as error:  # a build for another TensorFlow fails in many ways
+    except Exception as error:  # a build for another TensorFlow version fails in many ways
         if started_ranks() > 1:
             raise RunError(
                 f"this process is one of several ranks, but Horovod cannot be used ({error}): "
@@ -118,8 +118,8 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
     try:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-        # If each of several ranks sees one GPU, it is its own (srun --gpus-per-task=1); otherwise
-        # NCCL reports an error.
+        # If each of several ranks sees one GPU, that GPU is its own (srun --gpus-per-task=1);
+        # otherwise NCCL reports an error.
         if 1 < len(gpus) < local_size:
             raise InputError(
                 f"{local_size} ranks were started on this host, which has {len(gpus)} GPUs; "

@@ -1,4 +1,4 @@
-"""Callbacks: code of the user and of this package that is called during a search."""
+"""Callbacks: code from the user and from this package that is called during a search."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Callback:
         """
 
     def on_candidate_begin(self, run: SearchRun, candidate: Candidate) -> None:
-        """Called before a candidate is trained, and again before its training is resumed."""
+        """Called before a candidate is trained, and again before its training resumes."""
 
     def on_epoch_end(
         self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
@@ -117,9 +117,9 @@ def _check_methods(kind: type[Callback]) -> None:
 class Callbacks:
     """The callbacks of a search, in the order in which they are called.
 
-    A search is recorded before they are called. Any failure in one of them, such as a name that
-    TensorBoard refuses, a closed terminal or a server that is down, only prints a message, once for
-    each reason.
+    Every event is recorded in the run before they are called. Any failure in one of them, such as a
+    name that TensorBoard rejects, a closed terminal or a server that is down, only prints a
+    message, once for each reason.
     """
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:

@@ -41,7 +41,7 @@ MAX_LOST_GROUPS = 2
 
 
 class Coordinator:
-    """Hands out candidates and records their results. A ``TaskSource``.
+    """A ``TaskSource`` that hands out candidates and records their results.
 
     A run is resumed by replaying it: the algorithm is asked and told again in the recorded order,
     and candidates without a result are handed out again.
@@ -168,9 +168,9 @@ class Coordinator:
         self._finish(candidate)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
-        """Put a candidate whose group was lost at the front of the queue, with its last checkpoint.
+        """Put a candidate whose group was lost first in the queue, with its last checkpoint.
 
-        A candidate that may have been the cause twice is recorded as failed instead.
+        If the candidate may have caused this twice, it is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)
@@ -185,7 +185,7 @@ class Coordinator:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside at once, and only then call the callbacks."""
+        """Commit all changes made inside the context at once, and only then call the callbacks."""
         with self._database.transaction():
             yield
             if self._algorithm.duplicates > self._duplicates:
@@ -197,7 +197,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record that the search has ended, unless that is recorded and nothing has begun since.
+        """Record the end of the search, unless it is already recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -224,7 +224,7 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Number of trainings still to propose, besides those that are done or pending."""
+        """Number of candidates still to propose, besides those that are done or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:
@@ -254,7 +254,7 @@ class Coordinator:
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
         """Add a new pending candidate, even to a search that had ended."""
         if self._has_ended:
-            # More trainings are requested than before: the last generation may be incomplete.
+            # More candidates are requested than before: the last generation may be incomplete.
             self._has_ended = False
             self._database.set_fact("ended", False)
             self._database.set_fact("generations", self._algorithm.generation)
@@ -293,7 +293,7 @@ class Coordinator:
     def _requeue_last(self, number: int) -> bool:
         """Put a pending candidate at the end of the queue; return whether it was queued.
 
-        It is recorded as failed instead if it has lost its group too often.
+        If it has lost its group too often, it is recorded as failed instead.
         """
         candidate = self._pending[number]
         if candidate.lost_groups >= MAX_LOST_GROUPS:
@@ -307,7 +307,7 @@ class Coordinator:
     # From a result to the algorithm and the callbacks
 
     def _finish(self, candidate: Candidate) -> None:
-        """Update everything that depends on results with a candidate that has finished."""
+        """Update everything that depends on results after a candidate has finished."""
         del self._pending[candidate.id]
         self._promotions.update(candidate)
         for number in self._checkpointed.intersection(self._promotions.useless(candidate)):
@@ -359,7 +359,7 @@ class Coordinator:
                 self._requeue_last(number)
 
     def _record_config(self) -> None:
-        """Record the configuration of this session, unless the run has ended and gets no trainings.
+        """Record the configuration of this session, unless the run has ended and trains no more.
 
         Without this exception, a longer search would be recorded as a shorter one.
         """
@@ -368,7 +368,7 @@ class Coordinator:
             if changes:
                 save_config(self._path, self._config)
             return
-        because = self._database.fact("ended_because")  # None in runs of earlier versions
+        because = self._database.fact("ended_because")  # None in runs from earlier versions
         ended = f"the search has already ended ({because})" if because else "the search has ended"
         kept = f"; not recorded, as it changes nothing: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")

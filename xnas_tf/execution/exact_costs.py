@@ -15,7 +15,7 @@ from xnas_tf.utils.randomness import own_generator
 
 
 class ExactCosts:
-    """Computes the exact objectives of the networks that a surrogate considers, by building them.
+    """Exact objectives, computed by building the networks that a surrogate considers.
 
     A network that cannot be built has no costs; its evaluation fails if it is proposed. Measured
     costs, such as latency, are left to the evaluation, which measures them undisturbed.

@@ -32,7 +32,7 @@ def run_job(
 ) -> None:
     """Run a search as one rank of a job; see ``xnas_tf.search``.
 
-    Only rank 0 accesses the run directory: it also has the session with database and coordinator.
+    Only rank 0 accesses the run directory and has a session with the database and the coordinator.
     """
     _check_size(config.distributed.ranks_per_candidate, world.size)
     dataset, space = prepare(config, world, world.size)
@@ -87,7 +87,7 @@ def _check_size(wanted: int | None, ranks: int) -> None:
     """Check that the configuration allows all ranks to train each candidate.
 
     Raises:
-        InputError: If fewer or more ranks are wanted.
+        InputError: If the configuration asks for fewer or more ranks.
     """
     if wanted not in (None, ranks):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Preparation of all ranks before the first candidate: load data and space, compare both."""
+"""Preparation of all ranks before the first candidate: loads and compares data and search space."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks; if it fails on one rank, it fails on all, and none waits.
+    """Call a function on all ranks; if it fails on one, it fails on all, and no rank keeps waiting.
 
     Returns:
         The function's return value on this rank.
@@ -104,7 +104,7 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
-    """Load the data on one rank of each host first, so that only this rank downloads them."""
+    """Load the data on one rank per host first, so that only that rank downloads them."""
 
     def load() -> Dataset:
         return load_dataset(**config.dataset.model_dump(), log=log_message)
@@ -184,7 +184,7 @@ def _check_models(config: Config, space: SearchSpace) -> None:
 
 
 def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, Any]) -> str:
-    """Return why an objective cannot be measured on a model; empty if it can."""
+    """Return why an objective cannot be measured on a model; empty if it can be."""
     if type(objective).check_model is Objective.check_model:
         return ""
     try:

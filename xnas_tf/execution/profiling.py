@@ -12,7 +12,7 @@ PROFILED = 2
 
 
 class Profiler:
-    """Profiles the second evaluation of this process.
+    """A profiler of the second evaluation in this process.
 
     Args:
         path: TensorBoard's log directory, in which the profile is written to ``plugins/profile``;
@@ -29,7 +29,7 @@ class Profiler:
         return self._path is not None and self._evaluations < PROFILED
 
     def over_evaluation(self) -> AbstractContextManager[None]:
-        """Count an evaluation, and return a context that profiles it if it is the second one.
+        """Count an evaluation, and return a context that profiles it if it is the second.
 
         The profile of an interrupted evaluation is kept as well.
         """

@@ -77,7 +77,7 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 def _reused(result: Result, known: Candidate, path: Path) -> Result:
     """Return an earlier result, but with the costs measured here.
 
-    The earlier latency may be that of another machine.
+    The earlier latency may have been measured on another machine.
     """
     metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return replace(
@@ -106,7 +106,7 @@ def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
 
     Raises:
         InputError: If one is not a run, is the run itself, or has results that are not comparable
-            because the data, the training or the measures differ.
+            because the data, the training or the metrics differ.
     """
     return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
 
@@ -140,9 +140,10 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """Return the measures of this run for which the earlier run has no values, with the reasons.
+    """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
-    They were not measured there, or with other options. Costs are measured here in any case.
+    They were not measured there, or were measured with other options. Costs are measured here in
+    any case.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

@@ -12,7 +12,7 @@ from xnas_tf.strategy.successive_halving import SuccessiveHalving
 
 
 class Promotions:
-    """Promotes candidates from rung to rung (``search.fidelity``).
+    """The promotions of candidates from rung to rung (``search.fidelity``).
 
     The state at the end of a rung is the candidate's checkpoint, which is needed until the
     promotion that resumes from it has finished.
@@ -79,8 +79,8 @@ class Promotions:
     def state(self, candidate: Candidate) -> bytes:
         """Return the checkpoint from which a candidate's training resumes.
 
-        This is its own checkpoint, or otherwise that from the end of the rung below; empty if there
-        is none.
+        This is the candidate's own checkpoint or, if there is none, the one from the end of the
+        rung below; empty if there is neither.
         """
         for number in (candidate.id, candidate.promoted_from):
             path = checkpoint_path(self._path, number)

@@ -50,7 +50,7 @@ class SearchRun(Run):
         return self._state.hypervolume
 
     def stop(self, reason: str) -> None:
-        """End the search early: no candidate is proposed after those already being trained.
+        """End the search early: no candidates are proposed beyond those already being trained.
 
         The reason is printed and recorded. Starting the same search again continues the run.
         """

@@ -92,7 +92,7 @@ def opened_session(
 
 
 def _notes(search: SearchContext) -> Iterator[str]:
-    """Yield notes for the user to read before the search."""
+    """Yield notes for the user to read before the search starts."""
     dataset = search.dataset
     problems = dataset.findings.problem_notes
     for note in dataset.notes:
@@ -114,7 +114,7 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
-    # Separate facts, which are not compared: runs of earlier versions lack them.
+    # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
     search.database.set_fact("own_optimizer", search.space.compiles_default)
 
@@ -122,8 +122,8 @@ def _check_data(search: SearchContext) -> None:
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    This is decided by the configuration, otherwise by the first session, otherwise by whether there
-    are several groups.
+    The configuration decides this; if it does not, the first session does; failing that, the search
+    is steady-state if there are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

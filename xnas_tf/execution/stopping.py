@@ -13,7 +13,7 @@ from xnas_tf.strategy.options import SearchOptions
 PATIENCE = 1000
 """Number of consecutive infeasible proposals and duplicates after which a search stops."""
 WARNED = 20
-"""The number after which a warning is given if nothing has been trained yet."""
+"""Number of these after which a warning is given if nothing has been trained yet."""
 PLATEAU_GROWTH = 0.001
 """Relative growth of the hypervolume below which it is on a plateau."""
 SPENT = "seconds_searched"
@@ -28,7 +28,7 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """Compares the time, trainings and results of a search with its configured limits.
+    """The configured limits on the time, trained candidates and results of a search.
 
     Candidates that were proposed before a limit is reached are still trained: they may be in
     flight already, and a run that is killed and resumed must train the same ones.
@@ -39,7 +39,7 @@ class StoppingCriteria:
         clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
 
     Attributes:
-        trained: Number of finished trainings, without promotions.
+        trained: Number of candidates that have finished training, without promotions.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class StoppingCriteria:
         self._clock = clock
         self._begin = clock() - spent(database)
         self._volumes: deque[float | None] = deque(maxlen=(search.plateau or 0) + 1)
-        """The hypervolume after each of the last trainings."""
+        """The hypervolume after each of the last candidates that were trained."""
         self._fidelity = 0
         self._fruitless = 0
         """Infeasible proposals and duplicates since the last other candidate."""
@@ -81,7 +81,7 @@ class StoppingCriteria:
         return False
 
     def left(self, pending: int) -> int:
-        """Return how many trainings to propose besides the finished and pending ones."""
+        """Return how many candidates to propose besides the finished and pending ones."""
         if self._reason or not self.has_time:
             return 0
         return self._search.candidates - self.trained - pending
@@ -131,7 +131,7 @@ class StoppingCriteria:
         self.save()
 
     def _check_plateau(self, state: SearchState) -> None:
-        """Stop if the hypervolume has hardly grown over the last trainings.
+        """Stop if the hypervolume has hardly grown over the last trained candidates.
 
         A front of a higher fidelity is not compared with earlier ones.
         """

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from xnas_tf.evaluation.evaluator import Keep
 
 FAILURE_TIMEOUT = 10.0
-"""Maximum seconds between the failures of ranks if a candidate fails on all of them."""
+"""Maximum seconds between the ranks' failures if a candidate fails on all of them."""
 
 
 class RankFailedError(RunError):
-    """A candidate failed on a single rank, for which the others would wait forever."""
+    """The failure of a candidate on a single rank, for which the others would wait forever."""
 
 
 class TaskEvaluator(Protocol):
-    """Evaluates candidates, such as ``Evaluator``."""
+    """An object that evaluates candidates, such as ``Evaluator``."""
 
     def evaluate(
         self, candidate: Candidate, keep: Keep | None, callback: EvaluationCallback
@@ -37,7 +37,7 @@ class TaskEvaluator(Protocol):
 
 
 class Signals(Protocol):
-    """Interface to report progress and learn when to stop: a watchdog or a heartbeat."""
+    """An interface to report progress and learn when to stop: a watchdog or a heartbeat."""
 
     stopping: int
     """Exit code with which to stop; 0 if the rank is not to stop."""
@@ -68,7 +68,7 @@ def evaluate(
 
 
 class GroupCallback(EvaluationCallback):
-    """Checks that an evaluation that fails does so on all ranks of its group."""
+    """A callback that checks whether a failing evaluation fails on all ranks of its group."""
 
     def __init__(self, task: Task, ranks: Communicator) -> None:
         self._task = task
@@ -91,7 +91,7 @@ class GroupCallback(EvaluationCallback):
 
 
 class TaskCallback(GroupCallback):
-    """Connects an evaluation on the first rank of a group with the task source.
+    """A callback that connects an evaluation on the first rank of a group with the task source.
 
     Only this rank is interrupted. The others stop when it is gone, since it may need them to
     finish its current step.

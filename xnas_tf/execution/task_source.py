@@ -15,7 +15,7 @@ Task = Candidate
 
 
 class TaskSource(Protocol):
-    """Hands out tasks and takes their results; see ``Coordinator`` and ``RetrainingSession``."""
+    """A source of tasks that takes their results; see ``Coordinator`` and ``RetrainingSession``."""
 
     def ask(self, group: int = 0) -> Task | None:
         """Return the next task for a group of ranks; None if there is none at the moment."""
@@ -33,10 +33,10 @@ class TaskSource(Protocol):
         """Save a model, given as the content of a ``.keras`` file."""
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
-        """Save a checkpoint of a training, replacing the previous one."""
+        """Save a checkpoint of a candidate's training, replacing the previous one."""
 
     def checkpoint(self, task: Task) -> bytes:
-        """Return the checkpoint from which a training resumes; empty if there is none."""
+        """Return the checkpoint from which training resumes; empty if there is none."""
 
     def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
         """Report the end of an epoch of a task, with the metrics of all its epochs so far."""
@@ -66,8 +66,8 @@ def local_source(
 ) -> TaskSource:
     """Return a task source in this process that can be used by several threads.
 
-    Calls are made one at a time, as the watchdog's thread may report a hang during a call of the
-    main thread, and each call is a transaction.
+    Calls are made one at a time, because the watchdog's thread may report a hang during a call of
+    the main thread, and each call is a transaction.
     """
     lock = RLock()
 

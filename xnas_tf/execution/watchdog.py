@@ -1,4 +1,4 @@
-"""The watchdog: detects signals and hangs in its own thread, whatever the main thread does."""
+"""The watchdog: detects signals and hangs in its own thread, whatever the main thread is doing."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ _CLOSE = b"\0"
 
 
 class Watchdog:
-    """Watches this process inside its context.
+    """A watchdog for this process, active inside its context.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
     thread reads every few steps to save and stop. If it has not stopped within ``GRACE`` seconds,
     or on a second SIGINT, the watchdog ends the process, whatever the main thread is waiting for.
 
     Args:
-        stall_seconds: Maximum seconds of an evaluation between calls of ``report_progress``.
+        stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
+            evaluation.
         has_launcher: Whether this process belongs to a job whose launcher it must not outlive.
             horovodrun ends the ranks on other hosts by closing the connection to them: they
             receive no signal (measured), and would run forever.
@@ -77,7 +78,7 @@ class Watchdog:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the process is ended after it was asked to stop."""
+        """Seconds until a process that was asked to stop is ended."""
         return self._deadline - time.monotonic()
 
     def interruption(self) -> Interrupted:
@@ -130,7 +131,7 @@ class Watchdog:
 
 
 def job_watchdog(options: DistributedOptions, world: Communicator) -> Watchdog:
-    """Return the watchdog of a rank, which may be the only rank that horovodrun started."""
+    """Return the watchdog for a rank, which may be the only rank that horovodrun started."""
     has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
     return Watchdog(60 * options.stall_minutes, has_launcher)
 

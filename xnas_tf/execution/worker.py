@@ -103,7 +103,7 @@ class Worker:
             self.source.tell(task, result)
 
     def _watched(self, task: Task) -> AbstractContextManager[None]:
-        """Watch an evaluation on rank 0, which waits for the others and so detects their hangs."""
+        """Watch an evaluation on rank 0, which waits for the others and so detects if they hang."""
         return self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
 
     def _give_up(self, task: Task) -> None:

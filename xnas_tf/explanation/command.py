@@ -54,8 +54,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
         source: The model, the data set and the folder to write to.
         files: Image files; images of the data set if empty.
         count: Number of images of the data set.
-        methods: Names of attribution methods; ``all`` for every registered one, the default ones
-            if empty.
+        methods: Names of attribution methods; ``all`` stands for every registered one. If empty,
+            the default ones.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         class_names: The classes of image files, in the order of the model's outputs; if None,
@@ -68,7 +68,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If something that was named is missing or invalid, or the folder exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)

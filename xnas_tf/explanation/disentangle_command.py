@@ -25,10 +25,10 @@ def disentangle_request(
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If something that was named is missing or invalid, or the folder exists.
     """
     weight = _beta(beta)
-    with joined(DistributedOptions()) as ranks:  # first, as it sets the visible devices
+    with joined(DistributedOptions()) as ranks:  # first, because it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
         data = load_data(source, subject, "--dataset NAME from which to learn the paths")
         found = disentangle(

@@ -37,13 +37,13 @@ def attribution_figure(
     """Draw images in the first row, and one row of maps per method below.
 
     Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which colour-blind
-    readers can read). Signed maps range from orange (against the class) over white to purple
+    readers can read). Signed maps range from orange (against the class) through white to purple
     (for the class). Each map is scaled to its own largest value; empty maps are marked.
 
     Args:
         images: Images, (N, H, W, C).
         maps: Maps (N, H, W) by method.
-        headings: Text above each image, and its colour.
+        headings: The text above each image, and the colour of the text.
         title: The title of the figure.
     """
     count, rows = len(images), 1 + len(maps)
@@ -134,7 +134,7 @@ def _share(values: np.ndarray) -> np.ndarray:
 def drawable(image: np.ndarray) -> np.ndarray:
     """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
 
-    Only the first channel of two is used.
+    If there are two channels, only the first is used.
     """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())

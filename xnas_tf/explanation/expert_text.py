@@ -173,7 +173,7 @@ def _trust_text(methods: Mapping[str, Any]) -> str:
 
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
-    """Return each metric with the means of all methods, which are to be compared."""
+    """Return each metric with the mean of every method, for comparison."""
     means: dict[str, list[str]] = {}
     for method in known["methods"].values():
         for name, quality in method["quality"].items():

@@ -51,7 +51,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
             as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
         images: Images, (N, H, W, C); uint8 is scaled to the model's input range, floats are
-            passed unchanged. If None, some of the test split of the run, with their labels.
+            passed unchanged. If None, some images of the run's test split, with their labels.
         methods: Names, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one for each image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
@@ -61,7 +61,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         mistakes: Whether to choose only images that the model gets wrong, if no images are given.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
         shared_models: Models that give the same maps and have been traced before, by method.
 
     Raises:

@@ -44,12 +44,12 @@ class Explanation:
         maps: Maps (N, H, W) by method.
         quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``. NaN where a
             map is empty.
-        failures: Reasons why methods gave no maps, by the method's title.
+        failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
         by_class: The numbers of correctly classified images and of all images of each class of the
             test split; empty if not measured.
-        files: The file of each image, N; empty if they come from a data set.
+        files: The N image files; empty if the images come from a data set.
     """
 
     images: np.ndarray

@@ -41,7 +41,7 @@ def interpret_request(
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If something that was named is missing or invalid, or the folder exists.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:

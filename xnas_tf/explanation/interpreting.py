@@ -28,7 +28,7 @@ def disentangle(
         dataset: A data set or its name; that of the run if None.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
-        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
         **options: The same arguments by name.
 
     Raises:

@@ -41,7 +41,7 @@ class ModelSubject:
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
-    """Choose the folder to write to, by default for a kind of results, and load the model.
+    """Choose the folder to write to, by default one for a kind of result, and load the model.
 
     Raises:
         InputError: If the model cannot be loaded, or the folder exists.
@@ -52,7 +52,7 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
 
 
 def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Dataset:
-    """Load the data set by its name, or otherwise that of the model's run.
+    """Load the named data set, or, if none is named, that of the model's run.
 
     Raises:
         InputError: If there is neither; the message asks for ``needed``.
@@ -114,14 +114,14 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files as a data set does, with the size and the channels of a model's input.
+    """Read image files as a data set does, in the size and with the channels of a model's input.
 
     Returns:
         Images, (N, H, W, C), uint8.
 
     Raises:
-        InputError: If a file cannot be read, or the model's input has no known size and the
-            images differ in theirs.
+        InputError: If a file cannot be read, or the model's input has no known size and the images
+            differ in size.
     """
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):

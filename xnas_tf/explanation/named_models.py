@@ -29,7 +29,7 @@ class NamedModel:
     dataset: dict[str, Any] | None = None
 
     def load_dataset(self, given: str | Dataset | None) -> Dataset:
-        """Return the given data set, or otherwise that of the model's run.
+        """Return the given data set, or, if none is given, that of the model's run.
 
         Raises:
             InputError: If there is neither, or it cannot be loaded.
@@ -51,7 +51,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
 
     Args:
         model: The model.
-        safe: Whether to refuse a model that contains Python code.
+        safe: Whether to reject a model that contains Python code.
 
     Raises:
         InputError: If there is no such model, or it cannot be loaded.

@@ -14,7 +14,7 @@ MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
 STAGES = 4
 """Number of groups of layers that are randomised one after the other."""
 RADIUS = 0.02
-"""Radius of the noise for max-sensitivity, as a share of the images' range."""
+"""Radius of the noise for max-sensitivity, as a fraction of the images' range."""
 SHARE = 0.25
 """Share of the pixels that are removed at once for sensitivity-n."""
 

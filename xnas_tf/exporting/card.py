@@ -110,7 +110,7 @@ def _input(facts: dict[str, Any]) -> str:
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:
-    """Return the recorded facts of the data, and its counts if it can be loaded."""
+    """Return the recorded facts about the data, and its counts if it can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
     if evidence.data is None:
         return {**known, "problem": evidence.problem}
@@ -119,7 +119,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations; ``xnas-tf explain`` measures the search's models only."""
+    """Return the quality of explanations; ``xnas-tf explain`` measures only the search's models."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
@@ -167,7 +167,7 @@ def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
 
 
 def _use(evidence: Evidence) -> dict[str, Any]:
-    """Return intended and other uses of the model, as far as they follow from its data."""
+    """Return the intended and other uses of the model, as far as they follow from the data."""
     name = evidence.run.config.dataset.name
     return {
         "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "

@@ -14,7 +14,7 @@ from xnas_tf.utils.number_format import brief_value
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
-"""Settings of the training to show; ``card.json`` contains all of them."""
+"""Training settings to show; ``card.json`` contains all of them."""
 _IMAGES = """\
 import numpy as np
 
@@ -38,7 +38,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return a card of ``model_card`` for these formats as Markdown."""
+    """Return the result of ``model_card`` for these formats as Markdown."""
     how = ", trained in full" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     use = card["use"]
@@ -246,7 +246,7 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
-    """Return the quality of the maps, with that of random ones for comparison."""
+    """Return the quality of the maps, with that of random maps for comparison."""
     if not maps:
         return ""
     rows = [_map_row(name, each) for name, each in maps.items()]
@@ -265,7 +265,7 @@ def _map_row(name: str, means: dict[str, float | None]) -> tuple[str, ...]:
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
-    """Return code that runs a file; a Keras model may need a module, or contain code."""
+    """Return code that runs a file; a Keras model may need a module or contain code."""
     usage = kind.usage
     if kind.name != "keras":
         return usage

@@ -45,7 +45,7 @@ from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 Log = Callable[[str], None]
 SHOWN = 8
-"""Number of images in the picture of the card."""
+"""Number of images in the card's picture."""
 
 
 @check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)
@@ -63,30 +63,30 @@ def export(  # noqa: PLR0913 - options with defaults
     """Export models, each into its own folder, ``OUT/candidate-00007``.
 
     The folder contains a file or folder for each format, and a model card as ``README.md`` and
-    ``card.json``. Each file is run after it was written, and compared with the model.
+    ``card.json``. After a file is written, it is run and compared with the model.
 
     Args:
         run: The run, or its directory.
-        candidates: One or several candidates, each as an id, ``recommended``, ``best`` or a
-            ``Candidate``. If empty and ``pareto`` is false, the recommended one, or all retrained
-            ones of a retraining.
+        candidates: One or more candidates, each given as an id, ``recommended``, ``best`` or a
+            ``Candidate``. If empty and ``pareto`` is false, the recommended one, or with
+            ``retrained`` all retrained ones.
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
-        licence: Licence of the models, for their cards.
-        log: Called with messages on progress, and the difference of each file.
+        licence: The models' licence, to state on their cards.
+        log: Called with progress messages and with each file's difference from the model.
         retrained: A folder in ``RUN/retrained``, or ``latest``, to export its models instead of
             the search's: for each candidate, the seed that is best on the validation split, into
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
-        safe: Whether to refuse models that contain Python code, as a Lambda layer does.
+        safe: Whether to reject models that contain Python code, as a Lambda layer does.
 
     Returns:
         The folders.
 
     Raises:
-        InputError: If a format is unknown or its converter missing, a candidate or retraining
-            does not exist, a model was not kept, there is nothing to export, or a folder exists
-            already: nothing is overwritten.
+        InputError: If a format is unknown or its converter is missing, a candidate or retraining
+            does not exist, a model was not kept, there is nothing to export, or a folder already
+            exists: nothing is overwritten.
         XnasError: If a model cannot be converted, or a file does not agree with it; its folder is
             not created in that case.
     """
@@ -214,7 +214,7 @@ def _written(
 
 
 def _timing(chosen: ExportSelection) -> Latency:
-    """Return the options to measure latency, which are those of the search if it did."""
+    """Return the options for measuring latency: those of the search, if it measured latency."""
     measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
     return next(measured, Latency())
 

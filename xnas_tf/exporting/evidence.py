@@ -25,7 +25,7 @@ from xnas_tf.utils.intervals import CONFIDENCE
 from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
-"""Number of images to compare; integrated gradients of each take 32 forward passes."""
+"""Number of images to compare; integrated gradients take 32 forward passes for each."""
 CALIBRATED_ON = 200
 """Number of training images to calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877)
 and the TensorFlow Lite guide use a few hundred."""
@@ -38,10 +38,10 @@ class Evidence:
     """The data of a run.
 
     Attributes:
-        facts: The recorded facts of the data; see ``Dataset.facts``.
+        facts: The recorded facts about the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
         problem: Reason why the data set is None; otherwise empty.
-        images: uint8 images (N, H, W, C) on which to verify models: of the test split, or noise.
+        images: uint8 images (N, H, W, C) on which to verify models, from the test split or noise.
         labels: True classes of the images, (N,); None for noise.
     """
 
@@ -93,7 +93,7 @@ class Evidence:
         return np.asarray(_drawn(self.data.train, CALIBRATED_ON).images)
 
     def compared_images(self) -> Batch:
-        """Return the test split, or as many of its images as are compared, drawn with seed 0."""
+        """Return the test split, or a sample of it, drawn with seed 0, if the split is large."""
         assert self.data is not None  # or there were no calibration images
         return _drawn(self.data.test, COMPARED_ON)
 
@@ -104,10 +104,10 @@ def _drawn(split: Split, most: int) -> Batch:
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:
-    """Load the data of a run; noise replaces its images if it is missing or has changed.
+    """Load the data of a run; noise replaces the images if the data are missing or have changed.
 
     Raises:
-        InputError: If the run has no recorded facts of its data.
+        InputError: If the run has no recorded facts about its data.
     """
     tf.get_logger().setLevel("ERROR")  # it warns whenever a model is traced
     facts = run.fact("dataset")
@@ -129,7 +129,7 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]) -> None:
-    """Record a fact, unless the run is a read-only copy or being searched in."""
+    """Record a fact, unless the run is a read-only copy or its search is in progress."""
     try:
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)

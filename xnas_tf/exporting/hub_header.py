@@ -1,6 +1,6 @@
 """The metadata at the top of a model card, which the Hugging Face Hub reads.
 
-Its fields: https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+For its fields, see https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LICENCES = frozenset(
 
 
 def hub_header(card: dict[str, Any]) -> str:
-    """Return the YAML header of a card of ``model_card``, between lines of ``---``.
+    """Return the YAML header for the result of ``model_card``, between lines of ``---``.
 
     It contains only known facts: no licence unless one was stated, no data set unless the Hub has
     it, and no result without a test split.

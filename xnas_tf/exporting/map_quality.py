@@ -14,7 +14,7 @@ RANDOM = "random maps"
 
 
 def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, float | None]]:
-    """Compute mean deletion and insertion by attribution method, and those of ``RANDOM`` maps.
+    """Compute mean deletion and insertion for each attribution method and for ``RANDOM`` maps.
 
     A method that does no better than random maps shows nothing about the model. Maps that are 0
     everywhere are left out and counted, as ``empty``; the means are None if all maps are empty.

@@ -88,9 +88,9 @@ def _retraining(run: Run, name: str) -> Retraining:
 
 
 def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
-    """Return each candidate's model with the highest validation accuracy, then the lowest loss.
+    """Return each candidate's best model: highest validation accuracy, then lowest loss.
 
-    Choosing by test metrics would make these optimistic.
+    If models were chosen by test metrics, those metrics would be optimistic.
     """
     best = {
         network.candidate: max(network.trainings, key=_validation_key)

@@ -27,7 +27,7 @@ PREDICTED = -1
 class ServedModel:
     """The functions of an exported model, which formats trace inside ``traceable``.
 
-    The model was loaded from the file ``source``, and all of the attribution methods apply to it.
+    The model was loaded from the file ``source``, and all its attribution methods apply to it.
     ``calibration`` contains images for quantized formats, uint8 (N, H, W, C).
     """
 
@@ -55,12 +55,12 @@ class ServedModel:
 
     @contextmanager
     def traceable(self) -> Iterator[None]:
-        """Allow its functions to be traced, and the traces to be saved."""
+        """Allow the functions to be traced, and the traces to be saved."""
         with freed_custom_gradients(), inlined_calls(self.model), unoptimized_graphs():
             yield
 
     def save(self, path: Path, functions: dict[str, Callable[..., Any]]) -> None:
-        """Write a SavedModel with methods of this object by the name of their signature."""
+        """Write a SavedModel with methods of this object, by signature name."""
         archive = ExportArchive()
         archive.track(self.model)
         with self.traceable():
@@ -92,8 +92,8 @@ class ServedModel:
             maps (B, H, W) by attribution method, as ``xnas_tf.explain`` computes them.
 
         Raises:
-            tf.errors.InvalidArgumentError: If a class is out of range, or there are no images or
-                not as many classes as images.
+            tf.errors.InvalidArgumentError: If a class is out of range, there are no images, or the
+            numbers of classes and images differ.
         """
         with tf.control_dependencies(self._checks(images, class_index)):
             images = tf.identity(images)
@@ -127,9 +127,9 @@ def _unoptimized(
     """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``.
 
     It does so even in a larger graph that is optimized when it is loaded. The gradient of a ReLU
-    jumps at 0. For 16 images and a network of the quickstart, one had an activation on the other
-    side of 0 after TensorFlow had optimized the graph, and its integrated gradients differed by up
-    to 0.001.
+    jumps at 0. Among 16 images and a network from the quickstart, one image had an activation on
+    the other side of 0 after TensorFlow had optimized the graph, and its integrated gradients
+    differed by up to 0.001.
     """
     return tf.function(
         function,

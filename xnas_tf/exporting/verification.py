@@ -20,7 +20,7 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import accuracy_interval
 
 COARSE = 1e-2
-"""The minimum tolerance for models that compute in bfloat16 or float16: any change of their graph
+"""The minimum tolerance for models that compute in bfloat16 or float16: any change to their graph
 changes the rounding. Differences of 0.002 have been observed."""
 ALLOWED_LOSS = 0.01
 """Accuracy that a quantized model may lose before a warning: one percentage point."""
@@ -34,7 +34,7 @@ class Comparison:
         images: Number of test images.
         model_accuracy: Accuracy of the original, ``[low, accuracy, high]``, with Wilson's interval.
         accuracy: Accuracy of the quantized model, likewise.
-        agreement: The share of the images for which both predict the same class, likewise.
+        agreement: The share of images for which both models predict the same class, likewise.
     """
 
     images: int
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def loss(self) -> float:
-        """The loss of accuracy due to quantization."""
+        """The loss in accuracy due to quantization."""
         return self.model_accuracy[1] - self.accuracy[1]
 
 
@@ -78,7 +78,7 @@ class Reference:
     is_coarse: bool
 
     def tolerance(self, kind: ExportFormat) -> float:
-        """Return the maximum difference of a format's outputs from these."""
+        """Return the maximum allowed difference between a format's outputs and these."""
         return max(kind.tolerance, COARSE) if self.is_coarse else kind.tolerance
 
 
@@ -103,7 +103,8 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
     """Compare an exported file with the model: the ``difference`` of each output.
 
     Raises:
-        XnasError: If a difference is too large, or the file has other outputs.
+        XnasError: If a difference is too large, or the outputs of the file are not those of the
+            model.
     """
     found, allowed = {}, expected.tolerance(kind)
     for name, values in kind.outputs(path, expected.images).items():
@@ -121,7 +122,7 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
 
 
 def difference(values: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the difference of outputs from the expected ones.
+    """Return the difference between outputs and the expected ones.
 
     For probabilities (N, classes), it is the largest absolute difference. For maps (N, H, W), it is
     the largest mean absolute difference of an image, divided by the largest value of all maps. On

@@ -19,7 +19,7 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 
 
 LONGEST = 24
-"""Maximum number of characters of a tick's name."""
+"""Maximum number of characters in a tick label."""
 CHARACTERS_PER_INCH = 117
 """Number of characters that fit into an inch, times the font size in points."""
 
@@ -54,7 +54,7 @@ def set_title(figure: Figure, title: str) -> None:
 
 
 def wrapped(text: str, inches: float, points: float = 8) -> str:
-    """Break the lines of a text, in a size of ``points``, that are wider than ``inches``."""
+    """Break the lines of a text that, at a font size of ``points``, are wider than ``inches``."""
     width = max(1, int(CHARACTERS_PER_INCH / points * inches))
     lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
     return "\n".join(part for parts in lines for part in parts)
@@ -74,10 +74,10 @@ def name_ticks(axis: Axes, across: Sequence[str], down: Sequence[str]) -> None:
 
 
 def ticks_width(names: Sequence[str]) -> float:
-    """Return the width of the names in ``name_ticks`` in inches."""
+    """Return the width, in inches, of the names that ``name_ticks`` draws."""
     return 7 / CHARACTERS_PER_INCH * max(len(short(name)) for name in names)
 
 
 def short(name: str) -> str:
-    """Return a name of at most 24 characters, without its middle if it is longer."""
+    """Shorten a name to at most 24 characters by omitting its middle."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 11]}…{name[-10:]}"

@@ -1,4 +1,4 @@
-"""A page about a result for a reader who knows the images, but not machine learning."""
+"""A page that explains a result to readers who know the images but not machine learning."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ExpertPage:
         title: The title.
         summary: Paragraphs on what was done and how far the result can be trusted.
         metrics: The metrics.
-        findings: The headings of a table of the findings, and its rows.
-        captions: The captions of pictures by name, in their order on the page.
+        findings: The headings and the rows of the table of findings.
+        captions: The captions by picture name, in the order in which they appear on the page.
         limits: Statements on what the result does not show.
     """
 
@@ -94,7 +94,7 @@ def percent(value: float | None) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas, and a last one with *and*."""
+    """Join names with commas, and the last one with *and*."""
     *others, last = names or ["none"]
     return f"{', '.join(others)} and {last}" if others else last
 

@@ -65,8 +65,8 @@ def find_taps(
 
     By default these are the ends of the convolution blocks. A block extends from a convolution
     through normalisation, activation and the sum with other branches, as long as nothing else
-    uses the values in between. In a cell of NAS-Bench-201 the ends are its nodes, in a residual
-    network the blocks' outputs and the convolutions inside them.
+    uses the values in between. In a NAS-Bench-201 cell, the ends are its nodes; in a residual
+    network, they are the outputs of the blocks and the convolutions inside them.
 
     Args:
         model: A Keras image classifier of any kind.
@@ -133,7 +133,7 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
 def tapped(
     model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> Iterator[None]:
-    """Replace the outputs at each tap by ``edit(index of the tap, outputs)`` in the context."""
+    """Inside the context, replace the outputs at each tap with ``edit(tap's index, outputs)``."""
     indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
     seen: Counter[int] = Counter()
 

@@ -34,7 +34,7 @@ def write_page(
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:
-    """Write values as JSON, which has no NaN."""
+    """Write values as JSON without NaN."""
     file.write_text(json.dumps(facts, indent=2, allow_nan=False), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""All names of Keras and TensorFlow that are not public and that this package uses.
+"""All non-public names of Keras and TensorFlow that this package uses.
 
 Versions of Keras and TensorFlow may move or rename them without notice. tests/unit/test_compat.py
 then fails, and this is the module to fix.
@@ -83,7 +83,7 @@ def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
 
 
 def reset_layer_names() -> None:
-    """Name the next unnamed layer ``dense`` again, not ``dense_7``."""
+    """Reset layer numbering: the next unnamed layer is ``dense`` again, not ``dense_7``."""
     reset_uids()
 
 
@@ -96,13 +96,13 @@ def logits_behind(outputs: Any) -> Any:
 
 
 def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
-    """Return outputs with logits that Keras' losses use, as if they were just computed."""
+    """Return outputs with the logits that Keras' losses use, as if they had just been computed."""
     outputs._keras_logits = tf.convert_to_tensor(logits)
     return outputs
 
 
 def safe_mode() -> bool | None:
-    """Return whether Keras refuses code in files; None unless a scope or a user has set it."""
+    """Return whether Keras rejects code in files; None unless a scope or a user has set it."""
     return serialization_lib.in_safe_mode()
 
 
@@ -112,7 +112,7 @@ def set_safe_mode(value: bool | None) -> None:
 
 
 def custom_gradients() -> set[str]:
-    """Return the names of all custom gradients in TensorFlow's table of the process."""
+    """Return the names of all custom gradients in TensorFlow's table for this process."""
     return set(gradient_registry.list())
 
 

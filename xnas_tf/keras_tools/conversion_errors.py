@@ -14,7 +14,7 @@ def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
     """Return the operations that TensorFlow Lite cannot convert, and the layers that need them.
 
     Args:
-        text: The message of the converter.
+        text: The converter's message.
         model: The model's name.
         layers: The names of the model's layers, including nested ones.
 

@@ -14,15 +14,15 @@ _KNOWN = ("keras", "xnas_tf")
 """Packages whose objects are described by their classes and configurations."""
 _DATA = (bool, int, float, complex, str, bytes, np.ndarray, ModuleType, keras.KerasTensor)
 _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
-"""Attributes of a layer that lead to other models which share it."""
+"""Attributes of a layer that lead to other models that share the layer."""
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:
     """Find the classes and functions in a model and its compilation that are not Keras'.
 
-    Their objects may depend on anything, such as a hyperparameter: a ``get_config`` may leave an
-    argument out, and functions depend on variables around them. Layers, losses, metrics,
-    optimizers, schedules, initializers, regularizers, constraints, arguments of calls, and
+    Such objects may depend on anything, for instance on a hyperparameter: ``get_config`` may omit
+    an argument, and functions may use variables from the scope around them. Layers, losses,
+    metrics, optimizers, schedules, initializers, regularizers, constraints, arguments of calls, and
     attributes that were added to any of them are searched.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Batch normalisation as one TensorFlow operation while a training step is traced.
+"""Traces batch normalisation in a training step as one TensorFlow operation.
 
 Keras 3 composes it of nine operations. A training step of the quickstart's network was 1.39 times
 as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py). The supernet's cells
@@ -29,7 +29,7 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=tf.cast(self.gamma, tf.float32),  # as bfloat16 where layers compute in it
+            scale=tf.cast(self.gamma, tf.float32),  # bfloat16 where layers compute in it
             offset=tf.cast(self.beta, tf.float32),
             mean=tf.constant([], tf.float32),
             variance=tf.constant([], tf.float32),

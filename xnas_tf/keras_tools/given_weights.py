@@ -49,7 +49,7 @@ def _ids(variables: list[keras.Variable]) -> set[int]:
 
 @contextmanager
 def recorded_build() -> Iterator[BuildRecord]:
-    """Record which variables Keras creates and assigns in the context, one thread at a time."""
+    """Record which variables Keras creates and assigns inside the context, one thread at a time."""
     record = BuildRecord()
     with (
         uninterrupted(),
@@ -61,7 +61,7 @@ def recorded_build() -> Iterator[BuildRecord]:
 
 @contextmanager
 def _followed(name: str, function: Callable[[keras.Variable], None]) -> Iterator[None]:
-    """Call a function with the variable after each call of one of its methods in the context."""
+    """Inside the context, call a function with a variable after each call to one of its methods."""
     original, is_own = getattr(keras.Variable, name), name in vars(keras.Variable)
 
     def method(variable: keras.Variable, *args: Any, **kwargs: Any) -> Any:

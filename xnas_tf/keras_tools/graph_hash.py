@@ -31,10 +31,10 @@ class Graph:
     def digest(self, root: int) -> str:
         """Hash the subgraph that is reachable from a vertex, as SHA-256 in hexadecimal.
 
-        Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some have the same
-        colour, one of these is individualised and the colours are refined again. The choice does
-        not matter if a symmetry of the graph can exchange them. The hash covers all vertices and
-        edges in terms of the final colours, so that graphs with equal digests are isomorphic,
+        Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some vertices have the
+        same colour, one of these is individualised and the colours are refined again. The choice
+        does not matter if a symmetry of the graph can exchange them. The hash covers all vertices
+        and edges in terms of the final colours, so that graphs with equal digests are isomorphic,
         except for collisions.
         """
         vertices = self._reachable_from(root)
@@ -55,7 +55,7 @@ class Graph:
         return sorted(reached)
 
     def _refine(self, vertices: list[int], colours: dict[int, str]) -> dict[int, str]:
-        """Distinguish vertices by their successors and predecessors as well."""
+        """Also distinguish vertices by their successors and predecessors."""
         incoming: dict[int, list[Edge]] = {vertex: [] for vertex in vertices}
         for vertex in vertices:
             for label, target in self._edges[vertex]:

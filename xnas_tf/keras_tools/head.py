@@ -23,7 +23,7 @@ def check_head(model: keras.Model, classes: int) -> None:
         classes: Number of classes of the data.
 
     Raises:
-        InputError: If they do not; the message suggests a head.
+        InputError: If the outputs do not suit them; the message suggests a head.
     """
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:

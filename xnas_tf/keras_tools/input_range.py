@@ -57,7 +57,7 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
-    """Return ``given`` if it is an input range; an ``InputError`` names the nearest match."""
+    """Return ``given`` if it is an input range; otherwise raise an error with the nearest match."""
     if given not in allowed:
         raise InputError(f"`input_range`: no range is called {suggest(given, allowed)}")
     return given
@@ -162,7 +162,7 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 
 
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
-    """Return the range for which layers ``slope * value + offset`` were made.
+    """Return the range for which layers that compute ``slope * value + offset`` were made.
 
     The first choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m
     has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the

@@ -33,7 +33,7 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def is_functional(model: Any) -> bool:
-    """Return whether a model has a graph: functional, or sequential and built."""
+    """Return whether a model has a graph: whether it is functional, or sequential and built."""
     if isinstance(model, keras.Sequential):
         return model.built and bool(model.outputs)
     return has_graph(model)
@@ -48,7 +48,7 @@ def check_single_output(model: keras.Model) -> None:
     """Check that a functional or sequential model returns a single tensor, not in a list.
 
     Raises:
-        TypeError: If it does not; the message suggests a fix.
+        TypeError: If it returns anything else; the message suggests a fix.
     """
     outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
@@ -61,7 +61,7 @@ def check_single_output(model: keras.Model) -> None:
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """Return a plain functional model of the same layers, which loads without a custom class.
+    """Return a plain functional model with the same layers, which loads without a custom class.
 
     If the model's class changes more than training (``train_step``), the model itself is returned.
     """
@@ -71,7 +71,7 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def functional_model(model: keras.Model) -> keras.Model:
-    """Return a new functional model of the same layers whose only input is not in a list.
+    """Return a new functional model with the same layers, whose only input is not in a list.
 
     ``model.inputs`` is a list. A model created with it warns when it is called with a tensor.
     """
@@ -116,13 +116,13 @@ class Ending:
 
 
 def ending_of(model: keras.Model) -> Ending:
-    """Return how a model ends according to its graph; unknown for subclassed models."""
+    """Return the ending of a model according to its graph; unknown for subclassed models."""
     layer = _final_layer(model)
     return Ending(layer, _activation_of(layer))
 
 
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
-    """Return how a model of any kind ends, found by calling it on a few inputs.
+    """Return the ending of a model of any kind, found by calling it on a few inputs.
 
     If outputs are probabilities but no layer is found that computes them, they count as a softmax
     that cannot be left out. So does a softmax layer that is also used elsewhere in the model.
@@ -175,7 +175,7 @@ def ends_in_softmax(model: keras.Model) -> bool:
 
 @contextmanager
 def linear_output(ending: Ending) -> Iterator[None]:
-    """Leave out the final softmax or sigmoid of a model that is traced in the context.
+    """Leave out the final softmax or sigmoid of a model traced inside the context.
 
     The model then returns logits, unless the location of the activation is unknown.
     """
@@ -192,7 +192,7 @@ def linear_output(ending: Ending) -> Iterator[None]:
 
 @contextmanager
 def inlined_calls(model: keras.Model) -> Iterator[None]:
-    """Trace a ``call`` that is a ``tf.function`` as its Python function in the context.
+    """Trace a ``call`` that is a ``tf.function`` as its Python function inside the context.
 
     Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break its
     traces.
@@ -206,10 +206,10 @@ def inlined_calls(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
-    """Make each layer return ``edit(layer, inputs, outputs)`` in the context.
+    """Make each layer return ``edit(layer, inputs, outputs)`` inside the context.
 
     ``inputs`` are the tensors of the call, flattened. Layers whose output is not a single tensor
-    are left alone. Layers inside others are edited first.
+    are not edited. Layers inside others are edited first.
     """
 
     def edited(layer: keras.layers.Layer) -> Callable[..., Any]:
@@ -231,7 +231,7 @@ def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
 
 @contextmanager
 def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
-    """Record the output of each layer in the context, in the order of the calls."""
+    """Record the output of each layer called inside the context, in call order."""
     calls: list[Call] = []
 
     def record(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
@@ -244,7 +244,7 @@ def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
 
 @contextmanager
 def _replaced(layer: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a function of one layer in the context, without Keras' attribute tracking."""
+    """Replace a function of one layer inside the context, without Keras' attribute tracking."""
     before = vars(layer).get(name)
     object.__setattr__(layer, name, function)
     try:

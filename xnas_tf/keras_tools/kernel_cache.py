@@ -19,17 +19,17 @@ _turn = threading.Lock()
 
 @contextmanager
 def kept_kernels() -> Iterator[None]:
-    """Let TensorFlow keep the kernels of operations from one model to the next in the context.
+    """Inside the context, let TensorFlow keep the kernels of operations from one model to the next.
 
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
-    operation then creates its kernel again when it next runs. That took three tenths of a
-    candidate's time on "lines" where nothing is traced, and seven seconds where all candidates
-    share a trace, since TensorFlow then optimises it again (docs/benchmarks/performance.md).
+    operation then creates its kernel again when it next runs. On "lines", that took three tenths of
+    a candidate's time if nothing is traced, and seven seconds if all candidates share a trace,
+    because TensorFlow then optimises it again (docs/benchmarks/performance.md).
 
-    They are cleared because those of TensorFlow's older random operations, such as
+    Keras clears them because the kernels of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
-    none of these. All operations with such a state get their seeds in one place: once one of them
-    has, kernels are cleared as usual.
+    none of these. All operations with such a state get their seeds in one place; as soon as one has
+    been given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations that were traced before, or loaded, do not get seeds
     there, so this is only for models of this package's own search spaces. It affects the whole

@@ -23,7 +23,7 @@ _INCOMPLETE = (
     keras.Regularizer,
     keras.constraints.Constraint,
 )
-"""Classes of Keras whose ``get_config`` may leave arguments out."""
+"""Keras classes whose ``get_config`` may omit arguments."""
 
 
 def describe_operation(operation: Any) -> list[Any]:

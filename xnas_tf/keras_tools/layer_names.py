@@ -16,13 +16,13 @@ _REFUSED = re.compile(r"[^A-Za-z0-9_.>-]+")
 
 
 def use_accepted_names(model: keras.Model) -> dict[str, str]:
-    """Rename a model, and layers in it, whose names TensorFlow refuses in a graph.
+    """Rename a model, and layers in it, whose names TensorFlow rejects in a graph.
 
     A model with a layer ``Conv 1: 3×3`` can be called, but neither exported nor traced, as it is
     when it is trained for more than a few steps.
 
     Returns:
-        The new names by the old ones.
+        The new names, keyed by the old ones.
     """
     layers = [model, *all_layers(model)]
     taken = {layer.name for layer in layers}

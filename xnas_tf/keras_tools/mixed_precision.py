@@ -1,4 +1,4 @@
-"""Computes in bfloat16 while a training step is traced.
+"""Traces training steps so that they compute in bfloat16.
 
 The model stays a float32 model: its variables, predictions, explanations and saved files are not
 affected. bfloat16 has the range of float32, so that no loss scaling is needed and no step is
@@ -20,9 +20,9 @@ from xnas_tf.keras_tools.inspection import all_layers, ending_of
 
 @contextmanager
 def mixed_precision(model: keras.Model) -> Iterator[None]:
-    """Let the float32 layers of a model compute in bfloat16 in the context.
+    """Let the float32 layers of a model compute in bfloat16 inside the context.
 
-    The layer of its output stays exact, since a loss needs exact probabilities.
+    The output layer stays in float32, since a loss needs exact probabilities.
 
     Args:
         model: A functional or sequential model.
@@ -50,7 +50,7 @@ def check_devices() -> None:
     """Check that all GPUs, if any, can compute in bfloat16.
 
     Raises:
-        InputError: If one cannot.
+        InputError: If a GPU cannot.
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         found = tf.config.experimental.get_device_details(gpu).get("compute_capability", (8, 0))

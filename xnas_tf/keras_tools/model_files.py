@@ -41,7 +41,7 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 
     Args:
         file: A ``.keras`` file, or another one that Keras reads.
-        safe: Whether to refuse a model that contains Python code, as a Lambda layer does.
+        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
         module: Name of the module that registers the model's own layers with Keras, and is
             imported first; none if empty.
 
@@ -133,7 +133,7 @@ def describe_failure(error: BaseException) -> str:
 
 
 def layers_out_of_reach(model: keras.Model) -> list[str]:
-    """Return the classes of a model's layers that another process cannot find, by name.
+    """Return the names of those classes of a model's layers that another process cannot find.
 
     They are defined in a function, a script or a notebook rather than at the top level of a module.
     """
@@ -146,7 +146,7 @@ def _is_hidden(kind: type) -> bool:
 
 
 def _is_about_code(error: BaseException) -> bool:
-    """Return whether Keras refused a model because safe mode allows no code in it."""
+    """Return whether Keras rejected a model because safe mode does not allow its code."""
     return "safe_mode=False" in str(error)
 
 

@@ -33,7 +33,7 @@ def network_digest(model: keras.Model) -> str:
     they use, so that shared weights differ from separate weights. They carry classes,
     configurations, shapes and trainability; names and seeds do not count. Nested models are part
     of the graph, the inputs of commutative merge layers have no order, and a sum of sums is one
-    sum (so that the FLOPs of models with the same digest may differ by some additions). If the
+    sum (so that the FLOPs of models with the same digest may differ by a few additions). If the
     model is compiled, its optimizer and loss count as well.
 
     Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
@@ -65,7 +65,7 @@ class _Network(Graph):
     def inline(self, model: keras.Model, inputs: list[Source], context: list[Any]) -> list[Source]:
         """Add the calls inside a model and the models nested in it; return its outputs' sources.
 
-        The context is the arguments of the calls of the models that contain it.
+        The context consists of the arguments with which the enclosing models are called.
         """
         found = dict(zip(map(id, model.inputs), inputs, strict=True))
         for node in graph_nodes(model):

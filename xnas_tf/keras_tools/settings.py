@@ -69,7 +69,7 @@ def clear_session() -> None:
 
 @contextmanager
 def float32_layers() -> Iterator[None]:
-    """Create float32 layers in the context, whatever policy the user has set."""
+    """Create float32 layers inside the context, whatever policy the user has set."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

@@ -1,4 +1,4 @@
-"""Convolutions of 1x1 with strides, whose gradient oneDNN computes wrongly for few channels.
+"""Strided 1x1 convolutions, whose gradient oneDNN computes wrongly for few channels.
 
 Measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``: the
 error of the kernel's gradient is as large as the gradient if the input has 5 channels or fewer (3

@@ -28,8 +28,8 @@ def target_form(model: keras.Model, classes: int) -> Form:
     broadcast.
 
     Args:
-        model: A compiled model. If it has no loss, as its ``train_step`` has its own, it gets
-            class numbers.
+        model: A compiled model. If it has no loss because its ``train_step`` computes its own, it
+            gets class numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -97,7 +97,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
 
 
 def check_loss(model: keras.Model, classes: int) -> None:
-    """Compute a compiled model's loss once: Keras looks up names of losses and outputs only then.
+    """Compute a compiled model's loss once: only then does Keras look up loss and output names.
 
     Raises:
         Exception: Any exception of Keras or a user's loss.
@@ -124,7 +124,7 @@ def loss_name(loss: Any) -> str:
 
 
 def is_loss_of_keras(loss: Any) -> bool:
-    """Return whether a loss is one of Keras', or a partial of it."""
+    """Return whether a loss is a Keras loss, or a partial of one."""
     loss = getattr(loss, "func", loss)
     owner = loss if hasattr(loss, "__name__") else type(loss)
     return owner.__module__.startswith("keras.")

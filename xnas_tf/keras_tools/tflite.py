@@ -37,7 +37,7 @@ def convert(
         model: The Keras model, to name the layers that cannot be converted.
         probabilities: Maps uint8 images (B, H, W, C) to class probabilities (B, classes).
         image_shape: Shape of an image, (H, W, C).
-        precision: ``float16`` stores weights in half precision. ``int8`` is full-integer
+        precision: ``float16`` stores the weights in half precision. ``int8`` is full-integer
             quantization: weights and activations are integers, except in operations for which
             TensorFlow Lite has no integer kernel, such as ELU.
         calibration: For ``int8``, uint8 images (N, H, W, C) to determine the range of activations.

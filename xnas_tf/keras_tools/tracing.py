@@ -40,14 +40,14 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 
 @contextmanager
 def freed_custom_gradients() -> Iterator[None]:
-    """Free the custom gradients of the graphs traced in the context when it ends.
+    """Free the custom gradients of graphs traced inside the context when the context ends.
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
     the closure references the whole traced graph. Every Keras optimizer uses one
     (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: some 7 MB per candidate
-    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced in the context can
-    still be run afterwards, but their gradients can no longer be traced. As the table is shared
-    by all threads, this includes graphs that other threads trace in the meantime.
+    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the context can
+    still be run afterwards, but their gradients can no longer be traced. Because the table is
+    shared by all threads, this includes graphs that other threads trace in the meantime.
     """
     before = custom_gradients()
     try:
@@ -82,10 +82,10 @@ def kept_arithmetic() -> Iterator[None]:
     """Let TensorFlow's graphs compute in the order in which they were traced, unless on a GPU.
 
     TensorFlow's arithmetic optimizer sorts the terms of a sum by name, and its remapper fuses a
-    normalization with a sum and a ReLU that follow it. The same network then gives different last
-    digits if it is traced in another way, and training amplifies the differences to tenths.
-    Steps of the quickstart took 0.99 to 1.02 of the time without these two. The options are
-    global.
+    normalization with a sum and a ReLU that follow it. The last digits of a network's outputs then
+    depend on how the network is traced, and training amplifies the differences to tenths. Without
+    these two optimizers, training steps of the quickstart took 0.99 to 1.02 times as long. The
+    options are global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()

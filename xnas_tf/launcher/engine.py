@@ -16,10 +16,10 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
-    """Return the configured engine, or the one that fits how this process was started.
+    """Return the configured engine, or the one that matches the way this process was started.
 
     Raises:
-        InputError: If the engine does not fit how this process was started.
+        InputError: If the engine does not match the way this process was started.
     """
     engine = _engine(distributed, address)
     given = {"`address`": address, "distributed.groups": distributed.groups}
@@ -56,7 +56,7 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
 
 
 def gpus_here() -> int:
-    """Return the number of NVIDIA GPUs of this machine that this process may use.
+    """Return the number of NVIDIA GPUs on this machine that this process may use.
 
     TensorFlow is not asked, since it would reserve them.
     """

@@ -41,8 +41,8 @@ def search(  # noqa: PLR0913 - options with defaults
 
     Args:
         config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or otherwise the quickstart.
-        run_dir: The run directory; if None, ``runs/NAME`` after the configuration file. Required
-            with a ``Config``, which has no name.
+        run_dir: The run directory; if None, ``runs/NAME``, named after the configuration file.
+            Required with a ``Config``, which has no name.
         overrides: Options as ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
@@ -86,10 +86,11 @@ def search(  # noqa: PLR0913 - options with defaults
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
-    """Return ``runs/NAME`` after the configuration file, or ``runs/quickstart`` without one.
+    """Return ``runs/NAME``, named after the configuration file, or ``runs/quickstart`` without one.
 
     Raises:
-        InputError: If the configuration is not a file, as different ones would share a directory.
+        InputError: If the configuration is not a file, because different configurations would share
+            a directory.
     """
     if isinstance(config, Config):
         raise InputError(

@@ -62,9 +62,9 @@ class AttributionQuality(Objective):
 
 
 class CompletenessError(AttributionQuality):
-    """Error of the sum of integrated gradients compared with the logit's change; lower is better.
+    """Difference between the sum of integrated gradients and the logit's change; lower is better.
 
-    Relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
+    It is relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
     Networks that are less smooth need more steps. Also recorded: the error in units of the logit,
     as ``completeness_error/absolute``.
     """
@@ -133,8 +133,8 @@ class Deletion(MethodQuality):
 class Insertion(MethodQuality):
     """Area under the curve of the probability as the most important pixels are inserted.
 
-    Pixels replace those of a blurred image. In [0, 1]; higher is better (Petsiuk et al. 2018,
-    arXiv 1806.07421).
+    Pixels replace those of a blurred image. The area is in [0, 1]; higher is better (Petsiuk et al.
+    2018, arXiv 1806.07421).
     """
 
     worst: ClassVar[float] = 0.0
@@ -200,10 +200,10 @@ class SensitivityN(SeededQuality):
 
 
 class Infidelity(SeededQuality):
-    """Squared difference of attributions and the logit's decrease when random squares turn black.
+    """Squared error of attributions as predictions of the logit's decrease when squares turn black.
 
-    Relative to the larger of the two, in [0, 4]; lower is better (Yeh et
-    al. 2019, arXiv 1901.09392). Suitable for methods whose maps are contributions to the
+    It is relative to the larger of the two, in [0, 4]; lower is better
+    (Yeh et al. 2019, arXiv 1901.09392). It suits methods whose maps are contributions to the
     logit: integrated gradients, gradient times input, occlusion. Also recorded: the absolute
     metric as published, in squared units of the logit, as ``infidelity/absolute``.
     """
@@ -231,7 +231,7 @@ class MaxSensitivity(SeededQuality):
 
     worst: ClassVar[float] = 2.0
     name: Literal["max_sensitivity"] = "max_sensitivity"
-    radius: float = Field(0.02, gt=0, description="maximum of the noise, for images in [0, 1]")
+    radius: float = Field(0.02, gt=0, description="largest noise value, for images in [0, 1]")
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
 
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
@@ -252,9 +252,9 @@ class MaxSensitivity(SeededQuality):
 
 
 class Randomization(SeededQuality):
-    """Similarity of maps before and after layers get random weights, from the output down.
+    """Similarity of maps before and after layers are given random weights, from the output down.
 
-    Mean over the stages of the absolute rank correlation, in [0, 1]; lower is better, because
+    It is the mean absolute rank correlation over the stages, in [0, 1]; lower is better, because
     a map that doesn't change doesn't show what was learned (Adebayo et al. 2018, arXiv
     1810.03292). Each stage's mean correlation is recorded, as ``randomization/stage_1`` and so
     on. Methods that multiply by the image give 0 at black pixels for any weights, which alone

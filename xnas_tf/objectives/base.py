@@ -36,7 +36,7 @@ class Subject:
         images: (N, H, W, C), uint8; if they are on disk, indexing reads them.
         labels: (N,).
         probabilities: The model's predictions, (N, classes).
-        metrics: Metrics of the training by name: loss, validation loss, compiled metrics.
+        metrics: Training metrics by name: loss, validation loss, compiled metrics.
         shared_models: By attribution method, models that give the same maps and are shared by
             many candidates, so that they are traced only once.
     """
@@ -88,7 +88,7 @@ class ObjectiveValue:
     Attributes:
         value: The value.
         metrics: Related metrics to record, by name.
-        reason: Limitation of the value's meaning, recorded as the candidate's reason.
+        reason: Why the meaning of the value is limited; recorded as the candidate's reason.
     """
 
     value: float
@@ -138,7 +138,7 @@ class Objective(BaseModel):
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics of which the value is composed, to show next to it."""
+        """Names of the metrics that make up the value, to show next to it."""
         return []
 
     @property
@@ -153,5 +153,5 @@ class Objective(BaseModel):
 
     @property
     def heading(self) -> str:
-        """The label with an arrow towards better values."""
+        """The label with an arrow that shows which direction is better."""
         return f"{self.label} {'↓' if self.direction == 'minimize' else '↑'}"

@@ -1,4 +1,4 @@
-"""Distances of class means, computed from their inner products."""
+"""Distances between class means, computed from their inner products."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ClassPairs:
     """The pairs of classes to compare, and their weights.
 
     Attributes:
-        counts: Images of each class, (classes,).
-        min_images: Minimum number of images of a class; with fewer it is missing.
+        counts: Number of images of each class, (classes,).
+        min_images: Minimum number of images of a class; a class with fewer counts as missing.
         missing: Whether a pair with a missing class has the distance 0 (``zero``) or is
             excluded (``ignore``).
         weights: A weight for each pair, (classes, classes), symmetric; equal weights if None.
@@ -45,7 +45,7 @@ class ClassPairs:
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Return the weighted mean of the distance over pairs of classes.
+        """Return the weighted mean distance over pairs of classes.
 
         The distance is one minus the cosine of the class means, whose inner products are ``gram``,
         (..., classes, classes); see ``mean_gram``. The scale of a class has no effect. The mean,
@@ -98,8 +98,8 @@ class ClassPairs:
 def _pair_distances(gram: np.ndarray) -> np.ndarray:
     """Return one minus the cosine of each pair of class means; 0 if one has no direction.
 
-    Unbiased estimates of the distance 0 may be negative. They are clipped at -2, the negative of
-    the largest distance, and not at 0, which would turn noise into positive distances.
+    Unbiased estimates of a distance of 0 may be negative. They are clipped at -2, the negative of
+    the largest distance; clipping them at 0 would turn noise into positive distances.
     """
     lengths = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0))
     scale = lengths[..., :, None] * lengths[..., None, :]

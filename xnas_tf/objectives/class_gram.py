@@ -1,6 +1,6 @@
 """Inner products of class means from streamed sums, without the upward bias of small samples.
 
-The squared norm of a class mean over n images is on average s²/n too large, where s² is the
+On average, the squared norm of a class mean over n images is too large by s²/n, where s² is the
 variance within the class, summed over dimensions; inner products of different classes' means are
 unbiased. The unbiased squared norm is the mean inner product of two different images,
 (|Σx|² - Σ|x|²) / (n (n - 1)) = |mean|² - s²/n. This U-statistic (Hoeffding 1948) only requires

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """This rank's images to use, and how to compare their classes.
+    """The images that this rank uses, and how to compare their classes.
 
     Attributes:
         images: Images, (N, H, W, C).
@@ -53,7 +53,7 @@ class ClassMeans:
 
     @property
     def distances(self) -> np.ndarray:
-        """Distances of the class means, (classes, classes); 0 for missing classes."""
+        """Distances between the class means, (classes, classes); 0 for missing classes."""
         return self.chosen.pairs.distances(self.gram)
 
     @property

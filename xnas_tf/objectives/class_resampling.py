@@ -23,7 +23,7 @@ _thread_pools = cache(ThreadpoolController)
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices, ascending, of up to ``count`` images, as many of each class as possible.
+    """Return the indices, ascending, of up to ``count`` images, balanced over the classes.
 
     Class means are compared pair by pair, so an image helps most in the smallest class. A class
     that is rare among all images is also less likely to be missing among the chosen ones. The
@@ -38,7 +38,7 @@ def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Draw random weights of images close to 1, (count, N), the same at every call.
+    """Draw random weights close to 1 for the images, (count, N), the same on every call.
 
     This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
     The weighted mean of a class with at least two images varies by ``STEP`` times the standard

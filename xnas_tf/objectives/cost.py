@@ -1,4 +1,4 @@
-"""Objectives of cost, known exactly before training."""
+"""Cost objectives, which are known exactly before training."""
 
 from __future__ import annotations
 

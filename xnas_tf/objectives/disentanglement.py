@@ -1,4 +1,4 @@
-"""Disentanglement: how much the paths of different classes through a network differ."""
+"""Disentanglement: how much the paths of the classes through a network differ."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _InterpreterObjective(Objective):
 
     @property
     def _worst(self) -> float:
-        """The value of a candidate that cannot be interpreted."""
+        """The value for a candidate that cannot be interpreted."""
         return 0.0
 
     @abstractmethod
@@ -113,10 +113,10 @@ class Fidelity(_InterpreterObjective):
 class Conciseness(_InterpreterObjective):
     """Number of attributes with which an interpreter explains an image; lower is better.
 
-    The mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345), for the
-    same interpreter as in `fidelity`. An image without a relevant attribute, or for which the
-    interpreter's prediction differs from the candidate's, is not explained: it counts all
-    attributes, so that an interpreter that explains nothing has the worst value. Also recorded:
+    The value is the mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345),
+    for the same interpreter as in `fidelity`. An image without a relevant attribute, or for which
+    the interpreter's prediction differs from the candidate's, is not explained: all attributes are
+    counted for it, so that an interpreter that explains nothing has the worst value. Also recorded:
     the plain mean (cns), the agreement with the candidate, and the metrics of `fidelity`.
     """
 

@@ -1,8 +1,9 @@
 """Introspectability: how differently a network represents different classes.
 
 Carmichael, Moon & Jacobs (arXiv 2112.08645) define it as the mean over class pairs of one minus
-the cosine between the mean representations of the predicted classes. By default the estimate is
-corrected for the bias with few images, and classes that are never predicted count as well.
+the cosine between the mean representations of the predicted classes. By default, the estimate is
+corrected for its bias when there are few images, and classes that are never predicted count as
+well.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class Introspectability(Objective):
     convolution and activation layers (``activations``, as in the XNAS paper). The value is the
     weighted mean over the sources, and each source is recorded as
     ``introspectability/SOURCE``. Also recorded: the value of each layer of the activations,
-    and standard errors, estimated by resampling the images. They measure how much the value
-    varies with the images, not with the training.
+    and standard errors, estimated by resampling the images. These errors measure how much the value
+    varies with the images, not from one training run to the next.
 
-    The default estimate has no bias for few images: a value of 0 is estimated as 0 on average
+    The default estimate is unbiased even for few images: a value of 0 is estimated as 0 on average
     and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
     ``min_images: 1`` give the paper's formula, with ``weighting: paper`` for weighted pairs.
     """
@@ -77,21 +78,21 @@ class Introspectability(Objective):
     )
     estimator: Estimator = Field(
         "unbiased",
-        description="`unbiased`, or `plain` as in the paper, whose bias grows as the number of "
-        "images falls",
+        description="`unbiased`, or `plain` as in the paper, which is more biased the fewer "
+        "images there are",
     )
     missing_classes: MissingClasses = Field(
         "zero",
-        description="`zero`: a pair with a missing class has the distance 0; `ignore`: it is "
-        "excluded, as in the paper",
+        description="`zero`: a pair with a missing class has the distance 0; `ignore`: the pair "
+        "is excluded, as in the paper",
     )
     min_images: int = Field(
         5,
         ge=1,
         description="minimum number of images of a class; a class with fewer is missing. If the "
-        "validation split is smaller than `images`, at most half of an equal share",
+        "validation split is smaller than `images`, the minimum is at most half of an equal share",
     )
-    steps: int = Field(8, ge=1, description="steps of integrated gradients")
+    steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
     group_by: Literal["predicted", "true"] = Field(
         "predicted", description="whether an image belongs to its predicted or its true class"
     )
@@ -101,12 +102,12 @@ class Introspectability(Objective):
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="names or patterns of the layers of `activations`, such as `stack3*`; by "
-        "default all",
+        description="names or patterns of the layers that `activations` uses, such as `stack3*`; "
+        "by default all",
     )
     similarity: str | None = Field(
         None,
-        description="weights of pairs of classes: a CSV file with a matrix, or `wordnet` for the "
+        description="weights of class pairs: a CSV file with a matrix, or `wordnet` for the "
         "path similarity of the class names, which must be nouns or ImageNet ids",
     )
     weighting: Weighting = Field(
@@ -272,7 +273,7 @@ class Introspectability(Objective):
     def _combined(
         self, metrics: dict[str, float], replicates: list[np.ndarray], reasons: list[str]
     ) -> ObjectiveValue:
-        """Combine the sources by their weighted mean, with its standard error."""
+        """Combine the sources into their weighted mean, with its standard error."""
         weights = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, values_of_source in zip(self.sources, replicates, strict=True):

@@ -1,4 +1,4 @@
-"""Latency: the inference time of an image on the device of deployment."""
+"""Latency: the inference time per image on the device used for deployment."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NOISE = 8
 class Latency(Objective):
     """Median time per image in milliseconds; the 10th and 90th percentiles are also recorded.
 
-    Measured on rank 0, after a warm-up. The backend ``keras`` runs the network as a TensorFlow
-    graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert it as ``xnas-tf
-    export`` does with the format of that name, and time TensorFlow Lite's interpreter on the CPU.
-    The network is not trained yet, so int8 is calibrated on random images.
+    It is measured on rank 0, after a warm-up. The backend ``keras`` runs the network as a
+    TensorFlow graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert it as
+    ``xnas-tf export`` does with the format of that name, and measure the time of TensorFlow Lite's
+    interpreter on the CPU. The network is not trained yet, so int8 is calibrated on random images.
 
     The precision depends on other load on the machine: on 2 shared CPU cores, ten measurements of
     one network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to
@@ -47,8 +47,10 @@ class Latency(Objective):
     )
     batch_size: int = Field(1, ge=1, description="number of images per batch")
     repeats: int = Field(50, ge=3, description="number of timed batches")
-    device: str = Field("auto", description="`/CPU:0`, `/GPU:0`, …; with `auto` TensorFlow chooses")
-    threads: int = Field(1, ge=1, description="threads of `tflite` and `tflite_int8`")
+    device: str = Field(
+        "auto", description="`/CPU:0`, `/GPU:0`, …; with `auto`, TensorFlow chooses"
+    )
+    threads: int = Field(1, ge=1, description="number of threads for `tflite` and `tflite_int8`")
 
     @model_validator(mode="after")
     def _check_backend(self) -> Latency:
@@ -132,7 +134,7 @@ def time_batches(
 ) -> np.ndarray:
     """Time a built model's predictions for batches of random images.
 
-    TensorFlow chooses the device if it is None.
+    If ``device`` is None, TensorFlow chooses it.
 
     Returns:
         Seconds for each batch, (repeats,).

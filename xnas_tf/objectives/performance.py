@@ -44,7 +44,7 @@ class Metric(Objective):
         return self.name.partition(":")[2]
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; the metrics are already those of all ranks."""
+        """See ``Objective.score``; the metrics already cover all ranks."""
         metrics = subject.metrics
         for name in (f"val_{self.metric}", self.metric):
             if name in metrics:

@@ -25,7 +25,7 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
     read once per process, so that the weights are constant during a search.
 
     Raises:
-        InputError: If the file or WordNet is missing or doesn't fit the classes.
+        InputError: If the file or WordNet is missing or doesn't match the classes.
     """
     if source is None:
         return None

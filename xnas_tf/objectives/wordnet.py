@@ -28,7 +28,7 @@ class WordNet:
     Debian's package ``wordnet-base`` or from nltk's data.
 
     Raises:
-        InputError: If it is not installed, or is another version, whose ids differ.
+        InputError: If it is not installed, or if it is another version, whose ids differ.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class WordNet:
     def senses(self, name: str) -> list[str]:
         """Return the ids of a noun's senses, the most frequent one first; none if unknown.
 
-        The only sense of an id is the id itself. Case is ignored, and underscores equal spaces.
+        The only sense of an id is the id itself. Case is ignored, and underscores count as spaces.
         """
         if _ID.fullmatch(name):
             return [name] if self._line(name) else []

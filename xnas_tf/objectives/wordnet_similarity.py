@@ -1,4 +1,4 @@
-"""Similarity of classes by the lengths of paths between them in WordNet."""
+"""Similarity of classes, based on the lengths of the paths between them in WordNet."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_UNKNOWN = 5
 
 
 def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
-    """Return 1 / (1 + path length) of each pair of classes, (classes, classes), at most 1.
+    """Return 1 / (1 + path length) for each pair of classes, (classes, classes), at most 1.
 
     Classes are named by their ids in ImageNet (``n02119789``), or by nouns, whose first sense is
-    used. If all are classes of ImageNet-16-120, by id or by name, they have its senses (``tiger``
-    is the animal, where WordNet's first sense is a person), and WordNet need not be installed. The
-    path length is that of ``path_similarity`` in nltk.
+    used. If all are classes of ImageNet-16-120, by id or by name, they have the senses of that data
+    set (``tiger`` is the animal, where WordNet's first sense is a person), and WordNet need not be
+    installed. The path length is that of ``path_similarity`` in nltk.
 
     Raises:
-        InputError: If WordNet is needed and not installed, or doesn't know a class.
+        InputError: If WordNet is needed and not installed, or doesn't contain a class.
     """
     if (rows := _packaged_rows(class_names)) is not None:
         lengths = _packaged()[1][np.ix_(rows, rows)]

@@ -1,4 +1,4 @@
-"""A summary of collapsed trainings: how many there are, and the likely cause."""
+"""A summary of candidates whose training collapsed: their number, and the likely cause."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SHOWN_IMAGES = 10
 def sheet_figure(data: Dataset) -> Figure:
     """Draw training images of each class in a row, as a network would see them.
 
-    Next to them, bars show the number of images of the class in each split.
+    Next to them, bars show how many images of the class each split contains.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 

@@ -49,7 +49,7 @@ class DataReport:
 
     @property
     def notes(self) -> list[str]:
-        """Notes for the user; if a search would refuse the data set, the reason comes first."""
+        """Notes for the user; if a search would reject the data set, the reason comes first."""
         unreadable, limit = len(self.dataset.findings.unreadable), self.config.dataset.max_corrupt
         share = unreadable / (unreadable + sum(map(len, self.dataset.parts.values())))
         if share <= limit:
@@ -84,7 +84,7 @@ class DataReport:
         return page_html(f"Data set {self.dataset.name}", {}, *tables, notes=notes)
 
     def save_sheet(self, out: str | Path) -> None:
-        """Draw some images of each class into a PNG file.
+        """Draw some images of each class and save them as a PNG file.
 
         Raises:
             InputError: If the file cannot be written.
@@ -158,7 +158,7 @@ def inspect_data(
     if not isinstance(dataset, Config) and Path(dataset).suffix not in (".yaml", ".yml"):
         dataset = Config(dataset=str(dataset))
     config = load_config(dataset, overrides)
-    # Report corrupt files even if there are so many that a search would refuse the data set.
+    # Report corrupt files even if there are so many that a search would reject the data set.
     settings = {**config.dataset.model_dump(), "max_corrupt": 1.0}
     return DataReport(load_dataset(**settings, log=log), config)
 

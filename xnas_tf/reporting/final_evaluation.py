@@ -28,7 +28,7 @@ SHOWN = 8
 
 
 class FinalEvaluation(Callback):
-    """Evaluates the Pareto-optimal models on the test split and draws their attributions.
+    """A callback that tests the Pareto-optimal models and draws their attributions.
 
     The search itself never uses the test split. Models that already have test metrics are skipped.
     """

@@ -28,7 +28,7 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 BINS = 10
-"""Number of bins of confidence."""
+"""Number of confidence bins."""
 
 
 def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:

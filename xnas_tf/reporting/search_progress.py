@@ -20,7 +20,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class SearchProgress(Callback):
-    """Moves a bar with the epochs of a search, and logs a line for each candidate that ends."""
+    """A progress bar over the epochs of a search, with a line for each candidate that ends."""
 
     def __init__(self, config: Config, seconds_spent: float = 0.0) -> None:
         self._config = config

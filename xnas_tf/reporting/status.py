@@ -66,7 +66,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "groups": groups,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
-        # Trainings per hour of evaluation; None before the first one, like the time left.
+        # Candidates trained per hour of evaluation; None before the first one, like the time left.
         "per_hour": len(trained) / spent * 3600 if trained and spent else None,
         "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
         "recommended": recommended.id,
@@ -75,7 +75,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
 
 
 def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
-    """Estimate the time until all trainings are done or ``search.hours`` have passed."""
+    """Estimate the time until all candidates are trained or ``search.hours`` have passed."""
     if ended:
         return 0.0
     search, rungs = run.config.search, run.config.rungs
@@ -134,7 +134,7 @@ def _state_text(status: Mapping[str, Any]) -> str:
         return "searching"
     if not status["ended"]:
         return "stopped; run the same search command again to resume"
-    because = status["ended_because"]  # empty in runs of earlier versions
+    because = status["ended_because"]  # empty in runs from earlier versions
     return f"finished: {because}" if because else "finished"
 
 

@@ -26,7 +26,7 @@ TEST_ACCURACY, SECONDS = "test/accuracy", "seconds"
 
 
 class TensorBoard(Callback):
-    """Writes one TensorBoard run for the search and one for each candidate."""
+    """A callback that writes one TensorBoard run for the search and one for each candidate."""
 
     def __init__(self, context: SearchContext) -> None:
         self._context = context
@@ -48,7 +48,7 @@ class TensorBoard(Callback):
     def on_epoch_end(
         self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
     ) -> None:
-        """Write the epoch of the candidate's curves."""
+        """Write the epoch's values on the candidate's curves."""
         self._curves.update(self._folder(candidate), candidate.history)
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
@@ -121,7 +121,7 @@ class TensorBoard(Callback):
 
     @contextmanager
     def _search_writer(self) -> Iterator[None]:
-        """Make the writer of the search itself, which stays open, the default writer."""
+        """Make the search's own writer, which stays open, the default writer."""
         self._search = self._search or tf.summary.create_file_writer(str(self._path / "search"))
         with self._search.as_default():
             yield

@@ -27,7 +27,7 @@ class Bar(NamedTuple):
     Attributes:
         begin: Time at which the candidate was assigned to the group.
         length: Duration of its evaluation.
-        wait: Time for which the group had waited for the candidate.
+        wait: How long the group had waited for the candidate.
     """
 
     candidate: int
@@ -39,7 +39,7 @@ class Bar(NamedTuple):
 
 
 def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
-    """Return the share of time that each group spent evaluating rather than waiting, by group."""
+    """Return, for each group, the share of time that it spent evaluating rather than waiting."""
     busy: dict[int, float] = defaultdict(float)
     waited: dict[int, float] = defaultdict(float)
     for c in sorted(candidates, key=lambda c: c.group):
@@ -109,7 +109,7 @@ def _boxes(
 
 
 def save_timeline(run: Run, path: Path) -> None:
-    """Draw the timeline of a run's groups into a PNG file.
+    """Draw the timeline of a run's groups and save it as a PNG file.
 
     Raises:
         InputError: If no evaluation has ended yet, or the file cannot be written.

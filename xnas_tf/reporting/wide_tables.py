@@ -17,8 +17,8 @@ ANY_WIDTH = 10_000
 def split_to_fit(table: Table, console: Console) -> list[Table]:
     """Split a table that does not fit into several tables, so that no value is cut off.
 
-    Each has some of the columns, and the first one again. Texts wrap between words, most in two
-    lines; only words longer than ``MAX_WIDTH`` may be folded.
+    Each table has some of the columns, and repeats the first one. Texts wrap between words, mostly
+    onto two lines; only words longer than ``MAX_WIDTH`` may be folded.
     """
     unlimited = console.options.update_width(ANY_WIDTH)
     if console.measure(table, options=unlimited).maximum <= console.width:

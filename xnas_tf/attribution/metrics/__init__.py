@@ -2,15 +2,16 @@
 
 Call a metric with a Keras classifier, images (N, H, W[, C]) as floats in the model's range, and
 either maps (N, H, W) or the method that computes them, an ``AttributionMethod`` or a function with
-the same arguments. ``targets`` are those of ``Targets`` other than ``"all"``, ``baseline`` replaces
-pixels, ``output`` is the output that the maps explain, and ``rng`` draws random samples:
+the same arguments. ``targets`` can be any of ``Targets`` except ``"all"``, ``baseline`` provides
+the values that replace pixels, ``output`` is the output that the maps explain, and ``rng`` draws
+random samples:
 
     maps = IntegratedGradients()(model, images)
     deletion(model, images, maps)                                     # (N,), lower is better
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
 Metrics propagate NaN from models and maps, and never introduce it. They raise ``InputError`` if
-images, maps, targets or options don't fit. An empty map, 0 everywhere, explains
+images, maps, targets or options are invalid or don't match. An empty map, 0 everywhere, explains
 nothing but is perfectly stable: leave such maps out of means with ``is_empty``, or give their
 value, ``empty``.
 """

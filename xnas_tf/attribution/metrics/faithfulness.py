@@ -1,6 +1,6 @@
 """Completeness, sensitivity-n and infidelity: attributions and the effect of removing pixels.
 
-These metrics read maps as contributions to the score relative to the baseline, in the score's
+These metrics interpret maps as contributions to the score relative to the baseline, in the score's
 units, as integrated gradients, gradient times input and occlusion define them.
 """
 
@@ -35,8 +35,9 @@ def completeness_error(
 
     |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
     (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); the remainder is the error of
-    the Riemann sum. The relative error is divided by the larger of the sum and the change. It is
-    in [0, 2], and 0 where both are 0; ``empty`` where the map is 0 everywhere, if given.
+    the Riemann sum. The relative error is this error divided by the larger of the sum and the
+    change. It is in [0, 2], and 0 where both are 0; it is ``empty``, if given,
+    where the map is 0 everywhere.
     """
     method = method or IntegratedGradients()
     scores = Scores(model, images, targets, Outputs(output=method.output))
@@ -61,12 +62,12 @@ def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
     baseline: BaselineName = "zero",
     output: Output = "logits",
 ) -> np.ndarray:
-    """Correlate attributions with the decrease of the score, over random sets of n pixels.
+    """Correlate attributions with the decrease in the score, over random sets of n pixels.
 
     Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104): in a good map, the sum over any n
     pixels predicts how much the score decreases when the baseline replaces them. The sets are
-    the same for every image, so that a value doesn't depend on its batch. They don't differ if n
-    is the number of pixels.
+    the same for every image, so that a value doesn't depend on its batch. If n is the number of
+    pixels, there is only one such set.
 
     Returns:
         (N,), float64, in [-1, 1]; higher is better. 0 where the sums or the scores don't vary:
@@ -93,16 +94,17 @@ def infidelity(
     baseline: BaselineName = "zero",
     output: Output = "logits",
 ) -> Errors:
-    """Compute the mean squared difference of attributions and the score's decrease.
+    """Compute the mean squared difference between attributions and the decrease in the score.
 
-    Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1), where the
-    baseline replaces random squares. Since maps already contain the factor (image - baseline),
-    the predicted decrease is the map's sum over the square. The sides are uniform from 1 to half
-    the image's smaller side; the squares are the same for every image.
+    See Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1). Here the
+    baseline replaces random squares. Since maps already contain the factor (image - baseline), the
+    predicted decrease is the map's sum over the square. The sides are uniform from 1 to half the
+    image's smaller side; the squares are the same for every image.
 
     Returns:
-        The error in squared units of the score, and relative to the larger mean square of the
-        two, in [0, 4]: 1 for a map of zeros; 0 where map and decrease are 0. Lower is better.
+        The error in squared units of the score, and the error relative to the larger of the two
+        mean squares, in [0, 4]: 1 for a map of zeros; 0 where both the map and the decrease are 0.
+        Lower is better.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
     height, width = scores.images.shape[1:3]

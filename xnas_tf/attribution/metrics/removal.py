@@ -25,8 +25,8 @@ def deletion(
     """Compute the area under the deletion curve, (N,), in [0, 1]; lower is better.
 
     The curve is the probability of the target class as the baseline replaces the most important
-    pixels, which falls quickly if the map ranks the pixels well (RISE, Petsiuk, Das & Saenko
-    2018, arXiv 1806.07421). See ``replacement_curves``.
+    pixels; it falls quickly if the map ranks the pixels well (RISE, Petsiuk, Das & Saenko 2018,
+    arXiv 1806.07421). See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(
@@ -48,7 +48,7 @@ def insertion(
 
     The curve is the probability of the target class as the most important pixels replace the
     baseline. Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start from a blurred image,
-    because sharp edges on black would be evidence themselves. See ``replacement_curves``.
+    because sharp edges on black would themselves be evidence. See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(
@@ -62,8 +62,8 @@ def replacement_curves(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute scores as pixels of one image replace another's, the most important ones first.
 
-    Pixels with equal values change row by row. All channels of a pixel change together. All steps
-    are equal, and there are at most as many as pixels.
+    Pixels with equal values change row by row. All channels of a pixel change together. Every step
+    changes the same number of pixels, and there are at most as many steps as pixels.
 
     Returns:
         The scores, (N, steps + 1), float64, a row of NaN where a map isn't finite, and the share

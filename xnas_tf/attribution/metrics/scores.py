@@ -28,7 +28,7 @@ class Scores:
         unchanged: The scores of the unmodified images, (N,), float64.
 
     Raises:
-        InputError: If images, maps or targets don't fit, or the model's outputs aren't
+        InputError: If images, maps or targets don't match, or the model's outputs aren't
             (N, classes).
     """
 

@@ -33,9 +33,9 @@ def max_sensitivity(
 ) -> np.ndarray:
     """Compute the largest relative change of a map under small noise on the image.
 
-    Yeh et al. 2019 (arXiv 1901.09392, definition 3.1), with the maximum over samples. The noise
-    is uniform in a cube around the image, whose side is twice the radius, and the same for every
-    image; the class is that of the unchanged image. The norm of the change is divided by the
+    See Yeh et al. 2019 (arXiv 1901.09392, definition 3.1). The maximum is taken over samples. The
+    noise is uniform in a cube around the image, whose side is twice the radius, and the same for
+    every image; the class is that of the unchanged image. The norm of the change is divided by the
     larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
     unbounded values.
 
@@ -80,7 +80,7 @@ def randomization(
         correlation with a constant map is 0; that of an empty one is ``empty``, if given.
 
     Raises:
-        InputError: If images or targets don't fit, or the model has no weights.
+        InputError: If images or targets don't match, or the model has no weights.
     """
     if stages is not None and stages < 1:
         raise InputError(f"given {stages} stages; allowed: at least 1")

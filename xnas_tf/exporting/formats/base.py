@@ -17,26 +17,26 @@ Outputs = dict[str, "np.ndarray"]
 
 
 class ExportFormat(ABC):
-    """Writes a model as a file or folder, and runs the result to compare it with the model.
+    """A format that writes a model as a file or folder, and runs the result for comparison.
 
-    Plug-ins subclass this and implement ``write`` and ``outputs``.
+    Plug-ins subclass this class and implement ``write`` and ``outputs``.
     """
 
     name: ClassVar[str]
-    """The name under which it is registered."""
+    """The name under which the format is registered."""
     file: ClassVar[str]
-    """Name of the file or folder that it writes."""
+    """Name of the file or folder that the format writes."""
     tolerance: ClassVar[float]
     """Maximum difference from the model's outputs; see ``xnas_tf.exporting.verification``."""
     is_quantized: ClassVar[bool] = False
-    """Whether it computes with integers. If so, it needs calibration images, and its accuracy on
-    the test split is compared with the model's."""
+    """Whether the result computes with integers. If so, calibration images are needed, and its
+    accuracy on the test split is compared with the model's."""
     modules: ClassVar[tuple[str, ...]] = ()
-    """Modules that it requires besides TensorFlow."""
+    """Modules that the format requires besides TensorFlow."""
     extra: ClassVar[str] = ""
-    """The extra of this package that installs them."""
+    """The extra of this package that installs these modules."""
     usage: ClassVar[str] = ""
-    """Python code for the card that runs the file on ``images``, uint8 (B, H, W, C)."""
+    """Python code, shown on the card, that runs the file on ``images``, uint8 (B, H, W, C)."""
 
     @abstractmethod
     def write(self, served: ServedModel, path: Path) -> None:

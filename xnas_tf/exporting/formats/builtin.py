@@ -63,7 +63,7 @@ print({name: values.shape for name, values in explained.items()})"""
 
 @contextmanager
 def _path_without_wildcards(path: Path) -> Iterator[Path]:
-    """Yield a path that TensorFlow can load, as it treats brackets as a pattern."""
+    """Yield a path that TensorFlow can load; it treats brackets as a pattern."""
     if not WILDCARDS.search(str(path)):
         yield path
         return
@@ -91,7 +91,7 @@ print(model(images / np.float32(255)).shape)  # it expects values from 0 to 1"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        # A copy of a file that was loaded before, in safe mode or not.
+        # A copy of a file that has been loaded before, whether in safe mode or not.
         model = keras.saving.load_model(path, compile=False, safe_mode=False)
         return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
 
@@ -128,7 +128,7 @@ print(serve(images=images)["probabilities"])"""
 
 
 class TFLiteFloat16(TFLite):
-    """The same with float16 weights: half the size."""
+    """``TFLite`` with float16 weights: half the size."""
 
     name = "tflite_float16"
     file = "model_float16.tflite"
@@ -138,11 +138,11 @@ class TFLiteFloat16(TFLite):
 
 
 class TFLiteInt8(TFLite):
-    """The same in int8: full-integer quantization, calibrated on training images."""
+    """``TFLite`` in int8: full-integer quantization, calibrated on training images."""
 
     name = "tflite_int8"
     file = "model_int8.tflite"
-    tolerance = 1.0  # any probabilities are allowed: the loss of accuracy is measured
+    tolerance = 1.0  # any probabilities are allowed: the loss in accuracy is measured
     is_quantized = True
     usage = TFLite.usage.replace("model.tflite", file)
     precision = "int8"

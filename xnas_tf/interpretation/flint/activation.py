@@ -2,8 +2,8 @@
 
 Starting from a dimmed sample, an image is changed so that one attribute grows. The objective is
 C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper maximises
-φ_j itself, so its weights suit attributes of one scale only. Those learned here on mnist5k reach
-15, and with C = 2 the images were full of stripes.
+φ_j itself, so its weights suit attributes of one scale only. Attributes learned on mnist5k reach
+values of 15, and with C = 2 the images were full of stripes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAGES, STEPS, RATE = 12, 50, 0.05
 """Options of Adam, as published; the learning rate is halved after each stage."""
 
 EPSILON = 1e-3
-"""Added to attributes before the logarithm, as some are zero."""
+"""Added to attributes before the logarithm, because some are zero."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def objective(
 
 
 def _variation(images: tf.Tensor) -> tf.Tensor:
-    """Compute the mean absolute difference of neighbouring pixels, summed over the images."""
+    """Compute the mean absolute difference between neighbouring pixels, summed over the images."""
     down = tf.abs(images[:, 1:] - images[:, :-1])
     across = tf.abs(images[:, :, 1:] - images[:, :, :-1])
     means = tf.reduce_mean(down, axis=(1, 2, 3)) + tf.reduce_mean(across, axis=(1, 2, 3))

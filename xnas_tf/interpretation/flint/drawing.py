@@ -45,8 +45,9 @@ def drawings(
 ) -> dict[str, Callable[[], Figure]]:
     """Return a function for each figure that can be drawn, by name.
 
-    The predictions of images of the test split with the indices ``explained`` are explained; if
-    empty, one image of each of some classes, on which model and interpreter agree if possible.
+    ``explained`` holds the indices of the test images whose predictions are explained. If it is
+    empty, one image from each of several classes is chosen, if possible one on which model and
+    interpreter agree.
     """
     available: dict[str, Callable[[], Figure]] = {
         "relevance": lambda: _relevance_figure(answers, names),
@@ -96,10 +97,10 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 
 
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
-    """Return the pairs of a class and an attribute to draw, sorted.
+    """Return the (class, attribute) pairs to draw, sorted.
 
-    These are, up to ``PAIRS``, each class with its most relevant attribute, then each class with
-    the second, if they are relevant.
+    There are at most ``PAIRS`` of them: first each class with its most relevant attribute, then
+    each class with its second most relevant one, as long as these attributes are relevant at all.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -133,7 +134,7 @@ def _attributes_figure(
             draw_image(places[2 * place], test.images[index])
             draw_image(places[2 * place + 1], next(changed))
         value = answers.class_relevance[pair]
-        # Outside the layout, as it is wider than the image and would push its neighbour away.
+        # Outside the layout, because it is wider than the image and would push its neighbour away.
         places[0].annotate(
             f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}",
             (0, 1),
@@ -152,7 +153,7 @@ def _explanations_figure(
     names: Sequence[str],
     indices: Sequence[int],
 ) -> Figure:
-    """Draw images with the relevances for their prediction.
+    """Draw images with the relevance of attributes for their predictions.
 
     Next to them are the images, changed so that they activate the most relevant attributes more.
     """

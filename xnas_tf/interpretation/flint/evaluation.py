@@ -22,7 +22,7 @@ BATCH = 250
 def answers(
     model: InterpretedModel, part: Split, communicator: Communicator
 ) -> InterpreterPredictions:
-    """Predict a split; each rank computes its share, and all ranks return all predictions."""
+    """Compute predictions for a split; each rank computes its share, and all return all of them."""
     shared = shard(len(part), communicator.rank, communicator.size)
     own = _predict(model, selected(part.images, shared))
     rows = np.zeros((len(part), own.shape[1]))
@@ -34,7 +34,7 @@ def answers(
 
 
 def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.ndarray:
-    """Return a row for each image: f's class, g's class, the rank of f's in g's logits, Φ."""
+    """Return a row per image: f's class, g's class, the rank of f's class in g's logits, and Φ."""
     with freed_custom_gradients():
         look = tf.function(lambda batch: model.look(to_model_input(batch)), autograph=False)
         look = look.get_concrete_function(tf.TensorSpec((None, *model.image_shape), tf.uint8))

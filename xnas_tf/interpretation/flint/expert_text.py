@@ -19,9 +19,9 @@ from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import accuracy_interval
 
 LOW_FIDELITY = 0.8
-"""Below this fidelity an interpreter does not explain its network. Those of
-docs/explanation/flint.md agree with it on 96% of the images, and on 20% if all attributes
-became 0."""
+"""Below this fidelity, an interpreter does not explain its network. Those in
+docs/explanation/flint.md agree with their networks on 96% of the images, or on 20% if all
+attributes became 0."""
 CAPTIONS = {
     "attributes": Caption(
         "What each attribute seems to be",

@@ -40,7 +40,7 @@ class Interpretation:
 
     Attributes:
         model: The trained classifier and interpreter.
-        mode: The mode of their training.
+        mode: How they were trained, ``posthoc`` or ``by-design``.
         class_names: Names of the classes.
         validation: Predictions on the validation split.
         answers: Predictions on the test split.
@@ -112,7 +112,7 @@ class Interpretation:
             out: The folder, which is returned.
             title: Title of the figures, and subtitle of the page.
             explained: Indices of images of the test split whose predictions are explained in a
-                figure; if empty, one image of each of some classes.
+                figure; if empty, one image from each of several classes.
 
         Raises:
             InputError: If the folder exists or cannot be written, or there is no such image.
@@ -157,7 +157,7 @@ class Interpretation:
 
 
 def check_indices(indices: Sequence[int], test: Split) -> None:
-    """Raise an ``InputError`` unless the test split has images of these indices."""
+    """Raise an ``InputError`` unless the test split has images with these indices."""
     for index in indices:
         if not 0 <= index < len(test):
             raise InputError(

@@ -47,9 +47,10 @@ class InterpreterOutputs(NamedTuple):
 
 
 class InterpretedModel(keras.Model):
-    """A predictor with attributes, and a classifier and a decoder with these as inputs.
+    """A predictor with attributes, which are the inputs of a classifier and of a decoder.
 
-    The base class of ``Interpreter``, which describes the arguments, and ``InterpretableModel``.
+    This is the base class of ``InterpretableModel`` and of ``Interpreter``, which documents the
+    arguments.
     """
 
     is_by_design: bool
@@ -71,7 +72,7 @@ class InterpretedModel(keras.Model):
             raise InputError(f"`model` is of type {type(model).__name__}; allowed: a Keras model")
         settings_for(settings, 1, attributes)  # raises if invalid, before anything is built
         self.predictor = model
-        self.attribute_network: Any = attribute_network  # a model after ``build``, as the decoder
+        self.attribute_network: Any = attribute_network  # a model after ``build``, like the decoder
         self.decoder: Any = decoder
         self.communicator: Communicator = SingleProcess()
         declare_range(self)  # whatever range the predictor expects
@@ -102,7 +103,7 @@ class InterpretedModel(keras.Model):
             self._arguments["settings"], shape[-1], self._arguments["attributes"]
         )
         with tf.init_scope():  # eager, even if Keras is tracing
-            # Noise, as ``examine`` may mistake zeros for the output of a softmax.
+            # Noise, because ``examine`` may mistake zeros for the output of a softmax.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
             sample = self._scaled(tf.constant(sample))
             self.classes, self._ending = examine(self.predictor, sample)
@@ -181,7 +182,7 @@ class InterpretedModel(keras.Model):
         """Compute the mean over a batch shared by several ranks, with the rank's own gradient.
 
         The sum of the ranks' gradients, each weighted by the rank's share of the batch, is the
-        gradient that a single rank would compute. ``own`` (J,) is the mean of the rank's share.
+        gradient that a single rank would compute. ``own`` (J,) is the mean over the rank's share.
         """
         count = tf.cast(tf.shape(attributes)[0], tf.float32)
         total, count = self.communicator.sum_tensors(
@@ -191,7 +192,7 @@ class InterpretedModel(keras.Model):
         return own + tf.stop_gradient(total / count - own)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set the weights of the losses for an epoch, counted from 0, of ``epochs``."""
+        """Set the loss weights for one of ``epochs`` epochs, counted from 0."""
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
     def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
@@ -223,7 +224,7 @@ class InterpretedModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> InterpretedModel:
         """See ``keras.Model.from_config``."""
         config = dict(config)
-        if config.pop("raw", False):  # in files from before there was a third range
+        if config.pop("raw", False):  # in files saved before there was a third range
             config["input_range"] = "0-255"
         models = ("model", "attribute_network", "decoder")
         loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
@@ -255,7 +256,7 @@ class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
     Its outputs are those of the predictor. The given model is trained, starting from its current
-    weights, with the loss given to ``compile``, a loss for class probabilities. See
+    weights, with the loss given to ``compile``, which must be one for class probabilities. See
     ``Interpreter`` for the arguments.
     """
 
@@ -267,20 +268,20 @@ class Interpreter(InterpretedModel):
     """A post-hoc interpreter of a trained predictor f, which is not changed.
 
     The attributes are Φ = Ψ(hidden layers of f); a linear classifier g predicts f's class from
-    them, and a decoder d reconstructs the image. The outputs are those of g. Training only needs
-    f, so ``compile`` needs no loss.
+    them, and a decoder d reconstructs the image. The outputs are those of g. Apart from the images,
+    training needs only f, so ``compile`` needs no loss.
 
     Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
     known input shape, otherwise on its first call.
 
     Args:
         model: A Keras image classifier of any kind.
-        attributes: Number of attributes, J; that of the settings if None.
+        attributes: Number of attributes, J; if None, it is taken from the settings.
         layers: Names or patterns of the layers that are the inputs of Ψ; if None, see
             ``flint.networks.default_taps``.
-        attribute_network: Ψ: a model from the list of these layers' outputs (from the single
+        attribute_network: Ψ: a model that maps the list of these layers' outputs (or the only
             output, if there is one layer) to J non-negative attributes.
-        decoder: d: a model from (B, J) to images.
+        decoder: d: a model that maps attributes (B, J) to images.
         settings: Training settings: a name in ``flint.options.SETTINGS``, or values; by default
             those for grey or for colour images.
         input_range: The values that the predictor expects: ``0-1``, ``0-255`` or ``-1-1``.
@@ -319,7 +320,7 @@ def _without(
 
 
 class _LossWeightSchedule(keras.callbacks.Callback):
-    """Sets the weights of the losses at the beginning of each epoch."""
+    """A callback that sets the loss weights at the beginning of each epoch."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.model.begin_epoch(epoch, self.params["epochs"])

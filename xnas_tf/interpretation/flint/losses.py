@@ -1,6 +1,6 @@
 """The losses of FLINT (arXiv 2010.09345, section 3.2), as means over a batch.
 
-As in the published code, f is a fixed target of output fidelity, so that it is not pulled
+As in the published code, f is a fixed target for output fidelity, so that it is not pulled
 towards g, and squares and absolute values are means over pixels and attributes.
 """
 
@@ -37,8 +37,9 @@ def input_fidelity(images: tf.Tensor, decoded: tf.Tensor, distance: str = "squar
 def conciseness(attributes: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
     """Compute the entropy terms of L_cd, the mean entropy of attributes minus that of their mean.
 
-    They are lowest where each image activates few attributes and the batch activates all.
-    ``attributes`` (B, J) may be one rank's share of the batch, whose mean is ``mean`` (J,).
+    They are lowest if each image activates few attributes and the batch as a whole activates all.
+    ``attributes`` (B, J) may be one rank's share of the batch; ``mean`` (J,) is the mean over the
+    whole batch.
     """
     return batch_mean(entropy(attributes)) - entropy(mean)
 

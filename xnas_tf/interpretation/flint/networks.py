@@ -15,13 +15,13 @@ CELLS = 3
 WIDTH = 64
 """Number of channels of the attribute network's convolutions (the paper's for MNIST)."""
 DEEP = 6
-"""Minimum number of blocks of networks that are read at two depths."""
+"""Minimum number of blocks in networks whose outputs are read at two depths."""
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """Choose the last convolution block, and in deep networks one at three quarters of the depth.
+    """Choose the last convolution block and, in deep networks, one at three quarters of the depth.
 
-    The second one follows the paper's choice for ResNet-18. ``ends`` are those of all blocks.
+    The second one follows the paper's choice for ResNet-18. ``ends`` are the ends of all blocks.
     """
     return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
 
@@ -31,8 +31,8 @@ def attribute_network(
 ) -> keras.Model:
     """Build Ψ, which maps feature maps of shapes (H, W, C) to non-negative attributes (B, J).
 
-    A convolution is applied to each map, and the result is pooled to a grid of 3×3 unless it is
-    smaller. A linear layer follows on all of them. The input is a list of maps, or a single map.
+    A convolution is applied to each map, and the result is pooled to a 3×3 grid unless it is
+    smaller. A linear layer then combines all of them. The input is a list of maps, or a single map.
     """
     weights = _initializers(seed)
     inputs = [keras.Input(shape) for shape in shapes]
@@ -76,7 +76,7 @@ def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
 
 
 def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """Build g, which maps attributes to logits without a bias: they explain all of a logit."""
+    """Build g, which maps attributes to logits without a bias, so they explain a logit fully."""
     return keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=next(_initializers(seed)), name="interpreter"
     )

@@ -1,4 +1,4 @@
-"""Options to train an interpreter: the published settings for each kind of images.
+"""Options for training an interpreter: the published settings for each kind of image.
 
 They are from arXiv 2010.09345 and its code. The losses are switched on one after the other, so that
 the attributes first learn to describe the image, then to agree with the predictor, then to be few.
@@ -19,12 +19,12 @@ FASTER = 20.0
 needs, with 3,000 training images instead of 60,000, in the same number of epochs
 (docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
-"""Pairs of an epoch, counted from 1, and the weight from that epoch on; it is 0 before the
+"""Pairs of an epoch, counted from 1, and the weight from that epoch on; the weight is 0 before the
 first."""
 
 
 class FlintOptions(Section):
-    """Options to train an interpreter.
+    """Options for training an interpreter.
 
     Attributes:
         attributes: Number of attributes, J.
@@ -62,10 +62,10 @@ class FlintOptions(Section):
         return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Return the epochs and the learning rate for a number of training images, unless given.
+        """Return the given epochs and learning rate, or those for a number of training images.
 
-        With fewer images than published the learning rate starts higher, up to twenty times (it
-        decays, see ``training.learn``); with even fewer images, there are more epochs.
+        With fewer images than in the publication, the learning rate starts up to twenty times
+        higher (it decays, see ``training.learn``); with even fewer images, there are more epochs.
         """
         ratio = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, ratio / FASTER))
@@ -135,7 +135,7 @@ def settings_for(
 ) -> FlintOptions:
     """Return settings by name or by value; by default those for grey or for colour images.
 
-    A mapping replaces some of the defaults, and ``attributes`` the number of attributes.
+    A mapping replaces some of the defaults, and ``attributes`` replaces the number of attributes.
 
     Raises:
         InputError: If the name is unknown, or a value is not allowed.

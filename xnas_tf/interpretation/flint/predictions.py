@@ -1,6 +1,6 @@
 """Predictions of predictor and interpreter, and their metrics (arXiv 2010.09345, section 4).
 
-All values are defined: an image that activates no attribute has relevance 0 for each.
+All values are defined: if an image activates no attribute, the relevance of each is 0.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class InterpreterPredictions:
     def fidelity(self, top: int = 1) -> float | None:
         """Compute the share of images for which f's class is among the ``top`` classes of g.
 
-        None if there are no more classes than that.
+        None if there are no more than ``top`` classes.
         """
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
@@ -98,8 +98,9 @@ class InterpreterPredictions:
     def strict_conciseness(self, tau: float) -> float:
         """Compute a CNS(τ) in which unexplained images are penalised.
 
-        An image counts all J attributes where none is relevant, or where g predicts another class
-        than f, as its prediction is not explained. So attributes that are always 0 score worst.
+        If no attribute is relevant to an image, or if g and f predict different classes, the
+        prediction is not explained, and all J attributes are counted for this image. Attributes
+        that are always 0 therefore score worst.
         """
         counts = self.is_relevant(tau).sum(axis=1)
         return float(np.where((counts > 0) & self.agrees, counts, len(self.weights)).mean())

@@ -48,7 +48,7 @@ def _metrics_table(known: dict[str, Any]) -> Table:
 
 def _class_table(known: dict[str, Any]) -> Table:
     made = table("the most relevant attributes of each class", ["class", "attributes"])
-    relevances = np.array(known["class_relevance"], float)  # NaN of a class that is not predicted
+    relevances = np.array(known["class_relevance"], float)  # NaN for a class never predicted
     for name, row in zip(known["class_names"], relevances, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]
         made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")

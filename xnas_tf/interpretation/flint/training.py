@@ -57,13 +57,14 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
             trained, starting from its current weights.
         dataset: A data set or its name.
         mode: ``posthoc`` or ``by-design``.
-        attributes: Number of attributes, J; that of the settings if None.
+        attributes: Number of attributes, J; if None, it is taken from the settings.
         layers: Names or patterns of the layers from which attributes are computed; if None, see
             ``flint.networks.default_taps``.
         settings: See ``Interpreter``.
         epochs: Number of epochs; if None, it depends on the number of training images (see
             ``FlintOptions.fitted``).
-        rate: Adam's initial learning rate; if None, it depends on that number as well.
+        rate: Adam's initial learning rate; if None, it depends on the number of training images as
+            well.
         seed: Seed of the initial weights and of the order of the images.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
@@ -124,7 +125,7 @@ def check_options(
     seed: int = 0,
     **_others: Any,
 ) -> None:
-    """Raise an ``InputError`` if the mode or a number of ``train_interpreter`` is not allowed."""
+    """Raise an ``InputError`` if the mode or a numeric argument is not allowed."""
     if mode not in MODES:
         raise InputError(f"`mode`: no mode is called {suggest(mode, MODES)}")
     integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
@@ -158,11 +159,12 @@ def learn(
     communicator: Communicator,
     on_epoch_end: ShowEpoch = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Compile and train an interpreter on ``dataset.train``, as candidates are trained.
+    """Compile and train an interpreter on ``dataset.train``, in the same way as candidates.
 
     Adam's learning rate decays from ``rate`` to that of the model's settings. The seed determines
-    the order of the images, and random layers such as dropout. Gradients and mean attributes of a
-    batch are summed over the ranks, so that their number changes the results by rounding only.
+    the order of the images and the behaviour of random layers such as dropout. Gradients and mean
+    attributes of a batch are summed over the ranks, so that the number of ranks changes the results
+    only by rounding.
 
     Returns:
         Loss and accuracy of the model's outputs in each epoch.

@@ -13,7 +13,7 @@ from xnas_tf.data.disk_images import DiskImages
 
 @dataclass(frozen=True)
 class Collages:
-    """2x2 collages of the size of one image.
+    """2x2 collages, each the size of one image.
 
     Attributes:
         images: Collages, (N, H, W, C), uint8.
@@ -27,7 +27,7 @@ class Collages:
 
     @property
     def chance(self) -> float:
-        """The hit rate of chance; 0.25 if height and width are even."""
+        """The hit rate expected by chance; 0.25 if height and width are even."""
         return float(self.inside.mean())
 
 
@@ -36,9 +36,9 @@ def make_collages(
 ) -> Collages:
     """Sample collages of one image of a class with three images of other classes.
 
-    The three are of different classes if there are enough. Each image is scaled down to a
-    quadrant, so that a collage has the network's input size. There are ``count`` collages of each
-    class that has images; they depend on the seed and the class alone.
+    The three images are of different classes if there are enough classes. Each image is scaled down
+    to a quadrant, so that a collage has the network's input size. There are ``count`` collages of
+    each class that has images; they depend on the seed and the class alone.
     """
     present = np.unique(labels)
     samples: list[tuple[int, ...]] = []

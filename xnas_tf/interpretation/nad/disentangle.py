@@ -53,12 +53,13 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         model: A trained Keras image classifier of any kind; it is not changed.
         dataset: A data set or its name.
         classes: Names or numbers of two or more classes; all if None.
-        layers: Names or patterns of layers whose channels are masked; those of the preset if None,
-            or without one the ends of all convolution blocks.
+        layers: Names or patterns of layers whose channels are masked; if None, those of the preset
+            or, without a preset, the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
-            class's accuracy and limit its false alarms. None: that of the preset, or ``auto``.
+            class's accuracy and limit its false alarms. If None, the β of the preset or, without a
+            preset, ``auto``.
         epochs: Number of passes over the training images of each class.
-        tolerance: Largest loss of a class's accuracy on its own images with ``auto``.
+        tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its
             class; a class without such masks keeps all channels. 1 sets no limit, as in the paper.
         seed: Seed of the order of images, and of collages.

@@ -46,7 +46,7 @@ class Disentanglement:
         mistakes: Held-out images that the network misclassifies.
         mask_options: Options with which the masks were learned.
         left_out: Reasons why classes have no path, by class name.
-        images: Number of images used of each split, by its name.
+        images: Number of images used from each split, by the split's name.
         input_range: The range of the network's inputs.
         accuracy: Accuracy on the test split, over all classes.
     """
@@ -72,8 +72,8 @@ class Disentanglement:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation of similarity and confusion over pairs of classes.
 
-        Only pairs with the class of index ``place`` count, if given. NaN if similarity or
-        confusion is constant.
+        If ``place`` is given, only pairs that include the class with this index count. NaN if
+        similarity or confusion is constant.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:
@@ -207,8 +207,8 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
     """Return how the paths of predicted classes relate to those of true classes.
 
-    That is how often the predicted class's path is among the three most similar ones, and how
-    often an image agrees more with it than with the true class's path, over all layers.
+    That is how often the predicted class's path is among the three most similar ones, and how often
+    an image agrees more with that path than with the true class's path, over all layers.
     """
     mistakes, names = found.mistakes, found.paths.class_names
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))

@@ -54,7 +54,7 @@ def drawings(
 
 
 def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
-    """Draw the hit rate of the paths by depth, and that of chance."""
+    """Draw the hit rate of the paths by depth, and the hit rate expected by chance."""
     chance = np.full(len(paths.layers), hits.collages.chance)
     name = f"chance: {hits.collages.chance:.2f}"
     return _depth_figure(paths, hits.by_class, "path hit rate ↑", chance, name)
@@ -83,7 +83,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
 def _layer_similarity_figure(paths: Paths) -> Figure:
     """Draw the Jaccard index of paths by depth, and that of random paths with as many channels.
 
-    A dot is a class's mean over the other classes.
+    Each dot is a class's mean over the other classes.
     """
     similarity = _by_class(paths.layer_uncorrected_similarity)
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
@@ -92,7 +92,7 @@ def _layer_similarity_figure(paths: Paths) -> Figure:
 
 
 def _by_class(similarity: np.ndarray) -> np.ndarray:
-    """Return the mean of each class with the others, (L, K), of similarities (L, K, K)."""
+    """Return each class's mean similarity to the others, (L, K), from similarities (L, K, K)."""
     count = similarity.shape[1]
     return (similarity.sum(axis=2) - np.diagonal(similarity, axis1=1, axis2=2)) / (count - 1)
 
@@ -100,7 +100,7 @@ def _by_class(similarity: np.ndarray) -> np.ndarray:
 def _paths_figure(paths: Paths) -> Figure:
     """Draw the paths of the first classes: a column per layer, a bar per channel.
 
-    Among the paths drawn, blue channels are on one path only and orange ones on several. Grey
+    Blue channels are on only one of the paths drawn, and orange ones on several. Grey
     channels are not on the path.
     """
     from matplotlib.patches import Patch  # noqa: PLC0415 - heavy

@@ -22,7 +22,7 @@ TOP_PIXELS = 0.1
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """Accuracy with which a network, with each class's masks or without, recognises the class.
+    """How accurately a network, with or without each class's masks, recognises the class.
 
     Attributes:
         accuracy: Accuracy on images of the class, (K,); NaN if there are none.
@@ -35,7 +35,7 @@ class PathPredictions:
 
 @dataclass(frozen=True)
 class PathHits:
-    """Hits of paths that locate their class in collages.
+    """How often paths correctly locate their class in collages.
 
     Attributes:
         collages: The N collages.
@@ -72,7 +72,7 @@ class Mistakes:
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Compute accuracy and false alarms of each of K classes on N images.
+    """Compute the accuracy and the false alarms of each of K classes on N images.
 
     The predicted classes are those of each class's masked network, (K, N), or those of the
     network without masks, (N,); -1 means no prediction.
@@ -123,7 +123,7 @@ def path_hits(
     seed: int,
     count: int = COLLAGES,
 ) -> PathHits | None:
-    """Locate each class in ``count`` collages with its masks; None if no collage can be made.
+    """Locate each class in ``count`` collages with its masks; return None if none can be made.
 
     The collages are made of images that the network classifies correctly without masks.
     """
@@ -144,8 +144,8 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and its predicted class.
 
-    The images whose true or predicted class, without masks, is not among the K classes are left
-    out.
+    Images are left out if their true class, or the class predicted without masks, is not among the
+    K classes.
     """
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
     wrong = np.flatnonzero((predicted != held_out.labels) & known)

@@ -101,7 +101,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def _diversity_text(known: dict[str, Any]) -> str:
-    if "false_alarms" not in known:  # of versions before the correction for chance
+    if "false_alarms" not in known:  # from versions before the correction for chance
         return ""
     return (
         f"On average a path keeps {percent(known['kept'])} of the channels. The diversity of the "
@@ -193,7 +193,7 @@ def _can_differ_from_chance(mistakes: dict[str, Any]) -> bool:
 
 
 def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
-    # Files of versions before the correction for chance have the uncorrected diversity only.
+    # Files from versions before the correction for chance contain only the uncorrected diversity.
     if "uncorrected_diversity" not in known:
         meaning = "The share of their channels in which two paths differ; depends on their sizes."
         return [Metric("diversity of paths, not corrected", number(known["diversity"]), meaning)]

@@ -19,7 +19,7 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
-"""Batch size outside training, which bounds memory use."""
+"""Batch size outside training, which limits memory use."""
 Masks = list[np.ndarray]
 """The masks of all units for each layer, (units, channels)."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
@@ -139,9 +139,9 @@ class MaskedNetwork:
 
         Its arguments are ``(images, units, targets, loss_weights, error_weights, *originals,
         *logits)``: uint8 images (M, H, W, C); the unit and the target class of each, (M,); the
-        weights of its cross-entropy and of its mean squared error, (M,); for each layer its
-        ``originals``, and its masks' logits (units, channels). The gradients are those with
-        respect to the logits.
+        weights of its cross-entropy and of its mean squared error, (M,); and, for each layer, the
+        ``originals`` and the mask logits (units, channels). The gradients are those with respect to
+        the logits.
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         originals, logits = self.originals.structured_outputs, self._mask_specs
@@ -164,8 +164,8 @@ class MaskedNetwork:
             errors = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
             losses = loss_weights * errors
             loss = tf.reduce_sum(losses) / len(self.taps)
-        # The gradients of the squared errors are implemented here, as the tape would need twice as
-        # many passes over the feature maps for them, and a quarter more time for tracing.
+        # The gradients of the squared errors are implemented here because the tape would need twice
+        # as many passes over the feature maps for them, and a quarter more time for tracing.
         slopes = []
         for ours, original in zip(masked, originals, strict=True):
             values = tf.cast(tf.size(ours[0]) * len(self.taps), tf.float32)

@@ -39,7 +39,8 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
     """Compute the exact expected Jaccard index of two random masks of given sizes.
 
     If the masks keep a and b of C channels, the number I of common channels is hypergeometric,
-    and the index is I / (a + b - I). The sizes are (K,), the result is (K, K) as in ``jaccard``.
+    and the index is I / (a + b - I). The sizes are (K,), and the result is (K, K) as in
+    ``jaccard``.
     """
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
@@ -57,11 +58,11 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
 def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
 
-    It is 1 for equal masks, 0 for masks as similar as random masks of the same sizes, and
-    negative for masks that share fewer channels than those. If one of two masks is empty or
-    full, the index depends on the sizes alone. The pair then counts as 1, since a mask that
-    keeps everything does not distinguish a class. The masks are (K, C), bool, and the result is
-    (K, K) in [-1, 1].
+    It is 1 for equal masks, 0 for masks as similar as random masks of the same sizes, and negative
+    for masks that share fewer channels than such random masks. If one of two masks is empty or
+    full, the index depends on the sizes alone. The pair then counts as 1, since a mask that keeps
+    everything does not distinguish a class. The masks are (K, C), bool, and the result is (K, K) in
+    [-1, 1].
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
@@ -81,7 +82,7 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
     """Compute the share of each map's strongest pixels that lies inside a region.
 
     The maps and the regions are (N, H, W). At least one pixel counts as strongest. Pixels that
-    tie for the last ranks share them, so that a constant map scores as chance does.
+    tie for the last ranks share them, so that a constant map scores at chance level.
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
@@ -100,7 +101,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
-    """Return the class of the highest probability, (N,); -1 if several classes share it.
+    """Return the class with the highest probability, (N,); -1 if several classes share it.
 
     A path that is blocked gives all classes the same probability, which must not count as a
     prediction of the first class.

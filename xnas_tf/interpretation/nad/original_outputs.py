@@ -20,7 +20,7 @@ def kept_originals(
 ) -> list[tf.Tensor]:
     """Compute each layer's outputs for the images at ``rows``; empty if they exceed ``MEMORY``.
 
-    Computing them in each step would take a third of its convolutions.
+    If they were computed again in each step, they would account for a third of its convolutions.
     """
     values = sum(math.prod(tap.shape) for tap in network.taps)
     if not len(rows) or 4 * values * len(rows) > MEMORY:

@@ -19,7 +19,7 @@ class Paths:
 
     Attributes:
         layers: The L layers.
-        logits: For each layer (K, channels).
+        logits: The logits of the masks, (K, channels) for each layer.
         betas: The β of each class's masks, (K,); 0 if it kept all channels.
         class_names: The K classes; empty if unknown.
     """
@@ -31,7 +31,7 @@ class Paths:
 
     @cached_property
     def soft(self) -> Masks:
-        """Masks in (0, 1), for each layer (K, channels)."""
+        """Masks in (0, 1), (K, channels) for each layer."""
         return [expit(each).astype(np.float32) for each in self.logits]
 
     @cached_property
@@ -56,7 +56,7 @@ class Paths:
 
     @cached_property
     def layer_similarity(self) -> np.ndarray:
-        """Similarity of each pair of classes, see ``metrics.corrected_jaccard``, (L, K, K)."""
+        """Similarity of each pair of classes, (L, K, K); see ``metrics.corrected_jaccard``."""
         return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
 
     @cached_property
@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def diversity(self) -> float:
-        """One minus the mean similarity of two classes, in [0, 2].
+        """One minus the mean similarity between two classes, in [0, 2].
 
         0 if all paths are the same; 1 if they are as different as random paths of the same
         sizes, none of which is full or empty.

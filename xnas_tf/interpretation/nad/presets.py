@@ -1,8 +1,8 @@
 """The published settings of NAD: the masked layers, and β.
 
 They are from the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): the masks in
-``models/imagenet``, and the table of β for ImageNet at the top of ``findpath.py``. For Places365 it
-has β = 5.0 for VGG-16 and 0.20 for DARTS, and the same values for the others.
+``models/imagenet``, and the table of β for ImageNet at the top of ``findpath.py``. For Places365,
+the code sets β to 5.0 for VGG-16 and 0.20 for DARTS, and leaves the others unchanged.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PRESETS = {
 
 
 def preset_for(name: str, model: keras.Model) -> Preset:
-    """Return a preset whose layers a model has.
+    """Return a preset after checking that a model has its layers.
 
     Raises:
         InputError: If there is no such preset, or the model lacks some of its layers.
@@ -77,5 +77,5 @@ def preset_for(name: str, model: keras.Model) -> Preset:
 
 
 def _missing(preset: Preset, names: set[str]) -> list[str]:
-    """Return the preset's names and patterns that no layer of a model has."""
+    """Return the names and patterns of a preset that match no layer of a model."""
     return [each for each in preset.layers if not any(fnmatch(name, each) for name in names)]

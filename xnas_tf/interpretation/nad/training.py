@@ -2,8 +2,8 @@
 
 arXiv 2003.13268: for each class, with K masked layers and the weights frozen,
 (1/K) [CE + Σ MSE] + β (1/K) Σ mean(sigmoid(m)²), and m ← m − 0.1 g/‖g‖ for each layer.
-As images of a batch do not affect each other, a class's masks are the same whether they are
-learned alone or together with others, except for rounding.
+Because the images of a batch do not affect each other, a class's masks are the same whether they
+are learned alone or together with others, except for rounding.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
-"""Minimum length of a step of all logits of a layer (the paper's)."""
+"""Minimum length of a step over all logits of a layer (the paper's value)."""
 TRAVEL = 10.0
 """Distance that each logit of a layer can move during training if all move equally. The paper's
-thousands of steps allow for that; fewer steps are longer."""
+thousands of steps allow for that; with fewer steps, each is longer."""
 LEAST_OTHERS = 32
 """Minimum number of images of other classes on which false alarms are measured."""
 START = 1.0
@@ -39,17 +39,17 @@ BETAS: tuple[float, ...] = tuple(np.geomspace(0.02, 50, 10).tolist())
 
 @dataclass(frozen=True)
 class MaskTrainingOptions:
-    """Options to learn masks.
+    """Options for learning masks.
 
     Attributes:
-        beta: Weight of sparsity, or ``auto``. With ``auto`` it increases during a single training
-            through ``stages``, and each class keeps the sparsest hard masks that are within
+        beta: Weight of sparsity, or ``auto``. With ``auto``, it increases through ``stages`` as the
+            masks are learned, and each class keeps the sparsest hard masks that are within
             ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number, each class
-            keeps its masks of the last epoch after which they are within ``false_alarms``. If
+            keeps its masks from the last epoch at whose end they are within ``false_alarms``. If
             there are no such masks, the class keeps all channels.
         epochs: Number of passes over a class's images.
         batch: Number of images of each class in a step.
-        tolerance: Largest loss of accuracy on a class's own images with ``auto``.
+        tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its
             class; 1 sets no limit, as in the paper.
         seed: Seed of the order of the images.
@@ -66,7 +66,7 @@ class MaskTrainingOptions:
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """The value of β in each stage of the training; masks are evaluated at its end."""
+        """The value of β in each stage; masks are evaluated at the end of a stage."""
         if self.beta == "auto":
             return self.stages
         return (float(self.beta),) * (self.epochs if self.false_alarms < 1 else 1)
@@ -79,7 +79,7 @@ class Images:
     Attributes:
         images: The share, (n, H, W, C), uint8.
         labels: The labels of all images, (N,).
-        is_right: Whether the network without masks classifies each image correctly, of all, (N,).
+        is_right: Whether the network without masks classifies each of the N images correctly, (N,).
         ranks: The ranks that share the images.
     """
 
@@ -108,7 +108,7 @@ def learn(
     """Learn one mask for each class and layer, all in the same passes.
 
     Each of the K classes needs at least one training image. Accuracy and false alarms of masks
-    are measured on the held-out images, by default on those of the training.
+    are measured on the held-out images, by default on the training images.
     """
     plans = [_plan(train.labels, number, mask_options) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
@@ -196,10 +196,10 @@ def _updated(
 
 
 class _MaskSelection:
-    """Keeps the best masks of each class.
+    """The best masks of each class so far.
 
     Among the masks within the limits, these are the last ones, or with ``auto`` the sparsest. The
-    limits are checked on all images of the class, and on a sample of others.
+    limits are checked on all images of the class, and on a sample of images of other classes.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ def _count_positive(
 
 
 def _sample_others(labels: np.ndarray, number: int, count: int, seed: int) -> np.ndarray:
-    """Sample images of other classes than ``number``, sorted."""
+    """Sample images of classes other than ``number``, sorted."""
     others = np.flatnonzero(labels != number)
     rng = np.random.default_rng([seed, int(number)])
     return np.sort(rng.choice(others, min(count, len(others)), replace=False))

@@ -1,4 +1,4 @@
-"""Records where groups were lost: which nodes to avoid, and when to give up."""
+"""Records where groups were lost, to decide which nodes to avoid and when to give up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import ray
 from xnas_tf.errors import RunError
 
 PATIENCE = 30.0
-"""Seconds for which a group waits for a node that is not to be avoided, before it takes any."""
+"""Seconds for which a group waits for a node that need not be avoided before it takes any node."""
 MAX_LOSSES = 5
 """Losses per group, without a finished candidate in between, after which the search ends."""
 MAX_LOSSES_ON_NODE = 2
@@ -18,7 +18,7 @@ MAX_LOSSES_ON_NODE = 2
 
 
 class LostGroups:
-    """Counts losses of groups; a candidate that finishes resets the count."""
+    """A count of lost groups, which is reset when a candidate finishes."""
 
     def __init__(self) -> None:
         self._losses = 0

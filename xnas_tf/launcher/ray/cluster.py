@@ -19,7 +19,7 @@ OBJECT_STORE = 512 * 2**20
 MAX_FOLDER_LENGTH = 40
 """Maximum length of a folder's path for which the paths of Ray's sockets are short enough."""
 _TOKEN = secrets.token_hex(32)
-"""The token of all clusters that this process starts, as Ray reads it only once."""
+"""The token of all clusters that this process starts, because Ray reads it only once."""
 LOCAL_TOKEN = Path("~/.ray/auth_token")
 """Where Ray looks for a token by default."""
 

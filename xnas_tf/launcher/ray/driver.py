@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 """Maximum seconds to wait for questions and results."""
 STARTUP_FACTOR = 6.0
-"""Time that a group may take to load the data, as a multiple of that for a step."""
+"""Time that a group may take to load the data, as a multiple of the time for a step."""
 LAST_SECONDS = 5.0
-"""Seconds before its end during which the driver no longer waits for groups to save."""
+"""The driver stops waiting for groups to save when this many seconds are left to it."""
 
 
 class Driver:
-    """Hands out candidates to groups and replaces groups that are lost.
+    """The driver, which hands out candidates to groups and replaces groups that are lost.
 
     Args:
         digest: The digest of the driver's data, which must be the same on all ranks.
@@ -110,7 +110,7 @@ class Driver:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait for events, answer the ranks' questions, and commit all changes made inside."""
+        """Wait for events, answer the ranks' questions, and commit all changes made meanwhile."""
         questions = self._wait()
         with self._coordinator.transaction():
             answers = {
@@ -121,7 +121,7 @@ class Driver:
         self._mailbox.answer.remote(answers)
 
     def _wait(self) -> list[Question]:
-        """Wait until a rank asks or is done with its step; return the questions."""
+        """Wait until a rank asks a question or finishes its step; return the questions."""
         asked = self._pending_questions or self._mailbox.questions.remote(POLL_SECONDS)
         self._pending_questions = asked
         pending = [reference for group in self._groups for reference in group.pending]

@@ -24,7 +24,7 @@ class Group:
     """Ranks that evaluate one candidate together, in processes kept between candidates.
 
     None of the methods waits. A step, such as starting the ranks or evaluating a candidate, runs in
-    the background; ``advance`` completes it, and starts the next step of the start-up.
+    the background; ``advance`` completes it and, while the group is starting, begins the next step.
 
     Args:
         size: Number of ranks.
@@ -90,7 +90,7 @@ class Group:
         if waiting:
             if self._avoided and not self._ranks and time.monotonic() - self.began > PATIENCE:
                 remove_placement_group(self._placement)
-                self._avoided = ()  # any node, as the others are full
+                self._avoided = ()  # any node, because the others are full
                 self._place()
             return None
         values, self.pending = ray.get(self.pending), []
@@ -98,7 +98,7 @@ class Group:
         return self._then(values)
 
     def evaluate(self, task: Task) -> None:
-        """Start to evaluate a candidate; ``advance`` returns its result."""
+        """Start evaluating a candidate; ``advance`` returns the result."""
         waited = time.monotonic() - self.began
 
         def finish(results: list[Result]) -> Finished:

@@ -1,4 +1,4 @@
-"""The mailbox: a Ray actor that passes the ranks' calls of the coordinator on to the driver."""
+"""The mailbox: a Ray actor that passes the ranks' calls to the coordinator on to the driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Question = tuple[int, str, tuple[Any, ...]]
 
 
 class Mailbox:
-    """Holds questions until the driver answers them; heartbeats are answered at once.
+    """Questions waiting for the driver's answers; heartbeats are answered at once.
 
     It runs on the driver's node. Its methods run in one thread.
     """
@@ -34,7 +34,7 @@ class Mailbox:
         return await future
 
     async def report_progress(self, group: int) -> int:
-        """Record that a group makes progress; return the exit code with which to stop, or 0."""
+        """Record that a group is making progress; return the exit code with which to stop, or 0."""
         self._beats[group] = time.monotonic()
         return self._exit_code
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from xnas_tf.launcher.ray.mailbox import Mailbox
 
 BEAT_SECONDS = 1.0
-"""Minimum seconds between two heartbeats."""
+"""Minimum number of seconds between two heartbeats."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RankAddress:
 
 
 class Rank:
-    """Evaluates candidates in its own process, which is kept between candidates.
+    """A process that evaluates candidates, and is kept between candidates.
 
     Its group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
 
@@ -158,7 +158,7 @@ class Rank:
 
 
 class Heartbeat:
-    """Reports progress to the driver, and learns from it when to stop.
+    """Signals that report progress to the driver and learn from it when to stop.
 
     Attributes:
         stopping: Exit code with which to stop; 0 if the rank is not to stop.
@@ -179,7 +179,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return the facts that must be equal on all hosts: data, versions and Keras' settings."""
+    """Return the facts that must be the same on all hosts: data, versions and Keras' settings."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}

@@ -30,7 +30,7 @@ class Capacity:
         bundle: The resources of a rank.
 
     Raises:
-        InputError: If no group fits, or if the wanted groups do not fit on this machine.
+        InputError: If no group fits, or if the requested groups do not fit on this machine.
     """
 
     def __init__(self, groups: int | None, size: int, is_local: bool) -> None:
@@ -79,7 +79,7 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
 
 
 def fitting(nodes: Sequence[Resources], bundle: Resources) -> int:
-    """Return the number of ranks that fit on empty nodes."""
+    """Return the number of ranks that fit on the nodes when these are empty."""
     return sum(
         int(min(node.get(name, 0) // each for name, each in bundle.items())) for node in nodes
     )

@@ -30,7 +30,8 @@ def comparison_data(
         within: Percentage points by which their error may exceed the best.
 
     Raises:
-        InputError: If the runs differ in these, so that their values cannot be compared.
+        InputError: If data or objectives differ between the runs, so that their values cannot be
+            compared.
     """
     _check_comparable(runs)
     first = runs[0]

@@ -56,7 +56,7 @@ class Examiner:
         objective: Introspectability | None = None,
         measured: bool = False,
     ) -> None:
-        tf.get_logger().setLevel("ERROR")  # TensorFlow warns of the tracing of each model
+        tf.get_logger().setLevel("ERROR")  # TensorFlow warns whenever it traces a new model
         self._data = data
         sample = sample_images(data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
@@ -103,7 +103,7 @@ class Examiner:
             clear_session()
 
     def _attributions(self, model: keras.Model) -> dict[str, Any]:
-        """Return the model's predictions for the images, and each method's maps of them."""
+        """Return the model's predictions for the images, and the maps of each method."""
         explanation = explain(
             model,
             self._images,

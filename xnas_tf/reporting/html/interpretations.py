@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Kind(NamedTuple):
-    """One kind of results, with the function that creates its texts from its JSON file."""
+    """One kind of result, with the function that creates its texts from its JSON file."""
 
     title: str
     about: str
@@ -64,8 +64,8 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
     Args:
         root: The folder in which the commands were run, which contains their default folders.
         name: The model's name in that folder.
-        accuracy: The model's accuracy on the test split. Results with another accuracy belong to
-            another model or data set of this name, and are left out.
+        accuracy: The model's accuracy on the test split. Results with a different accuracy belong
+            to another model or data set of this name, and are omitted.
     """
     found = []
     for kind in _kinds():

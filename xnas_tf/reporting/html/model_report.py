@@ -31,7 +31,7 @@ MOST_CLASSES = 30
 
 
 def model_name(given: AnyModel) -> str:
-    """Return the name of a model in file names."""
+    """Return a model's name for use in file names."""
     if isinstance(given, str | Path):
         return Path(given).stem
     if isinstance(given, Candidate):
@@ -60,7 +60,7 @@ def model_data(
     """Collect all data for the page; see ``save_report`` for the arguments.
 
     Raises:
-        InputError: If there is no such model or data set, or they do not fit.
+        InputError: If there is no such model or data set, or they do not match.
     """
     subject = _subject(given, safe)
     data = subject.load_dataset(dataset)

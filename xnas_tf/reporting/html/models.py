@@ -33,8 +33,8 @@ def chosen_models(
         run: The run.
         front: The Pareto-optimal candidates, best in the first objective first.
         named: Ids, ``recommended`` or ``best``.
-        most: Maximum number of candidates of the front: the recommended one, which comes first,
-            and others evenly from one end to the other.
+        most: Maximum number of candidates of the front: the recommended one, which comes first, and
+            others spaced evenly from one end to the other.
         recommended: Id of the recommended candidate; None if there is none.
 
     Raises:

@@ -68,7 +68,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
         log: Called with progress messages.
         prefer: Criterion for the recommended candidate; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the best.
-        safe: Whether to refuse models that contain Python code, as a Lambda layer does.
+        safe: Whether to reject models that contain Python code, as a Lambda layer does.
         dataset: For a model, the data set on which to measure it, or its name; that of its run if
             None.
         input_range: For a model, the values that it expects: ``0-1``, ``0-255``, ``-1-1`` or

@@ -77,7 +77,7 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
 
 
 def known_interval(candidate: Candidate, name: str, images: int) -> list[float] | None:
-    """Return the 95% interval of an objective; None where no uncertainty is known."""
+    """Return the 95% interval of an objective; None if its uncertainty is unknown."""
     low, high = interval_of(candidate, name, images)
     return None if math.isnan(low + high) else [low, high]
 

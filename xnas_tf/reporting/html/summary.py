@@ -18,7 +18,7 @@ from xnas_tf.utils.number_format import counted
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
-"""Names of the splits in a sentence."""
+"""Names of the splits for use in a sentence."""
 
 Facts = list[tuple[str, str]]
 """Names and texts."""

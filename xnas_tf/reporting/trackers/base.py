@@ -17,7 +17,7 @@ from xnas_tf.storage.run_directory import write_atomically
 
 
 class Tracker(Callback):
-    """Logs a search and its candidates to an experiment tracker.
+    """A callback that logs a search and its candidates to an experiment tracker.
 
     Each candidate is logged once, when it has ended. If that fails because a server is down or the
     search is killed, it is logged when the search ends or is resumed.
@@ -78,7 +78,7 @@ class Tracker(Callback):
 
     @abstractmethod
     def _open(self, run: SearchRun) -> None:
-        """Begin or resume the tracker's run of this search."""
+        """Begin or resume the tracker's run for this search."""
 
     @abstractmethod
     def _is_logged(self, candidate: Candidate) -> bool: ...

@@ -26,7 +26,7 @@ CANDIDATE, STATE = "xnas_tf.candidate", "xnas_tf.state"
 """Tags of a candidate's run."""
 _PARENT = "mlflow.parentRunId"
 _MAX_PARAMETERS, _MAX_METRICS = 100, 1000
-"""Maximum number that MLflow accepts at once."""
+"""Maximum number of items that MLflow accepts at once."""
 _GROUPS = ("best", "epoch", "front", "seconds")
 """Prefixes of metrics, which MLflow shows as groups."""
 _MAX_RUNS = 50_000
@@ -34,7 +34,7 @@ _MAX_RUNS = 50_000
 
 
 class MLflow(Tracker):
-    """Logs a search to MLflow.
+    """A callback that logs a search to MLflow.
 
     The ``MLFLOW_*`` environment variables apply; put credentials there.
 
@@ -169,7 +169,7 @@ class MLflow(Tracker):
 
 
 def _name(key: str) -> str:
-    """Return a name that MLflow allows, as a HyperModel may use any characters."""
+    """Return a name that MLflow allows, because a HyperModel may use any characters."""
     group, slash, name = key.partition("/")
     if group not in _GROUPS:  # MLflow's file store cannot keep both `a` and `a/b`
         group, slash, name = "", "", key

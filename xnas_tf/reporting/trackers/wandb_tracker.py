@@ -29,13 +29,13 @@ MODES = ("online", "offline", "disabled")
 
 
 class WeightsAndBiases(Tracker):
-    """Logs a search to Weights & Biases.
+    """A callback that logs a search to Weights & Biases.
 
     Log in first with ``wandb login`` or WANDB_API_KEY, unless the mode is offline.
 
     Args:
         project: Name of the project; WANDB_PROJECT or ``xnas-tf`` if None.
-        entity: User or team; your default one if None.
+        entity: User or team; your default entity if None.
         mode: ``online``, ``offline`` or ``disabled``; WANDB_MODE or ``online`` if None. ``wandb
             sync RUN/wandb/offline-*`` uploads offline runs.
 
