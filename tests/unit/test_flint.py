@@ -322,7 +322,7 @@ def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
 def test_images_of_a_data_set_for_a_subclassed_model():
     source = ModelSource(Path("model.keras"), None, "digits", None, True)
     subject = ModelSubject(Subclassed(), "model")
-    assert _from_dataset(3, source, subject).images.shape == (3, 8, 8, 1)
+    assert _from_dataset(3, source, subject, False, "auto").images.shape == (3, 8, 8, 1)
 
 
 def test_maximised_images_excite_their_attribute_more():
@@ -364,7 +364,7 @@ def signed():
         (small_network, {"epochs": 0}, "`epochs` 0"),
         (small_network, {"epochs": 2.5}, "`epochs` 2.5"),
         (small_network, {"rate": -1.0}, "`rate` -1.0: allowed"),
-        (small_network, {"rate": "a"}, "`rate` a: allowed"),
+        (small_network, {"rate": "a"}, "`rate` 'a': allowed"),
         (small_network, {"rate": float("nan")}, "`rate` nan: allowed"),
         (small_network, {"seed": -1}, "`seed` -1"),
         (small_network, {"seed": 2**40}, "`seed` 1099511627776: allowed: whole numbers, 0 to"),

@@ -330,8 +330,8 @@ def test_a_model_to_which_not_all_methods_apply_is_shown():
     outputs = keras.layers.Dense(data.classes)(keras.layers.Flatten()(inputs))
     found = Examiner(data, 2, measured=True).examine(keras.Model(inputs, outputs))
     assert list(found["maps"]) == ["integrated gradients"]
-    assert list(found["quality"]) == ["integrated_gradients"]
-    assert "Grad-CAM" in str(found["inapplicable"])
+    assert list(found["quality"]) == ["integrated gradients"]
+    assert "Grad-CAM" in str(found["notes"])
     assert [each["source"] for each in found["means"]] == ["integrated gradients"]
 
 

@@ -256,8 +256,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     if not np.isfinite(high - low):
         wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
         what = (
-            f"NaN or infinite values in {counted(len(wrong), 'image')}, the first in image "
-            f"{wrong[0]}"
+            f"NaN or infinite values in {counted(len(wrong), 'image')}, first in image {wrong[0]}"
             if len(wrong)
             else f"image values range from {low} to {high}"
         )

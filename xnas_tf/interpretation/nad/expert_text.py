@@ -114,7 +114,7 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 def hits_text(known: dict[str, Any]) -> str:
     """Say so if no layer's hit rate is more than a standard error above chance."""
-    rates = [layer["hit_rate"] for layer in known.get("layers", [])]
+    rates = [layer["hit_rate"] for layer in known.get("layers", []) if "hit_rate" in layer]
     measured = [rate for rate in rates if rate["mean"] is not None]
     if known.get("chance") is None or not measured:
         return ""
