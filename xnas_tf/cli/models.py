@@ -258,8 +258,8 @@ def interpret(form: str, **options: Any) -> None:
     """Learn attributes that predict and explain a model's output.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. FLINT (arXiv 2010.09345) learns
-    attributes from its hidden layers, and a linear classifier on top of them. It also runs under
-    horovodrun. docs/explanation/flint.md explains the metrics and pictures.
+    attributes from the model's hidden layers, and a linear classifier on top of these attributes.
+    It also runs under horovodrun. docs/explanation/flint.md explains the metrics and pictures.
 
     \b
     Example:

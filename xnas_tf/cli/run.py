@@ -83,7 +83,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
-    With --plot, draw when each group of ranks was busy.
+    With --plot, show when each group of ranks was busy.
 
     \b
     Example:
@@ -183,7 +183,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 @click.option(
     "--patience",
     type=int,
-    help="Stop training after this many epochs without improvement.  [default: a third of all]",
+    help="Stop training after this many epochs without improvement.  [default: a third of them]",
 )
 @click.option(
     "--set",

@@ -63,7 +63,7 @@ def chosen_models(
     """Return the models that the arguments of ``export`` name.
 
     Raises:
-        InputError: If there are none, or a candidate or retraining does not exist.
+        InputError: If there are none, or if a candidate or a retrained model does not exist.
     """
     named = named_candidates(candidates)
     takes_all = retrained and not named and not pareto

@@ -70,7 +70,7 @@ def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
 
 
 def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) -> InputRange:
-    """Return the range of values that a model expects for images of a shape (H, W, C).
+    """Return the range of values that a model expects for images of shape (H, W, C).
 
     With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
     models, the effect of everything before the first layer with weights (other than

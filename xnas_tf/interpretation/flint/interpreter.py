@@ -90,7 +90,7 @@ class InterpretedModel(keras.Model):
             self.build(shape)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Build the interpreter for images of a shape (B, H, W, C)."""
+        """Build the interpreter for images of shape (B, H, W, C)."""
         if self.built:
             return
         shape = tuple(size for size in input_shape[1:] if size is not None)
