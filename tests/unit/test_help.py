@@ -22,7 +22,8 @@ def commands(group, words=()):
 )
 def test_help_fits_80_columns_and_explains_every_option(words, command):
     text = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).output
-    assert "Example:" in text and not re.search(r"[a-z]\.\.\.", text)  # no summary is cut off
+    assert "Example:" in text
+    assert "..." not in re.sub(r"(\]|RUN_OR_MODEL)\.\.\.", "", text)  # no summary is cut off
     assert max(map(len, text.splitlines())) <= 80
     options = [each for each in command.params if isinstance(each, click.Option)]
     assert all(each.help and each.help.endswith((".", "]")) for each in options)
