@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -600,3 +601,13 @@ def test_one_output_is_exported_as_two_classes(tmp_path, activation):
     what = "probability" if activation else "logit"
     assert f"the {what} (batch, 1) of class 'yes', against 'no'" in card["keras_output"]
     assert f"`keras`, which returns the {what} (batch, 1)" in (folder / "README.md").read_text()
+
+
+def test_a_latency_that_cannot_be_measured_loses_no_export(tmp_path):
+    def fails(path, options):
+        raise RuntimeError("no interpreter")
+
+    kind = SimpleNamespace(name="mine", file="model.mine", latency=fails, is_quantized=False)
+    notes = []
+    assert command._measured(kind, None, None, None, tmp_path, notes.append) == {}
+    assert "the latency of mine could not be measured: RuntimeError: no interpreter" in notes[0]

@@ -229,7 +229,12 @@ def _measured(
 ) -> dict[str, Any]:
     """Return the latency of a written file, and the accuracy of a quantized one, for the card."""
     path, found = folder / kind.file, {}
-    if percentiles := kind.latency(path, timing):
+    percentiles: list[float] | None = None
+    try:
+        percentiles = kind.latency(path, timing)
+    except Exception as error:  # noqa: BLE001 - the file is written and verified
+        log(f"warning: the latency of {kind.name} could not be measured: {describe(error)}")
+    if percentiles:
         found["latency"] = {
             "milliseconds": percentiles,
             "batch_size": timing.batch_size,
