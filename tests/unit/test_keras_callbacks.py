@@ -192,6 +192,15 @@ def test_each_candidate_gets_new_callbacks_that_write_into_its_own_folder(tmp_pa
     assert given[1].filepath == str(tmp_path / "m" / "{epoch}.keras")
 
 
+def test_other_functions_make_another_search():
+    first, other = (
+        register_callbacks([kc.LambdaCallback(on_epoch_end=function)])
+        for function in (stop_early, test_other_functions_make_another_search)
+    )
+    assert first != other
+    assert first == register_callbacks([kc.LambdaCallback(on_epoch_end=stop_early)])
+
+
 def test_callbacks_of_equal_arguments_are_told_apart():
     given = [kc.LambdaCallback(on_epoch_end=print), kc.LambdaCallback(on_epoch_end=repr)]
     found = new_callbacks(register_callbacks(given), "c", rank=0)

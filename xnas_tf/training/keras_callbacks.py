@@ -7,6 +7,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -77,10 +78,10 @@ def _new(name: str) -> keras.callbacks.Callback:
 def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
-    A name contains the callback's class and its arguments that are strings, numbers or None, so
-    that different arguments make a different search. Addresses, and texts given to a user's own
-    callbacks, are hashed: they may contain passwords, and the names are stored. Equal names are
-    numbered.
+    A name contains the callback's class, its arguments that are strings, numbers or None, and
+    hashes of its functions, so that different arguments make a different search. Addresses, and
+    texts given to a user's own callbacks, are hashed: they may contain passwords, and the names
+    are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
@@ -94,14 +95,26 @@ def _name(callback: keras.callbacks.Callback) -> str:
     kind = type(callback)
     values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
     plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
+    functions = {n: _source_hash(v) for n, v in values.items() if inspect.isfunction(v)}
     is_of_keras = kind.__module__.startswith("keras.")
     shown = {n: v if is_of_keras and "://" not in str(v) else _hidden(v) for n, v in plain.items()}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **functions}.items())
     module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
 
 
 def _hidden(value: Any) -> Any:
     """Return a hash of a text; other values are not secret."""
-    is_text = isinstance(value, str)
-    return hashlib.blake2b(value.encode(), digest_size=4).hexdigest() if is_text else value
+    return _hash(value) if isinstance(value, str) else value
+
+
+def _source_hash(function: FunctionType) -> str:
+    """Return a hash of a function's source, or its name if the source is not available."""
+    try:
+        return _hash(inspect.getsource(function))
+    except OSError:
+        return function.__qualname__
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
