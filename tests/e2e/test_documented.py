@@ -187,6 +187,7 @@ def test_a_page_from_top_to_bottom(page, here):
     """Its files are written, its commands and Python run, in the order of the page."""
     if name_of(page) in BEGINS_THERE:
         shutil.rmtree(here / "runs")
+    keras.utils.set_random_seed(0)  # random operations of deterministic tests need one
     names = reader_names()
     for step in steps(page):
         if step.kind == "command":
