@@ -2,10 +2,10 @@
 
     xnas-tf search --set "space={hypermodel: 'examples.branches:Branches'}" --set dataset=digits
 
-What is inside an ``hp.conditional_scope`` is active only where its parent has one of the values
-given. The search varies active hyperparameters alone, and two candidates that differ only in
-inactive ones are one. A scope goes around each ``hp.…`` that not every model asks for: a search
-must know all hyperparameters before it builds its first candidate.
+A hyperparameter inside an ``hp.conditional_scope`` is active only if its parent has one of the
+given values. The search varies only active hyperparameters, and two candidates that differ only
+in inactive ones count as the same candidate. Put a scope around each ``hp.…`` call that not every
+model makes, because a search must know all hyperparameters before it builds its first candidate.
 """
 
 import keras
@@ -14,7 +14,7 @@ from keras import layers
 
 
 class Branches(keras_tuner.HyperModel):
-    """Plain, separable or residual convolutions, each with choices of its own."""
+    """Plain, separable or residual convolutions, each with its own choices."""
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class Branches(keras_tuner.HyperModel):
         self.classes = classes
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds one model; it is not compiled, so the configuration's training applies."""
+        """Build one model. It is not compiled, so the configuration's training settings apply."""
         inputs = keras.Input(self.image_shape)
         x = layers.Conv2D(hp.Int("stem", 8, 16, step=4), 3, padding="same")(inputs)
         kind = hp.Choice("kind", ["plain", "separable", "residual"])
         with hp.conditional_scope("kind", ["plain"]):
-            # "filters" is asked for in two branches, with other values in each.
+            # Two branches ask for "filters", each with different values.
             filters, kernel = hp.Int("filters", 8, 32, step=8), hp.Choice("kernel", [3, 5])
             if kind == "plain":
                 x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
@@ -42,7 +42,7 @@ class Branches(keras_tuner.HyperModel):
         return keras.Model(inputs, layers.Dense(self.classes, activation="softmax")(x))
 
     def _residual(self, hp: keras_tuner.HyperParameters, x, is_wanted: bool):
-        """Residual blocks; a scope inside a scope: what normalises has a choice of its own."""
+        """Add residual blocks. A scope inside a scope gives group normalisation its own choice."""
         blocks, norm = hp.Int("blocks", 1, 3), hp.Choice("norm", ["batch", "group"])
         with hp.conditional_scope("norm", ["group"]):
             groups = hp.Choice("groups", [1, 2, 4])

@@ -1,6 +1,6 @@
-"""An objective of one's own: see docs/how-to/objectives.md and configs/objective.yaml.
+"""An example of your own objective: see docs/how-to/objectives.md and configs/objective.yaml.
 
-How far a network's confidence is from how often it is right.
+The objective measures how far a network's confidence is from its accuracy.
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 
 class CalibrationError(Objective):
-    """Expected calibration error, in [0, 1]; less is better (Guo et al., arXiv 1706.04599).
+    """Expected calibration error, in [0, 1]; lower is better (Guo et al., arXiv 1706.04599).
 
-    Images are put into bins by the probability of the predicted class. The error is the mean
-    over the images of the distance, in their bin, between mean probability and accuracy.
+    Images are sorted into bins by the probability of the predicted class. The error is the mean,
+    over all images, of the difference between mean probability and accuracy in the image's bin.
     """
 
     bins: int = Field(10, ge=1, description="equal parts of [0, 1]")
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """Measures one candidate. Each rank has a share of the images: sums are added up."""
+        """Measure one candidate. Each rank has a share of the images, so sums are added up."""
         confidence = subject.probabilities.max(axis=1)
         right = subject.predicted == subject.labels
         bins = np.minimum((confidence * self.bins).astype(int), self.bins - 1)

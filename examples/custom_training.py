@@ -1,4 +1,4 @@
-"""A keras-tuner HyperModel that trains its models itself, and measures them with its own metric.
+"""A keras-tuner HyperModel that trains its models itself and measures them with its own metric.
 
     # mixup.yaml
     dataset: digits
@@ -6,8 +6,8 @@
     objectives: [error, {name: "metric:top2", direction: maximize}]
     training: {epochs: 5}
 
-``fit`` is called as keras-tuner calls it. Pass on the callbacks that it gets: they report
-the metrics of each epoch to the search, and that the training is still running.
+``fit`` is called as keras-tuner calls it. Pass on the callbacks that it receives: they
+report the metrics of each epoch, and tell the search that training is still running.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ class Mixup(keras_tuner.HyperModel):
         self.classes = classes
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds and compiles one model of the space."""
+        """Build and compile one model of the space."""
         x = inputs = keras.Input(self.image_shape)
         for filters in (hp.Int("filters", 8, 32, step=8), hp.Int("more_filters", 16, 64, step=16)):
             x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
@@ -50,18 +50,18 @@ class Mixup(keras_tuner.HyperModel):
         batch_size: int = 32,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains on mixtures; ``kwargs`` has validation_data, epochs, callbacks and verbose."""
+        """Train on mixtures; ``kwargs`` contains validation_data, epochs, callbacks and verbose."""
         alpha = hp.Float("mixup", 0.05, 1.0, sampling="log")
         return model.fit(Mixtures(x, y, alpha, batch_size), **kwargs)
 
 
 class Mixtures(keras.utils.PyDataset):
-    """Batches in which each image and its target are mixed with those of another one."""
+    """Batches in which each image and its target are mixed with those of another image."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, alpha: float, batch_size: int) -> None:
         super().__init__()
         self.x, self.y, self.alpha, self.batch_size = x, y, alpha, batch_size
-        # Keras' seed, which the search sets for each candidate, is NumPy's too.
+        # The search sets Keras' seed for each candidate, which also seeds NumPy.
         self.rng = np.random.default_rng(np.random.randint(2**31))
         self.order = self.rng.permutation(len(x))
 

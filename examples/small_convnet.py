@@ -1,8 +1,8 @@
 """A keras-tuner HyperModel to search through: see configs/hypermodel.yaml.
 
-It uses every kind of hyperparameter. xnas-tf gives it the images' shape and the number of
-classes; images come as floats in [0, 1]. Since it returns a compiled model, its optimizer
-and loss are used, and the configuration gives epochs and batch size.
+It uses every kind of hyperparameter. xnas-tf passes it the shape of the images and the number of
+classes; images are floats in [0, 1]. Because it returns a compiled model, the optimizer and loss
+of that model are used, and the configuration sets only the epochs and the batch size.
 """
 
 import keras
@@ -18,7 +18,7 @@ class SmallConvNet(keras_tuner.HyperModel):
         self.classes = classes
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds and compiles one model of the space."""
+        """Build and compile one model of the space."""
         kernel = hp.Fixed("kernel", 3)
         activation = hp.Choice("activation", ["relu", "gelu", "swish"])
         x = inputs = keras.Input(self.image_shape)

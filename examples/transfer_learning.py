@@ -1,4 +1,4 @@
-"""A keras-tuner HyperModel that starts from a trained network: MobileNet of keras.applications.
+"""A keras-tuner HyperModel that starts from a trained network: MobileNet from keras.applications.
 
     # transfer.yaml
     dataset: folder:pets
@@ -8,9 +8,9 @@
     objectives: [error, introspectability]
 
 ``weights: imagenet`` lets Keras download ImageNet's weights once, into ``~/.keras/models``.
-Without a network give a file that was copied from there, or saved by ``save_weights`` of a
-MobileNet of the same ``alpha`` without its top. With ``null`` the whole network is trained from
-random weights.
+Without a network connection, pass a file that was copied from there, or one that ``save_weights``
+wrote for a MobileNet with the same ``alpha`` and without its top. With ``null``, the whole network
+is trained from random weights.
 """
 
 import re
@@ -24,10 +24,10 @@ BLOCKS = 13
 
 
 class TransferLearning(keras_tuner.HyperModel):
-    """A pretrained base, of which the last blocks may be trained, and a new head.
+    """A pretrained base whose last blocks may be trained, with a new head.
 
-    Resizing, colour and the range that the base expects are layers of the model, so that they
-    also apply when the model is explained or served.
+    Layers of the model resize the images and convert them to the channels and the range that the
+    base expects, so these steps also apply when the model is explained or served.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TransferLearning(keras_tuner.HyperModel):
         self.alpha = alpha
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """Builds and compiles one model of the space."""
+        """Build and compile one model of the space."""
         base = keras.applications.MobileNet(
             (self.size, self.size, 3), alpha=self.alpha, include_top=False, weights=self.weights
         )
@@ -57,8 +57,8 @@ class TransferLearning(keras_tuner.HyperModel):
         if self.image_shape[2] == 1:
             x = layers.Concatenate(name="colour")([x, x, x])
         x = layers.Resizing(self.size, self.size)(x)
-        x = layers.Rescaling(2, offset=-1)(x)  # images come in [0, 1], MobileNet wants [-1, 1]
-        # The statistics of the batch normalisation of trained weights stay.
+        x = layers.Rescaling(2, offset=-1)(x)  # images are in [0, 1]; MobileNet expects [-1, 1]
+        # With trained weights, the statistics of batch normalisation do not change.
         x = base(x) if self.weights is None else base(x, training=False)
         x = layers.GlobalAveragePooling2D()(x)
         if hp.Boolean("hidden"):
@@ -71,6 +71,6 @@ class TransferLearning(keras_tuner.HyperModel):
 
 
 def block_of(name: str) -> int:
-    """The block that a layer of MobileNet belongs to, by its name; 0 for those before them."""
+    """Return the block that a layer of MobileNet belongs to, or 0 before the first block."""
     found = re.fullmatch(r"conv_(?:dw|pw|pad)_(\d+).*", name)
     return int(found[1]) if found else 0
