@@ -53,6 +53,7 @@ setup(
     package_dir={f"xnas_tf.{name}": name for name in BESIDE},
     package_data={
         "xnas_tf": ["py.typed"],
+        "xnas_tf.benchmark": ["tables/*.csv.gz"],
         "xnas_tf.configs": ["*.yaml"],
         "xnas_tf.examples": ["search.sbatch"],
         "xnas_tf.data": ["imagenet16_120_classes.txt"],

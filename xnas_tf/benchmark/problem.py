@@ -79,10 +79,11 @@ def make_problem(
 
     Args:
         table: The table.
-        objectives: Two to five of ``error``, ``parameters`` (in millions), or columns. A column
-            is minimised, or maximised with the prefix ``max:``. An accuracy column without the
-            prefix becomes an error: 100 minus the accuracy.
-        column: Accuracy column from which ``error`` is computed; the first column if None.
+        objectives: Two to five of ``error``, ``parameters`` (in millions), or columns, which come
+            first. A column is minimised, or maximised with the prefix ``max:``. An accuracy column
+            without the prefix becomes an error: 100 minus the accuracy.
+        column: Accuracy column from which ``error`` is computed. If None, that is the first column,
+            unless there is a column ``error``.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
             published one for ``error`` and ``parameters`` if any row is better, otherwise the
             worst value of each objective.
@@ -97,7 +98,7 @@ def make_problem(
     signs = _signs(objectives)
     costs = signs * np.column_stack([_values(table, name, column) for name in objectives])
     point = _reference(objectives, costs, reference)
-    rows = {genotype: row for row, genotype in enumerate(table.genotypes)}
+    rows = table.rows
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
         given, best = _format(signs * point), _format(signs * costs.min(axis=0))
@@ -129,7 +130,7 @@ def _signs(objectives: Sequence[str]) -> np.ndarray:
 def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
     """Return the values of an objective, (rows,)."""
     name = objective.removeprefix(MAXIMISED)
-    if objective == "error":
+    if objective == "error" and (column or "error" not in table.columns):
         return _error(table, column or next(iter(table.columns), "accuracy"))
     if name not in table.columns:
         if name != "parameters":

@@ -27,7 +27,7 @@ class SimulatedTraining:
         self._budget = min(trainings, len(problem.rows))
         self._patience = PATIENCE * len(OPERATIONS) ** len(EDGES) / len(problem.rows)
         self._idle = 0
-        self._trained: set[int] = set()
+        self._trained: set[str] = set()
         self._front = np.empty((0, len(problem.objectives)))
         self.shares: list[float] = []
 
@@ -46,9 +46,9 @@ class SimulatedTraining:
         row = self.problem.rows.get(genotype)
         if row is None:
             return self.problem.costs.max(axis=0)
-        if row not in self._trained and len(self.shares) < self._budget:
+        if genotype not in self._trained and len(self.shares) < self._budget:
             self._idle = 0
-            self._trained.add(row)
+            self._trained.add(genotype)
             self._add(self.problem.costs[row])
         return self.problem.costs[row]
 

@@ -31,7 +31,8 @@ OWN_ALGORITHMS = tuple(
     name + suffix
     for name in SELECTIONS
     for suffix in ("", WITH_SURROGATE)
-    if name + suffix not in BASELINES  # random samples cells, not networks, as in publications
+    # "random" samples cells, not networks, as in publications.
+    if name != "all" and name + suffix not in BASELINES
 )
 FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
 """Keys of ``search`` that cannot be overridden."""

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xnas_tf.benchmark.nats_bench import read_nats_bench
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.spaces.cells import parse_genotype
+from xnas_tf.spaces.cells import (
+    EDGES,
+    all_operations,
+    format_genotype,
+    network_of,
+    parse_genotype,
+)
+
+FOLDER = Path(__file__).parent / "tables"
+"""Folder of the tables that are part of this package."""
+TABLES = tuple(sorted(path.name.removesuffix(".csv.gz") for path in FOLDER.glob("*.csv.gz")))
+"""Their names."""
+SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -24,12 +37,24 @@ class Table:
         genotypes: Genotype strings (rows,), all different.
         columns: Results (rows,) by column name, as numbers or text.
         lines: Line number of each row in the file.
+        is_of_networks: Whether a row stands for all cells of its network.
     """
 
     name: str
     genotypes: tuple[str, ...]
     columns: Mapping[str, Sequence[str | float]]
     lines: Sequence[int]
+    is_of_networks: bool = False
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The row of each cell, by genotype."""
+        if not self.is_of_networks:
+            return {genotype: row for row, genotype in enumerate(self.genotypes)}
+        networks = {network_of(parse_genotype(g)): row for row, g in enumerate(self.genotypes)}
+        cells = (dict(zip(EDGES, each, strict=True)) for each in all_operations())
+        found = ((format_genotype(cell), networks.get(network_of(cell))) for cell in cells)
+        return {genotype: row for genotype, row in found if row is not None}
 
     def column(self, name: str) -> np.ndarray:
         """Return the numbers of a column, (rows,).
@@ -59,14 +84,19 @@ def read_table(path: Path) -> Table:
     """Read a table.
 
     Args:
-        path: A CSV file with the header ``arch,column…``, which may be compressed (``.gz``), or
-            the files of NATS-Bench; see ``read_nats_bench``.
+        path: The name of one of ``TABLES``; a CSV file with the header ``arch,column…``, which
+            may be compressed (``.gz``); or the files of NATS-Bench, see ``read_nats_bench``. A file
+            with a column ``seed`` has a row for each network and seed: values are means over the
+            seeds, and stand for all cells of the network.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these forms.
     """
+    if not path.exists() and str(path) in TABLES:
+        path = FOLDER / f"{path}.csv.gz"
     if not path.exists():
         near = [str(p) for p in path.parent.glob("*.csv*")] if path.parent.is_dir() else []
+        near += TABLES
         raise InputError(f"--table: there is no file {suggest(str(path), near)}")
     if path.is_dir() or path.suffix == ".pbz2":
         genotypes, columns = read_nats_bench(path)
@@ -85,16 +115,11 @@ def read_table(path: Path) -> Table:
 def _parse(name: str, text: Iterable[str]) -> Table:
     reader = csv.reader(text)
     header = _header(name, next(reader, []))
-    arch = header.index("arch")
+    if SEED in header:
+        return _parse_networks(name, header, reader)
     rows: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
-    for row in filter(None, reader):
-        line = reader.line_num
-        if len(row) != len(header):
-            raise InputError(
-                f"{name}, line {line}: {len(row)} values, but the header has {len(header)} columns"
-            )
-        genotype = _checked_genotype(row[arch].strip(), f"{name}, line {line}")
+    for line, genotype, row in _numbered_rows(name, header, reader):
         if genotype in lines:
             known = lines[genotype]
             raise InputError(f"{name}, line {line}: {genotype} is already in line {known}")
@@ -104,6 +129,46 @@ def _parse(name: str, text: Iterable[str]) -> Table:
     columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
     del columns["arch"]
     return Table(name, tuple(rows), columns, tuple(lines.values()))
+
+
+def _numbered_rows(
+    name: str, header: list[str], reader: Any
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield the line number, genotype and cells of each row."""
+    arch = header.index("arch")
+    for row in filter(None, reader):
+        line = reader.line_num
+        if len(row) != len(header):
+            raise InputError(
+                f"{name}, line {line}: {len(row)} values, but the header has {len(header)} columns"
+            )
+        yield line, _checked_genotype(row[arch].strip(), f"{name}, line {line}"), row
+
+
+def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
+    """Parse a table with a row for each network and seed."""
+    rows: dict[str, list[list[str]]] = {}
+    lines: dict[str, int] = {}
+    for line, genotype, row in _numbered_rows(name, header, reader):
+        rows.setdefault(genotype, []).append(row)
+        lines.setdefault(genotype, line)
+    if not rows:
+        raise InputError(f"{name}: the table has no rows")
+    columns: dict[str, Sequence[str | float]] = {
+        column: [_mean([row[index] for row in each]) for each in rows.values()]
+        for index, column in enumerate(header)
+        if column not in ("arch", SEED)
+    }
+    return Table(name, tuple(rows), columns, tuple(lines.values()), is_of_networks=True)
+
+
+def _mean(values: list[str]) -> str | float:
+    """Return the mean of the seeds that have a value, or the text that is not a number."""
+    given = [value for value in values if value.strip()]
+    try:
+        return float(np.mean([float(value) for value in given])) if given else ""
+    except ValueError:
+        return given[0]
 
 
 def _header(name: str, cells: list[str]) -> list[str]:

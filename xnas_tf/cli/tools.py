@@ -27,7 +27,8 @@ def benchmark() -> None:
     "--table",
     type=PATH,
     required=True,
-    help="Table of results: CSV, gzipped CSV, or NATS-Bench's own files.",
+    help="Table of results: a name from docs/benchmarks/table.md, CSV, gzipped CSV, or NATS-Bench's "
+    "own files.",
 )
 @click.option(
     "--objectives",
@@ -101,6 +102,25 @@ def benchmark_search(
 
         save_comparison(comparison, plot)
         print_message(f"wrote {plot}")
+
+
+@benchmark.command("table")
+@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="RUN…")
+@click.option("--out", type=PATH, required=True, help="File to write, gzipped CSV.")
+def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
+    """Collect the results of runs in a table for `benchmark search`.
+
+    Runs are searches of nas_bench_201, usually with `search.algorithm: all`. The table has a row
+    for each network and seed. Earlier tables may be given as well, so that a table can be extended.
+
+    \b
+    Example:
+      xnas-tf benchmark table runs/all-0 runs/all-1 --out table.csv.gz
+      xnas-tf benchmark search --table table.csv.gz --objectives error,max:introspectability
+    """
+    from xnas_tf.benchmark import write_table
+
+    print_message(f"wrote {write_table(sources, out)} rows to {out}")
 
 
 @main.command()

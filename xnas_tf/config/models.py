@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
+    NonNegativeInt,
     PlainSerializer,
     PlainValidator,
     SerializeAsAny,
@@ -71,6 +72,17 @@ class Config(Section):
         {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
     )
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
+    record_at: dict[NonNegativeInt, list[AnyObjective]] = Field(
+        {},
+        description="measures that are recorded earlier in training, by the number of epochs after "
+        "which they are computed; 0 is before training. They are recorded as "
+        "`epoch_NUMBER/NAME`, such as `epoch_0/introspectability`",
+    )
+    test: Literal["front", "all"] = Field(
+        "front",
+        description="which candidates are measured on the test split: the Pareto-optimal ones, "
+        "once the search has ended, or all. The search itself never uses these values",
+    )
     search: SearchOptions = SearchOptions()
     distributed: DistributedOptions = DistributedOptions()
     callbacks: list[AnyCallback] = Field(
@@ -117,6 +129,23 @@ class Config(Section):
             return training
         given = training.model_dump(exclude_unset=True)
         return TrainingOptions.model_validate({"optimizer": space.optimizer, **given})
+
+    @field_validator("record_at")
+    @classmethod
+    def _check_record_at(
+        cls, measures: dict[int, list[Objective]], info: ValidationInfo
+    ) -> dict[int, list[Objective]]:
+        training = info.data.get("training")
+        for epoch, named in measures.items():
+            if training and epoch >= training.epochs:
+                raise ValueError(
+                    f"given {epoch}; allowed: less than training.epochs ({training.epochs}), after "
+                    "which objectives and `record` are measured"
+                )
+            names = [measure.name for measure in named]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{epoch}: the same measure is given twice: {', '.join(names)}")
+        return measures
 
     @field_validator("search")
     @classmethod

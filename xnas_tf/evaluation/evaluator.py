@@ -237,10 +237,14 @@ class Evaluator:
         result.history = trainer.progress.history
         images, times = len(self._validator.split), self._config.training.epochs
         predictor = self._backend.predictor(self._model, images, times)
+        early = trainer.progress.early
+        if trainer.progress == TrainingProgress():
+            early |= self._measure_untrained(predictor, result)
         while (epoch := trainer.progress.epoch) < candidate.epochs:
             metrics = trainer.run_epoch()
             with trainer.checkpoint_if_interrupted():
                 metrics |= self._validate(predictor, epoch + 1, result)
+                early |= self._measure_early(epoch + 1, metrics, result)
             result.history.append(metrics)
             is_stopped = trainer.end_epoch(result.history)
             ends = callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch)
@@ -249,9 +253,24 @@ class Evaluator:
         result.metrics.update(result.history[-1])
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
+        result.metrics.update(early)
         with trainer.checkpoint_if_interrupted():
             self._end_training(trainer, predictor, result)
         return trainer
+
+    def _measure_untrained(self, predictor: Predictor, result: Result) -> dict[str, float]:
+        if not self._config.record_at.get(0):
+            return {}
+        return self._measure_early(0, self._validate(predictor, 0, result), result)
+
+    def _measure_early(
+        self, epoch: int, metrics: dict[str, float], result: Result
+    ) -> dict[str, float]:
+        """Compute the measures that the configuration records after this epoch (``record_at``)."""
+        if not self._config.record_at.get(epoch):
+            return {}
+        with result.seconds.timed("score", within="train"):
+            return self._scorer.score_at(epoch, self._trained_subject(metrics))
 
     def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
         """Set the final weights, and validate them if they are not those of the last epoch."""
@@ -261,6 +280,9 @@ class Evaluator:
             result.metrics.update({**result.history[epoch - 1], "best_epoch": float(epoch)})
         if has_changed:
             result.metrics.update(self._validate(predictor, epoch, result))
+        if self._config.test == "all":
+            with result.seconds.timed("score", within="train"):
+                result.metrics.update(self._validator.test(predictor))
 
     def _train_with_own_fit(
         self,
@@ -283,14 +305,18 @@ class Evaluator:
         trainer = CustomFitTrainer(self._model, self._dataset, split, training, fit, callbacks)
         predictor = Predictor(self._model)
 
+        early = self._measure_untrained(predictor, result)
+
         def end_of_epoch(metrics: dict[str, float]) -> bool:
-            validated = self._validate(predictor, len(result.history) + 1, result)
-            result.history.append(metrics | validated)
+            epoch = len(result.history) + 1
+            metrics |= self._validate(predictor, epoch, result)
+            early.update(self._measure_early(epoch, metrics, result))
+            result.history.append(metrics)
             trainer.end_epoch(result.history)
             return callback.on_epoch_end(self._model, result.history, lambda: None)
 
         trainer.train(candidate.seed, end_of_epoch)
-        result.metrics.update(result.history[-1] | trainer.returned)
+        result.metrics.update(result.history[-1] | trainer.returned | early)
         self._end_training(trainer, predictor, result)
         return trainer
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from contextlib import suppress
 
 import keras
 
@@ -28,7 +30,9 @@ class Scorer:
         self._objectives = {objective.name for objective in config.objectives}
         self._recorded = {measure.name for measure in config.record} - set(config.constraints)
         self._measures = config.measures()
-        for measure in self._measures:
+        self._early = config.record_at
+        early = itertools.chain.from_iterable(self._early.values())
+        for measure in itertools.chain(self._measures, early):
             measure.check(class_names)
 
     def check_model(self, model: keras.Model) -> None:
@@ -56,6 +60,21 @@ class Scorer:
             if measure.needs_training == trained:
                 self._measure(measure, subject, result)
                 report_progress()
+
+    def score_at(self, epoch: int, subject: Subject) -> dict[str, float]:
+        """Compute the measures for an epoch before the end of training.
+
+        Returns:
+            The finite values as ``epoch_NUMBER/NAME``; those that cannot be computed are missing.
+        """
+        values: dict[str, float] = {}
+        for measure in self._early[epoch]:
+            with suppress(NotApplicable):  # on all ranks alike
+                score = measure.score(subject)
+                values |= {measure.name: score.value, **score.metrics}
+            report_progress()
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        return {f"epoch_{epoch}/{name}": value for name, value in finite.items()}
 
     def _measure(self, measure: Objective, subject: Subject, result: Result) -> None:
         try:

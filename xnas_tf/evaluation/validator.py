@@ -39,6 +39,7 @@ class Validator:
         self._total = len(order)
         self._mine = shard(self._total, communicator.rank, communicator.size)
         self.split = dataset.validation.select(order[self._mine])
+        self._dataset = dataset
         self.clear()
 
     def clear(self) -> None:
@@ -66,6 +67,16 @@ class Validator:
             raise RunError(f"the validation loss became {found['loss']} in epoch {epoch}")
         metrics = finite_metrics({**found, "accuracy": accuracy})
         return {f"val_{name}": value for name, value in metrics.items()}
+
+    def test(self, predictor: Predictor) -> dict[str, float]:
+        """Compute the loss, accuracy and error on the test split."""
+        ranks, images = self._communicator, len(self._dataset.test)
+        split = self._dataset.test.select(shard(images, ranks.rank, ranks.size))
+        probabilities = predictor(split.images)
+        correct = np.count_nonzero(probabilities.argmax(axis=1) == split.labels)
+        sums = np.array([cross_entropy(probabilities, split.labels), correct])
+        loss, accuracy = map(float, ranks.sum(sums)[0] / images)
+        return {"test_loss": loss, "test_accuracy": accuracy, "test_error": 1 - accuracy}
 
     def _compiled(self, model: keras.Model, outputs: ModelOutputs) -> dict[str, float]:
         """Return the loss and the metrics that a model was compiled with, on the whole split."""

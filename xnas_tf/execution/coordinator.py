@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,8 +10,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from xnas_tf.candidate import NO_GROUP, Candidate, Result
 from xnas_tf.config import Config
@@ -34,6 +31,7 @@ from xnas_tf.storage.run_directory import (
     write_atomically,
 )
 from xnas_tf.strategy import Algorithm, Proposal
+from xnas_tf.utils.randomness import candidate_seed
 from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
@@ -269,16 +267,13 @@ class Coordinator:
             self._promotions.begin(candidate)
 
     def _candidate_of(self, proposal: Proposal) -> Candidate:
-        digest = hashlib.sha256(proposal.genotype.encode()).digest()
-        words = np.frombuffer(digest[:16], "<u4").tolist()
-        seeds = np.random.SeedSequence([self._config.search.seed, *words])
         return Candidate(
             id=self._last_id + 1,
             genotype=proposal.genotype,
             hyperparameters=proposal.hyperparameters,
             parents=proposal.parents,
             generation=proposal.generation,
-            seed=int(seeds.generate_state(1)[0] >> 1),
+            seed=candidate_seed(self._config.search.seed, proposal.genotype),
             epochs=self._config.rungs[0],
             versions=self._versions,
             finished_before=self._results,

@@ -35,7 +35,7 @@ def run_job(
     Only rank 0 accesses the run directory and has a session with the database and the coordinator.
     """
     _check_size(config.distributed.ranks_per_candidate, world.size)
-    dataset, space = prepare(config, world, world.size)
+    config, dataset, space = prepare(config, world, world.size)
     profiler = Profiler(path / "tensorboard" if profile and world.rank == 0 else None)
     with ExitStack() as stack:
 

@@ -18,6 +18,7 @@ from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
+from xnas_tf.strategy.enumeration import with_candidates
 from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.custom_fit import check_own_training
 from xnas_tf.training.keras_callbacks import new_callbacks
@@ -59,10 +60,14 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     return results[0]
 
 
-def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, SearchSpace]:
+def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dataset, SearchSpace]:
     """Load the data and the search space, and check them against the configuration.
 
     ``size`` is the number of ranks in a group.
+
+    Returns:
+        The configuration with the values that depend on the search space, the data set and the
+        search space.
 
     Raises:
         InputError: On all ranks, if any input is invalid on one of them.
@@ -73,7 +78,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
     dataset = _load_in_turn(config, world)
     digest = world.broadcast(dataset.digest)
 
-    def create_space() -> SearchSpace:
+    def create_space() -> tuple[Config, SearchSpace]:
         _check_data(dataset, digest, world.rank)
         # A user's HyperModel builds its default model on every rank.
         hypermodel = config.space.create(dataset.image_shape, dataset.classes)
@@ -81,9 +86,11 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Dataset, Se
         _check_sizes(config, dataset, size)
         _check_training(config, dataset, space, size)
         _check_models(config, space)
-        return space
+        search = with_candidates(config.search, space)
+        return config.model_copy(update={"search": search}), space
 
-    return dataset, on_all_ranks(create_space, world)
+    completed, space = on_all_ranks(create_space, world)
+    return completed, dataset, space
 
 
 def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:

@@ -12,9 +12,6 @@ from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 
-_TESTED = ("test_accuracy", "test_error")
-"""Metrics that are added when a search has ended."""
-
 
 class ResultCache:
     """Results of networks that were trained before, for the same number of epochs.
@@ -79,13 +76,12 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
 
     The earlier latency may have been measured on another machine.
     """
-    metrics = {name: value for name, value in known.metrics.items() if name not in _TESTED}
     return replace(
         result,
         state="done",
         reason=known.reason,
         objectives={**known.objectives, **result.objectives},
-        metrics={**metrics, **result.metrics},
+        metrics={**known.metrics, **result.metrics},
         history=known.history,
         reused_from=f"candidate {known.id} of {path}",
     )
@@ -147,7 +143,13 @@ def _not_measured(config: Config, there: Config) -> list[str]:
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}
-    missing = []
+    missing = [
+        f"record_at.{epoch}: other measures there"
+        for epoch, measures in config.record_at.items()
+        if there.record_at.get(epoch) != measures
+    ]
+    if config.test == "all" != there.test:
+        missing.append("test: only the Pareto-optimal candidates were tested there")
     for measure in config.measures():
         section = "record" if measure.name in recorded else "constraints"
         if measure.needs_training and measure.name not in measured:

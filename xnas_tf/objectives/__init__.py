@@ -7,6 +7,7 @@ OBJECTIVES = Registry(
     "xnas_tf.objectives",
     {
         "error": "xnas_tf.objectives.performance:Error",
+        "calibration_error": "xnas_tf.objectives.performance:CalibrationError",
         "metric:": "xnas_tf.objectives.performance:Metric",
         "parameters": "xnas_tf.objectives.cost:Parameters",
         "flops": "xnas_tf.objectives.cost:Flops",

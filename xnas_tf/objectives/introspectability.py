@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import InputError, NotApplicable, suggest
@@ -28,6 +28,7 @@ from xnas_tf.objectives.class_resampling import (
     standard_error,
 )
 from xnas_tf.objectives.similarity import class_weights, similarity_notes
+from xnas_tf.utils.options import problems
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
     from xnas_tf.distributed import Communicator
 
+Computed = dict[tuple[Any, ...], "list[LayerActivations]"]
+"""Layers of representations that were computed for a candidate, by what they depend on."""
 LARGEST_ERROR = 1.0
 """No value from 0 to 2 has a larger standard deviation. Estimates exceed it where class means
 nearly vanish, because a distance is then far from linear in the images."""
@@ -117,6 +120,11 @@ class Introspectability(Objective):
         "is that of the similarity",
     )
     bootstrap: int = Field(100, ge=2, description="number of resamples for the standard error")
+    variants: dict[str, dict[str, Any]] = Field(
+        {},
+        description="further definitions to record, each with a name and the options in which it "
+        "differs, such as `{plain: {estimator: plain}}`, recorded as `introspectability/plain`",
+    )
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -155,6 +163,36 @@ class Introspectability(Objective):
             )
         return self
 
+    @field_validator("variants")
+    @classmethod
+    def _validate_names(cls, variants: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        taken = [ACTIVATIONS, *ATTRIBUTIONS.names(), "groups", "standard_error"]
+        for name, options in variants.items():
+            if name in taken or "/" in name:
+                raise ValueError(f"given the name {name!r}; allowed: no source, and no '/'")
+            if "variants" in options:
+                raise ValueError(f"{name} has variants of its own")
+        return variants
+
+    @model_validator(mode="after")
+    def _validate_variants(self) -> Introspectability:
+        for name in self.variants:
+            try:
+                self._variant(name)
+            except ValidationError as error:
+                texts = "; ".join(problems(error, Introspectability))
+                raise ValueError(f"variants.{name}: {texts}") from None
+        return self
+
+    def _variant(self, name: str) -> Introspectability:
+        options = {**self.model_dump(exclude={"variants"}), **self.variants[name]}
+        return Introspectability.model_validate(options)
+
+    @property
+    def definitions(self) -> list[Introspectability]:
+        """This definition and its variants."""
+        return [self, *map(self._variant, self.variants)]
+
     @property
     def parts(self) -> list[str]:
         """The value of each source if there are several, because their mean may hide conflicts."""
@@ -162,6 +200,8 @@ class Introspectability(Objective):
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
+        for name in self.variants:
+            self._variant(name).check(class_names)
         class_weights(self.similarity, class_names)
         needed = self.min_images * len(class_names)
         if self.missing_classes == "zero" and self.max_images(len(class_names)) < needed:
@@ -180,7 +220,7 @@ class Introspectability(Objective):
 
     def check_model(self, model: keras.Model) -> None:
         """See ``Objective.check_model``."""
-        for source in self.sources:
+        for source in {source: None for each in self.definitions for source in each.sources}:
             if source != ACTIVATIONS:
                 method_with_steps(source, self.steps).check_model(model)
 
@@ -190,13 +230,17 @@ class Introspectability(Objective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; class sums are summed over the ranks."""
+        return self.score_with({}, subject)
+
+    def score_with(self, computed: Computed, subject: Subject) -> ObjectiveValue:
+        """Score a candidate; representations that were computed already are used again."""
         names, chosen = subject.class_names, self._chosen(subject)
         pairs = chosen.pairs
         reasons = pairs.missing_reasons(names, self.group_by == "predicted")
         metrics: dict[str, float] = {}
         replicates = []
         for source in self.sources:
-            means = self._class_means(source, subject, chosen)
+            means = self._class_means(source, subject, chosen, computed)
             metrics[f"{self.name}/{source}"] = means.value
             reasons += [f"{source}: {why}" for why in pairs.degenerate_reasons(means.gram, names)]
             if source == ACTIVATIONS:
@@ -206,14 +250,25 @@ class Introspectability(Objective):
                     metrics[key] = float(pairs.mean_distance(gram))
             replicates.append(self._resampled_values(means, subject.communicator))
         metrics[f"{self.name}/groups"] = float(np.count_nonzero(pairs.present))
+        for name in self.variants:
+            metrics |= self._variant_metrics(name, subject, computed)
         return self._combined(metrics, replicates, reasons)
+
+    def _variant_metrics(self, name: str, subject: Subject, computed: Computed) -> dict[str, float]:
+        """Return the values of a variant by name, without those of single layers."""
+        prefix, variant = f"{self.name}/{name}", self._variant(name)
+        score = variant.score_with(computed, subject)
+        errors = [f"{source}/standard_error" for source in variant.sources]
+        kept = [*variant.sources, *errors, "standard_error"]
+        values = {f"{prefix}/{key}": score.metrics[f"{self.name}/{key}"] for key in kept}
+        return {prefix: score.value, **values}
 
     def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
         """Compute the class means behind the score, for each source that applies to the model."""
         chosen = self._chosen(subject)
         for source in self.sources:
             try:
-                means = self._class_means(source, subject, chosen)
+                means = self._class_means(source, subject, chosen, {})
             except NotApplicable:
                 continue
             yield means
@@ -247,8 +302,13 @@ class Introspectability(Objective):
         least = 2 if self.estimator == "unbiased" else 1
         return min(self.min_images, max(least, available // (2 * classes)))
 
-    def _class_means(self, source: str, subject: Subject, chosen: ChosenImages) -> ClassMeans:
-        layers = self._layers(source, subject, chosen)
+    def _class_means(
+        self, source: str, subject: Subject, chosen: ChosenImages, computed: Computed
+    ) -> ClassMeans:
+        key = (source, self.group_by, self.images, self.min_images, self.steps, self.layers)
+        if key not in computed:
+            computed[key] = self._layers(source, subject, chosen)
+        layers = computed[key]
         sums = subject.communicator.sum(*(layer.sums for layer in layers))
         squares = subject.communicator.sum(*(layer.squares for layer in layers))
         counts = chosen.pairs.counts * chosen.pairs.present
@@ -304,10 +364,12 @@ class Introspectability(Objective):
 
 def introspectability_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
     """Return the attribution methods that introspectability objectives use, with options."""
-    return [
-        method_with_steps(source, each.steps)
+    methods = (
+        method_with_steps(source, definition.steps)
         for each in measures
         if isinstance(each, Introspectability)
-        for source in each.sources
+        for definition in each.definitions
+        for source in definition.sources
         if source != ACTIVATIONS
-    ]
+    )
+    return list(dict.fromkeys(methods))

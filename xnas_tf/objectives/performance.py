@@ -23,6 +23,33 @@ class Error(Objective):
         return ObjectiveValue(float(counts[0] / counts[1]))
 
 
+BINS = 15
+"""Number of confidence bins of the calibration error (Guo et al. 2017, section 5)."""
+
+
+class CalibrationError(Objective):
+    """Expected calibration error on the validation images, in [0, 1].
+
+    This is the mean difference between confidence, the largest predicted probability, and accuracy
+    in 15 bins of equal width, weighted by the number of images (Guo et al. 2017, arXiv 1706.04599,
+    equation 3). The mean confidence is recorded as ``calibration_error/confidence``.
+    """
+
+    name: Literal["calibration_error"] = "calibration_error"
+
+    def score(self, subject: Subject) -> ObjectiveValue:
+        """See ``Objective.score``; counts are summed over the ranks."""
+        confidence = subject.probabilities.max(axis=1, initial=0.0).astype(np.float64)
+        is_right = (subject.predicted == subject.labels).astype(np.float64)
+        # Bins are open on the left, as in the paper.
+        bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+        sums = [np.bincount(bins, weights, BINS) for weights in (confidence, is_right, None)]
+        confident, right, images = subject.communicator.sum(*sums)
+        value = np.abs(confident - right).sum() / images.sum()
+        mean = float(confident.sum() / images.sum())
+        return ObjectiveValue(float(value), {"calibration_error/confidence": mean})
+
+
 STANDARD_METRICS = ("accuracy", "loss")
 """Metrics of every model, regardless of how it is compiled."""
 

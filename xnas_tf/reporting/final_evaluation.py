@@ -23,6 +23,8 @@ from xnas_tf.registry import describe
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.training.callbacks import Interrupted
 
+DRAWN = "drawn"
+"""Fact of a run: the ids of the candidates that were tested and drawn."""
 SHOWN = 8
 """Number of validation images whose attributions are drawn for each model."""
 
@@ -30,7 +32,7 @@ SHOWN = 8
 class FinalEvaluation(Callback):
     """A callback that tests the Pareto-optimal models and draws their attributions.
 
-    The search itself never uses the test split. Models that already have test metrics are skipped.
+    The search itself never uses the test split. Models that an earlier session tested are skipped.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class FinalEvaluation(Callback):
         if run.groups()[0] > 1:
             self._board.groups(run.candidates())
         for candidate in run.pareto():
-            if "test_accuracy" not in candidate.metrics:
+            if candidate.id not in (self._context.database.fact(DRAWN) or ()):
                 self._evaluate(candidate, run.evaluator)
 
     def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
@@ -55,7 +57,10 @@ class FinalEvaluation(Callback):
         try:
             with freed_custom_gradients():
                 self._test_and_draw(candidate, evaluator)
-            self._context.database.save(candidate)
+            database = self._context.database
+            with database.transaction():
+                database.save(candidate)
+                database.set_fact(DRAWN, [*(database.fact(DRAWN) or ()), candidate.id])
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything

@@ -121,7 +121,7 @@ class _Job:
         """Train all networks that have not been trained yet."""
         from xnas_tf.execution.preparation import on_all_ranks, prepare
 
-        dataset, space = prepare(self.settings.config, world, world.size)
+        _, dataset, space = prepare(self.settings.config, world, world.size)
         with ExitStack() as stack:
             session = on_all_ranks(
                 lambda: None if world.rank else self._session(stack, dataset, space), world

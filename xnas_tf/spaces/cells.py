@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from xnas_tf.errors import InputError, suggest
 
@@ -16,6 +16,11 @@ EDGES: dict[str, tuple[int, int]] = {
     for source in range(target)
 }
 """Name of each edge -> (source node, target node), in the order of the genotype string."""
+
+
+def all_operations() -> Iterator[tuple[str, ...]]:
+    """Yield the operations of the edges of each of the 15,625 cells."""
+    return itertools.product(OPERATIONS, repeat=len(EDGES))
 
 
 def format_genotype(cell: Mapping[str, str]) -> str:

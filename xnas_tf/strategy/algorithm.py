@@ -11,6 +11,7 @@ import platypus
 
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import decode
+from xnas_tf.strategy.enumeration import enumerate_space
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.selection import SELECTIONS
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 OFFSPRING_TRIES = 100
 """Number of offspring generated to find a new network before random architectures are tried."""
 RANDOM_TRIES = 1000
-"""Number of random architectures tried before the rest of the space is enumerated."""
-MAX_ENUMERATED = 1_000_000
-"""Size of the largest space that is enumerated; a larger one counts as exhausted when all
-random tries fail."""
+"""Number of random architectures tried before the rest of the space is enumerated. If it is too
+large for that, the space counts as exhausted when all random tries fail."""
 POOL_OFFSPRING, POOL_RANDOM = 96, 32
 """Number of offspring and random architectures in the pool from which a surrogate chooses."""
 RANDOM_SHARE = 0.1
@@ -86,7 +85,8 @@ class Algorithm:
         self._pending: dict[int, Proposal] = {}
         self._asked = 0
         self._seen: set[str] = set()
-        self._enumeration = self._enumerate()
+        self._enumeration = self._new((self._solution(each), ()) for each in enumerate_space(space))
+        self._networks = self._unseen(search.skip) if search.algorithm == "all" else None
         self._pool: list[Proposal] = []
         self._choices_left = 0
         self.generation = 0
@@ -210,8 +210,17 @@ class Algorithm:
 
     def _new_proposals(self) -> Iterator[Proposal]:
         """Generate offspring first, then random architectures, then enumerate a small space."""
+        if self._networks:
+            return self._networks
         offspring, random = self._generate_offspring(OFFSPRING_TRIES), self._sample(RANDOM_TRIES)
-        return self._new(itertools.chain(offspring, random, self._enumeration))
+        return itertools.chain(self._new(itertools.chain(offspring, random)), self._enumeration)
+
+    def _unseen(self, skip: int) -> Iterator[Proposal]:
+        """Enumerate the different networks of the space, without the first ``skip`` of them."""
+        for number, proposal in enumerate(self._enumeration):
+            self._seen.add(proposal.identity)
+            if number >= skip:
+                yield proposal
 
     def _new(self, solutions: Solutions) -> Iterator[Proposal]:
         """Yield the solutions that are feasible and whose network was not proposed before."""
@@ -239,13 +248,6 @@ class Algorithm:
     def _sample(self, count: int) -> Solutions:
         for _ in range(count):
             yield self._solution(v.sample(self._rng) for v in self._space.variables), ()
-
-    def _enumerate(self) -> Solutions:
-        """Enumerate a small space, once in the whole search."""
-        if self._space.size <= MAX_ENUMERATED:
-            ranges = [range(int(variable.size)) for variable in self._space.variables]
-            for encoded in itertools.product(*ranges):
-                yield self._solution(encoded), ()
 
     def _solution(self, encoded: Iterable[Any]) -> platypus.Solution:
         solution = platypus.Solution(self._problem)

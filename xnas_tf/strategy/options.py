@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from xnas_tf.objectives.base import Objective
 from xnas_tf.utils.constraints import Constraint
@@ -35,9 +35,17 @@ class FidelityOptions(Section):
 class SearchOptions(Section):
     """How candidates are chosen, when the search ends, and how the front is measured."""
 
-    algorithm: Literal["nsga2", "random", "regularized_evolution"] = Field(
+    algorithm: Literal["nsga2", "random", "regularized_evolution", "all"] = Field(
         "nsga2",
-        description="how survivors and parents are selected; see docs/explanation/search.md",
+        description="how survivors and parents are selected; see docs/explanation/search.md. "
+        "`all` trains each different network of a space of at most 1,000,000 architectures once",
+    )
+    skip: int = Field(
+        0,
+        ge=0,
+        description="with `algorithm: all`, the number of networks at the beginning of the "
+        "enumeration that are left out. Its order is random but always the same, so several runs "
+        "can divide a space among them",
     )
     surrogate: bool = Field(
         False,
@@ -47,8 +55,9 @@ class SearchOptions(Section):
     candidates: int = Field(
         16,
         ge=1,
-        description="number of candidates to train. Infeasible candidates, duplicates, results "
-        "reused from earlier runs, and promotions (`fidelity`) do not count",
+        description="number of candidates to train; with `algorithm: all` by default every "
+        "network. Infeasible candidates, duplicates, results reused from earlier runs, and "
+        "promotions (`fidelity`) do not count",
     )
     hours: float | None = Field(
         None,
@@ -98,6 +107,16 @@ class SearchOptions(Section):
     seed: int = Field(
         0, ge=0, description="seed of the search, from which each candidate's seed is derived"
     )
+
+    @model_validator(mode="after")
+    def _check_algorithm(self) -> SearchOptions:
+        if self.skip and self.algorithm != "all":
+            raise ValueError(f"skip: given {self.skip}; it has an effect only with algorithm: all")
+        if self.surrogate and self.algorithm == "all":
+            raise ValueError(
+                "surrogate: given true, but with algorithm: all there is nothing to choose"
+            )
+        return self
 
     @field_validator("epsilons")
     @classmethod

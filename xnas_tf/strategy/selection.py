@@ -88,8 +88,8 @@ class RegularizedEvolution(Selection):
         return self._hold_tournaments(1, sample, population) * 2
 
 
-class Random(Selection):
-    """Random search: the population stays empty, so every architecture is sampled."""
+class NoSelection(Selection):
+    """Random or complete search: the population stays empty, so nothing has parents."""
 
     def survive(self, population: Population, offspring: Population) -> Population:
         """Return an empty population."""
@@ -98,7 +98,8 @@ class Random(Selection):
 
 SELECTIONS: dict[str, Callable[[int, np.random.Generator], Selection]] = {
     "nsga2": NSGA2,
-    "random": Random,
+    "all": NoSelection,
+    "random": NoSelection,
     "regularized_evolution": RegularizedEvolution,
 }
 """By ``search.algorithm``."""

@@ -34,12 +34,14 @@ class TrainingProgress:
         step: Number of completed steps of the current epoch.
         metrics: Loss and metrics of the current epoch once all its steps are completed.
         history: Metrics of each completed epoch.
+        early: Further metrics that were recorded after completed epochs.
     """
 
     epoch: int = 0
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    early: dict[str, float] = field(default_factory=dict)
 
 
 def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:

@@ -167,8 +167,10 @@ class Trainer:
         self._average_statistics()
         history = self.progress.history
         # The history is copied, since the caller adds this epoch's metrics to the list.
-        self._epoch_end = TrainingProgress(epoch - 1, self._steps, metrics, list(history))
-        self.progress = TrainingProgress(epoch, history=history)
+        self._epoch_end = replace(
+            self.progress, epoch=epoch - 1, step=self._steps, metrics=metrics, history=list(history)
+        )
+        self.progress = replace(self.progress, epoch=epoch, step=0, metrics={})
         return dict(metrics)
 
     def _begin_epoch(self, callbacks: keras.callbacks.CallbackList) -> None:

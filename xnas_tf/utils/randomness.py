@@ -1,15 +1,19 @@
-"""Python's global random generator, which Keras and Platypus use, for one thread at a time.
+"""Seeds of candidates, and Python's global random generator for one thread at a time.
 
+Keras and Platypus use the global generator.
 The watchdog's thread may report a hang to the search while the main thread builds models. Drawing
 random numbers in one thread must not affect the other thread.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import numpy as np
 
 _lock = threading.RLock()
 
@@ -31,3 +35,10 @@ def uninterrupted() -> Iterator[None]:
     """Keep other threads from using the global generator inside the context."""
     with _lock:
         yield
+
+
+def candidate_seed(search_seed: int, genotype: str) -> int:
+    """Return the seed of a candidate's training, which depends on nothing else."""
+    digest = hashlib.sha256(genotype.encode()).digest()
+    words = np.frombuffer(digest[:16], "<u4").tolist()
+    return int(np.random.SeedSequence([search_seed, *words]).generate_state(1)[0] >> 1)

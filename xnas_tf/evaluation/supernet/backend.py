@@ -10,6 +10,7 @@ import keras
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.grad_cam import GradCAM
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
@@ -27,7 +28,7 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
-SHARED_METHODS = (GradCAM, IntegratedGradients)
+SHARED_METHODS = (GradCAM, IntegratedGradients, SmoothGrad)
 """Attribution methods that need no layer of a cell's own model: in a search, Grad-CAM explains the
 last feature map, which the supernet also has."""
 

@@ -136,8 +136,7 @@ class Rank:
         from xnas_tf.keras_tools.kernel_cache import kept_kernels
         from xnas_tf.keras_tools.tracing import kept_arithmetic
 
-        config = self._setting.config
-        dataset, space = prepare(config, ranks, self._size)
+        config, dataset, space = prepare(self._setting.config, ranks, self._size)
         facts = facts_of(dataset.digest)
         if lines := differences(facts, self._setting.facts, "there, at the driver"):
             if any(line.startswith("keras.config") for line in lines):

@@ -47,7 +47,7 @@ def search_on_ray(
         single = start(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
-        dataset, space = prepare(config, single, size)
+        config, dataset, space = prepare(config, single, size)
         make_callbacks = partial(search_callbacks, more=callbacks)
         opened = opened_session(path, config, dataset, space, fresh, capacity(), make_callbacks)
         with writing_to(path), kept_arithmetic(), opened as session:

@@ -1,0 +1,120 @@
+"""Tables of results: one row for each network and seed, from runs or from earlier tables."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.errors import InputError
+from xnas_tf.spaces.cells import parse_genotype
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import write_atomically
+
+KEY = ("arch", "seed")
+"""Columns that identify a row: the genotype and the seed of the search."""
+DIGITS = 5
+"""Number of significant digits of the values, more than their standard errors leave."""
+OF_LAYERS = re.compile(r"(^|/)activations/(?!standard_error$)")
+"""Metrics of single layers, which not all networks have."""
+FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
+"""Columns of epochs before the last one, by the name in the history."""
+Row = dict[str, str]
+
+
+def write_table(sources: Sequence[Path], path: Path) -> int:
+    """Write the rows of runs and of earlier tables to a gzipped CSV file.
+
+    Args:
+        sources: Run directories, and tables that this function wrote.
+        path: The file to write, which may be one of the sources.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InputError: If a source is neither a run of NAS-Bench-201 nor a table, or two sources have
+            different values for the same network and seed.
+    """
+    rows: dict[tuple[str, ...], Row] = {}
+    for source in sources:
+        for row in _rows(source):
+            known = rows.setdefault(tuple(row[name] for name in KEY), row)
+            if known != row and (column := _difference(known, row)):
+                raise InputError(
+                    f"{source}: {row['arch']} with seed {row['seed']} has {column} "
+                    f"{row[column]}, but an earlier source has {known[column]}: were they made "
+                    "with the same configuration?"
+                )
+    if not rows:
+        raise InputError(f"{', '.join(map(str, sources))}: no candidate has been trained yet")
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[key] for key in sorted(rows))
+    # Without the time, so that the same rows give the same file.
+    write_atomically(path, gzip.compress(text.getvalue().encode(), mtime=0))
+    return len(rows)
+
+
+def _difference(known: Row, row: Row) -> str | None:
+    """Return the first column in which two rows differ, except for times."""
+    columns = (name for name in row if not name.startswith("seconds") and name in known)
+    return next((name for name in columns if known[name] != row[name]), None)
+
+
+def _rows(source: Path) -> Iterator[Row]:
+    if source.is_dir():
+        yield from _rows_of_run(source)
+        return
+    try:
+        with gzip.open(source, "rt", encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if not set(KEY) <= set(reader.fieldnames or ()):
+                raise InputError(f"{source}: there are no columns {' and '.join(KEY)}")
+            yield from reader
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source} is neither a run nor a table: {error}") from error
+
+
+def _rows_of_run(path: Path) -> Iterator[Row]:
+    run = Run(path)
+    for candidate in run.candidates():
+        if candidate.state == "done":
+            try:
+                parse_genotype(candidate.genotype)
+            except InputError as error:
+                raise InputError(f"{path}: a table needs nas_bench_201: {error}") from None
+            values = _values(candidate)
+            formatted = {name: f"{value:.{DIGITS}g}" for name, value in values}
+            yield {"arch": candidate.genotype, "seed": str(run.config.search.seed), **formatted}
+
+
+def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:
+    """Yield the names and finite values of a row."""
+    yield from _finite(candidate.objectives.items())
+    for epoch, history in enumerate(candidate.history[:-1], start=1):
+        yield f"epoch_{epoch}/train_error", 1 - history["accuracy"]
+        yield f"epoch_{epoch}/error", 1 - history["val_accuracy"]
+        names = FROM_HISTORY.items()
+        yield from _finite((f"epoch_{epoch}/{new}", history[name]) for name, new in names)
+    metrics = dict(candidate.metrics)
+    yield "train_error", 1 - metrics.pop("accuracy")
+    yield "train_loss", metrics.pop("loss")
+    redundant = ("val_accuracy", "test_accuracy")
+    yield from _finite(
+        (name, value)
+        for name, value in metrics.items()
+        if name not in redundant and not OF_LAYERS.search(name)
+    )
+    yield "seconds", candidate.seconds_total
+
+
+def _finite(pairs: Iterable[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    return ((name, value) for name, value in pairs if math.isfinite(value))

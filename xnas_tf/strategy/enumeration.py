@@ -1,0 +1,60 @@
+"""Enumeration of a search space small enough to be searched completely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.variables import decode
+from xnas_tf.strategy.options import SearchOptions
+
+MAX_ENUMERATED = 1_000_000
+"""Size of the largest space that is enumerated."""
+
+
+def enumerate_space(space: Space) -> Iterator[tuple[int, ...]]:
+    """Yield the encoded values of each architecture once, in a random order.
+
+    The order is always the same for the same variables, so a space can be divided among several
+    runs. Nothing is yielded for a space of more than ``MAX_ENUMERATED`` architectures.
+    """
+    if space.size > MAX_ENUMERATED:
+        return
+    shape = [int(variable.size) for variable in space.variables]
+    for number in np.random.default_rng(0).permutation(int(space.size)):
+        yield tuple(map(int, np.unravel_index(number, shape)))
+
+
+def count_networks(space: Space) -> int:
+    """Return the number of different feasible networks in a space.
+
+    Raises:
+        InputError: If the space is too large to be enumerated.
+    """
+    if space.size > MAX_ENUMERATED:
+        raise InputError(
+            f"search.algorithm: given all, but the space has {space.size:,.0f} architectures; "
+            f"allowed: at most {MAX_ENUMERATED:,}, or another algorithm"
+        )
+    decoded = (decode(space.variables, encoded) for encoded in enumerate_space(space))
+    simplified = map(space.simplify, decoded)
+    return len({space.identity(v) for v in simplified if not space.infeasible(v)})
+
+
+def with_candidates(search: SearchOptions, space: Space) -> SearchOptions:
+    """Return the options with the number of candidates that ``algorithm: all`` proposes.
+
+    Raises:
+        InputError: If the space is too large to be enumerated, or ``skip`` leaves nothing of it.
+    """
+    if search.algorithm != "all":
+        return search
+    networks = count_networks(space)
+    if search.skip >= networks:
+        raise InputError(f"search.skip: given {search.skip}; allowed: less than {networks:,}")
+    left = networks - search.skip
+    wanted = search.candidates if "candidates" in search.model_fields_set else left
+    return search.model_copy(update={"candidates": min(wanted, left)})
