@@ -27,8 +27,8 @@ def benchmark() -> None:
     "--table",
     type=PATH,
     required=True,
-    help="Table of results: a name from docs/benchmarks/table.md, CSV, gzipped CSV, or NATS-Bench's "
-    "own files.",
+    help="Table of results: the name of one in this package, CSV, gzipped CSV, or NATS-Bench's own "
+    "files.",
 )
 @click.option(
     "--objectives",

@@ -1,0 +1,175 @@
+"""Tables that are collected from runs."""
+
+import gzip
+import json
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.unit.test_benchmark import CELLS
+from xnas_tf.benchmark import make_problem, read_table, write_table
+from xnas_tf.benchmark import table as tables
+from xnas_tf.benchmark.simulation import run_search
+from xnas_tf.candidate import Candidate
+from xnas_tf.cli import main
+from xnas_tf.config import load_config
+from xnas_tf.errors import InputError
+from xnas_tf.spaces.cells import format_genotype, live_edges, network_of, parse_genotype, plain
+from xnas_tf.storage.run_directory import model_path, open_database
+
+NETWORKS: dict[str, str] = {}
+for cell in map(parse_genotype, CELLS):
+    if live_edges(cell):
+        NETWORKS.setdefault(network_of(cell), format_genotype(plain(cell)))
+GENOTYPES = list(NETWORKS.values())
+
+
+def make_run(path, seed, genotypes, error=lambda genotype: 0.25):
+    """A run as a search leaves it, without its trainings."""
+    config = load_config(overrides=[f"search.seed={seed}"])
+    with closing(open_database(path, config)) as database, database.transaction():
+        for number, genotype in enumerate(genotypes, start=1):
+            epoch = {"accuracy": 0.5, "loss": 1.5, "val_accuracy": 0.4, "val_loss": 1.75}
+            last = {"accuracy": 0.75, "loss": 1.25, "val_accuracy": 0.7, "val_loss": 1.0}
+            database.save(
+                Candidate(
+                    number,
+                    genotype,
+                    parse_genotype(genotype),
+                    state="done",
+                    epochs=2,
+                    finish_order=number,
+                    objectives={"error": error(genotype), "introspectability": seed + 0.5},
+                    metrics={
+                        **last,
+                        "parameters": 30802,
+                        "epoch_0/introspectability": 0.125,
+                        "introspectability/activations": 0.1,
+                        "introspectability/activations/stem_conv": 0.2,
+                        "introspectability/activations/standard_error": 0.01,
+                        "introspectability/plain/activations": 0.3,
+                        "test_accuracy": 0.875,
+                        "test_error": 0.125,
+                    },
+                    history=[epoch, last],
+                    seconds={"train": 1.0, "score": 0.5, "wait": 9.0},
+                )
+            )
+        failed = Candidate(10_000, CELLS[9], {}, state="failed", finish_order=10_000)
+        database.save(failed)
+    return path
+
+
+EXPECTED = {
+    "error": 0.25,
+    "train_error": 0.25,
+    "train_loss": 1.25,
+    "val_loss": 1.0,
+    "epoch_1/error": 0.6,
+    "epoch_1/train_error": 0.5,
+    "epoch_1/val_loss": 1.75,
+    "test_error": 0.125,
+    "parameters": 30802,
+    "epoch_0/introspectability": 0.125,
+    "introspectability/activations": 0.1,
+    "introspectability/activations/standard_error": 0.01,
+    "introspectability/plain/activations": 0.3,
+    "seconds": 1.5,
+}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [make_run(tmp_path / f"run-{seed}", seed, GENOTYPES[:30]) for seed in (0, 1)]
+
+
+def test_values_are_means_over_seeds(runs, tmp_path):
+    out = tmp_path / "t.csv.gz"
+    assert write_table(runs, out) == 60
+    table = read_table(out)
+    assert sorted(table.genotypes) == sorted(GENOTYPES[:30])
+    for name, value in EXPECTED.items():
+        assert table.column(name) == pytest.approx(np.full(30, value)), name
+    assert table.column("introspectability") == pytest.approx(np.ones(30))
+    unwanted = {"introspectability/activations/stem_conv", "val_accuracy", "test_accuracy"}
+    assert not unwanted & set(table.columns)
+
+
+def test_a_table_is_extended_and_the_same_whatever_the_order(runs, tmp_path):
+    first, second, whole = (tmp_path / f"{name}.csv.gz" for name in ("a", "b", "c"))
+    write_table(runs[:1], first)
+    write_table([runs[1], first], second)
+    write_table(runs, whole)
+    # The columns are in the order in which they were found.
+    assert sorted(gzip.open(second)) == sorted(gzip.open(whole))
+    assert write_table([first, *runs], first) == 60
+    assert first.read_bytes() == whole.read_bytes()
+
+
+def test_different_values_for_the_same_training_are_an_error(runs, tmp_path):
+    other = make_run(tmp_path / "other", 1, GENOTYPES[:5], error=lambda genotype: 0.5)
+    with pytest.raises(InputError, match=r"with seed 1 has error 0.5, but .* has 0.25"):
+        write_table([*runs, other], tmp_path / "t.csv.gz")
+    assert not (tmp_path / "t.csv.gz").exists()
+
+
+def test_what_is_no_run_or_table_is_named(tmp_path):
+    (tmp_path / "text.csv.gz").write_text("arch,seed")
+    with gzip.open(tmp_path / "other.csv.gz", "wt") as file:
+        file.write("arch,accuracy\n")
+    for name, message in [
+        ("text.csv.gz", "text.csv.gz is neither a run nor a table"),
+        ("other.csv.gz", "there are no columns arch and seed"),
+        ("missing", "missing is neither a run nor a table"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            write_table([tmp_path / name], tmp_path / "t.csv.gz")
+    empty = make_run(tmp_path / "empty", 0, [])
+    with pytest.raises(InputError, match="no candidate has been trained yet"):
+        write_table([empty], tmp_path / "t.csv.gz")
+
+
+def test_a_row_stands_for_all_cells_of_its_network(tmp_path):
+    rng = np.random.default_rng(0)
+    errors = dict(zip(GENOTYPES, rng.uniform(0.01, 0.4, len(GENOTYPES)).round(4), strict=True))
+    run = make_run(tmp_path / "run", 0, GENOTYPES, error=errors.get)
+    write_table([run], tmp_path / "t.csv.gz")
+    table = read_table(tmp_path / "t.csv.gz")
+    rows = table.rows
+    assert len(table.genotypes) == 5424 and len(rows) == 15625 - 341
+    assert errors[table.genotypes[0]] == table.column("error")[0]
+    for genotype in rng.choice(CELLS, 200):
+        cell = parse_genotype(genotype)
+        if live_edges(cell):
+            own = NETWORKS[network_of(cell)]
+            assert table.genotypes[rows[genotype]] == own
+        else:
+            assert genotype not in rows
+    problem = make_problem(table, ["error", "max:epoch_0/introspectability"], reference=[1, 0])
+    assert problem.costs[:, 0].tolist() == table.column("error").tolist()
+    shares = run_search(problem, "nsga2", 0, 60, ())
+    assert len(shares) == 60 and 0 < shares[-1] <= 1
+
+
+def test_command_and_names(runs, tmp_path, monkeypatch):
+    out = tmp_path / "mine.csv.gz"
+    result = CliRunner().invoke(main, ["benchmark", "table", *map(str, runs), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    monkeypatch.setattr(tables, "FOLDER", tmp_path)
+    monkeypatch.setattr(tables, "TABLES", ("mine",))
+    assert len(read_table(Path("mine")).genotypes) == 30
+    with pytest.raises(InputError, match="'min'.*mine"):
+        read_table(Path("min"))
+    given = ["--objectives", "error,epoch_0/introspectability", "--reference", "1,1", "--seeds=1"]
+    given += ["--trainings=5", "--algorithm=random", "--format=json"]
+    result = CliRunner().invoke(main, ["benchmark", "search", "--table", "mine", *given])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)
+
+
+def test_runs_are_only_read(runs, tmp_path):
+    write_table(runs, tmp_path / "t.csv.gz")
+    assert not model_path(runs[0], 1).exists()
