@@ -47,7 +47,7 @@ class _Group(click.Group):
         return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was named."""
+        """Run the subcommand."""
         try:
             with displayed():
                 return super().invoke(ctx)
@@ -79,7 +79,7 @@ def main() -> None:
       xnas-tf search CONFIG --engine ray       train a candidate on each GPU
       xnas-tf pareto runs/quickstart           list the best candidates
       xnas-tf report runs/quickstart           write an HTML report
-      xnas-tf retrain runs/quickstart          train the recommended one in full
+      xnas-tf retrain runs/quickstart          fully train the recommended one
       xnas-tf explain runs/quickstart          show what its model looks at
       xnas-tf disentangle runs/quickstart      find the path of each class in it
       xnas-tf interpret runs/quickstart        explain it with learned attributes
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def with_options(text: str) -> str:
-    """Replace each Python `argument` named in a message with this command's option for it."""
+    """Replace each Python `argument` named in a message with this command's matching option."""
     options = {
         name: parameter.opts[0]
         for parameter in click.get_current_context().command.params
@@ -99,7 +99,7 @@ def with_options(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Show a message or warning, which may name arguments."""
+    """Show a message or warning, with arguments in it replaced by options."""
     log_message(with_options(text))
 
 
@@ -109,7 +109,7 @@ def print_result(
     facts: Callable[[T], dict[str, Any]],
     tables: Callable[[T], Iterable[RenderableType]],
 ) -> None:
-    """Print a result as ``json``, made by ``facts``, or as a ``table``, made by ``tables``."""
+    """Print the JSON data that ``facts`` makes of a result, or the tables that ``tables`` makes."""
     if form == "json":
         click.echo(json.dumps(facts(result), indent=2))
     else:
@@ -117,13 +117,13 @@ def print_result(
 
 
 def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:
-    """Print tables, on stderr if ``err``; split those that are wider than the terminal."""
+    """Print tables, on stderr if ``err`` is set, splitting those wider than the terminal."""
     from rich.console import Console
     from rich.table import Table
 
     from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
 
-    # In a file or a pipe, each row takes one line.
+    # When written to a file or a pipe, each row takes one line.
     stream = sys.stderr if err else sys.stdout
     console = Console(stderr=err, width=None if stream.isatty() else ANY_WIDTH)
     for table in tables:

@@ -55,10 +55,10 @@ def _loading_options(command: Callable) -> Callable:
 
 
 def _source(options: dict[str, Any], kind: str) -> ModelSource:
-    """Extract the model, the data set and the folder to write to from a command's options.
+    """Return the model, the data set and the output folder that a command's options name.
 
-    An error is raised, before TensorFlow is imported, if there is no such model or the folder
-    exists.
+    An error is raised, before TensorFlow is imported, if the model does not exist or the output
+    folder already does.
     """
     from xnas_tf.storage.model_source import ModelSource
 
@@ -76,7 +76,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Data set whose test images are explained, or that names the classes of image files.  "
+    help="Data set whose test images are explained, or whose class names apply to image files.  "
     "[default: the run's own]",
 )
 @click.option(
@@ -85,7 +85,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @click.option("--mistakes", is_flag=True, help="Choose only test images that the model gets wrong.")
 @_names_option(
     "--classes",
-    "Classes of image files, in the order of the model's outputs.  [default: the data set's]",
+    "For image files: class names in the order of the model's outputs.  [default: the data set's]",
     "class_names",
 )
 @click.option(
@@ -94,7 +94,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
     multiple=True,
     shell_complete=completion.methods,
     show_default="grad_cam, integrated_gradients",
-    help="Attribution method; may be repeated; `all` compares all of them.",
+    help="Attribution method; may be repeated; `all` compares all methods.",
 )
 @click.option(
     "--set",
@@ -153,12 +153,12 @@ def explain(
 @click.option(
     "--preset",
     metavar="NAME",
-    help="Use the published layers and β of vgg16, resnet50, densenet121 or darts.",
+    help="Use the published layers and β for vgg16, resnet50, densenet121 or darts.",
 )
 @click.option(
     "--beta",
     metavar="auto|NUMBER",
-    help="Weight of the sparsity term in the loss.  [default: the preset's, or auto]",
+    help="Weight of the sparsity term in the loss.  [default: the preset's value, or auto]",
 )
 @click.option(
     "--tolerance", default=0.02, help="Accuracy that each class may lose with --beta auto."
@@ -166,7 +166,8 @@ def explain(
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Share of other classes' images that a path may mistake for its class; 1 means no limit.",
+    help="Maximum share of other classes' images that a path may mistake for its own class; "
+    "1 means no limit.",
 )
 @click.option(
     "--epochs", default=20, help="Number of passes over the training images of each class."
@@ -183,8 +184,8 @@ def disentangle(form: str, **options: Any) -> None:
     """Find the path of each class through a network.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class, NAD (arXiv
-    2003.13268) learns which channels of each layer are needed, without changing the network, and
-    compares the resulting paths. docs/explanation/nad.md explains the metrics, pictures and
+    2003.13268) learns which channels of each layer the class needs, without changing the network,
+    and compares the resulting paths. docs/explanation/nad.md explains the metrics, pictures and
     presets.
 
     \b
@@ -215,7 +216,7 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--hypermodel",
     metavar="MODULE:NAME",
-    help="Build the default model of a HyperModel, and train it with --mode by-design.",
+    help="Build the default model of a HyperModel, to train it with --mode by-design.",
 )
 @CANDIDATE
 @DATASET
@@ -259,7 +260,8 @@ def interpret(form: str, **options: Any) -> None:
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. FLINT (arXiv 2010.09345) learns
     attributes from the model's hidden layers, and a linear classifier on top of these attributes.
-    It also runs under horovodrun. docs/explanation/flint.md explains the metrics and pictures.
+    The command also runs under horovodrun. docs/explanation/flint.md explains the metrics and
+    pictures.
 
     \b
     Example:

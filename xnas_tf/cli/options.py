@@ -16,12 +16,12 @@ from xnas_tf.utils.progress import display
 
 
 class CandidateType(click.ParamType):
-    """``recommended``, ``best``, or an id."""
+    """A candidate, given as ``recommended``, ``best`` or an id."""
 
     name = "candidate"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return the placeholder for a value in the help."""
+        """Return the placeholder for a value that the help shows."""
         return "|".join((*CHOICES, "ID"))
 
     def convert(
@@ -37,7 +37,7 @@ class CandidateType(click.ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the words that start with the incomplete one."""
+        """Return the values that start with the incomplete word."""
         return [CompletionItem(word) for word in CHOICES if word.startswith(incomplete)]
 
 
@@ -94,8 +94,8 @@ INPUT_RANGE = click.option(
     metavar="auto|0-1|0-255|-1-1",
     help="Range of the model's inputs; `auto` infers it from the first layers.",
 )
-PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Also draw a PNG file.")
-PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Also draw a PNG file.")
+PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Also save a PNG plot.")
+PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Also save a PNG image.")
 OVERRIDES = click.option(
     "--set",
     "overrides",
@@ -125,6 +125,6 @@ WITHIN = click.option(
     "--within",
     type=float,
     metavar="POINTS",
-    help="Percentage points by which the recommended candidate's error may exceed the lowest.  "
-    "[default: the 95% interval of the lowest error, or 2]",
+    help="Percentage points by which the recommended candidate's error may exceed the lowest "
+    "error.  [default: the 95% interval of the lowest error, or 2]",
 )

@@ -14,7 +14,7 @@ _ERRORS = "xnas_tf.output"
 
 
 def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Replace a character that an encoding lacks by an ASCII symbol, or by its escape sequence."""
+    """Replace a character that an encoding lacks with an ASCII symbol or an escape sequence."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]

@@ -18,14 +18,14 @@ from xnas_tf.cli.options import PATH
     "--dataset",
     metavar="NAME",
     shell_complete=completion.datasets,
-    help="As in `xnas-tf data`.  [default: the only data set in DIR]",
+    help="Data set, named as in `xnas-tf data`.  [default: the only data set in DIR]",
 )
 def init(folder: Path, dataset: str | None) -> None:
     """Write a configuration and a model for your data.
 
-    This writes xnas.yaml and mine.py to DIR, by default the current folder. They fit the size,
-    classes and number of the images. Edit them as you like; comments explain the options. Existing
-    files are never overwritten.
+    This writes xnas.yaml and mine.py to DIR, by default the current folder. Both files suit the
+    size, classes and number of your images. Edit them as you like; comments explain the options.
+    Existing files are never overwritten.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Commands on a run: show it, report on it, retrain its candidates, export them."""
+"""Commands for runs: show them, report on them, and retrain or export their candidates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal can
     "--all",
     "everyone",
     is_flag=True,
-    help="List all trained candidates; with --format csv, those in any state.",
+    help="List all trained candidates; with --format csv, list candidates in any state.",
 )
 @PLOT
 @PREFER
@@ -51,7 +51,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
     """List the Pareto-optimal candidates of RUN, and recommend one.
 
     Among the candidates whose error is close to the lowest and better than chance, the one that is
-    best in the other objectives is recommended. Other commands use it by default.
+    best in the other objectives is recommended. Other commands use this candidate by default.
     docs/explanation/search.md explains the rule.
 
     \b
@@ -122,7 +122,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="Candidate whose model is shown; may be repeated.  [default: those of the front]",
+    help="Candidate whose model is shown; may be repeated.  [default: those on the front]",
 )
 @PREFER
 @WITHIN
@@ -141,17 +141,18 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="For a model: data set on which to measure it.",
+    help="Data set on which to evaluate a model.",
 )
 @INPUT_RANGE
 @UNSAFE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write a report on a run, several runs or a model.
 
-    It is one HTML file that needs no network. For a run, which may still be searching, it shows
-    the recommended model, the front, the course of the search, and explanations of each model.
-    Several runs on the same data are compared. For a .keras file it shows accuracy, mistakes,
-    calibration and explanations. docs/how-to/report.md explains how to read it.
+    The report is a single HTML file that needs no network connection. For a run, even one that is
+    still searching, it shows the recommended model, the front, the progress of the search, and
+    explanations of each model. Several runs on the same data are compared. For a .keras file, it
+    shows accuracy, mistakes, calibration and explanations. docs/how-to/report.md explains how to
+    read it.
 
     \b
     Example:
@@ -183,7 +184,8 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 @click.option(
     "--patience",
     type=int,
-    help="Stop training after this many epochs without improvement.  [default: a third of them]",
+    help="Stop training after this many epochs without improvement.  "
+    "[default: a third of --epochs]",
 )
 @click.option(
     "--set",
@@ -200,10 +202,10 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 def retrain(
     run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
-    """Train candidates of RUN in full, with several seeds.
+    """Fully train candidates of RUN, with several seeds.
 
-    A residual network of the same size is trained as well, for comparison. All ranks together train
-    one model at a time. The weights of the epoch with the best validation accuracy are kept, and
+    A residual network of the same size is trained as well, for comparison. All ranks work together
+    on one model at a time. The weights of the epoch with the best validation accuracy are kept and
     tested once. If the command was interrupted, run it again: it resumes from the last checkpoint.
     docs/how-to/retraining.md explains the table.
 
@@ -244,10 +246,10 @@ def retrain(
     default="",
     show_default=False,
     metavar="latest|FOLDER",
-    help="Export models of a retraining in RUN/retrained.",
+    help="Export the models of a retraining in RUN/retrained.",
 )
 @click.option(
-    "--licence", default="", show_default=False, help="Licence to name in the model cards."
+    "--licence", default="", show_default=False, help="Licence to state in the model cards."
 )
 @UNSAFE
 @QUIET
@@ -264,8 +266,8 @@ def export(  # noqa: PLR0913 - options
     """Export models of RUN, each with a model card.
 
     By default, the recommended candidate is exported; with --retrained, all retrained models are. A
-    SavedModel takes raw images and explains its predictions, without xnas-tf. Each file is run once
-    it has been written, and rejected if its predictions differ from the model's. tflite_int8 is
+    SavedModel works without xnas-tf: it takes raw images and explains its predictions. Each
+    exported file is tested, and rejected if its predictions differ from the model's. tflite_int8 is
     calibrated on training images; its accuracy is measured, and any loss is reported.
 
     \b
@@ -304,7 +306,7 @@ def export(  # noqa: PLR0913 - options
 
 
 def print_pareto(listed: CandidateList) -> None:
-    """Print candidates of a run, with the recommended one."""
+    """Print candidates of a run, and name the recommended one."""
     from xnas_tf.reporting import candidate_tables as tables
     from xnas_tf.reporting.collapses import collapse_text
 

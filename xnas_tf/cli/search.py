@@ -1,4 +1,4 @@
-"""Commands that inspect a data set, and run a search."""
+"""Commands that inspect a data set and run a search."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
 @main.command()
 @click.argument("config", required=False, type=PATH, shell_complete=completion.configs)
-@click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME after CONFIG]")
+@click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME for NAME.yaml]")
 @OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
 @click.option(
@@ -55,12 +55,12 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.option(
     "--engine",
     type=click.Choice(["auto", "local", "horovod", "ray"]),
-    help="Where candidates are trained; the same as distributed.engine.",
+    help="Where to train candidates; sets distributed.engine.",
 )
 @click.option(
     "--groups",
     type=click.IntRange(1),
-    help="Number of groups on Ray; the same as distributed.groups.",
+    help="Number of groups on Ray; sets distributed.groups.",
 )
 @click.option(
     "--address", metavar="HOST:PORT", help="Address of a Ray cluster; `auto` looks for one."
@@ -74,14 +74,15 @@ def search(
     """Search for Pareto-optimal networks, or resume a search.
 
     CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
-    on handwritten digits. Its sections are dataset, space, objectives, record, constraints,
-    training, search, distributed and callbacks. docs/reference/configuration.md explains every key.
+    on handwritten digits. A configuration has the sections dataset, space, objectives, record,
+    constraints, training, search, distributed and callbacks. docs/reference/configuration.md
+    explains every key.
 
     These configurations are part of xnas-tf and need no file: quickstart, hypermodel, objective,
     phone, xnas-mnist, xnas-cifar10, xnas-imagenet16-120, and the last three with the suffix
     -control.
 
-    The two sources of introspectability rank networks in opposite ways: activations, as in the
+    The two sources of introspectability rank networks in opposite orders. Activations, as in the
     paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
     accurate ones. See docs/explanation/introspectability.md.
 
@@ -115,7 +116,7 @@ def search(
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def launch(words: tuple[str, ...]) -> None:
-    """Name the replacement for this command of version 0.1."""
+    """Explain what replaced this command of version 0.1."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
     command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
     raise InputError(

@@ -42,7 +42,7 @@ def benchmark() -> None:
 @click.option(
     "--reference",
     metavar="X,Y,…",
-    help="Reference point of the hypervolume, a value for each objective.  [default: 20,1.6 for "
+    help="Reference point of the hypervolume: a value for each objective.  [default: 20,1.6 for "
     "error,parameters; otherwise the worst values]",
 )
 @click.option(
@@ -59,9 +59,9 @@ def benchmark() -> None:
     "overrides",
     multiple=True,
     metavar="search.KEY=VALUE",
-    help="Override a key of search for the algorithms of xnas-tf; may be repeated.",
+    help="Override a key of the section search for xnas-tf's algorithms; may be repeated.",
 )
-@click.option("--seeds", default=20, help="Number of searches of each algorithm.")
+@click.option("--seeds", default=20, help="Number of searches with each algorithm.")
 @click.option("--trainings", default=600, help="Number of candidates that each search trains.")
 @FORMAT
 @PLOT
@@ -77,10 +77,11 @@ def benchmark_search(
 ) -> None:
     """Count how many candidates simulated searches need to train.
 
-    Searches look up results in a table instead of training. The table's header is `arch,column…`,
-    where arch is a genotype of NAS-Bench-201. The package nats-bench is needed to read NATS-Bench's
-    own files. The algorithms are those of search.algorithm, optionally with "+surrogate" after the
-    name. For comparison, there are pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and random.
+    The searches look up results in a table instead of training. The table's header is
+    `arch,column…`; the column arch holds genotypes of NAS-Bench-201. NATS-Bench's own files need
+    the package nats-bench. The algorithms are those of search.algorithm, optionally with
+    "+surrogate" after the name, and for comparison pymoo (NSGA-II as in XNAS), optuna_nsga2,
+    optuna_tpe and random.
 
     \b
     Example:
