@@ -65,7 +65,7 @@ def test_reference_is_up_to_date():
         ),
         ("objectives.1.sources={grad_cam: -1}", "the weight of grad_cam is -1.0"),
         ("objectives.1.sorces=[grad_cam]", "unknown key objectives.1.sorces: 'sorces'"),
-        ("objectives.7.images=3", "'7' is not an index of a list of 2"),
+        ("objectives.7.images=3", "'7' is not a list index below 2"),
         ("space=nas_bench_102", "space: unknown search space 'nas_bench_102' (did you mean"),
         ("space.chanels=4", "unknown key space.chanels: 'chanels' (did you mean 'channels'?"),
         ("space.channels=0", "space.channels: given 0"),

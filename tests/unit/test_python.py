@@ -254,7 +254,7 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
             lambda: xt.search(overrides="a=3"),
             r"`overrides` is of type str; .*\['a=3'\]",
         ),
-        (lambda: xt.load_config(overrides=[3]), "`overrides`: one is of type int"),
+        (lambda: xt.load_config(overrides=[3]), "`overrides`: one item is of type int"),
         (lambda: xt.inspect_data("digits", 3), "`overrides` is of type int"),
         (lambda: xt.Run(3), "`path` is of type int; allowed: a path"),
         (lambda: xt.Retraining(None), "`path` is of type NoneType"),

@@ -1,4 +1,4 @@
-"""The callbacks of a configuration, by name with options."""
+"""Creates the callbacks of a configuration from their names and options."""
 
 from __future__ import annotations
 

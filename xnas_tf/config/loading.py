@@ -27,8 +27,8 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
 
     Args:
         source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
-            configuration to override. If None, ``./xnas.yaml`` if it exists, otherwise the
-            quickstart, which has only defaults.
+            configuration to override. If None, ``./xnas.yaml`` is loaded if it exists, and
+            otherwise the quickstart, which consists of the defaults.
         overrides: Overrides as ``section.key=value``, with the value in YAML.
 
     Raises:
@@ -52,7 +52,7 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
     "introspectability": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
     "disentanglement": {"false_alarms": 1.0},
 }
-"""Options of objectives whose defaults differ from the measurements before they existed."""
+"""Options of objectives whose defaults differ from how versions without them measured."""
 _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 """Values of ``search.algorithm`` that exist only in runs of earlier versions."""
 
@@ -60,13 +60,13 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    Options of objectives that did not exist in the version that wrote the file get the value
-    closest to the measurements of that version, so that the run cannot be resumed with today's
+    If the version that wrote the file lacked an option of an objective, the option gets the value
+    closest to how that version measured. This prevents the run from being resumed with today's
     defaults. The results still differ slightly: that version used other images, and did not correct
     disentanglement for chance.
 
-    The name of a search algorithm that no longer exists is kept as is, so that the run can still be
-    read; because it matches no current algorithm, the run cannot be resumed.
+    If the search algorithm no longer exists, its name is kept: the run can still be read, but it
+    cannot be resumed.
 
     Args:
         path: The file, with all keys of the version that wrote it.
@@ -81,7 +81,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
             data[section] = [_with_earlier_defaults(entry) for entry in entries]
     distributed = data.get("distributed")
     if isinstance(distributed, dict) and distributed.get("ranks_per_candidate") in ("all", "auto"):
-        del distributed["ranks_per_candidate"]  # how earlier versions stored that it was not given
+        del distributed["ranks_per_candidate"]  # earlier versions stored this if it was not given
     if isinstance(training := data.get("training"), dict):
         for mode in ("mixed_precision", "jit_compile"):
             if training.get(mode) == "auto":
@@ -116,7 +116,8 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
 def find_config(source: str | Path | None) -> Path | None:
     """Return the file that ``load_config`` reads; None for the quickstart.
 
-    If there is no file ``NAME`` or ``configs/NAME.yaml``, it is the packaged configuration.
+    If there is no file ``NAME`` or ``configs/NAME.yaml``, the packaged configuration of that name
+    is returned.
     """
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
@@ -141,7 +142,7 @@ def dump_config(config: Config) -> str:
 
 def differing_keys(old: Config, new: Config) -> list[str]:
     """Return lines ``key: old value -> new value`` for all keys that differ."""
-    # Without warnings, as an old run may have an algorithm that no longer exists.
+    # Without warnings, because an old run may have an algorithm that no longer exists.
     before = old.model_dump(mode="json", warnings=False)
     return differences(before, new.model_dump(mode="json"), "->")
 
@@ -190,7 +191,8 @@ def _override(data: dict[str, Any], text: str) -> None:
     """Set ``a.b=value`` in nested data; a number in the key is a list index."""
     if not isinstance(text, str):
         raise InputError(
-            f"`overrides`: one is of type {type(text).__name__}; allowed: texts section.key=value"
+            f"`overrides`: one item is of type {type(text).__name__}; allowed: strings of the "
+            "form section.key=value"
         )
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -207,11 +209,11 @@ def _override(data: dict[str, Any], text: str) -> None:
 
 
 def _child(parent: Any, name: str, text: str) -> Any:
-    """Return a mapping or list inside another one, expanded or added if necessary."""
+    """Return the mapping or list under a name, expanding or adding it if necessary."""
     key = _key(parent, name, text)
     child = parent[key] if isinstance(parent, list) else parent.get(key)
     if child is None:
-        # Without the options of the default space: another space has different ones.
+        # The options of the default space are left out: another space has different ones.
         fields = Config.model_fields
         child = copy(fields[name].default) if name in ("space", "objectives") else {}
     if isinstance(child, str):  # short form of a section with a name
@@ -228,5 +230,5 @@ def _key(parent: Any, name: str, text: str) -> Any:
         return name
     count = len(parent)
     if not name.isdecimal() or int(name) >= count:
-        raise InputError(f"`overrides` {text!r}: {name!r} is not an index of a list of {count}")
+        raise InputError(f"`overrides` {text!r}: {name!r} is not a list index below {count}")
     return int(name)

@@ -66,7 +66,7 @@ class Config(Section):
     record: list[AnyObjective] = Field(
         [],
         description="measures that are recorded for every candidate but do not influence the "
-        "search, with the names and options of objectives",
+        "search, with the same names and options as objectives",
     )
     constraints: dict[str, Limit] = Field(
         {}, description='limits by objective name, such as `parameters: "<= 500_000"`'
@@ -161,8 +161,8 @@ class Config(Section):
         rungs, training = search.fidelity.epochs, info.data.get("training")
         if rungs and training and training.callbacks:
             text = (
-                "training.callbacks are given, whose state no training can resume; leave one of "
-                "them out"
+                "cannot be combined with training.callbacks, whose state cannot be resumed; leave "
+                "one of them out"
             )
             raise _invalid([text], "fidelity", "epochs")
         if rungs and training and rungs[-1] != training.epochs:
@@ -174,7 +174,7 @@ class Config(Section):
         if rungs and training and training.warmup_epochs >= rungs[0]:
             text = (
                 f"its first rung is {rungs[0]}, but training.warmup_epochs is "
-                f"{training.warmup_epochs:g}: that must be less"
+                f"{training.warmup_epochs:g}, which must be less"
             )
             raise _invalid([text], "fidelity", "epochs")
         return search
@@ -195,7 +195,7 @@ class Config(Section):
         for name in constraints if isinstance(constraints, dict) else ():
             measure = create(OBJECTIVES, name, Objective)
             if measure.name != name:
-                raise ValueError(f"the name of {name!r} is {measure.name!r}: use that name")
+                raise ValueError(f"{name!r} is called {measure.name!r}: use that name")
         return constraints
 
     @property
