@@ -6,7 +6,7 @@
     print(run.recommendation().text)
     model = run.best.load_model()
 
-Everything is imported when first used, so that importing the package costs nothing.
+Everything is imported on first use, so importing the package itself is fast.
 """
 
 from importlib import import_module

@@ -23,7 +23,7 @@ RECOMMENDED, BEST = "recommended", "best"
 CHOICES = (RECOMMENDED, BEST)
 """Names that can be given instead of an id: see ``Run.choose``."""
 NO_GROUP = -1
-"""The group of a candidate that has not been assigned one."""
+"""The group of a candidate that has not been assigned to one."""
 
 
 @dataclass(repr=False)
@@ -39,16 +39,16 @@ class Candidate:
         seed: Seed of its training; a function of the run's seed and the genotype.
         epochs: Fidelity: number of epochs of training, including those of lower rungs.
         promoted_from: Id of the candidate on the rung below whose training this one resumes
-            (``search.fidelity``); 0 for one trained from scratch.
+            (``search.fidelity``); 0 if it is trained from scratch.
         state: State of its evaluation; stays ``running`` if the search was killed.
-        reason: Why it failed, is infeasible or is a duplicate, or how its values are unusual.
-        objectives: Values by objective; empty unless done.
-        metrics: Further values by name.
+        reason: Why it failed, is infeasible or is a duplicate, or what is unusual about its values.
+        objectives: Values by objective; empty unless it is done.
+        metrics: Other values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
             validate, score, record (saving its model) and clean (freeing it). Two more entries give
             the time spent on communication between ranks, which these phases include, and the time
-            for which its group waited for it. The seconds of a promotion do not include those of
-            the rungs below.
+            for which its group waited for it. The seconds of a promotion exclude those of the
+            rungs below.
         history: Metrics of each epoch.
         versions: Versions of the packages used to evaluate it.
         started: Start time, ISO 8601 UTC.
@@ -59,9 +59,9 @@ class Candidate:
         lost_groups: Number of times that its group was lost while training it.
         digest: Hash of its network and everything else that distinguishes evaluations; empty if no
             model was built. See ``evaluation_digest``.
-        reused_from: Origin of reused results, ``candidate N of RUN``; empty if they are its own.
+        reused_from: Origin of its results, ``candidate N of RUN``; empty unless they are reused.
         model_path: File of the saved Keras model, if it was on the front when it finished.
-        module: Name of the module that defines its HyperModel, and may register layers with Keras.
+        module: Name of the module that defines its HyperModel; it may also register Keras layers.
     """
 
     id: int
@@ -92,7 +92,7 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts towards its generation: done, even with reused results, or failed."""
+        """Whether it counts towards its generation: it failed or is done, even if reused."""
         return self.state in ("done", "failed")
 
     @property
@@ -148,7 +148,7 @@ class Candidate:
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
     def violation(self, constraints: Mapping[str, Constraint]) -> float:
-        """Return the sum of its constraint violations, each as a share of the limit; 0 if none."""
+        """Return the sum of its constraint violations, each as a share of the limit."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self, safe: bool = True) -> keras.Model:
@@ -158,8 +158,8 @@ class Candidate:
             safe: Whether to reject a model that contains Python code, as a Lambda layer does.
 
         Raises:
-            InputError: If it cannot be loaded, or none was saved: only candidates that were on
-                the front when they finished have one.
+            InputError: If the model cannot be loaded or was not saved: only candidates that were
+                on the front when they finished have a saved model.
         """
         if self.model_path is None or not self.model_path.is_file():
             raise InputError(
@@ -175,7 +175,7 @@ class Candidate:
             raise InputError(f"candidate {self.id}: its model {error}") from error
 
     def violations(self, constraints: Mapping[str, Constraint]) -> str:
-        """Describe the constraints that it violates if it is done; empty if it violates none."""
+        """Describe the constraints that it violates; empty if there are none or it is not done."""
         if self.state != "done":
             return ""
         return describe_violations(constraints, {**self.metrics, **self.objectives})

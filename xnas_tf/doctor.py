@@ -64,7 +64,9 @@ def _horovod() -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
         advice = ""
         if _is_of_installation(error):
-            advice = "it was built against another TensorFlow: remove .venv, run bin/setup horovod"
+            advice = (
+                "it was built against another TensorFlow: remove .venv, then run bin/setup horovod"
+            )
         return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
     libraries = {
         "Gloo": hvd.gloo_built(),
@@ -85,12 +87,12 @@ def _cache() -> Finding:
     try:
         folder, private = cache_folder(), private_folder()
     except OSError as error:  # a read-only file system
-        return Finding("cache", f"none: {error}", "TMPDIR names a folder for temporary files")
+        return Finding("cache", f"none: {error}", "set TMPDIR to a writable folder")
     advice = ""
     if folder.is_relative_to(private):
         advice = (
             "a temporary folder, since there is no writable home directory; "
-            "XDG_CACHE_HOME names another place"
+            "set XDG_CACHE_HOME to use another one"
         )
     return Finding("cache", str(folder), advice)
 

@@ -57,7 +57,7 @@ class Registry:
 OBJECT = "object:"
 """Prefix of the names of a user's objects that cannot be imported."""
 OBJECTS: dict[str, Any] = {}
-"""The objects of this process, by these names."""
+"""The objects registered in this process, by name."""
 
 
 def register_object(thing: Any, name: str) -> str:
@@ -85,7 +85,7 @@ def find_object(name: str, kind: str) -> Any:
 def import_module(name: str) -> ModuleType:
     """Import a module, which may be in the current folder.
 
-    If ``examples.NAME`` is not there, it is imported from the installed package.
+    If ``examples.NAME`` is not in the current folder, it is imported from the installed package.
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -140,7 +140,10 @@ def _hint(error: Exception, module_name: str) -> str:
         return ""
     near = difflib.get_close_matches(first, [path.stem for path in Path.cwd().glob("*.py")], n=1)
     suggestion = f"; did you mean {near[0]!r}?" if near else ""
-    return f". There is no {first}.py in the current folder, nor is it installed{suggestion}"
+    return (
+        f". There is no {first}.py in the current folder, and no such package is installed"
+        f"{suggestion}"
+    )
 
 
 def describe(error: BaseException) -> str:
@@ -158,8 +161,8 @@ _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m
 def _message(text: str) -> str:
     """Return the line that describes the error.
 
-    TensorFlow precedes it with a traceback: of the code being traced, or of the place where the
-    failing node of a graph was created.
+    TensorFlow puts a traceback before it: that of the code being traced, or that of the place where
+    the failing node of a graph was created.
     """
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()
