@@ -59,7 +59,7 @@ def init(
     Args:
         folder: The folder to write to; created if missing. ``xt.search()`` can be run there.
         dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
-            folder. If None, the only data set in ``folder``.
+            folder. If None, the only data set in ``folder`` is used.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -70,7 +70,7 @@ def init(
     _check_new(folder)
     name = find_dataset(folder) if dataset is None else dataset
     config = Config(dataset=name)
-    # Loaded as in a search, which does not start if too many files are corrupt.
+    # Loaded as in a search, which would not start if too many files were corrupt.
     data = load_dataset(**config.dataset.model_dump(), log=log)
     project = Project(folder, DataReport(data, config))
     texts = {

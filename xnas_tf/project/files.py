@@ -1,4 +1,4 @@
-"""The text of the files: a configuration and a search space for a data set."""
+"""The text of ``xnas.yaml`` and ``mine.py``, a configuration and a search space for a data set."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.image_size import size_text
 
 _STEPS = 20
-"""Minimum number of training steps per epoch; small data sets get small batches for it."""
+"""Minimum number of training steps per epoch; small data sets get smaller batches to reach it."""
 _TRAINING = 600
-"""Number of training steps per candidate, from which the number of epochs follows."""
+"""Number of training steps per candidate, which determines the number of epochs."""
 _BATCHES = (4, 64)
 _EPOCHS = (5, 40)
 """Smallest and largest number of epochs."""
 _PHOTOGRAPH = 64
 """Minimum size of images in pixels for a network that was pretrained on photographs."""
 _FEW = 5000
-"""Maximum number of training images for which a pretrained network is the better start."""
+"""Maximum number of training images for which it is better to start from a pretrained network."""
 _WEIGHTS = "mobilenet_2_5_128_tf_no_top.h5"
 """File that Keras downloads for examples/transfer_learning.py."""
 
 
 def config_text(report: DataReport, dataset: str) -> str:
-    """Return ``xnas.yaml`` for a data set named ``dataset``, relative to the file's folder."""
+    """Return the text of ``xnas.yaml``; a path in ``dataset`` is relative to the file's folder."""
     data = report.dataset
     height, width, _ = data.image_shape
     size = str(height) if height == width else f"[{height}, {width}]"
@@ -55,7 +55,7 @@ def config_text(report: DataReport, dataset: str) -> str:
 
 
 def model_text(report: DataReport) -> str:
-    """Return ``mine.py`` for a data set."""
+    """Return the text of ``mine.py`` for a data set."""
     if _is_transfer(report):
         return (installed_folder("examples") / "transfer_learning.py").read_text(encoding="utf-8")
     height, width, _ = report.dataset.image_shape
@@ -89,7 +89,7 @@ def _power_of_two(value: float, least: int, most: int) -> int:
 
 
 def _scalar(text: str) -> str:
-    """Return a text as YAML, in quotes if needed."""
+    """Return a string as YAML, in quotes if needed."""
     dumped = yaml.safe_dump(text, allow_unicode=True, width=math.inf)
     return dumped.removesuffix("\n").removesuffix("\n...")
 

@@ -44,7 +44,7 @@ def _names(root: Path) -> list[str]:
     found = [path for path in inside if path.suffix == ".npz" or _is_table(path)]
     found += [path for path in (root, *folders) if form_of(path) not in ("", "folder")]
     classes = {path: class_folders(path) for path in (root, *folders)}
-    # Data in train and test are part of the surrounding data set.
+    # Folders such as train and test are part of the surrounding data set.
     tops = [path for path in classes if not (classes[root] and split_name(path.name))]
     found += [path for path in tops if len(classes[path]) > 1]
     # One class alone is not a data set: the error on loading it describes what is missing.
