@@ -83,7 +83,7 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
                 "y_test": LABELS,
                 "class_names": ["a", "b", "c", "d"],
             },
-            "no images to train on of the classes c, d",
+            "no training images of the classes c, d",
         ),
         (
             {"x": IMAGES, "y": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
@@ -117,7 +117,7 @@ def test_channels_first_are_turned_and_said(tmp_path, channels):
     found = load_dataset(save(tmp_path, x=np.moveaxis(images, -1, 1), y=LABELS))
     assert found.digest == usual.digest and not usual.notes
     assert found.notes == [
-        f"images of shape ({channels}, 6, 8) are taken as channels first: (6, 8, {channels})"
+        f"images of shape ({channels}, 6, 8) are read as channels first: (6, 8, {channels})"
     ]
 
 

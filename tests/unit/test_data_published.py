@@ -75,8 +75,8 @@ def test_batches_give_the_images_of_the_first_120_classes(tmp_path, dump):
 def test_differences_from_the_published_files_are_noted(tmp_path, monkeypatch):
     folder = write_batches(tmp_path / "batches")
     by_checksum, by_count = load_dataset(f"imagenet16_120:{folder}").notes
-    assert by_checksum.startswith("not the published files") and "batch_10" in by_checksum
-    assert by_count.startswith("2,400 and 240 images of the 120 classes")
+    assert by_checksum.startswith("files whose MD5 checksums differ") and "batch_10" in by_checksum
+    assert by_count.startswith("the files for training and validation have 2,400 and 240 images")
     monkeypatch.setattr(
         imagenet16_120, "MD5", {each: imagenet16_120._md5(folder / each) for each in BATCHES}
     )

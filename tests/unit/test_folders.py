@@ -78,9 +78,7 @@ def test_files_that_are_no_images_are_counted(pets):
 
 def test_images_beside_the_folders_of_classes_are_named(pets):
     picture(0, 77).save(pets / "stray.png")
-    assert load_dataset(f"folder:{pets}").notes == [
-        "in no folder of a class, left out (1): stray.png"
-    ]
+    assert load_dataset(f"folder:{pets}").notes == ["in no class folder, left out (1): stray.png"]
 
 
 def test_a_link_to_a_class_that_is_gone_is_named(pets):
@@ -180,7 +178,7 @@ def deep_folder(root, counts):
 def test_the_depth_of_a_folder_is_said(tmp_path):
     data = deep_folder(tmp_path / "xray", {"a": 4095, "b": 3000})
     assert data.train.images[:].max() == 255
-    assert data.notes == ["images of 16 bits: values 0 to 4,095 are stored as 0 to 255"]
+    assert data.notes == ["images with 16 bits: values 0 to 4,095 are stored as 0 to 255"]
 
 
 def test_images_of_less_depth_than_others_are_named(tmp_path):
@@ -207,9 +205,9 @@ def test_masks_moving_pictures_and_plain_colours_are_named(tmp_path):
     frames[0].save(root / "b" / "moving.gif", save_all=True, append_images=frames[1:])
     Image.fromarray((RAMP // 4 % 2).astype(np.uint8)).save(root / "b" / "twin.png")
     notes = " ".join(load_dataset(f"folder:{root}", validation=0.3, test=0.3).notes)
-    assert "no value is over" in notes
+    assert "no value is above" in notes
     assert "of a single colour (1): a/blank.png" in notes
-    assert "of several frames, the first is used (1): b/moving.gif" in notes
+    assert "with several frames, only the first is used (1): b/moving.gif" in notes
 
 
 def test_doubled_images_are_named(pets):

@@ -102,7 +102,7 @@ def test_a_group_is_found_in_the_path(pets):
     assert dataset.how_split == "by class; groups stay whole"
     names = [str(file.relative_to(pets)) for file in pets.rglob("*.*")]
     assert set(match_groups(r"(\d)\.\w+$", names, "pets")) == set("0123456789")
-    with pytest.raises(InputError, match="'x.y' is not found in 'cat/000.png'"):
+    with pytest.raises(InputError, match="'x.y' was not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group="x.y")
 
 
@@ -113,7 +113,7 @@ def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):
             file.unlink()
     dataset = load_dataset(f"folder:{pets}")
     assert dataset.image_shape == (12, 12, 3) and not dataset.findings.grey
-    assert dataset.notes == ["grey, though stored with colour: dataset.channels: 1 is enough"]
+    assert dataset.notes == ["grey, although stored with colour: dataset.channels: 1 is enough"]
 
 
 def test_names_of_any_bytes_can_be_printed(pets):
@@ -193,7 +193,7 @@ def test_a_full_disk_is_an_error_with_a_way_out(pets, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(InputError, match="No space left on device; XDG_CACHE_HOME names another"):
+    with pytest.raises(InputError, match="No space left on device; set XDG_CACHE_HOME"):
         load_dataset(f"folder:{pets}")
 
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_mapped_is_refused(labels, names, message):
 
 
 def test_texts_beside_numbers_are_refused():
-    with pytest.raises(InputError, match="text in one split, numbers in another: train int64"):
+    with pytest.raises(InputError, match="text in one split but not in another: train int64"):
         encoded(Y, test=np.array(["0", "1"]))
 
 

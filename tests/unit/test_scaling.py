@@ -102,10 +102,10 @@ def test_what_is_said_of_the_values():
     (rounded,) = notes(noise(-1, 1))
     assert rounded.startswith("values -1 to 1 are stored as 0 to 255, rounded by at most 0.003")
     assert notes(np.zeros((4, 3, 3, 1))) == ["all values are 0"]
-    assert "no value is over 16" in notes(noise(0, 16, np.uint8))[0]
+    assert "no value is above 16" in notes(noise(0, 16, np.uint8))[0]
     outlier = np.tile(noise(0, 1), (20, 1, 1, 1))
     outlier[0, 0, 0, 0] = 1e4
-    assert "clip these first" in notes(outlier)[1]
+    assert "clip them first" in notes(outlier)[1]
 
 
 def test_the_published_test_part_is_scaled_alike(tmp_path):

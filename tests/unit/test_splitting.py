@@ -94,7 +94,7 @@ def test_the_seed_decides():
 def test_a_class_that_is_never_trained_on_is_refused():
     given_ = np.array(["train"] * 10 + ["validation"] * 10 + ["test"] * 10)
     labels = np.array([0] * 5 + [1] * 5 + [0] * 10 + [2] * 10)
-    with pytest.raises(InputError, match="no images to train on of the classes class 2"):
+    with pytest.raises(InputError, match="no training images of the classes class 2"):
         divide(labels, given=given_)
 
 

@@ -68,7 +68,7 @@ def test_whole_numbers_with_a_point_are_said(pets):
 
 def test_columns_that_are_not_used_are_named(pets):
     data = load_dataset(write(pets, table("{path},{label},train\n", "path,label,splits\n")))
-    assert data.notes == ["columns of the table that are not used: splits"]
+    assert data.notes == ["unused columns of the table: splits"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_columns_that_are_not_used_are_named(pets):
         (table(header=""), "its first line is not a header; wanted: path,label"),
         (table(header="file,label\n"), "no column 'path'"),
         (table(header="path,label,Label\n"), "2 columns are named label"),
-        (table("{path}x,{label}\n"), "none of its 16 files exists, such as 'cat/000.pngx'"),
+        (table("{path}x,{label}\n"), "none of its 16 files exists; the first is 'cat/000.pngx'"),
         (table().replace(".png", ""), "'cat/000' .did you mean '000.png'"),
         ("", "it is empty; wanted: a first line path,label"),
     ],

@@ -86,16 +86,16 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     """Load a data set and split it, stratified by class.
 
     Args:
-        name: A name of docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
+        name: A name listed in docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
             ``npz:FILE``; a registered name; or ``package.module:function`` returning a ``Source``.
         validation: Share of all images for validation.
-        test: Share of all images for the test split; not used if a test split is published.
+        test: Share of all images for the test split; ignored if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
-            several seeds use the same splits.
+            different seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image
             files are resized to their usual size, and other images keep theirs.
-        channels: 1 or 3; as in the source if None.
-        group: Regular expression that matches the group of an image file in its name.
+        channels: Number of channels, 1 or 3; that of the source if None.
+        group: Regular expression that matches the group of an image in the name of its file.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
         classes: Number of classes to keep, beginning with the first; all if None.
         log: Called with a message before work that takes a while.
@@ -202,12 +202,15 @@ def _as_bytes(
 def _resize(
     images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | DiskImages:
-    """Resize images and convert their channels; images from files are already converted."""
+    """Resize images and convert their channels, unless they are from image files."""
     _, *own, depth = images.shape
     if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
     if depth not in (1, 3):
-        raise InputError(f"data set {name}: size and channels need 1 or 3 channels; it has {depth}")
+        raise InputError(
+            f"data set {name}: size and channels need images with 1 or 3 channels; these have "
+            f"{depth}"
+        )
     plain = images[..., 0] if depth == 1 else images
     return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
 

@@ -11,7 +11,7 @@ from xnas_tf.data.options import AugmentationOptions
 
 
 def shard(count: int, rank: int, size: int) -> np.ndarray:
-    """Return the indices out of ``count`` that one rank of ``size`` handles."""
+    """Return the indices, out of ``count``, that one of ``size`` ranks handles."""
     return np.arange(rank, count, size)
 
 
@@ -39,7 +39,7 @@ def training_batches(
     Args:
         dataset: The data set.
         batch_size: Number of images in a global batch.
-        augmentation: Random changes of the images.
+        augmentation: Random changes to the images.
         seed: Seed of the training.
         epoch: Number of the epoch.
         rank: Number of this rank.
@@ -59,10 +59,11 @@ def training_batches(
 
 
 class Augmentation:
-    """Random changes of the images of one global batch.
+    """Random changes to the images of one global batch.
 
-    Crop after padding, horizontal flip and cutout (DeVries & Taylor 2017, arXiv 1708.04552), as
-    in the XNAS paper. The same random numbers are drawn whichever of the changes are enabled.
+    Images are cropped after padding, flipped horizontally and partly blanked out by cutout
+    (DeVries & Taylor 2017, arXiv 1708.04552), as in the XNAS paper. The same random numbers are
+    drawn no matter which of these changes are enabled.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Change images (N, H, W, C), which are at ``indices`` (N,) in the global batch."""
+        """Change images (N, H, W, C) whose positions in the global batch are ``indices`` (N,)."""
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:

@@ -35,7 +35,7 @@ def digits(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
 
 
 PAIRS = (("x", "y"), ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
-"""Images and labels in a NumPy archive."""
+"""Names of the images and labels in a NumPy archive."""
 _OPTIONAL = ("class_names", "mirrored", "parts")
 
 
@@ -125,9 +125,9 @@ _TIMEOUT = 30
 def keras_dataset(argument: str) -> Source:
     """Load a data set of ``keras.datasets`` with its published test split.
 
-    Keras downloads it unless it is in Keras' cache. A file ``NAME.npz`` in the cache is used
-    directly, since Keras would download a file with an unknown hash again, and lose it if there
-    is no network.
+    Keras downloads the data set unless it is in Keras' cache. A file ``NAME.npz`` in the cache is
+    used directly: Keras would download a file with an unknown hash again, and without a network,
+    the existing file would be lost.
 
     Raises:
         InputError: If there is no such data set, or it cannot be downloaded.
@@ -148,7 +148,7 @@ def keras_dataset(argument: str) -> Source:
     except Exception as error:  # urllib and Keras raise many types
         raise InputError(
             f"data set keras:{argument} is not in {cache}, and could not be downloaded: {error}. "
-            f"Run this once where there is a network and copy that folder, or put x_train, "
+            f"Run this once on a machine with a network and copy that folder, or put x_train, "
             f"y_train, x_test and y_test into {file}"
         ) from error
     finally:

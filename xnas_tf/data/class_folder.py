@@ -11,7 +11,7 @@ _NO_DATA = ("__MACOSX", "@eaDir", "__pycache__")
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is not data, such as ``.ipynb_checkpoints``."""
+    """Return whether a name shows that a file or folder is not data: ``.ipynb_checkpoints``."""
     return name.startswith(".") or name in _NO_DATA
 
 
@@ -41,7 +41,7 @@ def walk(root: Path) -> ClassFolder:
     seen: set[str] = set()
     file_links: list[Path] = []
     tops = [root]
-    for top in tops:  # grows by links to folders, which come after their possible targets
+    for top in tops:  # grows: links to folders are appended, after their possible targets
         if top is not root and _contains(top, root):
             found.repeated.append(top)
             continue

@@ -16,7 +16,7 @@ def class_number(
     option: str = "`target`",
     others: Sequence[str] = ("predicted", "true"),
 ) -> int:
-    """Return the number of a class that is given by name or number.
+    """Return the number of a class given by its name or number.
 
     Raises:
         InputError: If there is no such class. The message names ``option`` and ``others``, the
@@ -30,10 +30,10 @@ def class_number(
 
 
 def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.ndarray:
-    """Return the numbers of classes that are given by name or number, in their shape.
+    """Return the numbers of classes given by name or number, as an array of the same shape.
 
     Raises:
-        InputError: If there is no such class; it names ``option``.
+        InputError: If there is no such class. The message names ``option``.
     """
     array = np.asarray(values)
     if array.dtype.kind in "OSTU":

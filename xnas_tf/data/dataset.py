@@ -20,7 +20,7 @@ from xnas_tf.utils.number_format import counted
 _CHUNK = 2**24
 """Number of bytes that are hashed at a time."""
 _IMBALANCED = 2
-"""Smallest ratio of the largest class to the smallest at which a warning is given."""
+"""A warning is given if the largest class is at least this many times the smallest."""
 _MOST_CHANNELS = 4
 """Usual numbers of channels; arrays with another last axis may have channels first."""
 
@@ -63,7 +63,7 @@ def sample_images(split: Split, count: int) -> Batch:
 
 
 def _round_robin(labels: np.ndarray) -> np.ndarray:
-    """Order images by how many of their class come before them, then by class."""
+    """Order images by how many images of their class come before them, then by class."""
     turn = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
@@ -200,15 +200,15 @@ class Source:
     """The data that a loader returns: all images, and the published test split if there is one.
 
     Attributes:
-        images: (N, height, width[, channels]); numbers of any range, see
+        images: (N, height, width[, channels]); numbers in any range, see
             ``value_scaling.as_bytes``.
         labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
             that ``labels.encode`` converts to them.
         class_names: One name per class; the labels themselves if None.
         test: Images and labels of the published test split, which is used unchanged.
         mirrored: See ``Dataset``.
-        groups: Group of each image, (N,), empty if none, as text; all images of a group go into the
-            same split.
+        groups: Group of each image as text, (N,), empty if it has none; all images of a group go
+            into the same split.
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.
@@ -273,5 +273,5 @@ def channels_last(
         return images, []
     turned = np.moveaxis(images, 1, -1)
     return turned, [
-        f"images of shape {images.shape[1:]} are taken as channels first: {turned.shape[1:]}"
+        f"images of shape {images.shape[1:]} are read as channels first: {turned.shape[1:]}"
     ]

@@ -18,11 +18,11 @@ SUFFIXES = (
 )
 """Suffixes of image files. Other files are recognized as images by their content."""
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""Formats of Pillow that are read. Others have no reliable signature or run other programs."""
+"""Formats of Pillow that are read. The others lack a reliable signature or run other programs."""
 _DEPTHS = (1, 8, 10, 12, 14, 16)
 """Usual numbers of bits per value in images that store values in 16 or 32 bits."""
 _DARK = 8
-"""An image is dark if the highest value of others is more than this many times its own."""
+"""An image is dark if the highest value of the others is more than this many times its own."""
 _GREY = ("1", "L", "LA", "La", "F")
 """Pillow's modes of images without colour, besides those that begin with ``I``."""
 _ORIENTATION = 0x0112
@@ -44,7 +44,7 @@ class Look(NamedTuple):
         is_grey: Whether it is stored without colour.
         is_animated: Whether it has several frames.
         mode: Pillow's mode, such as ``RGB``.
-        highest: The highest value of an image of more than 8 bits; 0 for others.
+        highest: The highest value of an image with more than 8 bits; 0 for others.
     """
 
     height: int
@@ -85,7 +85,7 @@ def is_image(file: Path) -> bool:
 
 
 def full_scales(looks: Iterable[Look]) -> dict[str, int]:
-    """Return, by mode, the value that becomes 255 in images of more than 8 bits.
+    """Return, by mode, the value that becomes 255 in images with more than 8 bits.
 
     This is the highest value of the smallest common bit depth that covers all images of the mode,
     such as 4095 for 12 bits.
@@ -103,7 +103,7 @@ def _full_scale(highest: int) -> int:
 
 
 def is_dark(look: Look, scales: Mapping[str, int]) -> bool:
-    """Return whether an image of more than 8 bits is dark because others need a larger scale."""
+    """Return whether an image with more than 8 bits is dark because others need a larger scale."""
     return look.mode in scales and look.highest * _DARK < scales[look.mode]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class DiskImages:
-    """Selected images of a file, in any order, which are read when they are indexed.
+    """Selected images of a file, in any order. An image is read when it is indexed.
 
     They can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads
     all images, which may not fit into memory.

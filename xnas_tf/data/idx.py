@@ -32,8 +32,8 @@ def idx(argument: str) -> ImageFiles:
     """Find ``train-images-idx3-ubyte`` and the like in a folder, with or without ``.gz``.
 
     The files ``t10k-…`` or ``test-…``, if there are any, are the test split. If a folder has
-    files of several data sets, like that of EMNIST, the argument ends with the prefix of their
-    names, as in ``FOLDER/emnist-letters``.
+    files of several data sets, as EMNIST's does, the argument ends with the prefix of the files to
+    read, as in ``FOLDER/emnist-letters``.
 
     Raises:
         InputError: If there are no such files, or they belong to several data sets.
@@ -53,7 +53,7 @@ def idx(argument: str) -> ImageFiles:
 
 
 def _is_fashion(folder: Path, prefix: str) -> bool:
-    """Return whether the names are of Fashion-MNIST, such as torchvision's ``FashionMNIST/raw``."""
+    """Return whether a name, such as ``FashionMNIST/raw``, is that of Fashion-MNIST."""
     folder = folder.resolve()
     named = prefix or (folder.parent if folder.name == "raw" else folder).name
     return "fashion" in named.lower()
@@ -123,7 +123,8 @@ def _check(
     for (file, other), each, numbers in zip(pairs.values(), images, labels, strict=True):
         if len(each) != len(numbers) or not each.size:
             raise InputError(
-                f"{name}: {file.name} has {len(each)} images, {other.name} {len(numbers)} labels"
+                f"{name}: {file.name} has {len(each)} images, but {other.name} has "
+                f"{len(numbers)} labels"
             )
         if each.shape[1:] != images[0].shape[1:]:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Decodes image files once, into an array on disk, which need not fit into memory.
+"""Decodes image files once, into an array on disk that may be larger than memory.
 
 The name of the array in the cache directory is a hash of the files' names, sizes and modification
 times and of the settings. If any of these change, another array is created.
@@ -64,7 +64,7 @@ class Reading(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    """Hash and properties of an image's pixels, and the reason if it cannot be decoded."""
+    """Hash and properties of an image's pixels, and the reason why it cannot be decoded, if any."""
 
     digest: bytes
     is_grey: bool = False
@@ -76,7 +76,7 @@ class _Decoded(NamedTuple):
 def load_image_files(
     files: ImageFiles, reading: Reading, name: str, log: Callable[[str], None]
 ) -> Source:
-    """Load the images of files from the cache; decode them into it first if necessary.
+    """Load images from the cache, decoding their files into it first if necessary.
 
     Raises:
         InputError: If too many images cannot be decoded, or the cache cannot be written.
@@ -133,7 +133,7 @@ def _create(
     listing = files.listing()
     if reading.classes is not None:
         listing = listing.of_first_classes(reading.classes, name)
-    log(f"data set {name}: decoding {counted(len(listing.names), 'image')}, once, into {folder}")
+    log(f"data set {name}: decoding {counted(len(listing.names), 'image')} once, into {folder}")
     looks = list(_in_parallel(_look, listing.stream()))
     readable = [look for look in looks if isinstance(look, Look)]
     if not readable:
@@ -149,7 +149,7 @@ def _create(
             _save(draft, listing, decoded, _findings(listing, looks, decoded, shape, scales))
     except InputError as error:
         if not folder.exists():  # another host may have created it in a shared directory
-            hint = "; XDG_CACHE_HOME names another place for decoded images"
+            hint = "; set XDG_CACHE_HOME to store decoded images elsewhere"
             raise InputError(f"data set {name}: {error}{hint}") from error
 
 
@@ -251,7 +251,7 @@ def _findings(
 
 def _depth_remarks(scales: Mapping[str, int]) -> list[str]:
     return [
-        f"images of {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
+        f"images with {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
         for mode, top in sorted(scales.items())
     ]
 
@@ -306,6 +306,6 @@ def _check_readable(
     lost = np.setdiff1d(np.arange(len(class_names)), labels)
     if lost.size:
         raise InputError(
-            f"data set {name}: no image can be decoded of the classes "
-            f"{join_names(class_names[label] for label in lost)}: {join_names(bad)}"
+            f"data set {name}: no image of the classes "
+            f"{join_names(class_names[label] for label in lost)} can be decoded: {join_names(bad)}"
         )

@@ -31,8 +31,8 @@ class _Layout:
 def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
-    There may also be such folders inside ``train``, ``validation`` and ``test``. Images without
-    a suffix for images are recognized by their content. Hidden folders are left out.
+    The class folders may also be inside ``train``, ``validation`` and ``test``. Images without an
+    image suffix are recognized by their content. Hidden folders are left out.
 
     Raises:
         InputError: If the folder does not exist or cannot be read, or mixes folders of classes with
@@ -52,7 +52,7 @@ def folder(argument: str) -> ImageFiles:
         "link to a file or folder already listed, left out": [
             path for own in found.values() for path in own.repeated
         ],
-        "in no folder of a class, left out": layout.loose,
+        "in no class folder, left out": layout.loose,
         "link to nothing, left out": layout.broken,
         "folder next to those of the splits, left out": layout.others,
     }
@@ -78,7 +78,7 @@ def _layout(root: Path, name: str) -> _Layout:
             "to them has images too; allowed: folders of splits, or folders of classes"
         )
     if not any(split_name(top.name) == "train" for top in splits):
-        raise InputError(f"{name}: it has the folders {_listed(splits)}, but no train")
+        raise InputError(f"{name}: it has the folders {_listed(splits)}, but no folder train")
     classes = [each for top in splits for each in _folders(top)]
     loose = [file for top in (root, *splits) for file in _loose_images(top)]
     broken = [link for top in (root, *splits) for link in _broken_links(top)]
@@ -88,7 +88,7 @@ def _layout(root: Path, name: str) -> _Layout:
 def class_folders(root: Path) -> Sequence[Path]:
     """Return the folders of classes that contain images directly, not in folders inside them.
 
-    A folder of a split that contains classes counts as those classes.
+    For a split's folder that contains folders of classes, these are returned instead.
     """
     try:
         return [each for each in _layout(root, str(root)).classes if _loose_images(each)]

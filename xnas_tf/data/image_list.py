@@ -23,7 +23,7 @@ class ImageList:
     """Encoded images in an order that depends only on their names.
 
     Attributes:
-        names: Name of each image, (N,), unique.
+        names: Unique name of each image, (N,).
         labels: Class numbers, (N,).
         class_names: One name per class.
         stream: Returns a new iterator over the images, in the order of ``names``.
@@ -66,7 +66,7 @@ class ImageFiles:
     """Image files of a data set, as a loader returns them.
 
     Attributes:
-        files: All files of the data set; changes show in their names, sizes and modification times.
+        files: All files of the data set; names, sizes and modification times reveal changes.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
         mirrored: See ``Dataset``.
@@ -79,7 +79,7 @@ class ImageFiles:
 
 
 def split_name(text: str) -> str | None:
-    """Return ``train``, ``validation`` or ``test`` for its usual names; None for other text."""
+    """Return ``train``, ``validation`` or ``test`` for any of its usual names; otherwise None."""
     word = _ALSO.get(text.strip().lower(), text.strip().lower())
     return word if word in SPLITS else None
 
@@ -120,6 +120,6 @@ def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
     for image in names:
         match = re.search(pattern, image)
         if match is None:
-            raise InputError(f"dataset.group: {pattern!r} is not found in {image!r} of {name}")
+            raise InputError(f"dataset.group: {pattern!r} was not found in {image!r} of {name}")
         groups.append(match[1 if match.re.groups else 0] or "")
     return np.array(groups)

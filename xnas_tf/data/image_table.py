@@ -50,7 +50,7 @@ def table(argument: str) -> ImageFiles:
     rows = sorted(_with_files(rows, path.parent, name), key=lambda row: row.path)
     labels, remarks = _whole_numbers([row.label for row in rows])
     if unused := [column for column in header if column and column not in _COLUMNS]:
-        remarks.append(f"columns of the table that are not used: {join_names(unused)}")
+        remarks.append(f"unused columns of the table: {join_names(unused)}")
     numbers, class_names = encode_labels(labels)
     splits = split_names((row.split for row in rows), f"{name}, column split")
     files = [path.parent / row.path for row in rows]
@@ -104,7 +104,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield rows that are not empty, with their numbers in a spreadsheet and a text editor."""
+    """Yield rows that are not empty, with the numbers that spreadsheets and editors give them."""
     line = 1
     for number, values in enumerate(reader, 1):
         cells = [value.strip() for value in values]
@@ -152,13 +152,13 @@ def _with_files(rows: Sequence[_Row], root: Path, name: str) -> list[_Row]:
         if first.where != row.where:
             numbers = " and ".join(each.where.removeprefix("row ") for each in (first, row))
             raise InputError(
-                f"{name}: {path} is in rows {numbers}; an image has one label, and is in one split"
+                f"{name}: {path} is in rows {numbers}; an image has one label and is in one split"
             )
     if not any(map(os.path.exists, found)):
         first = next(iter(found.values()))
         hint = near(root / first.path) or _near_stem(root / first.path)
         raise InputError(
-            f"{name}: none of its {len(rows):,} files exists, such as {first.path!r}{hint}; "
+            f"{name}: none of its {len(rows):,} files exists; the first is {first.path!r}{hint}; "
             f"paths are relative to {root}"
         )
     return list(found.values())

@@ -1,7 +1,7 @@
 """ImageNet-16-120 from the batches of 16x16 images that its authors distribute.
 
-Images by Chrabaszcz, Loshchilov and Hutter (2017, arXiv 1707.08819); the first 120 classes as in
-NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326).
+The images are by Chrabaszcz, Loshchilov and Hutter (2017, arXiv 1707.08819). Their first 120
+classes are used, as in NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _existing(folder: Path, each: str) -> Path | None:
 
 
 class _Batch(NamedTuple):
-    """Images (N, 16, 16, 3) of the 120 classes in a file, with their labels from 0 and rows."""
+    """Images (N, 16, 16, 3) of the 120 classes in a file, with labels from 0, and their rows."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -120,7 +120,7 @@ def _read(file: Path, classes: int, name: str) -> _Batch:
             f"{name}: {file.name} is not the published file: it asks for {error}, which images do "
             "not need and which was not run"
         ) from error
-    except Exception as error:  # a broken pickle raises many types
+    except Exception as error:  # a broken pickle may raise any exception
         raise InputError(
             f"{name}: {file.name} is truncated or cannot be read: {error}; if it is "
             "truncated, download it again"
@@ -165,11 +165,12 @@ def _remarks(files: Sequence[Path], counts: dict[str, int]) -> tuple[str, ...]:
     remarks = []
     pickles = [file for file in files if not file.suffix]
     if others := [file.name for file in pickles if _md5(file) != MD5[file.name]]:
-        remarks.append(f"not the published files, by their MD5 checksums: {', '.join(others)}")
+        names = ", ".join(others)
+        remarks.append(f"files whose MD5 checksums differ from the published ones: {names}")
     if counts != _COUNTS:
         given, published = (f"{each['train']:,} and {each['test']:,}" for each in (counts, _COUNTS))
         remarks.append(
-            f"{given} images of the 120 classes in the files for training and for validation; the "
+            f"the files for training and validation have {given} images of the 120 classes; the "
             f"published ones have {published}"
         )
     return tuple(remarks)

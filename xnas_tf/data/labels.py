@@ -87,8 +87,8 @@ def _of_objects(labels: list[Any], where: str) -> np.ndarray:
     for number, label in enumerate(labels):
         if type(label) is not first:
             raise InputError(
-                f"{where}: label {label!r} of image {number} is a {type(label).__name__}, the "
-                f"first is a {first.__name__}; allowed: {ALLOWED}, all of one type"
+                f"{where}: label {label!r} of image {number} is a {type(label).__name__}, but "
+                f"the first is a {first.__name__}; allowed: {ALLOWED}, all of one type"
             )
     return np.array(labels)
 
@@ -96,7 +96,7 @@ def _of_objects(labels: list[Any], where: str) -> np.ndarray:
 def _checked_one_hot(rows: np.ndarray, where: str) -> np.ndarray:
     if not (np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all()):
         raise InputError(
-            f"{where}: rows of {rows.shape[1]} labels that are not one-hot: a single 1"
+            f"{where}: rows of {rows.shape[1]} labels that are not one-hot, with a single 1"
         )
     return rows
 
@@ -104,11 +104,11 @@ def _checked_one_hot(rows: np.ndarray, where: str) -> np.ndarray:
 def encode(
     labels: Mapping[str, np.ndarray], class_names: Iterable[Any] | None, where: str
 ) -> Encoded:
-    """Return labels as class numbers from 0, numbered in the same way in all splits.
+    """Return labels as class numbers from 0, with the same numbering in all splits.
 
     Whole numbers from 0 to the number of classes - 1 are unchanged. Other numbers are numbered in
-    ascending order, texts in the order of ``class_names`` or, without it, in alphabetical order; a
-    note reports this.
+    ascending order. Texts are numbered in the order of ``class_names`` or, if there are none, in
+    alphabetical order. A note reports any renumbering.
 
     Args:
         labels: Labels by split, as ``one_per_image`` returns them.
@@ -131,7 +131,7 @@ def encode(
         raise InputError(f"{where}: {names.count(twice)} classes are named {twice!r}")
     if len({each.dtype.kind == "U" for each in labels.values()}) > 1:
         kinds = ", ".join(f"{part or 'train'} {each.dtype}" for part, each in labels.items())
-        raise InputError(f"{where}: labels are text in one split, numbers in another: {kinds}")
+        raise InputError(f"{where}: labels are text in one split but not in another: {kinds}")
     remarks: list[str] = []
     if are_texts:
         joined, names, remarks = _numbered_texts([*map(str, joined)], names, where)

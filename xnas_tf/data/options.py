@@ -34,14 +34,14 @@ class DatasetOptions(Section):
     seed: int = Field(0, ge=0, description="seed of the split")
     size: Pixels | list[Pixels] | None = Field(
         None,
-        description="image size in pixels: one number, or height and width. By default images "
-        "keep their size; image files are resized to their median size, at most 128 pixels "
-        "on the longer side",
+        description="image size in pixels: one number, or height and width. By default, image "
+        "files are resized to their median size, at most 128 pixels on the longer side, and "
+        "other images keep their size",
     )
     channels: Literal[1, 3] | None = Field(
         None,
-        description="number of colour channels. By default images keep theirs; image files get 3 "
-        "if any of them has colour",
+        description="number of colour channels. By default, image files get 3 if any of them has "
+        "colour, and other images keep their channels",
     )
     group: str | None = Field(
         None,
@@ -53,7 +53,7 @@ class DatasetOptions(Section):
         0.1,
         ge=0,
         le=1,
-        description="largest share of image files that may be unreadable; they are listed and "
+        description="maximum share of image files that may be unreadable; these are listed and "
         "left out",
     )
     classes: int | None = Field(
@@ -88,7 +88,7 @@ class DatasetOptions(Section):
 
 
 class AugmentationOptions(Section):
-    """Random changes of training images."""
+    """Random changes to training images."""
 
     crop: int = Field(
         0, ge=0, le=64, description="pixels of padding before a random crop; 0 turns it off"

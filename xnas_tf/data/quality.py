@@ -35,9 +35,9 @@ class Findings:
         different_sizes: Number of different sizes.
         remarks: The loader's notes about the files.
         left_out: Names of the files and folders that are left out, by reason.
-        animated: Images with several frames, of which the first is used.
+        animated: Images with several frames; only the first is used.
         blank: Images whose pixels are all the same.
-        dark: Reason why an image of more than 8 bits has only low values, by name.
+        dark: Reason why an image with more than 8 bits has only low values, by name.
         repeated: Images that are equal to an earlier one of their split and class.
         highest: The highest value of all images.
     """
@@ -72,7 +72,7 @@ class Findings:
             "identical, but in several splits or classes": [
                 join_names(names, _OF_A_GROUP, " = ") for names in self.identical
             ],
-            "of several frames, the first is used": self.animated,
+            "with several frames, only the first is used": self.animated,
             "of a single colour": self.blank,
             "darker than the others": [f"{name} ({why})" for name, why in self.dark.items()],
             **self.left_out,
@@ -92,7 +92,7 @@ class Findings:
         """All messages for the user, on problems and other findings."""
         notes = [*self.problem_notes, *self.remarks]
         if self.is_all_grey:
-            notes.append("grey, though stored with colour: dataset.channels: 1 is enough")
+            notes.append("grey, although stored with colour: dataset.channels: 1 is enough")
         if self.repeated:
             names = join_names(self.repeated)
             count = len(self.repeated)
@@ -116,11 +116,11 @@ def digests_of(images: np.ndarray) -> np.ndarray:
 def identical(
     digests: np.ndarray, origins: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the names of the images in each group of identical ones of different origins.
+    """Return the names of identical images of different origins, group by group.
 
     Args:
         digests: A hash of each image, (N, 16) bytes.
-        origins: Split and class of each image, (N, 2), which should be the same throughout a group.
+        origins: Split and class of each image, (N, 2), which identical images should share.
         names: Name of each image, (N,).
     """
     _, kinds, counts = np.unique(

@@ -15,7 +15,7 @@ from xnas_tf.data.image_list import ImageFiles, ImageList
 from xnas_tf.errors import InputError
 
 MOST = 5_000
-"""Number of drawings that are used from the beginning of each file. Files have 100,000 or more;
+"""Number of drawings to use from the beginning of each file. Files have 100,000 or more;
 MNIST and CIFAR-10 have 6,000 and 5,000 training images of each class."""
 _PREFIX = "full_numpy_bitmap_"
 _SIDE = 28

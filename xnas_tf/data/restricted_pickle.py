@@ -25,7 +25,7 @@ def read_pickle(file: Path) -> object:
 
     Raises:
         Refused: If the pickle asks for anything else.
-        Exception: Of many types, if it is truncated or not a pickle.
+        Exception: An exception of any type if the file is truncated or not a pickle.
     """
     with file.open("rb") as stream:
         return _Unpickler(stream, encoding="latin1").load()
@@ -80,7 +80,7 @@ def _bytes(values: str | bytes) -> bytes:
 
 
 def _latin1(text: str, *_: object) -> bytes:
-    """Return bytes that were pickled as text, always in this encoding."""
+    """Return bytes that were pickled as Latin-1 text."""
     return text.encode("latin1")
 
 

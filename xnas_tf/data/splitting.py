@@ -21,9 +21,9 @@ def split(
     groups: np.ndarray | None = None,
     given: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Split images, with the same share of every class as far as groups allow.
+    """Split images, with the same share of every class in each split as far as groups allow.
 
-    Splits that are given are kept; the others are split off from the remaining images.
+    Given splits are kept; the others are split off from the remaining images.
 
     Args:
         labels: Class numbers, (N,).
@@ -32,8 +32,8 @@ def split(
             given split.
         seed: Seed of the split.
         name: Name of the data set, for messages.
-        groups: Group of each image, (N,), empty if none.
-        given: Split of each image, (N,), empty if none is given.
+        groups: Group of each image, (N,); empty if it has none.
+        given: Split of each image, (N,); empty if none is given.
 
     Returns:
         Sorted indices of the images of each split.
@@ -68,7 +68,7 @@ def split(
     missing = np.setdiff1d(labels, labels[rest])
     if missing.size:
         raise InputError(
-            f"data set {name}: no images to train on of the classes "
+            f"data set {name}: no training images of the classes "
             f"{join_names(class_names[number] for number in missing)}"
         )
     return {**rows, "train": rest}
@@ -110,7 +110,7 @@ def _draw_groups(
     """Return a mask of groups, added in order of size, that bring each class close to its share.
 
     scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class: with 20 groups of
-    one image, seven of them of one class, one of five folds had none of that class.
+    one image each, seven of which were in one class, one of five folds lacked that class.
     """
     present, label = np.unique(labels, return_inverse=True)
     _, group_of = np.unique(groups, return_inverse=True)

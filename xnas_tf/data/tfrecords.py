@@ -44,7 +44,7 @@ def tfrecord(argument: str) -> ImageFiles:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that match a name or pattern, whose brackets may be literal."""
+    """Return the files that match a name or a pattern, in which brackets may be literal."""
     if (folder / pattern).is_file():
         return [folder / pattern]
     for each in (pattern, pattern.replace("[", "[[]")):
@@ -115,9 +115,10 @@ def _classes(
 
 
 def tfds(argument: str) -> ImageFiles:
-    """Load a data set of TensorFlow Datasets with ``image`` and ``label``, and its splits.
+    """Load all splits of a data set of TensorFlow Datasets that has ``image`` and ``label``.
 
-    Classes of ImageNet-16-120 given by WordNet ID, as in ``imagenet_resized``, get their names.
+    If classes are given by WordNet ID, as in ``imagenet_resized``, those of ImageNet-16-120 get
+    their names.
 
     Raises:
         InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or

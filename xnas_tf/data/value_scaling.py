@@ -71,12 +71,12 @@ class Scaling:
         if self.error and self.deviation < _NARROW:
             notes.append(
                 f"the standard deviation of the values is only {self.deviation:.1f} of 255 levels: "
-                "a few are far from all others; clip these first"
+                "a few values are far from all others; clip them first"
             )
         if self.highest <= LEVELS / 2:
             notes.append(
-                f"no value is over {self.highest}, but 8-bit images are taken as 0 to 255, so "
-                "they are dark; arrays of other types, such as float32, are scaled"
+                f"no value is above {self.highest}, but 8-bit images should range from 0 to 255, "
+                "so these are dark; arrays of other types, such as float32, are scaled"
             )
         return notes
 
@@ -94,8 +94,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         A note if only some splits have values far below zero.
 
     Raises:
-        InputError: If they are, as with values from 0 to 255 in one split and from 0 to 1 in
-            another.
+        InputError: If the values of a split are far larger, for example from 0 to 255 instead of
+            0 to 1.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
     texts = {
@@ -105,8 +105,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
     if largest and max(largest.values()) > _UNLIKE * min(largest.values()):
         one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
         raise InputError(
-            f"data set {name}: values of {texts[one]} and of {texts[other]}: give all splits on "
-            "the same scale"
+            f"data set {name}: values of {texts[one]} and of {texts[other]}: use the same scale "
+            "in all splits"
         )
     is_signed = {low < -_SIGNED * abs(high) for low, high in ranges.values() if low or high}
     if len(is_signed) > 1:
@@ -118,9 +118,9 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     """Convert images (N, H, W, C) with finite values of any real type to uint8.
 
     uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
-    largest is in its upper half; values up to half a level outside, as float arithmetic produces
-    them, become the first or the last level. Otherwise, the smallest of all values becomes 0 and
-    the largest 255.
+    largest is in its upper half. Values up to half a level outside the scale, which float
+    arithmetic can produce, become the first or the last level. Otherwise, the smallest of all
+    values becomes 0 and the largest 255.
     """
     if images.dtype == np.uint8:
         return images, Scaling(highest=int(images.max()))
