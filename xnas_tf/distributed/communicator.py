@@ -41,7 +41,7 @@ class Communicator:
         """Set variables to rank 0's values on all ranks."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """Sum tensors over all ranks inside a ``tf.function``; all ranks give the same name."""
+        """Sum tensors over all ranks in a ``tf.function``; all ranks must give the same name."""
         return list(tensors)
 
 

@@ -43,7 +43,7 @@ class HorovodCommunicator(Communicator):
         hvd.broadcast_variables([variable.value for variable in variables], 0)
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """See ``Communicator.sum_tensors``; Horovod sums tensors of one type at once."""
+        """See ``Communicator.sum_tensors``; Horovod sums all tensors of a type together."""
         summed = list(tensors)
         for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
             places = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]

@@ -13,7 +13,7 @@ from xnas_tf.registry import describe
 from xnas_tf.utils.progress import silence
 
 HOW_TO_BUILD = (
-    "in a checkout bin/setup horovod builds it, otherwise see docs/get-started/installation.md; "
+    "in a checkout, bin/setup horovod builds it; otherwise, see docs/get-started/installation.md; "
     "xnas-tf doctor shows what is installed"
 )
 """Instructions if Horovod is missing or broken."""
@@ -45,7 +45,7 @@ def start(
     Args:
         config: The section ``distributed``.
         deterministic: Whether TensorFlow may only use deterministic operations.
-        branches: Number of operations that run at once.
+        branches: Number of operations that run at the same time.
         alone: Whether this process trains without others and does not need Horovod.
 
     Raises:
@@ -107,9 +107,9 @@ def started_ranks() -> int:
 
 
 def _use_devices(local_rank: int, local_size: int, threads: int | None, branches: int) -> None:
-    """Give this rank one GPU with growing memory, and an equal share of the host's cores.
+    """Give this rank one GPU, using memory as needed, and an equal share of the host's cores.
 
-    Operations that run at once share the rank's cores.
+    Operations that run at the same time share the rank's cores.
     """
     import tensorflow as tf  # noqa: PLC0415 - heavy
 
@@ -133,5 +133,5 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
             tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // branches))
             tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
-        # TensorFlow is in use already, as in a notebook, and its settings cannot be changed.
+        # TensorFlow is already in use, as in a notebook, so its settings cannot be changed.
         pass

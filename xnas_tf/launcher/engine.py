@@ -26,8 +26,8 @@ def chosen_engine(distributed: DistributedOptions, address: str | None = None) -
     for name, value in given.items():
         if value and engine != "ray":
             raise InputError(
-                f"{name}: given {value}, but only Ray has groups and a cluster, and the engine of "
-                f"this search is {engine}; allowed: {KEY}: ray, without a launcher"
+                f"{name}: given {value}, which only the engine ray uses, but the engine of this "
+                f"search is {engine}; allowed: {KEY}: ray, without a launcher"
             )
     return engine
 
@@ -58,7 +58,7 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
 def gpus_here() -> int:
     """Return the number of NVIDIA GPUs on this machine that this process may use.
 
-    TensorFlow is not asked, since it would reserve them.
+    TensorFlow is not used for this, since it would reserve them.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:

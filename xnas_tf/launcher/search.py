@@ -40,17 +40,19 @@ def search(  # noqa: PLR0913 - options with defaults
     """Run a search, or resume one that was interrupted.
 
     Args:
-        config: A YAML file or a ``Config``; if None, ``./xnas.yaml``, or otherwise the quickstart.
+        config: A YAML file or a ``Config``. If None, ``./xnas.yaml`` is used if it exists, and
+            otherwise the quickstart.
         run_dir: The run directory; if None, ``runs/NAME``, named after the configuration file.
             Required with a ``Config``, which has no name.
         overrides: Options as ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
-        insecure: Whether to join a Ray cluster without a token, where others can run code.
+        insecure: Whether to join a Ray cluster even if it has no token, so that others can run
+            code on it.
         callbacks: Instances of ``Callback`` that are called after those of the configuration.
-        verbose: Output of rank 0: 0 for warnings only, 1 for progress as well, 2 for a line per
-            epoch as well.
+        verbose: Output of rank 0: 0 for warnings only, 1 to add progress, 2 to add a line per
+            epoch.
 
     Returns:
         The finished run; None on ranks other than 0 of a Horovod job, which only train.

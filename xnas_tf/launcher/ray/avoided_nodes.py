@@ -10,7 +10,7 @@ import ray
 from xnas_tf.errors import RunError
 
 PATIENCE = 30.0
-"""Seconds for which a group waits for a node that need not be avoided before it takes any node."""
+"""Seconds for which a group waits for a node that is not avoided before it takes any node."""
 MAX_LOSSES = 5
 """Losses per group, without a finished candidate in between, after which the search ends."""
 MAX_LOSSES_ON_NODE = 2
@@ -25,7 +25,7 @@ class LostGroups:
         self._on_node: Counter[tuple[int, str]] = Counter()
 
     def note(self, number: int, nodes: Collection[str]) -> None:
-        """Record that a group was lost on some nodes."""
+        """Record that a group was lost, and the nodes on which it ran."""
         self._losses += 1
         self._on_node.update((number, node) for node in nodes)
 
@@ -55,7 +55,7 @@ class LostGroups:
         if self._losses >= MAX_LOSSES * groups:
             raise RunError(
                 f"{self._losses} groups were lost in a row and no candidate finished; "
-                f"the last one: {why}"
+                f"the last group: {why}"
             )
 
 

@@ -35,7 +35,7 @@ POLL_SECONDS = 0.2
 STARTUP_FACTOR = 6.0
 """Time that a group may take to load the data, as a multiple of the time for a step."""
 LAST_SECONDS = 5.0
-"""The driver stops waiting for groups to save when this many seconds are left to it."""
+"""The driver stops waiting for groups to save when it has this many seconds left."""
 
 
 class Driver:
@@ -63,7 +63,7 @@ class Driver:
         self._watchdog = watchdog
         self._groups: list[Group] = []
         self._losses = LostGroups()
-        # On this node: the search cannot outlive it anyway.
+        # On this node, since the search cannot outlive it anyway.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here)
         # Ray declares that ``remote`` may also return the class.
@@ -83,7 +83,7 @@ class Driver:
         self._silences: dict[int, float] = {}
         """Seconds since the last heartbeat, by group."""
         self._pending_questions: Any = None
-        """The reference to questions requested from the mailbox; None if there is no request."""
+        """The reference to the questions requested from the mailbox; None if none are."""
 
     def run(self) -> None:
         """Evaluate candidates until there are no more.
@@ -127,7 +127,7 @@ class Driver:
         pending = [reference for group in self._groups for reference in group.pending]
         done, _ = ray.wait([asked, *pending], num_returns=1, timeout=POLL_SECONDS)
         if asked not in done:
-            time.sleep(0.01)  # a group is pending until the last of its ranks is done
+            time.sleep(0.01)  # a group's step ends only when the last of its ranks is done
             return []
         self._pending_questions = None
         try:
@@ -140,7 +140,7 @@ class Driver:
         return questions
 
     def _add_groups(self) -> None:
-        """Add groups if more of them fit now."""
+        """Add groups if the cluster now has room for more."""
         wanted = self._capacity()
         if wanted > len(self._groups):
             self._groups += [self._new(number) for number in range(len(self._groups), wanted)]

@@ -1,4 +1,4 @@
-"""A group of ranks on Ray: placed together, a Horovod job of its own, replaced as a whole."""
+"""A group of ranks on Ray: its own Horovod job, placed together and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Group:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the group can evaluate a candidate now."""
+        """Whether the group is ready and has nothing to evaluate."""
         return self.is_ready and not self.pending
 
     def advance(self) -> Finished | None:

@@ -12,9 +12,9 @@ Question = tuple[int, str, tuple[Any, ...]]
 
 
 class Mailbox:
-    """Questions waiting for the driver's answers; heartbeats are answered at once.
+    """Questions waiting for the driver's answers; heartbeats are answered immediately.
 
-    It runs on the driver's node. Its methods run in one thread.
+    The mailbox runs on the driver's node, and its methods run in one thread.
     """
 
     def __init__(self) -> None:

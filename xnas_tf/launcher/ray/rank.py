@@ -41,7 +41,7 @@ class Setting:
     Attributes:
         mailbox: Takes questions to the coordinator.
         folder: The driver's working directory, to which paths are relative.
-        path: The driver's ``sys.path``, on which a user's HyperModel may be.
+        path: The driver's ``sys.path``, where a user's HyperModel may be found.
         groups: Number of groups at the start.
         objects: Objects that the user passed, such as a HyperModel.
         facts: Result of ``facts_of`` for the driver's data, which must be the same on all ranks.
@@ -152,7 +152,7 @@ class Rank:
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the coordinator through the mailbox."""
         answer: Any = self._setting.mailbox.ask.remote(method, *arguments)
-        # The driver may be drawing: training does not wait for it to show an epoch.
+        # The driver may be drawing; training does not wait until it has shown an epoch.
         return None if method == "on_epoch_end" else ray.get(answer)
 
 
@@ -160,7 +160,7 @@ class Heartbeat:
     """Signals that report progress to the driver and learn from it when to stop.
 
     Attributes:
-        stopping: Exit code with which to stop; 0 if the rank is not to stop.
+        stopping: Exit code with which to stop; 0 if the rank should continue.
     """
 
     def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
@@ -178,7 +178,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str) -> dict[str, Any]:
-    """Return the facts that must be the same on all hosts: data, versions and Keras' settings."""
+    """Return what must be the same on all hosts: data, versions and Keras' settings."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}

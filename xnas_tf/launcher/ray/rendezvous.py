@@ -1,4 +1,4 @@
-"""Horovod's rendezvous, through which the ranks of a group find each other, with Gloo."""
+"""Horovod's rendezvous, through which the ranks of a group find each other with Gloo."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Capacity:
     Args:
         groups: Number of groups that the user wants; None for as many as fit.
         size: Number of ranks in a group.
-        is_local: Whether the cluster consists only of this machine, so that it does not grow.
+        is_local: Whether the cluster consists only of this machine and therefore cannot grow.
 
     Attributes:
         bundle: The resources of a rank.
@@ -62,9 +62,9 @@ class Capacity:
 def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dict[str, float]:
     """Return the resources of a rank.
 
-    A rank takes a GPU with its share of its node's cores. Without GPUs, it takes as many cores as
-    leave room for all groups, or for one group per node if their number is not given. ``size`` is
-    the number of ranks in a group.
+    A rank takes a GPU and the share of its node's cores that goes with it. Without GPUs, it takes
+    as many cores as possible while leaving room for all groups, or for one group per node if the
+    number of groups is not given. ``size`` is the number of ranks in a group.
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:
@@ -79,7 +79,7 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
 
 
 def fitting(nodes: Sequence[Resources], bundle: Resources) -> int:
-    """Return the number of ranks that fit on the nodes when these are empty."""
+    """Return the number of ranks that would fit on the nodes if they were empty."""
     return sum(
         int(min(node.get(name, 0) // each for name, each in bundle.items())) for node in nodes
     )

@@ -61,6 +61,6 @@ def _summary(capacity: Capacity, size: int) -> str:
     bundle = " and ".join(f"{count:g} {name}" for name, count in capacity.bundle.items())
     groups = f"{counted(capacity(), 'group')} of {counted(size, 'rank')}"
     return (
-        f"Ray: {groups}, {bundle} per rank; set distributed.groups and "
-        "distributed.ranks_per_candidate for others, or distributed.engine=local for one process"
+        f"Ray: {groups}, {bundle} per rank; to change this, set distributed.groups and "
+        "distributed.ranks_per_candidate, or distributed.engine=local for one process"
     )
