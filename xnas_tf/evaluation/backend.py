@@ -20,7 +20,7 @@ class ModelAccess:
 
     Attributes:
         predictor: Predicts with the model.
-        stand_ins: Models to explain instead of the model; see ``Subject.shared_models``.
+        stand_ins: Models to explain in its place; see ``Subject.shared_models``.
     """
 
     predictor: Predictor

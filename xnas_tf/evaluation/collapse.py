@@ -1,4 +1,4 @@
-"""Detects collapsed training, which did not fail but from which the model learned nothing."""
+"""Detects collapsed training, which does not fail but teaches the model nothing."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def describe_collapse(
 ) -> str:
     """Describe how training collapsed; return an empty string if it did not.
 
-    Training has collapsed if the network predicts one class for nearly all images, though far more
-    of them belong to other classes, or if the training loss did not fall and the predictions are no
+    Training has collapsed if the network predicts one class for nearly all images although far
+    fewer of them belong to it, or if the training loss did not fall and the predictions are no
     better than always predicting the most common class.
 
     Args:

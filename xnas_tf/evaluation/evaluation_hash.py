@@ -1,4 +1,4 @@
-"""Hashes of evaluations, which are equal for evaluations of the same network."""
+"""Hashes of evaluations; evaluations of the same network have the same hash."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def evaluation_digest(
     """Return a hash of the network that an evaluation trains.
 
     Evaluations with the same digest, training settings and number of epochs train the same
-    network. Their seeds, and so their results, may differ.
+    network. Their seeds may differ, and therefore their results.
 
-    The digest is ``network_digest``, combined with
+    The digest combines ``network_digest`` with
 
-    - the HyperModel's identity if it defines one, which may distinguish networks with equal graphs;
+    - the HyperModel's identity, if it defines one: it may distinguish networks with equal graphs;
     - the options given to the HyperModel.
 
-    The identity, by default all hyperparameters, replaces the graph where something may depend on
-    a hyperparameter without showing in the graph: classes and functions that are not from Keras in
-    the model or its compilation, weights that were loaded or set, or the HyperModel's own ``fit``.
-    The digest then combines the identity, the options of the search space, and the code, which may
-    have changed since an earlier run.
+    The graph does not show everything that may depend on a hyperparameter: classes and functions
+    in the model or its compilation that are not from Keras, weights that were loaded or set, and
+    the HyperModel's own ``fit``. If there are any, the identity replaces the graph; by default, it
+    consists of all hyperparameters. The digest then combines the identity, the options of the
+    search space, and the code, which may have changed since an earlier run.
 
     Args:
         model: The model, built by the search space and not trained.
@@ -59,7 +59,7 @@ def evaluation_digest(
 def _graph(model: keras.Model) -> str | None:
     try:
         return network_digest(model)
-    except Exception:  # noqa: BLE001 - it cannot be described, or a user's layers raise anything
+    except Exception:  # noqa: BLE001 - a user's layers may raise anything
         return None
 
 

@@ -46,12 +46,12 @@ from xnas_tf.utils.randomness import uninterrupted
 AnyTrainer = Trainer | CustomFitTrainer
 Keep = Callable[[Result, keras.Model], None]
 _FAILURES = (Exception, SystemExit)
-"""Exceptions in a user's code that count as failures of the candidate: not even ``sys.exit()`` may
+"""Exceptions in a user's code that count as failures of the candidate. Not even ``sys.exit()`` may
 end the search."""
 
 
 class Evaluator:
-    """Evaluator of candidates, on all ranks at once.
+    """Evaluator of candidates, used on all ranks of a group together.
 
     An evaluation is a function of the candidate's hyperparameters and seed, the configuration and
     the data. It leaves no state behind.
@@ -181,11 +181,11 @@ class Evaluator:
         self._trainings += 1
 
     def _build(self, candidate: Candidate) -> keras.Model:
-        """Build the model on all ranks; if one rank fails, all fail, so that none waits."""
+        """Build the model on all ranks. If one rank fails, all fail, so no rank keeps waiting."""
         failure = model = None
         try:
             with uninterrupted():
-                # Initial values are drawn from global generators, whatever layers are used.
+                # Layers of any kind draw their initial values from global generators.
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
@@ -213,8 +213,7 @@ class Evaluator:
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate decays fully on each rung, so that all rungs rank candidates in the same
-        # way.
+        # The learning rate decays fully on each rung, so that all rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, callback, training)
@@ -273,7 +272,7 @@ class Evaluator:
             return self._scorer.score_at(epoch, self._trained_subject(metrics))
 
     def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
-        """Set the final weights, and validate them if they are not those of the last epoch."""
+        """Set the final weights, and validate them if they differ from the last epoch's."""
         has_changed, epoch = trainer.finish(), len(result.history)
         if trainer.best:
             epoch = trainer.best.epoch
@@ -329,7 +328,7 @@ class Evaluator:
             return self._validator.validate(self._model, predictor, epoch)
 
     def _note_collapse(self, result: Result) -> None:
-        """Mark the result if training collapsed, in the same way on all ranks."""
+        """Mark the result, on all ranks, if training collapsed."""
         classes, labels = self._dataset.classes, self._validator.split.labels
         predicted = self._validator.probabilities.argmax(axis=1)
         counts = [
@@ -360,15 +359,15 @@ class Evaluator:
         self._validator.clear()
         clear_session()
         if self._trainings == 1:
-            # Imported modules and shared graphs stay: later collections can skip them.
+            # Imported modules and shared graphs stay in memory, so later collections can skip them.
             gc.freeze()
 
 
 def _is_of_horovod(error: BaseException) -> bool:
     """Return whether a collective operation failed for a reason other than a lack of memory.
 
-    Horovod's messages and the names of its operations are capitalised; the paths of files that
-    TensorFlow quotes do not count.
+    Horovod's messages and the names of its operations are capitalised; file paths that TensorFlow
+    quotes do not count.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     message = f"{type(error).__name__}: {error}"

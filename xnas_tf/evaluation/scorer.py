@@ -16,7 +16,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Scorer that measures objectives, values that are only recorded, and values for constraints.
+    """Scorer that measures objectives, recorded measures, and values for constraints.
 
     Args:
         config: The configuration.
@@ -79,14 +79,14 @@ class Scorer:
     def _measure(self, measure: Objective, subject: Subject, result: Result) -> None:
         try:
             score = measure.score(subject)
-        except NotApplicable as error:  # on all ranks alike
+        except NotApplicable as error:  # raised on all ranks
             if measure.name not in self._recorded:
                 raise
             score = ObjectiveValue(math.nan, reason=str(error))
         if math.isfinite(score.value):
             result.note(score.reason)
             target = result.objectives if measure.name in self._objectives else result.metrics
-            # Built-in types: a user's measure may return NumPy's, which the database rejects.
+            # A user's measure may return NumPy types, which the database rejects.
             target[measure.name] = float(score.value)
         else:
             why = f" ({score.reason})" if score.reason else ""

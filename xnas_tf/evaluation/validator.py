@@ -24,7 +24,7 @@ class Validator:
     """Validator of models on this rank's share of the validation split.
 
     Attributes:
-        split: The share, in the order in which objectives see it.
+        split: The share, in the order in which objectives receive it.
         probabilities: The latest predictions for it, (N, classes).
 
     Args:
@@ -84,7 +84,7 @@ class Validator:
             return {}
         if needs_evaluate(model):
             return evaluate(model, self.split, self._communicator)
-        # At once, since not all metrics are means over images.
+        # For all images together, since not all metrics are means over images.
         own = [self.split.labels, *(each for each in outputs if each is not None)]
         labels, *everything = self._communicator.sum(*map(self._of_all_images, own))
         return evaluate_outputs(model, ModelOutputs(*everything), labels)
@@ -97,5 +97,5 @@ class Validator:
 
 
 def validation_order(config: Config, dataset: Dataset) -> np.ndarray:
-    """Return the indices of the validation images in the order that objectives receive."""
+    """Return the indices of the validation images in the order in which objectives receive them."""
     return np.random.default_rng(config.dataset.seed).permutation(len(dataset.validation))

@@ -78,8 +78,8 @@ class SupernetBackend:
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
         """See ``Backend.reloaded``."""
-        # Without training, nothing may have been traced in this process; and the saved model of a
-        # reused result may belong to another cell that computes the same function.
+        # If nothing was trained, this process may not have traced the supernet. Also, the saved
+        # model of a reused result may belong to another cell that computes the same function.
         if not self._has_trained or candidate.reused_from:
             return SeparateModels().reloaded(candidate, model, images)
         binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)

@@ -17,15 +17,15 @@ TRACE = 6.0
 STEP = 0.0013
 """Additional time of a training step of the supernet, in the same unit."""
 UNTRACED = 0.35
-"""Cost of a cell whose own network takes too few training steps to be traced, in the same unit."""
+"""Cost of a cell's own network if it takes too few steps to be traced, in the same unit."""
 
 
 def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int) -> bool:
     """Return whether a search trains a supernet in place of the candidates' own models.
 
-    The trained weights are the same bit for bit; attributions are the same except for rounding. The
-    supernet is not used on GPUs, where it is untested and choosing the operation of each edge may
-    be slow.
+    The trained weights are the same bit for bit, and attributions are the same except for rounding.
+    The supernet is not used on GPUs: it has not been tested there, and choosing the operation of
+    each edge may be slow.
 
     Args:
         config: The configuration.

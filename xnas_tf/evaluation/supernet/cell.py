@@ -18,8 +18,8 @@ from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
 _functions: WeakKeyDictionary[Any, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
 """Traced functions by the graph that is being traced. A function and its gradient are traced for
-one edge and reused for all others in that graph. They must not be used in another graph:
-``freed_custom_gradients`` removes the gradient that the function has registered."""
+one edge and reused for all other edges in that graph. They must not be used in another graph,
+because ``freed_custom_gradients`` removes the gradient that the function has registered."""
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:
@@ -34,7 +34,7 @@ def numbers_of(cell: Mapping[str, str]) -> list[int]:
 
 
 class SupernetCell(keras.layers.Layer):
-    """Any cell of NAS-Bench-201; in float32, channels last.
+    """A layer that computes any cell of NAS-Bench-201, in float32 with channels last.
 
     Only one operation of an edge is computed at a time, so an edge has one kernel and one batch
     normalisation. The weights of all edges are stacked in one variable, which keeps the number of
@@ -93,7 +93,7 @@ class SupernetCell(keras.layers.Layer):
         return nodes[-1]
 
     def _weights(self, training: bool) -> list[list[tf.Tensor]]:
-        """Return the weights of each edge, with the normalisation folded in outside training."""
+        """Return the weights of each edge; outside training, the normalisation is folded in."""
         kernels, gamma, beta, mean, variance = map(tf.convert_to_tensor, (self.kernels, *self.norm))
         if training:
             return [tf.unstack(each) for each in (kernels, gamma, beta)]
@@ -148,7 +148,7 @@ def _copies(x: tf.Tensor, order: tf.Tensor) -> tuple[list[tf.Tensor], Callable[.
 
 
 def _plus(total: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """Add a gradient with a barrier, so that TensorFlow does not merge and reorder the sums."""
+    """Add a gradient, with a barrier that keeps TensorFlow from merging and reordering sums."""
     barrier = tf.raw_ops.PlaceholderWithDefault
     return barrier(input=total + gradient, shape=total.shape)
 
@@ -158,8 +158,9 @@ def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> lis
 
     Args:
         training: Whether to use ``training_edge``.
-        sources: Number of inputs that specify the source node. 1: the edge's copy of the cell's
-            input; 3: whether the source node is the cell's input, the source node, and the copy.
+        sources: Number of inputs that specify the source node. If 1, the input is the edge's copy
+            of the cell's input; if 3, the inputs are whether the source node is the cell's input,
+            the source node, and the copy.
         befores: Number of inputs with the previous value of the target node: 0 or 1.
         inputs: The operation's number, the source node, the target node, then the weights.
     """

@@ -34,8 +34,8 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
         weights: Kernel, gamma and beta.
 
     Returns:
-        The target node, and the batch's mean and (unbiased) variance; if the operation has no
-        normalisation, arbitrary values of their shape.
+        The target node, and the batch's mean and (unbiased) variance. If the operation has no
+        normalisation, these two have arbitrary values.
     """
 
     @tf.custom_gradient
@@ -107,7 +107,7 @@ def _forward(
 ) -> dict[str, Callable[[], Tensors]]:
     """Return a function for each operation that computes the target node.
 
-    ``nothing`` follows the node if the operation is not a convolution.
+    The function returns ``nothing`` after the node if the operation is not a convolution.
     """
 
     def added(outputs: tf.Tensor, *rest: tf.Tensor) -> Tensors:
@@ -129,7 +129,7 @@ def _backward(
 ) -> dict[str, Callable[[], Tensors]]:
     """Return a function for each operation that computes the gradient of ``x``.
 
-    ``nothing`` follows the gradient if the operation is not a convolution.
+    The function returns ``nothing`` after the gradient if the operation is not a convolution.
     """
     return {
         "none": lambda: [tf.zeros_like(g), *nothing],

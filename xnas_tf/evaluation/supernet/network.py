@@ -77,7 +77,7 @@ def _slices_of_edge(
 def _slices_of_slots(
     network: keras.Model, model: keras.Model, slices: list[VariableSlice]
 ) -> Iterator[VariableSlice]:
-    """Yield such slices for the variables of the optimizers: slots, steps and learning rates."""
+    """Yield the slices for the variables of the optimizers: slots, steps and learning rates."""
     shared_index = {id(v): i for i, v in enumerate(network.trainable_variables)}
     own_index = {id(v): i for i, v in enumerate(model.trainable_variables)}
     for shared_slots, own_slots in zip(_slots(network), _slots(model), strict=True):

@@ -1,4 +1,4 @@
-"""Binds candidates' own models to a supernet, with which they share weights."""
+"""Binds candidates' own models to the supernet with which they share weights."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WeightBinding:
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
-        """Copy the model's values to the supernet if it lacks them; set all others to zero."""
+        """Copy the model's values to the supernet unless it has them; set all others to zero."""
         if self._network.bound is self:
             return
         self._network.become(self._candidate)
@@ -75,7 +75,7 @@ class WeightBinding:
         self.load()
 
     def invalidate(self) -> None:
-        """Mark the supernet's values as outdated, because the model's have changed."""
+        """Mark the supernet's values as outdated because the model's values have changed."""
         self._network.bound = None
 
 
