@@ -227,7 +227,7 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
         ("objectives=[error, {name: latency, repeats: 7}]", "objectives.parameters.name"),
         ("constraints={deletion: '<= 0.5'}", "constraints.deletion: not measured there"),
         ("search.reuse=[nowhere]", "search.reuse: nowhere is not a run: it does not exist"),
-        ("search.reuse=[HERE/run]", "is the run itself"),
+        ("search.reuse=[HERE/run]", "is this run, whose own"),
         ("training.optimizer=adam", "training.optimizer: 'sgd' there, here 'adam'"),
         ("training.jit_compile=true", "training.jit_compile: False there, here True"),
         ("training.keep=best", "training.keep: 'last' there, here 'best'"),

@@ -1,1 +1,1 @@
-"""Execution of a search: the coordinator, the workers, and shared code for each rank."""
+"""Execution of a search: the coordinator, the workers, and the code that every rank runs."""

@@ -117,9 +117,9 @@ def _check_methods(kind: type[Callback]) -> None:
 class Callbacks:
     """The callbacks of a search, in the order in which they are called.
 
-    Every event is recorded in the run before they are called. Any failure in one of them, such as a
-    name that TensorBoard rejects, a closed terminal or a server that is down, only prints a
-    message, once for each reason.
+    Every event is recorded in the run before the callbacks are called. Any failure in one of them,
+    such as a name that TensorBoard rejects, a closed terminal or a server that is down, only prints
+    a message, once for each reason.
     """
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
@@ -137,7 +137,7 @@ class Callbacks:
 
     @contextmanager
     def over_search(self, run: SearchRun) -> Iterator[None]:
-        """Call ``on_search_begin``, and ``on_search_end`` however the context is left."""
+        """Call ``on_search_begin``, and later ``on_search_end``, however the context is left."""
         with ExitStack() as stack:
             for callback in reversed(self._callbacks):
                 stack.push(partial(self._end, callback, run))
@@ -168,7 +168,7 @@ class Callbacks:
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The search for which callbacks are created, with the path of its run directory."""
+    """The search for which callbacks are created, and the path of its run directory."""
 
     path: Path
     config: Config

@@ -46,7 +46,7 @@ class Coordinator:
 
     Args:
         algorithm: A new instance of the search algorithm.
-        clock: Returns the seconds that ``search.hours`` limits.
+        clock: Returns the time in seconds, by which ``search.hours`` is measured.
         networks: Results of networks that were trained in earlier runs.
 
     Raises:
@@ -120,7 +120,7 @@ class Coordinator:
         )
 
     def wants_model(self, task: Task, result: Result) -> bool:
-        """Return whether a candidate is Pareto-optimal so far, so that its model is saved."""
+        """Return whether to save a candidate's model: whether it is Pareto-optimal so far."""
         if task.id not in self._pending or result.state != "done":
             return False
         return self._state.wants(task.with_result(result))
@@ -166,7 +166,7 @@ class Coordinator:
         self._finish(candidate)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
-        """Put a candidate whose group was lost first in the queue, with its last checkpoint.
+        """Put a candidate whose group was lost at the front of the queue; it keeps its checkpoint.
 
         If the candidate may have caused this twice, it is recorded as failed instead.
         """
@@ -183,7 +183,7 @@ class Coordinator:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside the context at once, and only then call the callbacks."""
+        """Commit all changes made in the context together, and only then call the callbacks."""
         with self._database.transaction():
             yield
             if self._algorithm.duplicates > self._duplicates:
@@ -195,7 +195,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record the end of the search, unless it is already recorded and nothing has begun since.
+        """Record the end of the search, unless it is recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -222,7 +222,7 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Number of candidates still to propose, besides those that are done or pending."""
+        """Number of candidates still to propose, besides those finished or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:
@@ -250,7 +250,7 @@ class Coordinator:
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
-        """Add a new pending candidate, even to a search that had ended."""
+        """Add a new pending candidate, even if the search had ended."""
         if self._has_ended:
             # More candidates are requested than before: the last generation may be incomplete.
             self._has_ended = False
@@ -356,7 +356,7 @@ class Coordinator:
     def _record_config(self) -> None:
         """Record the configuration of this session, unless the run has ended and trains no more.
 
-        Without this exception, a longer search would be recorded as a shorter one.
+        Without this exception, a longer search could be recorded as a shorter one.
         """
         changes = config_changes(self._path, self._config)
         if not (self._has_ended and self.is_over):
@@ -365,7 +365,7 @@ class Coordinator:
             return
         because = self._database.fact("ended_because")  # None in runs from earlier versions
         ended = f"the search has already ended ({because})" if because else "the search has ended"
-        kept = f"; not recorded, as it changes nothing: {', '.join(changes)}"
+        kept = f"; these changes have no effect and are not recorded: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
@@ -375,8 +375,8 @@ class Coordinator:
             raise RunError(
                 f"{self._path} cannot be resumed: candidate {candidate.id} in its database is "
                 f"{candidate.genotype}, but the search now proposes {proposed}. Was the run "
-                "started with another version of xnas-tf or of the search space? `fresh` starts "
-                "a new run"
+                "started with another version of xnas-tf or of the search space? Use `fresh` to "
+                "start a new run"
             )
         return proposal
 

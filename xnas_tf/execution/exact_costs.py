@@ -17,8 +17,8 @@ from xnas_tf.utils.randomness import own_generator
 class ExactCosts:
     """Exact objectives, computed by building the networks that a surrogate considers.
 
-    A network that cannot be built has no costs; its evaluation fails if it is proposed. Measured
-    costs, such as latency, are left to the evaluation, which measures them undisturbed.
+    A network that cannot be built has no costs, and fails in its evaluation if it is proposed.
+    Measured costs, such as latency, are left to the evaluation, where nothing disturbs them.
     """
 
     def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:

@@ -70,7 +70,7 @@ def _work(
 ) -> Evaluator:
     """Evaluate candidates until there are no more; return the evaluator."""
     with job_watchdog(config.distributed, world) as watchdog:
-        # The faster backend is chosen: values do not depend on it.
+        # The faster backend is chosen, since the values do not depend on it.
         backend = backend_for(config, dataset, space, world)
         if session and backend.note:
             session.note(backend.note)
@@ -91,7 +91,7 @@ def _check_size(wanted: int | None, ranks: int) -> None:
     """
     if wanted not in (None, ranks):
         raise InputError(
-            f"distributed.ranks_per_candidate: given {wanted}, but the ranks of this job, "
-            f"{ranks}, train each candidate together; allowed: {ranks}, or leave it out; "
-            "groups of ranks: xnas-tf search CONFIG --engine ray"
+            f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job ({ranks}) "
+            f"train each candidate together; allowed: {ranks}, or leave it out; for groups of "
+            "ranks, use xnas-tf search CONFIG --engine ray"
         )

@@ -1,4 +1,4 @@
-"""Preparation of all ranks before the first candidate: loads and compares data and search space."""
+"""Prepares all ranks before the first candidate: loads and compares data and search space."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks; if it fails on one, it fails on all, and no rank keeps waiting.
+    """Call a function on all ranks. If it fails on one, it fails on all, so no rank keeps waiting.
 
     Returns:
         The function's return value on this rank.
 
     Raises:
         InputError: On the other ranks, if the input of one rank is invalid.
-        RunError: On the other ranks, if one failed for another reason, such as a full disk: a
-            restart may succeed, which exit code 2 would deny.
+        RunError: On the other ranks, if one failed for another reason, such as a full disk. A
+            restart may then succeed, which exit code 2 would rule out.
         Exception: The function's exception, on the ranks where it raised one.
     """
     results: list[T] = []
@@ -50,7 +50,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
         results.append(work())
     except Exception as error:  # noqa: BLE001 - every rank must reach the sum below
         failure = error
-    except SystemExit as error:  # in a user's module: the search would end as if it succeeded
+    except SystemExit as error:  # in a user's module: the search would seem to have succeeded
         failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
     kinds = [failure is not None, isinstance(failure, InputError)]
     failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
@@ -106,7 +106,7 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
     if dataset.digest != digest:
         raise InputError(
             f"rank {rank} on {platform.node()} has different images or labels from rank 0 "
-            f"under the name {dataset.name}: make sure that its files are the same on all hosts"
+            f"under the name {dataset.name}: make sure that the files are the same on all hosts"
         )
 
 
@@ -151,8 +151,8 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
     """Check that a HyperModel's own training, or else its metrics, support the configuration."""
     if size > 1 and config.training.jit_compile:
         raise InputError(
-            "training.jit_compile must be false in groups of several ranks: XLA compiles a whole "
-            "training step, which contains Horovod's sum of the gradients"
+            "training.jit_compile must be false in groups of several ranks: XLA would compile the "
+            "whole training step, including Horovod's sum of the gradients"
         )
     class_weights(config.training.class_weight, dataset.class_names)
     new_callbacks(config.training.callbacks, "candidate", rank=1)  # rank 1 writes nothing
@@ -191,7 +191,7 @@ def _check_models(config: Config, space: SearchSpace) -> None:
 
 
 def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, Any]) -> str:
-    """Return why an objective cannot be measured on a model; empty if it can be."""
+    """Return why an objective cannot be measured on a model; empty if it can."""
     if type(objective).check_model is Objective.check_model:
         return ""
     try:

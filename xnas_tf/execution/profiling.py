@@ -1,4 +1,4 @@
-"""Profiling of one evaluation with TensorFlow's profiler, on request."""
+"""Profiles one evaluation with TensorFlow's profiler, on request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROFILED = 2
 
 
 class Profiler:
-    """A profiler of the second evaluation in this process.
+    """A profiler for the second evaluation in this process.
 
     Args:
         path: TensorBoard's log directory, in which the profile is written to ``plugins/profile``;

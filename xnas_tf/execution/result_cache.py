@@ -98,11 +98,12 @@ def _saved_model(known: Candidate) -> bytes | None:
 def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     """Open the runs of ``search.reuse`` for reading.
 
-    The arguments are those of the run that reuses their results; ``data`` is ``Dataset.facts``.
+    ``config`` and ``path`` are those of the run that reuses their results; ``data`` is its
+    ``Dataset.facts``.
 
     Raises:
-        InputError: If one is not a run, is the run itself, or has results that are not comparable
-            because the data, the training or the metrics differ.
+        InputError: If one of them is not a run, is the run itself, or has results that are not
+            comparable because the data, the training or the metrics differ.
     """
     return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
 
@@ -110,7 +111,7 @@ def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
 def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -> Run:
     if earlier.resolve() == path.resolve():
         raise InputError(
-            f"search.reuse: {earlier} is the run itself, whose results are always reused"
+            f"search.reuse: {earlier} is this run, whose own results are always reused"
         )
     try:
         run = Run(earlier)
@@ -126,7 +127,7 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return the settings on which results depend, besides the network and the images."""
+    """Return the settings, besides the network and the images, on which results depend."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),
@@ -138,8 +139,8 @@ def _settings(config: Config) -> dict[str, Any]:
 def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
-    They were not measured there, or were measured with other options. Costs are measured here in
-    any case.
+    They were not measured there, or were measured with other options. Costs are left out, as they
+    are always measured here.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

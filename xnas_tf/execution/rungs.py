@@ -63,7 +63,7 @@ class Promotions:
         self.open += 1
 
     def update(self, candidate: Candidate) -> None:
-        """Update the rungs with any candidate that has finished."""
+        """Update the rungs with a candidate that has finished."""
         self.open -= candidate.promoted_from > 0
         if candidate.state == "done" and candidate.epochs < self._config.rungs[-1]:
             costs = [o.sign * candidate.objectives[o.name] for o in self._config.objectives]
@@ -72,7 +72,7 @@ class Promotions:
             self._done[candidate.id] = replace(candidate, history=[], metrics={}, versions={})
 
     def useless(self, candidate: Candidate) -> list[int]:
-        """Return the ids whose checkpoints are no longer needed once a candidate has finished."""
+        """Return the ids of the checkpoints that a finished candidate makes superfluous."""
         own = [] if candidate.id in self._done else [candidate.id]
         return [*own, candidate.promoted_from]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class SearchRun(Run):
     """The run of a search in progress.
 
-    It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so that
-    callbacks can use them after each candidate.
+    It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so
+    callbacks can use them cheaply after each candidate.
 
     Attributes:
         evaluator: The evaluator of this process, after the last candidate.
@@ -29,7 +29,7 @@ class SearchRun(Run):
     def __init__(
         self, path: Path, config: Config, state: SearchState, stop: Callable[[str], None]
     ) -> None:
-        # Does not call Run's constructor, which reads data that the search has in memory.
+        # Does not call Run's constructor, which would read data that the search has in memory.
         self.path, self.config = path, config
         self.evaluator: Evaluator | None = None
         self._state = state
@@ -38,7 +38,7 @@ class SearchRun(Run):
         self._ordered: list[Candidate] = []
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, best in the first objective first."""
+        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
         if self._front is not self._state.front:
             self._front = self._state.front
             ordered = ordered_front(self._front, self.config)

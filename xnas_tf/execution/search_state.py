@@ -16,7 +16,7 @@ class SearchState:
 
     Attributes:
         everyone: The candidates in the order in which they finished, without the fields that
-            only the database needs; of the metrics, only those under constraints are kept.
+            only the database needs and without the metrics that no constraint needs.
     """
 
     def __init__(self, config: Config) -> None:

@@ -1,4 +1,4 @@
-"""The session of a search, on rank 0 or the Ray driver: database, coordinator and callbacks."""
+"""The session of a search, on rank 0 or Ray's driver: its database, coordinator and callbacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xnas_tf.strategy import Algorithm
 
 @dataclass(frozen=True)
 class Session:
-    """The part of a search that exists in only one process."""
+    """The part of a search that runs in a single process."""
 
     database: Database
     callbacks: Callbacks
@@ -110,7 +110,7 @@ def _check_data(search: SearchContext) -> None:
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(
-            f"the data of {search.path} has changed; `fresh` moves the run aside and starts "
+            f"the data of {search.path} has changed; use `fresh` to move the run aside and start "
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
@@ -122,8 +122,8 @@ def _check_data(search: SearchContext) -> None:
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    The configuration decides this; if it does not, the first session does; failing that, the search
-    is steady-state if there are several groups.
+    The configuration decides. If it does not say, the mode of an earlier session is kept; without
+    one, the search is steady-state if there are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

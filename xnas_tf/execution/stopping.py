@@ -13,14 +13,14 @@ from xnas_tf.strategy.options import SearchOptions
 PATIENCE = 1000
 """Number of consecutive infeasible proposals and duplicates after which a search stops."""
 WARNED = 20
-"""Number of these after which a warning is given if nothing has been trained yet."""
+"""Number of such proposals after which a warning is given if nothing has been trained yet."""
 PLATEAU_GROWTH = 0.001
-"""Relative growth of the hypervolume below which it is on a plateau."""
+"""Relative growth up to which the hypervolume is on a plateau."""
 SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the recorded seconds that the sessions of a run took.
+    """Return the total recorded seconds of the sessions of a run.
 
     A session that was killed counts up to its last result or checkpoint.
     """
@@ -30,8 +30,8 @@ def spent(database: Database) -> float:
 class StoppingCriteria:
     """The configured limits on the time, trained candidates and results of a search.
 
-    Candidates that were proposed before a limit is reached are still trained: they may be in
-    flight already, and a run that is killed and resumed must train the same ones.
+    Candidates that were proposed before a limit is reached are still trained. Their training may
+    have begun already, and a run that is killed and resumed must train the same candidates.
 
     Args:
         database: Stores the time that earlier sessions spent.
@@ -39,7 +39,7 @@ class StoppingCriteria:
         clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
 
     Attributes:
-        trained: Number of candidates that have finished training, without promotions.
+        trained: Number of candidates that have finished training, not counting promotions.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StoppingCriteria:
         """The hypervolume after each of the last candidates that were trained."""
         self._fidelity = 0
         self._fruitless = 0
-        """Infeasible proposals and duplicates since the last other candidate."""
+        """Number of infeasible proposals and duplicates since the last other candidate."""
         self._has_results = False
         self._reason = ""
         self._is_stopped = False
@@ -71,7 +71,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` have not yet passed; other limits do not stop promotions."""
+        """Whether ``search.hours`` have not passed yet; no other limit stops promotions."""
         if self._is_stopped:
             return False
         hours = self._search.hours
@@ -87,26 +87,26 @@ class StoppingCriteria:
         return self._search.candidates - self.trained - pending
 
     def update(self, candidate: Candidate, state: SearchState) -> None:
-        """Update the criteria with a candidate that has finished, and is part of the state."""
+        """Update the criteria with a finished candidate that is already part of the state."""
         if candidate.promoted_from:
             self._check_plateau(state)
             return
         if candidate.trained:
             self.trained += 1
             self._check_plateau(state)
-        # A result reused from an earlier run counts: each of these networks occurs only once.
+        # Results reused from earlier runs count as well: each such network occurs only once.
         self._fruitless = 0 if candidate.counts else self._fruitless + 1
         self._has_results |= candidate.counts
         if self._fruitless == WARNED and not self._has_results:
             self._notify(
                 f"warning: nothing has been trained yet, as {WARNED} proposals in a row were "
-                f"infeasible or known networks, the last one: {candidate.reason}; the search stops "
-                f"after {PATIENCE} of them"
+                f"infeasible or known networks (the last one: {candidate.reason}); the search "
+                f"stops after {PATIENCE} of them"
             )
         if self._fruitless == PATIENCE:
             self.close(
-                f"{PATIENCE} proposals in a row were infeasible or known networks, the last one: "
-                f"{candidate.reason}; the search stops"
+                f"{PATIENCE} proposals in a row were infeasible or known networks (the last one: "
+                f"{candidate.reason}); the search stops"
             )
 
     def close(self, reason: str) -> None:

@@ -24,7 +24,7 @@ FAILURE_TIMEOUT = 10.0
 
 
 class RankFailedError(RunError):
-    """The failure of a candidate on a single rank, for which the others would wait forever."""
+    """A candidate failed on a single rank, and the other ranks would wait for it forever."""
 
 
 class TaskEvaluator(Protocol):
@@ -37,10 +37,10 @@ class TaskEvaluator(Protocol):
 
 
 class Signals(Protocol):
-    """An interface to report progress and learn when to stop: a watchdog or a heartbeat."""
+    """The interface for reporting progress and learning when to stop: a watchdog or a heartbeat."""
 
     stopping: int
-    """Exit code with which to stop; 0 if the rank is not to stop."""
+    """Exit code with which to stop; 0 if the rank should continue."""
 
     def report_progress(self) -> None:
         """Report progress."""
@@ -93,7 +93,7 @@ class GroupCallback(EvaluationCallback):
 class TaskCallback(GroupCallback):
     """A callback that connects an evaluation on the first rank of a group with the task source.
 
-    Only this rank is interrupted. The others stop when it is gone, since it may need them to
+    Only this rank is interrupted. The others stop once it has gone, since it may need them to
     finish its current step.
     """
 
@@ -112,7 +112,7 @@ class TaskCallback(GroupCallback):
         self._last_checkpoint = time.monotonic()
 
     def report_progress(self) -> None:
-        """Report progress; interrupt the evaluation if the rank is to stop."""
+        """Report progress; interrupt the evaluation if the rank should stop."""
         self._signals.report_progress()
         if self._signals.stopping:
             raise interruption(self._signals.stopping)

@@ -27,7 +27,7 @@ class TaskSource(Protocol):
         """
 
     def wants_model(self, task: Task, result: Result) -> bool:
-        """Return whether the model of a task is to be saved."""
+        """Return whether to save the model of a task."""
 
     def save_model(self, task: Task, data: bytes) -> None:
         """Save a model, given as the content of a ``.keras`` file."""
@@ -64,10 +64,10 @@ def forwarding(call: Callable[..., Any]) -> TaskSource:
 def local_source(
     source: TaskSource, transaction: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> TaskSource:
-    """Return a task source in this process that can be used by several threads.
+    """Return a task source in this process that several threads can use.
 
-    Calls are made one at a time, because the watchdog's thread may report a hang during a call of
-    the main thread, and each call is a transaction.
+    Calls are made one at a time, because each call is a transaction, and the watchdog's thread may
+    report a hang during a call from the main thread.
     """
     lock = RLock()
 

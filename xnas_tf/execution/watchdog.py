@@ -35,9 +35,9 @@ class Watchdog:
     Args:
         stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
             evaluation.
-        has_launcher: Whether this process belongs to a job whose launcher it must not outlive.
-            horovodrun ends the ranks on other hosts by closing the connection to them: they
-            receive no signal (measured), and would run forever.
+        has_launcher: Whether this process must not outlive the launcher that started it.
+            horovodrun ends the ranks on other hosts by closing the connection to them. They
+            receive no signal (measured), and would otherwise run forever.
 
     Attributes:
         stopping: Exit code with which to stop after a signal, 130 or 143; 0 before.
@@ -78,7 +78,7 @@ class Watchdog:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until a process that was asked to stop is ended."""
+        """Seconds until the watchdog ends a process that was asked to stop."""
         return self._deadline - time.monotonic()
 
     def interruption(self) -> Interrupted:
@@ -137,7 +137,7 @@ def job_watchdog(options: DistributedOptions, world: Communicator) -> Watchdog:
 
 
 def _report_and_exit(on_hang: Callable[[], None]) -> None:
-    # In a thread of its own: the report may have to wait for the main thread.
+    # In its own thread, since the report may have to wait for the main thread.
     report = threading.Thread(target=on_hang, daemon=True)
     report.start()
     report.join(GRACE)

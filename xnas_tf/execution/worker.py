@@ -18,7 +18,7 @@ from xnas_tf.registry import describe
 from xnas_tf.utils.progress import LOGGER
 
 LAST_SECONDS = 5.0
-"""Seconds before the deadline that a signal sets, during which ranks may end each other."""
+"""Seconds before a signal's deadline during which ranks may end each other."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Worker:
             while (task := self._next()) is not None:
                 self._work(task, waited=time.perf_counter() - begin)
                 begin = time.perf_counter()
-            self._broadcast()  # wait: the first rank to leave shuts down the others' Horovod
+            self._broadcast()  # wait: the first rank to leave shuts down Horovod for the others
         except RankDiedError as error:
             if self.watch.stopping:
                 raise self.watch.interruption() from error
@@ -93,8 +93,8 @@ class Worker:
     def _has_died_by_itself(self) -> bool:
         """Return whether the other rank ended before a signal could have ended it.
 
-        horovodrun sends SIGTERM to the others when a rank has died. But ranks also die after a
-        signal, if a step takes longer than the time that the signal allows.
+        When a rank has died, horovodrun sends SIGTERM to the others. But ranks also die after a
+        signal if a step takes longer than the time that the signal allows.
         """
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 
@@ -103,11 +103,11 @@ class Worker:
             self.source.tell(task, result)
 
     def _watched(self, task: Task) -> AbstractContextManager[None]:
-        """Watch an evaluation on rank 0, which waits for the others and so detects if they hang."""
+        """Watch an evaluation on rank 0, which waits for the others and so notices if they hang."""
         return self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
 
     def _give_up(self, task: Task) -> None:
-        """Record a candidate that hangs as failed; called in another thread."""
+        """Record a hanging candidate as failed; called in another thread."""
         minutes = self.watch.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
         LOGGER.warning("giving up candidate %d: %s", task.id, reason)
