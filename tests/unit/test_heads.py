@@ -144,7 +144,7 @@ def partial(**options):
     [
         (3, Head(1, "sigmoid", "binary_crossentropy"), "one output, .* but there are 3; end it wi"),
         (2, Head(1, "softmax", "binary_crossentropy"), "a softmax of one output is always 1"),
-        (2, Head(1, "sigmoid", "categorical_crossentropy"), "compares one for each class"),
+        (2, Head(1, "sigmoid", "categorical_crossentropy"), "needs one for each class"),
         (2, Head(1, None, "mse"), "neither a sigmoid nor, with mean_squared_error, its logit"),
         (2, Head(1, None, "bce"), "its logit .no from_logits=True.*Dense.1, activation='sigmoid'"),
         (2, Head(1, None, partial()), "its logit"),

@@ -197,7 +197,7 @@ def test_models_that_cannot_be_saved_are_refused_before_the_search(networks):
         ("plain", "not find its class Plain. Put @keras.saving.register_keras_serializable"),
         ("clipped", r"constraint identifier: .*'Clip'.* Write a get_config\(\)"),
         ("failing", "later commands cannot use its models: "),
-        ("forgetful", r"the saved model gives other outputs. Write a get_config\(\)"),
+        ("forgetful", r"gives other outputs. For each of your own layers, write a get_config\(\)"),
     ],
 )
 def test_models_that_load_only_in_part_are_announced(networks, kind, note):

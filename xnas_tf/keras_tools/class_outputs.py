@@ -1,7 +1,7 @@
 """The class probabilities and logits behind the outputs of a classifier.
 
-A model has an output for each class, the probabilities of a softmax or logits; or a single output,
-a sigmoid or its logit, for the second of two classes.
+A model has either an output for each class (the probabilities of a softmax, or logits) or a single
+output for the second of two classes (a sigmoid or its logit).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def number_of_classes(model: keras.Model) -> int:
 def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor:
     """Return class probabilities for the outputs of a model.
 
-    Those of independent sigmoids do not sum to 1.
+    The probabilities of independent sigmoids do not sum to 1.
 
     Args:
         outputs: (B, classes), or (B, 1) for two classes.
@@ -46,8 +46,8 @@ def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
 
     Args:
         outputs: The outputs of a model that was traced inside ``linear_output(ending)``,
-            (B, classes), or (B, 1) for two classes: the logit of the first is then 0. They are
-            probabilities if its softmax or sigmoid cannot be left out.
+            (B, classes), or (B, 1) for two classes, in which case the logit of the first is 0.
+            They are probabilities if the model's softmax or sigmoid cannot be left out.
         ending: The end of the model.
     """
     if not ending.can_be_linear:

@@ -1,7 +1,7 @@
 """All non-public names of Keras and TensorFlow that this package uses.
 
-Versions of Keras and TensorFlow may move or rename them without notice. tests/unit/test_compat.py
-then fails, and this is the module to fix.
+New versions of Keras and TensorFlow may move or rename them without notice. If so,
+tests/unit/test_compat.py fails, and this is the module to fix.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
 
 
 def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
-    """Return whether ``exclude_from_weight_decay`` was called, which no configuration shows."""
+    """Return whether ``exclude_from_weight_decay`` was called, which ``get_config`` omits."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     names = ("_exclude_from_weight_decay_pattern", "_exclude_from_weight_decay")
     return any(getattr(optimizer, name, None) for name in names)
@@ -90,7 +90,7 @@ def reset_layer_names() -> None:
 def logits_behind(outputs: Any) -> Any:
     """Return the logits that Keras keeps with the result of its softmax or sigmoid, or None.
 
-    Its losses are computed from these: a probability that was rounded to 0 has no logarithm.
+    Keras computes losses from these logits: a probability rounded to 0 has no logarithm.
     """
     return getattr(outputs, "_keras_logits", None)
 
@@ -102,7 +102,7 @@ def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
 
 
 def safe_mode() -> bool | None:
-    """Return whether Keras rejects code in files; None unless a scope or a user has set it."""
+    """Return whether Keras rejects code in files; None unless a scope or the user has set this."""
     return serialization_lib.in_safe_mode()
 
 
@@ -117,7 +117,7 @@ def custom_gradients() -> set[str]:
 
 
 def remove_custom_gradients(names: Iterable[str]) -> None:
-    """Remove custom gradients from TensorFlow's table of the process."""
+    """Remove custom gradients from TensorFlow's table for this process."""
     for name in names:
         del gradient_registry._registry[name]
 

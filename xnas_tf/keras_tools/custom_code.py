@@ -1,4 +1,4 @@
-"""Finds the custom code on which a model depends: classes and functions that are not Keras'."""
+"""Finds the custom code on which a model depends: classes and functions from outside Keras."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:
-    """Find the classes and functions in a model and its compilation that are not Keras'.
+    """Find the classes and functions in a model and its compilation that are not from Keras.
 
     Such objects may depend on anything, for instance on a hyperparameter: ``get_config`` may omit
-    an argument, and functions may use variables from the scope around them. Layers, losses,
-    metrics, optimizers, schedules, initializers, regularizers, constraints, arguments of calls, and
-    attributes that were added to any of them are searched.
+    an argument, and functions may use variables from the scope around them. The search covers
+    layers, losses, metrics, optimizers, schedules, initializers, regularizers, constraints,
+    arguments of calls, and attributes that were added to any of them.
 
     Yields:
         Classes and functions, some of them several times.
@@ -57,7 +57,7 @@ def _owner(value: Any) -> Any:
 
 
 def _is_known_partial(value: Any) -> bool:
-    """Return whether this is a ``functools.partial`` made by this package, whose layer is known."""
+    """Return whether this is a ``functools.partial`` that this package made for a known layer."""
     return _package(getattr(getattr(value, "func", None), "__module__", None)) == "xnas_tf"
 
 

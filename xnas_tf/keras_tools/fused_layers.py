@@ -1,9 +1,9 @@
 """Traces batch normalisation in a training step as one TensorFlow operation.
 
-Keras 3 composes it of nine operations. A training step of the quickstart's network was 1.39 times
-as fast on two cores with ``FusedBatchNormV3`` (benchmarks/training_step.py). The supernet's cells
-use the same operation, so that they give the values of a cell's own network. Results agree with
-Keras' to rounding.
+Keras 3 composes it from nine operations. With ``FusedBatchNormV3``, a training step of the
+quickstart's network was 1.39 times as fast on two cores (benchmarks/training_step.py). The
+supernet's cells use the same operation, so they give the values of a cell's own network. Results
+agree with those of Keras up to rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Normalise with the batch's statistics, and update the moving ones."""
+        """Normalise with the batch's statistics, and update the moving averages."""
         if not (training and self.trainable) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -63,10 +63,11 @@ def fused_layers(model: keras.Model) -> Iterator[None]:
 
 
 def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
-    """Return the factor from the unbiased variances of ``FusedBatchNormV3`` to those of Keras.
+    """Return the factor that turns the unbiased variances of ``FusedBatchNormV3`` into Keras'.
 
     Args:
-        inputs: The normalised tensor, (B, H, W, channels); a known shape takes no operations.
+        inputs: The normalised tensor, (B, H, W, channels). If its shape is known, the factor is a
+            constant.
     """
     values = inputs.shape[:-1].num_elements()
     count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)

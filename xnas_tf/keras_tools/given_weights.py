@@ -61,7 +61,7 @@ def recorded_build() -> Iterator[BuildRecord]:
 
 @contextmanager
 def _followed(name: str, function: Callable[[keras.Variable], None]) -> Iterator[None]:
-    """Inside the context, call a function with a variable after each call to one of its methods."""
+    """In the context, call ``function`` with a variable after each call to its method ``name``."""
     original, is_own = getattr(keras.Variable, name), name in vars(keras.Variable)
 
     def method(variable: keras.Variable, *args: Any, **kwargs: Any) -> Any:

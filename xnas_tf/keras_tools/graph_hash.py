@@ -1,4 +1,4 @@
-"""Hashes of labelled graphs that do not depend on the order in which vertices were added."""
+"""Hashes labelled graphs, regardless of the order in which vertices were added."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Graph:
         """Hash the subgraph that is reachable from a vertex, as SHA-256 in hexadecimal.
 
         Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some vertices have the
-        same colour, one of these is individualised and the colours are refined again. The choice
-        does not matter if a symmetry of the graph can exchange them. The hash covers all vertices
-        and edges in terms of the final colours, so that graphs with equal digests are isomorphic,
-        except for collisions.
+        same colour, one of these is individualised and the colours are refined again. It does not
+        matter which one is chosen if a symmetry of the graph can exchange them. The hash covers
+        all vertices and edges in terms of the final colours, so graphs with equal digests are
+        isomorphic, except for collisions.
         """
         vertices = self._reachable_from(root)
         colours = {vertex: self._labels[vertex] for vertex in vertices}

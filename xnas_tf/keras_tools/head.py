@@ -15,20 +15,21 @@ from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, 
 def check_head(model: keras.Model, classes: int) -> None:
     """Check that a model's outputs suit images that each belong to exactly one class.
 
-    A softmax or logits for each class are allowed, and for two classes also a single output, a
-    sigmoid or its logit. The loss of a single output without a sigmoid shows whether it is a logit.
+    A softmax or logits with a value for each class are allowed. With two classes, a single output
+    is allowed as well: a sigmoid or its logit. Without a sigmoid, the loss shows whether the output
+    is a logit.
 
     Args:
         model: A functional or sequential model, compiled or not.
         classes: Number of classes of the data.
 
     Raises:
-        InputError: If the outputs do not suit them; the message suggests a head.
+        InputError: If the outputs do not suit such images; the message suggests a head.
     """
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
         raise InputError(
-            f"the model has one output, which distinguishes two classes, but there are {classes}; "
+            f"the model has one output, which suits two classes, but there are {classes}; "
             f"{_wanted(classes)}"
         )
     if shape != (None, classes) and shape != (None, 1):
@@ -59,7 +60,7 @@ def _problem_of_one(activation: str | None, loss: Any) -> str:
     if activation == "softmax":
         return "a softmax of one output is always 1"
     if "categorical" in name.lower():
-        return f"the model has one output, but {name} compares one for each class"
+        return f"the model has one output, but {name} needs one for each class"
     if loss is not None and activation is None and not takes_logits(loss):
         return (
             f"the model's one output is neither a sigmoid nor, with {name}, its logit (no "

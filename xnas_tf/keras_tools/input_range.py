@@ -73,9 +73,8 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     """Return the range of values that a model expects for images of shape (H, W, C).
 
     With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
-    models, the effect of everything before the first layer with weights (other than
-    ``Normalization``) is measured on constant images. This includes nested models, Keras
-    Applications and functions.
+    models, constant images show the effect of everything before the first layer with weights
+    (other than ``Normalization``), including nested models, Keras Applications and functions.
 
     Raises:
         InputError: If ``given`` is not an input range.
@@ -104,19 +103,17 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
 
 def _default(why: str) -> InputRange:
-    return InputRange(
-        DEFAULT_RANGE, f"{why}; `input_range` 0-255 or -1-1 if it was trained on these"
-    )
+    return InputRange(DEFAULT_RANGE, f"{why}; set `input_range` if it was trained on 0-255 or -1-1")
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return slopes and offsets, (channels,), of the values of ``_probe``; None if not linear."""
+    """Return slopes and offsets (channels,) of the values of ``_probe``; None unless linear."""
     if values is None or not np.isfinite(values).all():
         return None
     offsets = values[0]
     slopes = (values[2] - offsets) / _PROBES[2]
     deviation = np.abs(offsets + _PROBES[1] * slopes - values[1])
-    varies = np.abs(slopes) * _PROBES[2] > 1e-6  # unlike channels of padding
+    varies = np.abs(slopes) * _PROBES[2] > 1e-6  # false for channels of padding
     is_bent = deviation > _TOLERANCE * _PROBES[2] * np.abs(slopes)
     if not varies.any() or is_bent[varies].any():
         return None
@@ -127,7 +124,8 @@ def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray |
     """Return the central values of constant images at the input of the first layer with weights.
 
     Returns:
-        An array (3, channels), None if no such layer is reached; and the scaling layers before it.
+        An array (3, channels), or None if no such layer is reached, and the names of the scaling
+        layers before it.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []
@@ -164,10 +162,10 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
     """Return the range for which layers that compute ``slope * value + offset`` were made.
 
-    The first choice is a range that they map to 0 to 1 or to -1 to 1. Data in [a, b] with mean m
-    has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000), so the second choice is the
-    narrowest range that can have the mean and variance that they map to mean 0 and variance 1.
-    Otherwise the size of the slope decides.
+    The first choice is a range that the layers map to 0 to 1 or to -1 to 1. The second choice is
+    the narrowest range that can have the mean and variance that the layers map to mean 0 and
+    variance 1: data in [a, b] with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis
+    2000). Otherwise, the size of the slope decides.
     """
     for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])

@@ -33,7 +33,7 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def is_functional(model: Any) -> bool:
-    """Return whether a model has a graph: whether it is functional, or sequential and built."""
+    """Return whether a model has a graph because it is functional, or sequential and built."""
     if isinstance(model, keras.Sequential):
         return model.built and bool(model.outputs)
     return has_graph(model)
@@ -73,7 +73,7 @@ def network_of(model: keras.Model) -> keras.Model:
 def functional_model(model: keras.Model) -> keras.Model:
     """Return a new functional model with the same layers, whose only input is not in a list.
 
-    ``model.inputs`` is a list. A model created with it warns when it is called with a tensor.
+    ``model.inputs`` is a list, and a model created with a list warns when called with a tensor.
     """
     inputs, outputs = (
         each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
@@ -103,7 +103,7 @@ class Ending:
 
     Attributes:
         layer: The layer or Keras operation that computes the output; None if unknown.
-        activation: ``softmax`` or ``sigmoid`` if that computes the output.
+        activation: ``softmax`` or ``sigmoid`` if the output is computed by one of these.
     """
 
     layer: Any
@@ -124,8 +124,9 @@ def ending_of(model: keras.Model) -> Ending:
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     """Return the ending of a model of any kind, found by calling it on a few inputs.
 
-    If outputs are probabilities but no layer is found that computes them, they count as a softmax
-    that cannot be left out. So does a softmax layer that is also used elsewhere in the model.
+    If the outputs are probabilities but no layer is found that computes them, the ending is a
+    softmax that cannot be left out. The same holds for a softmax layer that is also used elsewhere
+    in the model.
     """
     with inlined_calls(model):
         model(inputs, training=False)  # Keras calls each layer twice when it builds them
@@ -192,9 +193,9 @@ def linear_output(ending: Ending) -> Iterator[None]:
 
 @contextmanager
 def inlined_calls(model: keras.Model) -> Iterator[None]:
-    """Trace a ``call`` that is a ``tf.function`` as its Python function inside the context.
+    """Trace each ``call`` that is a ``tf.function`` as its Python function inside the context.
 
-    Otherwise its layers could not be observed, and ``freed_custom_gradients`` would break its
+    Otherwise, its layers could not be observed, and ``freed_custom_gradients`` would break its
     traces.
     """
     with ExitStack() as replaced:

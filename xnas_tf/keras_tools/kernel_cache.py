@@ -22,18 +22,18 @@ def kept_kernels() -> Iterator[None]:
     """Inside the context, let TensorFlow keep the kernels of operations from one model to the next.
 
     ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
-    operation then creates its kernel again when it next runs. On "lines", that took three tenths of
-    a candidate's time if nothing is traced, and seven seconds if all candidates share a trace,
-    because TensorFlow then optimises it again (docs/benchmarks/performance.md).
+    operation then creates its kernel again when it next runs. On "lines", this took three tenths of
+    a candidate's time if nothing was traced, and seven seconds if all candidates shared a trace,
+    because TensorFlow then optimised the trace again (docs/benchmarks/performance.md).
 
-    Keras clears them because the kernels of TensorFlow's older random operations, such as
-    ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers use
-    none of these. All operations with such a state get their seeds in one place; as soon as one has
-    been given a seed, kernels are cleared as usual.
+    Keras clears the kernels because TensorFlow's older random operations, such as
+    ``tf.random.normal``, have kernels with a state that a seed must reset. Keras' initializers and
+    layers do not use these operations. All operations with such a state get their seeds in one
+    place; as soon as one of them has been given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations that were traced before, or loaded, do not get seeds
     there, so this is only for models of this package's own search spaces. It affects the whole
-    process: while one thread is inside, entering has no effect in other threads.
+    process: while one thread is inside the context, other threads enter it without effect.
     """
     if not _turn.acquire(blocking=False):
         yield
@@ -77,7 +77,7 @@ class _Kernels:
         return self._var_handle_op(**options)
 
     def clear_if_needed(self, context: Any) -> None:
-        """Clear kernels at first, since earlier ones are unknown, and whenever necessary."""
+        """Clear kernels the first time, since earlier ones are unknown, and whenever necessary."""
         if self._has_state or self._is_first or len(self._variables) > MOST_VARIABLES:
             self._is_first = False
             self._variables.clear()

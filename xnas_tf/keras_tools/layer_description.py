@@ -1,6 +1,6 @@
 """Describes layers, calls and compilations, without their names, as values that can be hashed.
 
-Functions raise ``NotImplementedError`` for objects that cannot be described.
+The functions raise ``NotImplementedError`` for objects that cannot be described.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def describe_call(node: Node) -> list[Any]:
         lambda value: "a tensor" if isinstance(value, keras.KerasTensor) else value,
         [node.arguments.args, node.arguments.kwargs],
     )
-    if arguments[1].get("mask", "") is None:  # added by Keras if no mask was given
+    if arguments[1].get("mask", "") is None:  # Keras adds this if no mask was given
         del arguments[1]["mask"]
     with _describing(node.operation):
         return _without_names(keras.saving.serialize_keras_object(arguments))
@@ -96,11 +96,11 @@ def _left_out(layer: Any) -> dict[str, Any]:
 
 
 def _state(value: Any) -> Any:
-    """Return data, names of functions and attributes of objects, some of which Keras leaves out.
+    """Return data, names of functions, and attributes of objects, even if Keras leaves them out.
 
-    Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``, for example. It
-    names functions without their module, but ``keras.ops.gelu`` and ``keras.activations.gelu`` are
-    different.
+    For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. It
+    also names functions without their module, but ``keras.ops.gelu`` and
+    ``keras.activations.gelu`` are different functions.
     """
     if isinstance(value, FunctionType):
         return [value.__module__, value.__qualname__]

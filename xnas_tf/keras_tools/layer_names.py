@@ -18,8 +18,8 @@ _REFUSED = re.compile(r"[^A-Za-z0-9_.>-]+")
 def use_accepted_names(model: keras.Model) -> dict[str, str]:
     """Rename a model, and layers in it, whose names TensorFlow rejects in a graph.
 
-    A model with a layer ``Conv 1: 3×3`` can be called, but neither exported nor traced, as it is
-    when it is trained for more than a few steps.
+    A model with a layer ``Conv 1: 3×3`` can be called, but it can neither be exported nor traced,
+    and it is traced if it is trained for more than a few steps.
 
     Returns:
         The new names, keyed by the old ones.

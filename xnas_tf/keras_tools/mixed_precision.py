@@ -1,8 +1,8 @@
 """Traces training steps so that they compute in bfloat16.
 
 The model stays a float32 model: its variables, predictions, explanations and saved files are not
-affected. bfloat16 has the range of float32, so that no loss scaling is needed and no step is
-skipped, unlike with float16.
+affected. Unlike float16, bfloat16 has the range of float32, so no loss scaling is needed and no
+step is skipped.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _CAUSE = re.compile(r"Exception encountered: (.+)")
 def model_bytes(model: keras.Model) -> bytes:
     """Return a Keras model as the content of a ``.keras`` file, without its compilation.
 
-    A custom loss or metric may be impossible to save, and is not needed to load the model.
+    It may be impossible to save a custom loss or metric, and neither is needed to load the model.
     """
     if is_transparent(model):
         model = functional_model(model)
@@ -74,10 +74,10 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
         loaded model has other outputs; empty if there is none.
 
     Raises:
-        Exception: Any exception of Keras or a user's layers if it cannot be saved.
+        Exception: Any exception that Keras or a user's layers raise when the model is saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
-        # The caller itself reports code in a model.
+        # The caller reports code in a model itself.
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.keras"
         file.write_bytes(model_bytes(model))
@@ -96,8 +96,8 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
     if is_random or np.allclose(outputs, again, rtol=1e-3, atol=1e-4, equal_nan=True):
         return safe, ""
     return safe, (
-        "the saved model gives other outputs. Write a get_config() that returns all arguments of "
-        "the constructor, for each of your own layers"
+        "the saved model gives other outputs. For each of your own layers, write a get_config() "
+        "that returns all arguments of the constructor"
     )
 
 
@@ -133,9 +133,9 @@ def describe_failure(error: BaseException) -> str:
 
 
 def layers_out_of_reach(model: keras.Model) -> list[str]:
-    """Return the names of those classes of a model's layers that another process cannot find.
+    """Return the names of a model's layer classes that another process cannot find.
 
-    They are defined in a function, a script or a notebook rather than at the top level of a module.
+    These are defined in a function, a script or a notebook, not at the top level of a module.
     """
     return sorted({type(layer).__name__ for layer in all_layers(model) if _is_hidden(type(layer))})
 

@@ -30,18 +30,17 @@ def network_digest(model: keras.Model) -> str:
     """Hash a built model's graph: models with the same digest are the same network.
 
     The vertices of the graph are the calls of layers and operations, and the variables that
-    they use, so that shared weights differ from separate weights. They carry classes,
-    configurations, shapes and trainability; names and seeds do not count. Nested models are part
-    of the graph, the inputs of commutative merge layers have no order, and a sum of sums is one
-    sum (so that the FLOPs of models with the same digest may differ by a few additions). If the
-    model is compiled, its optimizer and loss count as well.
+    they use, so that shared weights differ from separate weights. The labels of the vertices
+    contain classes, configurations, shapes and trainability, but no names, seeds or values of
+    weights. Nested models are part of the graph, the inputs of commutative merge layers have no
+    order, and a sum of sums is one sum, so the FLOPs of models with the same digest may differ by a
+    few additions. If the model is compiled, its optimizer and loss count as well.
 
     Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
-    The values of weights do not count.
 
     Raises:
         NotImplementedError: If the model or its compilation contains a class or function that is
-            not Keras' (see ``custom_code``), or the model has no graph.
+            not from Keras (see ``custom_code``), or the model has no graph.
     """
     if (custom := next(custom_code(model), None)) is not None:
         raise NotImplementedError(f"{custom!r} is not a class or function of Keras")

@@ -14,8 +14,8 @@ def to_model_input(images: tf.Tensor) -> tf.Tensor:
 def exact_model_input(images: tf.Tensor) -> tf.Tensor:
     """Convert images exactly as ``to_model_input`` does, even in a graph that is optimized later.
 
-    An optimized graph would multiply instead of dividing by 255. The last digit of an image can
-    decide on which side of 0 the input of a ReLU is.
+    An optimized graph would multiply by 1 / 255 instead of dividing by 255. The last digit of a
+    pixel can decide on which side of 0 the input of a ReLU is.
     """
     with tf.init_scope():  # outside the graph
         levels = to_model_input(np.arange(256)).numpy()

@@ -1,9 +1,9 @@
 """Strided 1x1 convolutions, whose gradient oneDNN computes wrongly for few channels.
 
-Measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``: the
-error of the kernel's gradient is as large as the gradient if the input has 5 channels or fewer (3
-for some shapes), and memory next to it is overwritten. docs/contributing/dependencies.md lists the
-other operations that were compared.
+This was measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``:
+the error of the kernel's gradient is as large as the gradient itself if the input has 5 channels or
+fewer (3 for some shapes), and memory next to the gradient is overwritten.
+docs/contributing/dependencies.md lists the other operations that were compared.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 
 
 def avoid_strided_1x1(model: keras.Model) -> keras.Model:
-    """Make such layers select the positions first and then convolve them without strides.
+    """Make strided 1x1 convolutions select the positions first, then convolve without strides.
 
     The layers, their outputs and the saved files stay the same. The model, of any kind, is changed
     in place and returned.

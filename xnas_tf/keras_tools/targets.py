@@ -22,14 +22,14 @@ _FORM_NAMES = {"numbers": "class numbers", "vectors": "one-hot vectors", "column
 def target_form(model: keras.Model, classes: int) -> Form:
     """Return the form of the targets that a model's loss expects.
 
-    A model with a single output gets a column of that shape. For other models, the names of Keras'
-    losses determine the form. A custom loss is tried with both forms: if it fails with one, it
-    expects the other; if it accepts both, it gets one-hot vectors, since class numbers would be
-    broadcast.
+    A model with a single output gets a column. For other models, the names of Keras' losses
+    determine the form. A custom loss is tried with both class numbers and one-hot vectors: if it
+    fails with one form, it expects the other; if it accepts both, it gets one-hot vectors, since
+    class numbers would be broadcast.
 
     Args:
-        model: A compiled model. If it has no loss because its ``train_step`` computes its own, it
-            gets class numbers.
+        model: A compiled model. If it has no loss because its ``train_step`` computes one, it gets
+            class numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -66,7 +66,7 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 
 
 def build_metrics(model: keras.Model, classes: int) -> list[str]:
-    """Let Keras create the variables of a compiled model's metrics, which happens on first use.
+    """Let Keras create the variables of a compiled model's metrics, which it does on first use.
 
     Returns:
         The names of the metrics.
@@ -77,7 +77,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
         return []
-    # One more, so that one-hot vectors do not form a square matrix.
+    # More images than classes, so that one-hot vectors do not form a square matrix.
     labels = np.arange(2 * classes + 1, dtype=np.int32) % classes
     outputs: Form = "column" if has_single_output(model) else "vectors"
     form = target_form(model, classes)
@@ -97,10 +97,10 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
 
 
 def check_loss(model: keras.Model, classes: int) -> None:
-    """Compute a compiled model's loss once: only then does Keras look up loss and output names.
+    """Compute the loss once, since only then does Keras look up the names of losses and outputs.
 
     Raises:
-        Exception: Any exception of Keras or a user's loss.
+        Exception: Any exception that Keras or a user's loss raises.
     """
     labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
@@ -118,7 +118,7 @@ def losses_of(model: keras.Model) -> list[Any]:
 
 
 def loss_name(loss: Any) -> str:
-    """Return the name of a loss: of the function, the function in a partial, or the class."""
+    """Return the name of a loss: that of its function, of a partial's function, or of its class."""
     loss = getattr(loss, "func", loss)
     return getattr(loss, "__name__", type(loss).__name__)
 
@@ -150,7 +150,7 @@ def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     targets = as_targets(labels, form, classes)
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
 
-    @tf.function(autograph=False)  # traced: most mismatched shapes are detected without a run
+    @tf.function(autograph=False)  # traced, as this detects most mismatched shapes without a run
     def gradient(outputs: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(outputs)

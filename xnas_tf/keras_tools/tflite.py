@@ -1,4 +1,4 @@
-"""TensorFlow Lite: converts a model, runs the result and times it."""
+"""Converts models to TensorFlow Lite, runs the results and times them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
     """Convert a model to TensorFlow Lite; name the layers that cannot be converted."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # images are already uint8, and are not quantized
+            warnings.simplefilter("ignore")  # images are already uint8 and are not quantized
             return converter.convert()
     except Exception as error:  # the converter's own class is not public
         names = {layer.name for layer in all_layers(model)}

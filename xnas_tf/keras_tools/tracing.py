@@ -14,9 +14,9 @@ FEW_RUNS = 4
 """Maximum number of runs for which a function is not traced. Tracing a training step of a network
 with C=16, N=2 takes as long as about five untraced steps (benchmarks/throughput.py)."""
 FEW_PASSES = 1
-"""Maximum number of passes through a network for which attributions are not traced. On one core and
-128 images of 8x8 pixels, which take one pass, Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31
-s and integrated gradients of 8 steps 0.10 to 0.27 s instead of 0.35 to 0.78 s. At 32x32 pixels and
+"""Maximum number of passes through a network for which attributions are not traced. On one core,
+128 images of 8x8 pixels take one pass: Grad-CAM took 0.03 to 0.09 s instead of 0.14 to 0.31 s, and
+integrated gradients with 8 steps 0.10 to 0.27 s instead of 0.35 to 0.78 s. At 32x32 pixels with
 C=16, N=2, two passes of Grad-CAM took 0.52 to 1.20 s instead of 0.42 to 0.74 s: outside a graph,
 the gradients of the weights are computed as well, although they are not needed."""
 
@@ -31,7 +31,7 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 
     Args:
         function: Tensors -> a tensor.
-        runs: Maximum number of times that it will run; many if None.
+        runs: Maximum number of times that it will run; assumed to be many if None.
     """
     if runs is not None and runs <= FEW_RUNS:
         return function
@@ -43,8 +43,8 @@ def freed_custom_gradients() -> Iterator[None]:
     """Free the custom gradients of graphs traced inside the context when the context ends.
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
-    the closure references the whole traced graph. Every Keras optimizer uses one
-    (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: some 7 MB per candidate
+    the closure references the whole traced graph. Every Keras optimizer uses a custom gradient
+    (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: about 7 MB per candidate
     were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the context can
     still be run afterwards, but their gradients can no longer be traced. Because the table is
     shared by all threads, this includes graphs that other threads trace in the meantime.
@@ -61,10 +61,11 @@ def unoptimized_graphs() -> Iterator[None]:
     """Let TensorFlow run graphs as they were traced, unless there is a GPU.
 
     Optimizing a graph before its first run takes longer than the optimized graph saves in a few
-    runs: Grad-CAM of 1,000 images by a C=16, N=1 network took 0.29 s instead of 0.33 s,
-    integrated gradients 2.34 s instead of 2.48 s (means of four networks). On a GPU the optimizer
-    also chooses the layout of images, which saves time. The option is global, so only one thread at
-    a time can be inside: with overlapping threads, the last one would restore the wrong value.
+    runs: Grad-CAM of 1,000 images with a C=16, N=1 network took 0.29 s instead of 0.33 s, and
+    integrated gradients took 2.34 s instead of 2.48 s (means of four networks). On a GPU, the
+    optimizer also chooses the layout of images, which saves time. The option is global, so only one
+    thread at a time can enter: with overlapping threads, the last one would restore the wrong
+    value.
     """
     options = tf.config.optimizer
     with _lock:
@@ -83,9 +84,9 @@ def kept_arithmetic() -> Iterator[None]:
 
     TensorFlow's arithmetic optimizer sorts the terms of a sum by name, and its remapper fuses a
     normalization with a sum and a ReLU that follow it. The last digits of a network's outputs then
-    depend on how the network is traced, and training amplifies the differences to tenths. Without
-    these two optimizers, training steps of the quickstart took 0.99 to 1.02 times as long. The
-    options are global.
+    depend on how the network is traced, and training amplifies these differences until they are
+    tenths. Without the two optimizers, training steps of the quickstart took 0.99 to 1.02 times as
+    long. The options are global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()
@@ -100,7 +101,7 @@ def kept_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def without_trace_warnings() -> Iterator[None]:
-    """Silence TensorFlow's warning about Keras tracing each new model."""
+    """Silence the warning that TensorFlow gives because Keras traces each new model."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
