@@ -168,9 +168,7 @@ def test_a_loop_without_callbacks_has_one_epoch_and_what_it_returns():
 def test_what_fit_asks_for_too_late_is_named():
     outcome, _ = evaluate(Late())
     assert outcome.state == "failed"
-    assert (
-        "fit() asks for hyperparameters that the search space did not show: late" in outcome.reason
-    )
+    assert "fit() asks for hyperparameters that were not discovered before: late" in outcome.reason
 
 
 def test_a_fit_that_fails_at_once_is_refused_before_the_search():

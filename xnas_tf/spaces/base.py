@@ -16,7 +16,7 @@ class Space(ABC):
 
     Attributes:
         variables: The decision variables.
-        size: An upper bound of the number of architectures; infinite with real numbers.
+        size: An upper bound on the number of architectures; infinite with real numbers.
     """
 
     variables: Sequence[Variable]
@@ -31,7 +31,7 @@ class Space(ABC):
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return a text that is the same for equal networks, only one of which is proposed."""
+        """Return a text that is the same for equal networks; only one of them is proposed."""
         return self.genotype(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
@@ -39,7 +39,7 @@ class Space(ABC):
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return further inputs for a surrogate, equally many for all architectures."""
+        """Return further inputs for a surrogate, the same number for all architectures."""
         return ()
 
     def trains(self, model: Any) -> bool:

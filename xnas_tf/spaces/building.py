@@ -23,7 +23,7 @@ def build_model(
     hp: keras_tuner.HyperParameters,
     input_shape: tuple[int | None, ...],
 ) -> tuple[keras.Model, bool]:
-    """Build the model of given hyperparameters.
+    """Build the model for the given hyperparameters.
 
     Layers that Keras names get the same names each time, because hyperparameters may be named after
     layers.
@@ -34,11 +34,11 @@ def build_model(
         input_shape: The input shape for models that do not define one.
 
     Returns:
-        The model, and whether some of its weights are not those of their initializers, such as
-        pretrained ones.
+        The model, and whether it has weights that do not come from initializers, such as pretrained
+        ones.
 
     Raises:
-        InputError: If the model would resume from weights that were trained by an earlier model.
+        InputError: If the model would continue from weights that an earlier model has trained.
         TypeError: If ``build`` does not return a model.
     """
     reset_layer_names()
@@ -51,7 +51,7 @@ def build_model(
     if (layer := record.older_layer(model)) is not None:
         raise InputError(
             f"layer {layer.name!r} was not made by build(), and its weights are trained: each "
-            "candidate would resume from those of the candidates before. Make it in build(), copy "
+            "candidate would continue from the weights of earlier ones. Make it in build(), copy "
             "it there (keras.models.clone_model, then set_weights), or set trainable = False"
         )
     return model, record.gives_weights(model)

@@ -74,9 +74,9 @@ def network_of(cell: Mapping[str, str]) -> str:
 
     Two cells have the same text if and only if their networks are the same except for the names
     of layers. Only live edges count, a skip connection is replaced by its source, and the order of
-    summands does not matter. The text is the sum at the output and, after ``with``, each layer
-    once, to distinguish one convolution used twice from two convolutions of the same input.
-    The 15,625 cells form 5,425 networks; the text of the 341 infeasible cells is empty.
+    summands does not matter. The text is the sum at the output, followed by ``with`` and a list of
+    all layers, which distinguishes one convolution used twice from two convolutions of the same
+    input. The 15,625 cells form 5,425 networks; the text of the 341 infeasible cells is empty.
     """
     live = live_edges(cell)
     terms: dict[int, list[str]] = {0: ["0"], **{node: [] for node in range(1, NODES)}}
@@ -112,8 +112,8 @@ PATHS = tuple(
 def path_counts(cell: Mapping[str, str]) -> list[float]:
     """Count the operations on each path from the input to the output.
 
-    For each path, return whether it has no ``none`` and, if so, how often each other operation
-    occurs on it; otherwise, zeros. Surrogates predict errors better from these counts than from the
+    For each path without ``none``, return a 1 and how often each other operation occurs on it; for
+    any other path, return zeros. Surrogates predict errors better from these counts than from the
     edges alone (docs/benchmarks/search.md).
     """
     counts: list[float] = []

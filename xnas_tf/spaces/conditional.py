@@ -5,10 +5,10 @@
     for i in range(hp.Int("blocks", 1, 3)):
         filters = hp.Int(f"filters_{i}", 8, 64)
 
-keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know them
-from the start, and that they are active only if ``head`` is ``hidden``, or ``blocks`` is 2 or 3. So
-a model is built for each value of each choice, and for each value of each integer whose largest
-value adds hyperparameters.
+keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know from the
+start that they exist and that they are active only if ``head`` is ``hidden``, or if ``blocks`` is 2
+or 3. A model is therefore built for each value of each choice, and for each value of each integer
+whose largest value adds hyperparameters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def active_values(
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
     """Return the hyperparameters of ``hp`` whose names are not declared yet.
 
-    Without a scope, a model requests a conditional hyperparameter without its condition.
+    Outside a scope, a model requests a conditional hyperparameter without naming its condition.
     """
     known = {hyperparameter.name for hyperparameter in declared.space}
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
@@ -64,7 +64,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
     A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Returns:
-        The reason why no model could be built, by description of the value concerned.
+        The values with which no model could be built, each with the reason.
 
     Raises:
         InputError: If ``build`` raises it.
@@ -110,10 +110,10 @@ def _asked_by_value(
     values: Sequence[Any],
     failures: Failures,
 ) -> dict[Any, list[Any]]:
-    """Build a model with each value of a choice; return the hyperparameters that each adds.
+    """Build a model with each value of a choice; return the hyperparameters that each value adds.
 
-    If a model can be built with the largest value of an integer and adds none, only that value is
-    tried.
+    For an integer, only the largest value is tried if a model can be built with it and it adds no
+    hyperparameters.
     """
     *others, last = values
     added = _asked(declared, build, choice, last, failures)

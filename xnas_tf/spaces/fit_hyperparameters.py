@@ -39,7 +39,7 @@ def discover_in_fit(
 ) -> frozenset[str]:
     """Call ``fit`` on a few images of noise until training begins.
 
-    The hyperparameters that it requests are added to ``declared``. A custom training loop that
+    The hyperparameters that ``fit`` requests are added to ``declared``. A custom training loop that
     does not call callbacks trains for one epoch of one batch.
 
     Returns:

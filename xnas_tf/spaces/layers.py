@@ -7,9 +7,8 @@ from typing import Any
 from keras import layers
 
 BATCH_NORM_MOMENTUM = 0.9
-"""As in NAS-Bench-201. With Keras' 0.99 the moving averages have not converged after a short
-training: validation accuracies are 0.09-0.75 instead of 0.95-0.96
-(docs/contributing/dependencies.md)."""
+"""As in NAS-Bench-201. With Keras' 0.99, the moving averages do not converge in a short training:
+validation accuracies are 0.09-0.75 instead of 0.95-0.96 (docs/contributing/dependencies.md)."""
 BATCH_NORM_EPSILON = 1e-5
 """The value of NAS-Bench-201."""
 

@@ -21,7 +21,7 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
         TypeError: If it is not a functional or sequential model with one input and one output.
     """
     if not getattr(model, "inputs", None):
-        raise TypeError("the model is neither functional nor sequential; attributions need that")
+        raise TypeError("the model is neither functional nor sequential, as attributions require")
     check_single_output(model)
     inputs = tuple(model.input_shape)
     if not _fits(inputs, images):
@@ -41,7 +41,7 @@ def check_outputs(model: keras.Model, images: np.ndarray) -> None:
     Raises:
         TypeError: If the probabilities come from another kind of layer.
     """
-    if has_single_output(model):  # ``check_head`` knows its form
+    if has_single_output(model):  # ``check_head`` has checked its form
         return
     if sums_to_one(model(images, training=False)) and not ends_in_softmax(model):
         raise TypeError(

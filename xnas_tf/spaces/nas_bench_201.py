@@ -32,8 +32,9 @@ from xnas_tf.spaces.layers import batch_norm, convolution
 class NASBench201(keras_tuner.HyperModel):
     """HyperModel of networks made of one cell; ``input_shape`` is (height, width, channels).
 
-    The all-``nor_conv_3x3`` cell with C=16 ``channels`` in the stem and the first stack, N=5
-    ``cells_per_stack``, RGB images and 10 classes has the published 1,531,546 trainable parameters.
+    With ``nor_conv_3x3`` on all edges, C=16 ``channels`` in the first stack, N=5
+    ``cells_per_stack``, RGB images and 10 classes, a network has the published 1,531,546 trainable
+    parameters.
     """
 
     shows_all = True

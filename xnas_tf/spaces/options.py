@@ -23,8 +23,8 @@ class SpaceOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     branches: ClassVar[int] = 1
-    """Approximate number of a network's operations that can run at once. They share a rank's CPU
-    threads equally."""
+    """Approximate number of a network's operations that can run at the same time. They share a
+    rank's CPU threads equally."""
     optimizer: ClassVar[str] = "adam"
     """Default optimizer of models that are not compiled."""
 
@@ -32,7 +32,7 @@ class SpaceOptions(BaseModel):
     def hypermodel_module(self) -> str:
         """Name of the user's module that defines the HyperModel; empty if there is none.
 
-        It is imported before models are loaded, as it may register layers with Keras.
+        The module is imported before models are loaded, as it may register layers with Keras.
         """
         return ""
 
@@ -47,14 +47,14 @@ class SpaceOptions(BaseModel):
           which are proposed instead.
         - ``identity(values) -> str``: architectures with the same identity are the same network,
           and only one of them is ever trained, so whatever changes training or measurements must
-          change the identity. The default identity is the genotype, and the default genotype is all
-          hyperparameters.
+          change the identity. The default identity is the genotype, and the default genotype
+          consists of all hyperparameters.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
-        - ``shows_all = True``: all hyperparameters are requested by the default model and by those
-          of each ``conditional_scope``. Otherwise a model is built for each value of each choice
-          to discover them.
-        - ``features(values) -> Sequence[float]``: further inputs for surrogates, equally many for
-          all architectures.
+        - ``shows_all = True``: the default model and the models of each ``conditional_scope``
+          together request all hyperparameters. Otherwise, a model is built for each value of each
+          choice to discover them.
+        - ``features(values) -> Sequence[float]``: further inputs for surrogates, the same number
+          for all architectures.
 
         Args:
             image_shape: Shape of an image, (height, width, channels).
@@ -96,7 +96,7 @@ class VGGLikeOptions(SpaceOptions):
     channels: int = Field(
         16, ge=1, le=512, description="number of filters in the first block at width 1"
     )
-    blocks: int = Field(4, ge=1, le=6, description="maximum number of blocks of a network")
+    blocks: int = Field(4, ge=1, le=6, description="maximum number of blocks in a network")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``."""
@@ -108,7 +108,7 @@ class VGGLikeOptions(SpaceOptions):
 class HyperModelOptions(SpaceOptions):
     """Your own keras-tuner HyperModel: docs/reference/hypermodels.md.
 
-    Its models get images as floats in [0, 1].
+    Its models receive images as floats in [0, 1].
     """
 
     name: Literal["hypermodel"] = "hypermodel"
@@ -127,7 +127,7 @@ class HyperModelOptions(SpaceOptions):
     def _check_none(cls, options: dict[str, Any]) -> dict[str, Any]:
         for name, value in options.items():
             if value == "None":
-                raise ValueError(f"given the text 'None' for {name}; in YAML, write null")
+                raise ValueError(f"given the string 'None' for {name}; in YAML, write null")
         return options
 
     @property

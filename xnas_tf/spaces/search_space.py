@@ -30,7 +30,7 @@ from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
 
 MOST_SHOWN = 5
-"""Maximum number of values named in a warning of models that cannot be built."""
+"""Maximum number of values named in a warning that models cannot be built."""
 
 
 class SearchSpace(Space):
@@ -60,7 +60,7 @@ class SearchSpace(Space):
         self._input = (None, *image_shape)
         self._classes = classes
         self._dropped_by_fit: frozenset[str] = frozenset()
-        self.input_range = InputRange(DEFAULT_RANGE, "as all spaces of this package")
+        self.input_range = InputRange(DEFAULT_RANGE, "as in all spaces of this package")
         with self._named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
         self.loads_safely, self._loading_problem = True, ""
@@ -99,7 +99,7 @@ class SearchSpace(Space):
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the simplest hyperparameters for the same network if the HyperModel finds them."""
+        """Return the simplest hyperparameters of the same network, if the HyperModel finds them."""
         simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
@@ -142,7 +142,7 @@ class SearchSpace(Space):
 
     @property
     def notes(self) -> list[str]:
-        """Warnings about values, scaled images, names and models that cannot be loaded."""
+        """Warnings about failing values, scaled images, names, and models that cannot be loaded."""
         failures = list(self._failures.items())
         found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
         if more := len(failures) - len(found):
@@ -150,7 +150,7 @@ class SearchSpace(Space):
         if self.input_range.name != DEFAULT_RANGE:
             undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
             found.append(
-                f"a search gives its models floats from 0 to 1, but they expect others "
+                f"a search gives its models floats from 0 to 1, but they expect a different range "
                 f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales "
                 f"them or put keras.layers.{undo[self.input_range.name]} before it"
             )
@@ -207,7 +207,7 @@ class SearchSpace(Space):
     def _asked_for(
         self, function: str, values: Mapping[str, Any]
     ) -> Iterator[keras_tuner.HyperParameters]:
-        """Yield hyperparameters with given values; then check that no others were requested."""
+        """Yield hyperparameters with the given values; then check that no others were requested."""
         self._settings.apply()  # the user's code may have changed them for another candidate
         hp = self._declared.copy()
         hp.values = dict(values)
@@ -215,7 +215,7 @@ class SearchSpace(Space):
         new = [found.name for found in unknown(hp, self._declared)]
         if new:
             raise TypeError(
-                f"{function}() asks for hyperparameters that the search space did not show: "
+                f"{function}() asks for hyperparameters that were not discovered before: "
                 f"{', '.join(new)}. Put them into an hp.conditional_scope"
             )
 
@@ -286,12 +286,12 @@ class SearchSpace(Space):
         images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
         data = images, np.arange(classes, dtype=np.int32)
         with uninterrupted():
-            # With op determinism, TensorFlow raises an error on shuffling without a seed, as Keras
-            # does.
+            # With op determinism, TensorFlow does not allow shuffling without a seed, but Keras
+            # shuffles without one.
             keras.utils.set_random_seed(0)
         message = (
-            f"{self.name}: fit() fails on {classes} images of noise, one of each class, with "
-            "which its hyperparameters are discovered"
+            f"{self.name}: fit() fails on {classes} images of noise, one of each class, which "
+            "are used to discover its hyperparameters"
         )
         with self._named_errors(message):
             return discover_in_fit(self.hypermodel, declared, self._built, data)
@@ -299,7 +299,7 @@ class SearchSpace(Space):
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
         """Add hyperparameters that appear only if several integers are large, as in nested loops.
 
-        They are found by building the model with all integers at their maximum.
+        These are found by building the model with all integers at their maximum.
         """
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()

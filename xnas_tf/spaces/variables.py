@@ -1,7 +1,7 @@
 """Decision variables of a search, independent of Keras and TensorFlow.
 
-Variation works on a variable's encoded form, and a HyperModel gets its value. A ``Choice`` is
-encoded as the index of its value, a ``Range`` as a number in [0, 1].
+Variation works on a variable's encoded form, whereas a HyperModel gets its value. A ``Choice`` is
+encoded as the index of its value, and a ``Range`` as a number in [0, 1].
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Choice:
         return int(rng.integers(self.size))
 
     def mutate(self, index: int, rng: np.random.Generator) -> int:
-        """Return another index: any other, or usually a nearby one if the values are ordered."""
+        """Return a different index, which is usually nearby if the values are ordered."""
         if self.size == 1:
             return index
         if not self.ordered:

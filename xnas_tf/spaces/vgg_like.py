@@ -1,10 +1,10 @@
 """VGG-like networks (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
 
-A network is a chain of blocks: convolutions with ReLU, then 2x2 pooling. Each block has twice the
-filters of the previous one, up to eight times those of the first, like VGG's 64, 128, 256, 512,
-512. The search chooses the number of blocks; for each block the number, kernel size and width of
-its convolutions; the kind of pooling; whether batch normalisation follows each convolution
-(Ioffe & Szegedy 2015); and the kind of classifier at the end.
+A network is a chain of blocks. Each block consists of convolutions with ReLU and a 2x2 pooling. It
+has twice as many filters as the previous block, up to eight times as many as the first, like VGG's
+64, 128, 256, 512, 512. The search chooses the number of blocks; the number, kernel size and width
+of the convolutions in each block; the kind of pooling; whether batch normalisation follows each
+convolution (Ioffe & Szegedy 2015); and the kind of classifier at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KERNELS = (3, 5)
 WIDTHS = (0.5, 1.0, 2.0)
 """Number of filters of a block relative to the default at its depth."""
 WIDEST = 8
-"""Maximum growth of the number of filters: VGG's last block is as wide as the one before."""
+"""Maximum growth of the number of filters; VGG's last block is as wide as the one before it."""
 POOLING = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 UNITS = (64, 128, 256)
 DROPOUT = (0.0, 0.25, 0.5)
@@ -50,7 +50,7 @@ class VGGLike(keras_tuner.HyperModel):
 
         For example ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``.
         The text omits the number of filters, so that the same architecture can be trained with
-        more.
+        more filters.
         """
         parts = [
             f"{values[f'convolutions_{block}']}*conv{kernel}x{kernel}-width{width:g}"
@@ -69,7 +69,7 @@ class VGGLike(keras_tuner.HyperModel):
         for pooled in range(values["blocks"]):
             if side < 2:
                 return (
-                    f"{values['blocks']} blocks pool that often, but images of "
+                    f"{values['blocks']} blocks pool {values['blocks']} times, but images of "
                     f"{size_text(height, width)} are one pixel high or wide after {pooled}"
                 )
             side = -(-side // 2)
