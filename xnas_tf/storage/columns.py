@@ -18,7 +18,7 @@ class Column:
 
     Attributes:
         name: Name of the value among a candidate's objectives and metrics.
-        title: Short heading, with an arrow towards better values.
+        title: Short heading, with an arrow that points towards better values.
         direction: ``minimize`` or ``maximize``.
         is_objective: Whether the search ranks candidates by this value.
     """
@@ -56,8 +56,9 @@ def candidate_rows(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns of a table of candidates in any state, and its rows.
 
-    Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and the
-    seconds of each phase ``seconds/PHASE``. A row has no value in columns that do not apply to it.
+    Objectives and metrics are in columns of the same name, hyperparameters in columns
+    ``hyperparameters/NAME``, and the seconds of each phase in columns ``seconds/PHASE``. A row has
+    no value in columns that do not apply to it.
 
     Args:
         candidates: The candidates, one per row.

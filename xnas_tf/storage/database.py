@@ -1,4 +1,4 @@
-"""The SQLite database of a run: every finished evaluation is committed at once."""
+"""The SQLite database of a run: every finished evaluation is committed immediately."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Database:
     Args:
         path: The database file.
         create: Whether to open the file for writing, and create it or migrate it from an earlier
-            version; otherwise it is only read, and migrated in a copy in memory.
+            version. Otherwise, it is only read, and a copy in memory is migrated if necessary.
 
     Raises:
         InputError: If the file is not the database of a run, or was written by a later version.
@@ -85,7 +85,7 @@ class Database:
         self._connection.close()
 
     def fact(self, name: str) -> Any:
-        """Return a fact about the whole run, a JSON value; None if it was never set."""
+        """Return a fact about the whole run, as a JSON value; None if it was never set."""
         with self._lock, self._errors(InputError):
             query = self._connection.execute("SELECT value FROM facts WHERE name=?", (name,))
             row = query.fetchone()

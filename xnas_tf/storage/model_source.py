@@ -1,4 +1,4 @@
-"""The location of a model named by the user, and the folder for results, before loading."""
+"""Finds the model that the user names, and the folder for results, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ModelSource:
 
     Attributes:
         path: A run, an exported candidate or a Keras model file; None with a HyperModel.
-        candidate: An id, ``recommended`` or ``best``, of a run; the recommended one if None.
+        candidate: Candidate of a run: an id, ``recommended`` or ``best``; recommended if None.
         dataset: Name of a data set; that of the run if None.
         out: The folder to write to; one inside the run or in the current directory if None.
         safe: Whether to reject models that contain Python code.
@@ -40,14 +40,14 @@ class ModelSource:
     def folder(self, kind: str) -> Path:
         """Return the folder to write to, by default one for results such as ``explanations``.
 
-        This requires no slow import, so it can be done first.
+        This needs no slow import, so it can be done first.
 
         Raises:
             InputError: If there is no such model, or the folder exists.
         """
         if (self.path is None) == (self.hypermodel is None):
             given = "both are given" if self.hypermodel else "neither is given"
-            raise InputError(f"allowed: a model or run, or --hypermodel; {given}")
+            raise InputError(f"allowed: a model or run, or --hypermodel, but {given}")
         default = self._default_folder(kind)
         return check_new(self.out or default)
 
@@ -67,7 +67,7 @@ def is_run(path: Path) -> bool:
 
 
 def model_file(path: Path, candidate: int | str | None = None) -> Path:
-    """Return the Keras file of a path that is not a run: an exported candidate or the file itself.
+    """Return the Keras file at a path that is not a run: an exported candidate or the file itself.
 
     Raises:
         InputError: If there is none, or a candidate of a run is requested.
@@ -77,5 +77,5 @@ def model_file(path: Path, candidate: int | str | None = None) -> Path:
     file = path / "model.keras" if (path / "model.keras").is_file() else path
     if not file.is_file():
         what = "contains neither a run nor a model.keras" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}; allowed: a run, an exported candidate, a .keras file")
+        raise InputError(f"{path} {what}; allowed: a run, an exported candidate or a .keras file")
     return file

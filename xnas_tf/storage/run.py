@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 class Run:
     """A run directory: its configuration and its candidates.
 
-    ``run[4]`` is the candidate with id 4, ``len(run)`` the number of candidates in any state, and
-    ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures, which notebooks
-    show; ``figure.savefig("front.png")`` writes one.
+    ``run[4]`` is the candidate with id 4, ``len(run)`` is the number of candidates in any state,
+    and ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures, which
+    notebooks show; ``figure.savefig("front.png")`` writes one to a file.
 
     Raises:
         InputError: If it is not a run directory.
@@ -78,7 +78,7 @@ class Run:
         return [self.located(candidate) for candidate in candidates]
 
     def located(self, candidate: Candidate) -> Candidate:
-        """Add the file and the module of its model to a candidate of this run, and return it."""
+        """Return a candidate of this run with the file and the module of its model."""
         path = model_path(self.path, candidate.id)
         candidate.model_path = path if path.is_file() else None
         candidate.module = self.config.space.hypermodel_module
@@ -105,7 +105,7 @@ class Run:
     def recommendation(
         self, prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
-        """Return the recommended Pareto-optimal candidate with the reason.
+        """Return the recommended Pareto-optimal candidate, and the reason.
 
         Args:
             prefer: Criterion to use instead of the default rule: ``error``, the name of an
@@ -144,8 +144,8 @@ class Run:
         """Return the candidate named by the user.
 
         Args:
-            which: ``recommended``; ``best``, the one with the lowest validation error on the
-                front; an id; or a candidate.
+            which: ``recommended``; ``best``, the candidate with the lowest validation error on
+                the front; an id; or a candidate.
 
         Raises:
             InputError: If there is none.
@@ -205,10 +205,10 @@ class Run:
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.
 
-        Objectives and metrics have their own names, hyperparameters ``hyperparameters/NAME``, and
-        the seconds of each phase ``seconds/PHASE``; ``pareto`` and ``recommended`` mark the
-        Pareto-optimal candidates and the recommended one. Values that do not apply to a candidate
-        are missing.
+        Objectives and metrics are in columns of the same name, hyperparameters in columns
+        ``hyperparameters/NAME``, and the seconds of each phase in columns ``seconds/PHASE``. The
+        columns ``pareto`` and ``recommended`` mark the Pareto-optimal candidates and the
+        recommended one. Values that do not apply to a candidate are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -228,8 +228,9 @@ class Run:
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
         """Draw the front, with a panel for each pair of objectives.
 
-        Bars are 95% intervals: of the error over the validation images, and of other objectives
-        from the recorded standard error. See ``recommendation`` for the arguments.
+        Bars are 95% intervals. For the error, they are computed from the number of validation
+        images; for other objectives, from the recorded standard error. See ``recommendation`` for
+        the arguments.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
@@ -248,7 +249,7 @@ class Run:
         """Draw how the objectives and the hypervolume improved as more candidates were trained.
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
-        It is not drawn of a single objective.
+        It is not drawn if there is only one objective.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
@@ -334,7 +335,7 @@ class Run:
         return figure
 
     def fact(self, name: str) -> Any:
-        """Return a recorded fact about the whole run, a JSON value; None if there is none."""
+        """Return a recorded fact about the whole run, as a JSON value; None if there is none."""
         with closing(Database(self.path / DATABASE)) as database:
             return database.fact(name)
 
@@ -382,9 +383,9 @@ def named_candidates(
 def comparable_candidates(
     candidates: Iterable[Candidate], front: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Return the finished candidates with the fidelity of the front.
+    """Return the finished candidates that have the same fidelity as the front.
 
-    If there is no front because all violate constraints, the highest fidelity is used.
+    If there is no front because all candidates violate constraints, the highest fidelity is used.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     epochs = max((candidate.epochs for candidate in front or done), default=0)
@@ -415,7 +416,7 @@ def run_of(given: Any) -> Any:
     """Return the run of a Tuner, and anything else unchanged.
 
     Raises:
-        InputError: If there was no search yet.
+        InputError: If there has been no search yet.
     """
     if isinstance(given, Run) or not isinstance(getattr(type(given), "run", None), property):
         return given

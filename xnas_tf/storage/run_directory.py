@@ -19,9 +19,9 @@ from xnas_tf.storage.database import Database
 CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK_SECONDS = 2.0
-"""Seconds to wait for a lock, which ``xnas-tf status`` holds for an instant."""
+"""Seconds to wait for a lock, which ``xnas-tf status`` holds for a moment."""
 _TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
-"""Errors of a disk or its server rather than a path: a restart may succeed."""
+"""Errors caused by a disk or its server rather than a path, so a restart may succeed."""
 _CHANGEABLE = (
     "distributed.",
     "training.checkpoint_minutes:",
@@ -30,8 +30,8 @@ _CHANGEABLE = (
     "search.plateau:",
     "search.reuse:",
 )
-"""Keys that may change when a run is resumed: earlier proposals and results do not depend on them,
-or are recorded."""
+"""Keys that may change when a run is resumed, because earlier proposals and results are recorded or
+do not depend on them."""
 
 
 def model_path(run: Path, candidate: int) -> Path:
@@ -67,14 +67,15 @@ def remove_drafts(path: Path) -> None:
 def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
-    Nothing in it is changed before it is locked. ``fresh`` moves an existing run to ``PATH.1``, or
-    the next free number, and starts again; otherwise its configuration must be the same.
+    Nothing in the directory is changed before it is locked. ``fresh`` moves an existing run to
+    ``PATH.1``, or the next free number, and starts a new one; without it, the run's configuration
+    must be the same.
 
     Yields:
         The database, to read and write.
 
     Raises:
-        InputError: If the directory contains something else, or a run with a different
+        InputError: If the directory contains something else or a run with a different
             configuration, or cannot be written for a reason other than a full or failing disk.
         RunInUseError: If another process holds the lock.
         RunError: If it cannot be written, as on a full disk.
@@ -140,7 +141,7 @@ def _lock(path: Path, deadline: float) -> int:
             if is_last:
                 raise RunInUseError(path)
         except OSError as error:
-            # While --fresh moves a run aside, the directory is briefly missing.
+            # The directory is missing for a moment while --fresh moves a run aside.
             if is_last or not isinstance(error, FileNotFoundError):
                 raise RunError(f"{path} cannot be locked: {error}") from error
         time.sleep(0.05)
@@ -215,7 +216,7 @@ def _check_free(path: Path) -> None:
 
 
 def config_changes(path: Path, config: Config) -> list[str]:
-    """Return how a configuration differs from a run's own: lines ``key: old -> new``.
+    """Return how a configuration differs from that of a run, as lines ``key: old -> new``.
 
     Raises:
         InputError: If the run cannot be resumed with it.
