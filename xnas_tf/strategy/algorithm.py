@@ -28,22 +28,22 @@ large for that, the space counts as exhausted when all random tries fail."""
 POOL_OFFSPRING, POOL_RANDOM = 96, 32
 """Number of offspring and random architectures in the pool from which a surrogate chooses."""
 RANDOM_SHARE = 0.1
-"""Share of the proposals that are taken from the pool without asking the surrogate."""
+"""Share of the proposals that are taken from the pool without using the surrogate."""
 
 Solutions = Iterator[tuple[platypus.Solution, tuple[int, ...]]]
 """Solutions, each with the ids of its parents."""
 
 
 class Algorithm:
-    """Search that proposes architectures and learns from results; algorithms differ in selection.
+    """Search that proposes architectures and learns from results. Algorithms differ in selection.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
     generational search generates the next generation once all results of the current one are
     known. A steady-state search (Durillo et al. 2009, section 3) generates each proposal from
     all results known at that moment.
 
-    Given the same seed and the same results at the same points, it proposes the same
-    architectures, so a search is resumed by asking again and telling the recorded results.
+    Given the same seed and the same results at the same points, the search proposes the same
+    architectures, so it is resumed by asking again and telling the recorded results.
     Failed and infeasible candidates never enter the population. Infeasible architectures, and
     those whose network was proposed before, are never proposed.
 
@@ -108,8 +108,8 @@ class Algorithm:
 
         Args:
             expected: The genotype proposed at this point before the search was resumed. The
-                surrogate then need not choose; choosing would require a fit, and the choice might
-                differ on another machine because of rounding.
+                surrogate then does not choose: choosing would require a fit, and rounding might
+                change the choice on another machine.
 
         Returns:
             The proposal; None when no architecture is left.
@@ -137,13 +137,13 @@ class Algorithm:
 
         Args:
             proposal: The return value of ``ask``.
-            candidate: Id of the candidate, which its offspring list among their parents.
+            candidate: Id of the candidate, which its offspring will list as a parent.
             objectives: Objective values of the candidate; None if its training failed.
             violation: Total constraint violation; 0 if all constraints hold.
 
         Returns:
-            Whether this completes a generation, that is, whether there are now as many results as
-            the population has members.
+            Whether this completes a generation: whether there are now as many results as the
+            population has members.
         """
         del self._pending[proposal.number]
         costs = None
@@ -172,7 +172,7 @@ class Algorithm:
         del self._pending[proposal.number]
 
     def _update_population(self) -> None:
-        # In the order of the proposals, as results may arrive in any.
+        # Sorted by proposal, since results may arrive in any order.
         offspring = [self._offspring[number] for number in sorted(self._offspring)]
         self._population = self._selection.survive(self._population, offspring)
         self._offspring = {}
@@ -223,7 +223,7 @@ class Algorithm:
                 yield proposal
 
     def _new(self, solutions: Solutions) -> Iterator[Proposal]:
-        """Yield the solutions that are feasible and whose network was not proposed before."""
+        """Yield the feasible solutions whose networks were not proposed before."""
         for solution, parents in solutions:
             values = decode(self._space.variables, solution.variables[:])
             values = self._space.simplify(values)

@@ -14,10 +14,10 @@ from xnas_tf.spaces.variables import Choice, Variable, is_active
 class Encoding:
     """Numeric encoding of the hyperparameters of a search space.
 
-    An unordered choice is one-hot. An ordered choice is the index of its value, scaled to
-    [0, 1]; a number is its position in its range. The features of an inactive variable are 0,
-    and a conditional variable has one more feature: whether it is active. The features that
-    the space itself defines come last.
+    An unordered choice is encoded as a one-hot vector, an ordered choice as the index of its value,
+    scaled to [0, 1], and a number as its position in its range. The features of an inactive
+    variable are 0, and a conditional variable has one more feature: whether it is active. The
+    features that the space itself defines come last.
     """
 
     def __init__(self, space: Space) -> None:

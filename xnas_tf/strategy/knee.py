@@ -15,12 +15,13 @@ FLAT = 1e-9
 
 
 def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
-    """Find the knee of a front, or the candidate closest to one.
+    """Find the knee of a front, or else the candidate closest to the best values.
 
-    Ties go to the best in the first objective that differs, then to the lowest id.
+    Ties go to the candidate that is best in the first objective that differs, then to the lowest
+    id.
 
     Returns:
-        The candidate, and the reason for the choice, which is empty if there was no choice to make.
+        The candidate, and the reason for the choice; the reason is empty if there was no choice.
     """
     front = sorted(front, key=lambda c: (*costs([c], config)[0], c.id))
     values = costs(front, config)
@@ -32,7 +33,7 @@ def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
     if bulge[index] > FLAT:
         through = "line" if scaled.shape[1] == 2 else "plane"
         return front[index], (
-            f"the knee: with all objectives scaled to 1 it lies farthest ({bulge[index]:.2f}) "
+            f"the knee: with all objectives scaled to 1, it lies farthest ({bulge[index]:.2f}) "
             f"before the {through} through the front's extremes"
         )
     index = int(np.argmin(np.linalg.norm(scaled, axis=1)))
@@ -48,18 +49,19 @@ def normalised(values: np.ndarray) -> np.ndarray:
 def distances(scaled: np.ndarray) -> np.ndarray:
     """Return the distances of points to the hyperplane through the extremes of their front.
 
-    The knee is the point farthest from it towards the best values (Das 1999, "On
+    The knee is the point farthest from the hyperplane towards the best values (Das 1999, "On
     characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With
-    two objectives the plane is the line between the best points of each. The extreme point of an
-    objective is the one nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
-    If these points do not span a plane that intersects all axes, as with few points and many
-    objectives, the plane through their centre that intersects all axes at the same value is used.
+    two objectives, the hyperplane is the line between the best points of each. The extreme point of
+    an objective is the point nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
+    With few points and many objectives, these points may not span a hyperplane that intersects all
+    axes. In that case, the hyperplane through their centre that intersects all axes at the same
+    value is used.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.
 
     Returns:
-        Distances (N,); negative for points beyond the plane.
+        Distances (N,); negative for points beyond the hyperplane.
     """
     size = scaled.shape[1]
     extremes = scaled[[_extreme(scaled, axis) for axis in range(size)]]
@@ -71,6 +73,6 @@ def distances(scaled: np.ndarray) -> np.ndarray:
 
 
 def _extreme(scaled: np.ndarray, axis: int) -> int:
-    """Return the point nearest to an axis: by its largest other cost, then by its own cost."""
+    """Return the point nearest to an axis, by the largest other cost, then by the axis' cost."""
     others = np.delete(scaled, axis, axis=1).max(axis=1)
     return int(np.lexsort((scaled[:, axis], others))[0])

@@ -21,7 +21,7 @@ class FidelityOptions(Section):
     epochs: list[PositiveInt] = Field(
         [],
         description="number of epochs at each rung, such as `[3, 9, 27]`; the last one must be "
-        "`training.epochs`. By default all candidates are trained in full",
+        "`training.epochs`. By default, all candidates are fully trained",
     )
 
     @field_validator("epochs")
@@ -62,14 +62,14 @@ class SearchOptions(Section):
     hours: float | None = Field(
         None,
         gt=0,
-        description="hours of searching, in total over all sessions, after which no more "
-        "candidates are proposed",
+        description="total hours of searching, over all sessions, after which no more candidates "
+        "are proposed",
     )
     plateau: int | None = Field(
         None,
         ge=1,
-        description="number of candidates: the search ends once this many trained in a row have "
-        "added no more than 0.1% to the hypervolume",
+        description="the search ends once this many trained candidates in a row have together "
+        "increased the hypervolume by at most 0.1%",
     )
     population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(
@@ -85,23 +85,23 @@ class SearchOptions(Section):
         None,
         description="`generational`: a generation begins once all results of the previous one are "
         "known, which is reproducible. `steady_state`: an idle group gets its next "
-        "candidate at once, based on the results so far. By default `steady_state` "
-        "with several groups",
+        "candidate immediately, based on the results so far. By default, `steady_state` "
+        "with several groups, otherwise `generational`",
     )
     reference: dict[str, float] = Field(
         {},
         description="reference point of the hypervolume, with a value for each objective; by "
-        "default the worst values of generation 0",
+        "default, the worst values of generation 0",
     )
     epsilons: dict[str, float] = Field(
         {},
         description="smallest difference that matters in each objective: the front keeps one "
-        "candidate in each box of this size; by default it keeps all",
+        "candidate in each box of this size; by default, it keeps all candidates",
     )
     reuse: list[str] = Field(
         [],
         description="earlier runs with the same data, training and objectives, whose results are "
-        "used instead of training the same network again",
+        "used instead of training the same networks again",
     )
     fidelity: FidelityOptions = FidelityOptions()
     seed: int = Field(

@@ -18,7 +18,7 @@ def ended_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def costs(candidates: Sequence[Candidate], config: Goals) -> np.ndarray:
-    """Return objective values (candidates, objectives), negated where more is better."""
+    """Return objective values (candidates, objectives), negated where higher is better."""
     rows = [[o.sign * c.objectives[o.name] for o in config.objectives] for c in candidates]
     return np.array(rows, dtype=float).reshape(len(candidates), len(config.objectives))
 
@@ -36,14 +36,14 @@ def pareto_front(
 class Front:
     """The Pareto front, updated candidate by candidate.
 
-    It consists of the candidates that are done, keep all constraints and are not dominated by
-    another such candidate. ``search.epsilons`` make it an epsilon-Pareto set (Laumanns, Thiele,
-    Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that another one
+    It consists of the candidates that are done, satisfy all constraints and are not dominated by
+    another such candidate. With ``search.epsilons``, it is an epsilon-Pareto set (Laumanns, Thiele,
+    Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that another box
     dominates keeps no candidate, and every other box keeps one: the candidate nearest to the best
     corner of the box, in units of epsilon. Ties go to the candidate that is better in the first
     objective that differs, then to the one with the lower id. The result is a subset of the Pareto
-    front and does not depend on the order of the candidates. A candidate that belongs to the final
-    front belonged to it from the start, so its model was kept.
+    front and does not depend on the order of the candidates. A candidate on the final front has
+    been on the front since it finished, so its model was kept.
 
     Only candidates of the highest fidelity reached so far are compared.
 
@@ -100,7 +100,7 @@ class Front:
         return np.floor(values / self._epsilons) if self._epsilons.size else values
 
     def _shares(self, box: np.ndarray) -> np.ndarray:
-        """Return which candidates on the front are in a box (which keeps only one of them)."""
+        """Return which candidates on the front are in a box; the box keeps only one of them."""
         if not self._epsilons.size:
             return np.zeros(len(self._boxes), bool)
         return (self._boxes == box).all(axis=1)
@@ -124,20 +124,20 @@ def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 class HypervolumeMeter:
     """Meter for the hypervolume of a front, in a unit that never changes once it is known.
 
-    With ``search.reference``, each objective's gain over its reference value is measured in
-    units of that value's magnitude (1 where it is 0); a candidate that is no better than the
-    reference in some objective adds nothing. This value is absolute, so runs can be compared by
-    it. For objectives that cannot be negative, it is the share of the box between 0 and the
-    reference.
+    With ``search.reference``, each objective's gain over its reference value is measured in units
+    of the reference value's magnitude, or of 1 if it is 0. A candidate that is no better than the
+    reference in some objective adds nothing. This hypervolume is absolute, so it can be used to
+    compare runs. For objectives that cannot be negative, it is the share of the box between 0 and
+    the reference.
 
     Without a reference, the unit is the box that generation 0 spans, from the best to the worst
     value of every objective among its done candidates; the worst corner is the reference point.
-    This value can exceed 1. The unit is known once there are as many results as the population has
-    members, at least two of them done; with several fidelities, only results on the lowest one
-    count.
+    This hypervolume can exceed 1. The unit is known once there are as many results as the
+    population has members, and at least two of them are done; with several fidelities, only results
+    of the lowest one count.
 
-    With the front of ``Front(config, is_exact=True)``, the value rises with every candidate that
-    enters, and never falls within a fidelity.
+    With the front of ``Front(config, is_exact=True)``, the hypervolume rises with every candidate
+    that enters the front, and never falls within a fidelity.
 
     Args:
         candidates: The first candidates, in the order in which they ended.

@@ -11,7 +11,7 @@ import platypus
 
 @dataclass
 class Proposal:
-    """A new architecture, whose network was not proposed before in this search.
+    """A new architecture whose network was not proposed before in this search.
 
     Attributes:
         genotype: Canonical text of the architecture.

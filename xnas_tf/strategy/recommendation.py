@@ -1,4 +1,4 @@
-"""The recommended candidate of a front: one rule for every command that has to choose."""
+"""The recommended candidate of a front, by one rule for all commands that have to choose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 ERROR, KNEE = "error", "knee"
 ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
-"""Objectives that the tolerance of the error already covers."""
+"""Objectives for which the tolerance of the error already accounts."""
 TOLERANCE = 2.0
 """Percentage points above the best error that are always tolerated."""
 ROUNDING = 1e-9
@@ -27,14 +27,14 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A candidate of a front, with the reason why it is recommended.
+    """A candidate of a front, and the reason why it is recommended.
 
     Attributes:
         id: Id of the candidate; None if none is recommended.
-        why: One line with the reason for the recommendation and a comparison with the lowest error,
-            or the reason why none is recommended, and advice on what to change.
-        best: Id of the candidate with the lowest validation error on the front, however high that
-            is; None if no error is known.
+        why: One line with the reason for the recommendation and a comparison with the lowest error;
+            or, if none is recommended, the reason and advice on what to change.
+        best: Id of the candidate with the lowest validation error on the front, however high this
+            error is; None if no error is known.
     """
 
     id: int | None
@@ -59,10 +59,10 @@ def recommend(
 
     A candidate whose validation accuracy (lower end of the 95% interval) is not better than always
     predicting the most frequent class is never recommended. The others are eligible if their error
-    is close to the best: inside its 95% interval or at most 2 percentage points above it. Among
-    these, the best in the remaining objective is chosen; with several remaining objectives, the one
-    with the smallest mean of their costs, each scaled to [0, 1]. Ties go to the lower error, then
-    to the lower id.
+    is close to the best error: inside its 95% interval or at most 2 percentage points above it.
+    Among these, the best candidate in the remaining objective is chosen. With several remaining
+    objectives, this is the candidate with the smallest mean cost, where each cost is scaled to
+    [0, 1]. Ties go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
@@ -71,16 +71,16 @@ def recommend(
             every candidate whose accuracy is known counts as better than chance.
         prefer: ``error``, the name of an objective, or ``knee``: replaces the rule and chooses
             among all candidates that are better than chance.
-        within: Percentage points above the best error to tolerate instead; also applies to
-            ``prefer``.
+        within: Percentage points above the best error to tolerate, instead of the 95% interval or
+            2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
 
     Raises:
-        InputError: If ``prefer`` is none of these, or ``within`` is negative or not finite.
+        InputError: If ``prefer`` has another value, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:
-        kept = " that keeps all constraints" if config.constraints else ""
+        kept = " that satisfies all constraints" if config.constraints else ""
         return Recommendation(None, f"no candidate has a result yet{kept}")
     known = [candidate for candidate in front if not math.isnan(_error(candidate))]
     known.sort(key=_by_error)
@@ -111,7 +111,7 @@ def _check(config: Goals, prefer: str | None, within: float | None) -> None:
     if prefer is not None and prefer not in allowed:
         raise InputError(f"`prefer`: there is no {suggest(prefer, allowed)}")
     if within is not None and not 0 <= within < math.inf:
-        raise InputError(f"`within` {within:g}: allowed: 0 or more percentage points")
+        raise InputError(f"`within` {within:g}; allowed: 0 or more percentage points")
 
 
 def _error(candidate: Candidate) -> float:

@@ -19,8 +19,8 @@ so much that no value better than the best known one could be predicted."""
 class Regression:
     """A Gaussian process (Matérn 3/2 and noise) on values transformed to be nearly normal.
 
-    Values such as errors have a long tail of bad values, whereas it is the differences between good
-    values that matter. Their distance to the best value, in units of the median distance, is
+    Values such as errors have a long tail of bad values, but only the differences between good
+    values matter. The values' distance to the best value, in units of the median distance, is
     therefore transformed with the power between 0 and 1 (Yeo & Johnson 2000) that makes a normal
     distribution most likely.
     """
@@ -32,7 +32,7 @@ class Regression:
         """Find the kernel's length scale, variance and noise by maximum likelihood."""
         start = ConstantKernel(1, (1e-2, 1e2)) * Matern(3, (0.3, 100), nu=1.5)
         with warnings.catch_warnings():
-            # A parameter may be at its bound where the values hardly differ.
+            # A parameter may be at its bound if the values hardly differ.
             warnings.simplefilter("ignore", ConvergenceWarning)
             process = GaussianProcessRegressor(start + WhiteKernel(0.05, (1e-4, 1)))
             process.fit(features, _Transform.of(values).apply(values))
@@ -48,14 +48,14 @@ class Regression:
         self._process.fit(features, self._transform.apply(values))
 
     def predict(self, features: np.ndarray, deviations: float = 0.0) -> np.ndarray:
-        """Predict values (N,) from features (N, features), minus some standard deviations."""
+        """Predict values (N,) from features, minus ``deviations`` standard deviations."""
         mean, deviation = self._process.predict(features, return_std=True)
         return self._transform.invert(mean - deviations * deviation)
 
 
 @dataclass(frozen=True)
 class _Transform:
-    """A monotonic map of values to nearly normal ones of mean 0 and variance 1."""
+    """A monotonic map from values to nearly normal ones with mean 0 and variance 1."""
 
     best: float
     unit: float
@@ -86,7 +86,7 @@ class _Transform:
 def _inverse(transformed: np.ndarray, power: float) -> np.ndarray:
     """Invert Yeo & Johnson's map for a power in [0, 1].
 
-    The map is Box and Cox's map of 1 + x for x >= 0; for x < 0 it is the negative of their map of
+    For x >= 0, the map is Box and Cox's map of 1 + x; for x < 0, it is the negative of their map of
     1 - x with the power 2 - power.
     """
     above = special.inv_boxcox(np.maximum(transformed, 0), power) - 1

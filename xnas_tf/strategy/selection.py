@@ -69,12 +69,12 @@ class NSGA2(Selection):
 class RegularizedEvolution(Selection):
     """Ageing evolution (Real et al. 2019, algorithm 1).
 
-    The youngest survive, and the best of a sample is mutated. With several objectives, the best is
-    determined by rank, then by crowding distance.
+    The youngest solutions survive, and the best of a sample is mutated. With several objectives,
+    the best solution is determined by rank, then by crowding distance.
     """
 
     def survive(self, population: Population, offspring: Population) -> Population:
-        """Keep the youngest, in order of age."""
+        """Keep the youngest solutions, in order of age."""
         youngest = (population + offspring)[-self._size :]
         platypus.nondominated_sort(youngest)
         return youngest

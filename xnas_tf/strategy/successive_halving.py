@@ -1,16 +1,16 @@
 """Asynchronous successive halving over non-domination rank.
 
-All candidates are trained on the lowest rung, for a few epochs. The best of a rung are promoted,
-that is, trained for more epochs. No candidate waits for a rung to be full (ASHA: Li et al. 2020, "A
-System for Massively Parallel Hyperparameter Tuning", algorithm 2); with several objectives the best
-are those with the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective Asynchronous
-Successive Halving").
+All candidates are trained on the lowest rung, for a few epochs. The best candidates of a rung are
+promoted, that is, trained for more epochs. No candidate waits for a rung to be full (ASHA: Li et
+al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2). With several
+objectives, the best candidates are those with the lowest non-domination rank (Schmucker et al.
+2021, "Multi-objective Asynchronous Successive Halving").
 
-Unlike in ASHA, a rung is ranked once per generation, or when there is nothing else to do, rather
-than after each result, as the first few results of a rung do not show which candidates are good.
-With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes 6.7 to
-7.8 promotions and ours 5.3 to 5.7, with results that are the same within 0.5% (simulated, with
-noise of 0.3 standard deviations between rungs; 2% with noise of one).
+ASHA ranks a rung after each result, but the first few results of a rung do not show which
+candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
+do. With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes
+6.7 to 7.8 promotions and ours 5.3 to 5.7. The results agree within 0.5% (simulated, with noise of
+0.3 standard deviations between rungs), or within 2% with noise of one standard deviation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SuccessiveHalving:
     Args:
         rungs: Epochs of each rung, in increasing order. With a single rung, nothing is promoted.
         every: Number of results on the lowest rung after which it is ranked again: the size of
-            a generation. On the other rungs it is proportionally smaller.
+            a generation. On the other rungs, the number is proportionally smaller.
     """
 
     def __init__(self, rungs: Sequence[int], every: int) -> None:
@@ -45,14 +45,14 @@ class SuccessiveHalving:
         Args:
             number: The candidate's id.
             epochs: Rung of the candidate. Results of the last rung are ignored.
-            costs: Objective values, negated where more is better.
+            costs: Objective values, negated where higher is better.
             violation: Total constraint violation; candidates that violate a limit come last.
         """
         if epochs in self._rungs:
             self._rungs[epochs].results.append((number, costs, violation))
 
     def promoted(self, number: int, epochs: int) -> None:
-        """Record that a candidate of a rung was promoted."""
+        """Record that a candidate was promoted from a rung."""
         self._rungs[epochs].promoted.add(number)
 
     def next(self, is_idle: bool) -> tuple[int, int] | None:
@@ -80,12 +80,12 @@ class _Rung:
         self._ranked = 0
         """Number of results in the last ranking."""
         self._promotable: list[int] = []
-        """Candidates that may be promoted according to that ranking, the best last."""
+        """Candidates that may be promoted according to the last ranking, best last."""
 
     def best(self, is_idle: bool) -> int | None:
         """Return the best candidate that is due for promotion but has not been promoted yet.
 
-        A share of ``lower / upper`` of the candidates is promoted.
+        Of all candidates, the share ``lower / upper`` is promoted.
         """
         known = len(self.results)
         known -= 0 if is_idle else known % self._every
@@ -140,8 +140,8 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
     """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, as some candidates are promoted that would not be with more
-    results.
+    The actual number is higher, as some candidates are promoted that would not have been promoted
+    with more results.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)

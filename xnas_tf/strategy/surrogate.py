@@ -1,4 +1,4 @@
-"""A surrogate that chooses the most promising of many offspring from earlier results."""
+"""A surrogate that learns from results to choose the most promising of many offspring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.strategy.regression import Regression
 ENOUGH = 10
 """Minimum number of results for predictions."""
 MAX_RESULTS = 256
-"""Number of latest results to fit to, besides the front; the cost of a fit is cubic in it."""
+"""Number of latest results to fit to, besides the front. A fit's cost is cubic in this number."""
 MAX_FRONT = 64
 """Number of members of the front used for the fit and for hypervolume gains."""
 TUNING_GROWTH = 1.25
@@ -29,10 +29,10 @@ OPTIMISM = 1.0
 FINALISTS = 8
 """Number of offspring whose exact costs are computed before one of them is chosen."""
 MAX_CHOICES, RESULTS_PER_CHOICE = 32, 64
-"""Choices from the same pool: one, plus one per this many results, up to the maximum. The more
-results are known, the less another one matters, and the more fits cost."""
+"""Number of choices from the same pool: one, plus one per this many results, up to the maximum. The
+more results are known, the less another one matters, and the more a fit costs."""
 MIN_PROBABILITY = 0.05
-"""Lower bound of the predicted probability that a network is trained and keeps all constraints."""
+"""Lower bound of the predicted probability that a network trains and satisfies all constraints."""
 
 Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 """Maps hyperparameters to the costs that require no training, by the objective's index."""
@@ -41,16 +41,16 @@ Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 class Surrogate:
     """Model that predicts costs and the hypervolume that networks would add to the front.
 
-    Each cost has its own ``Regression``. Once a candidate has failed or broken a constraint,
-    another one predicts whether a candidate satisfies all constraints. A choice is a function of
+    Each cost has its own ``Regression``. Once a candidate has failed or violated a constraint,
+    another model predicts whether a candidate satisfies all constraints. A choice depends only on
     the results so far and the pending proposals, so resuming a search needs no further state.
 
     Args:
         space: The search space.
         objectives: Number of objectives.
         costs: Computes the exact costs that require no training, which replace predictions.
-        reference: Reference point of the hypervolume, as costs (objectives,); empty: the worst
-            costs of the first results.
+        reference: Reference point of the hypervolume, as costs (objectives,). If empty, the worst
+            costs of the first results are used.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Surrogate:
         self._is_fitted = self._is_tuned = False
         self._regressions = [Regression() for _ in range(objectives)]
         self._predicted: dict[str, tuple[np.ndarray, float]] = {}
-        """Costs and probability of keeping all constraints, by genotype."""
+        """Costs and probability of satisfying all constraints, by genotype."""
 
     @property
     def is_ready(self) -> bool:
@@ -166,14 +166,14 @@ class Surrogate:
         return np.column_stack([r.predict(features, OPTIMISM) for r in self._regressions])
 
     def _predict_pool(self, pool: Sequence[Proposal]) -> None:
-        """Predict costs and probabilities of a pool, once for all choices from it."""
+        """Predict costs and probabilities for a pool, once for all choices from it."""
         features = _features(pool)
         predictions = zip(self._predict(features), self._probabilities(features), strict=True)
         genotypes = [proposal.genotype for proposal in pool]
         self._predicted = dict(zip(genotypes, predictions, strict=True))
 
     def _probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Predict the probabilities of being trained and keeping all constraints, (N,)."""
+        """Predict the probabilities of training and satisfying all constraints, (N,)."""
         is_infeasible = ~np.array([self._is_feasible[row] for row in self._fitted_rows])
         if not is_infeasible.any():
             return np.ones(len(features))

@@ -14,14 +14,15 @@ class Variation:
     """Uniform crossover of two parents, then the mutation that each variable defines.
 
     Unlike simulated binary crossover and polynomial mutation on integers, this does not impose an
-    order on unordered choices. Only variables that are active after crossover mutate. The child
-    differs from its first parent in at least one of these variables.
+    order on unordered choices. Only variables that are active after crossover mutate, and the child
+    differs from its first parent in at least one of them.
 
     Args:
         variables: The variables of the search space.
         rng: The generator of all random numbers.
         crossover: Probability of crossover.
-        mutation: Probability that an active variable mutates; 1 / number of these if None.
+        mutation: Probability that an active variable mutates; if None, 1 / number of active
+            variables.
     """
 
     def __init__(
