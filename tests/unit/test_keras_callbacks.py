@@ -258,7 +258,10 @@ def test_the_recorded_metrics_are_those_of_restored_weights():
         ("builtins:dict", "is a dict; allowed: a keras.callbacks.Callback"),
         ("keras.callbacks:ModelCheckpoint", "cannot be created for each candidate"),
         ("object:Gone()", "which this process does not have"),
-        (*register_callbacks([kc.BackupAndRestore("here")]), "BackupAndRestore has no use here"),
+        (
+            *register_callbacks([kc.BackupAndRestore("here")]),
+            "BackupAndRestore, which has no use here",
+        ),
     ],
 )
 def test_what_is_no_callback_is_named(name, message):

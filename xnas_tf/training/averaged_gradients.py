@@ -1,8 +1,8 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
-As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so that it works for every
-``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so that all ranks
-skip the same steps with infinite gradients.
+As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so it works with every
+``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so all ranks skip
+the same steps if gradients are infinite.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def averaged_gradients(
         model: The compiled model.
         communicator: The ranks.
         share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
-        weight_decay: Factor of the weights that are added to the averaged gradients.
+        weight_decay: This number times the weights is added to the averaged gradients.
     """
     names = (f"gradients_{number}" for number in count())  # for Horovod's operations
 

@@ -20,7 +20,7 @@ def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
 
 
 class BestEpoch:
-    """Keeper of the weights of the best epoch so far, on rank 0.
+    """The weights of the best epoch so far, kept on rank 0.
 
     Attributes:
         epoch: Number of that epoch, the same on all ranks; 0 before the end of the first one.

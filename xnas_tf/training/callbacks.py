@@ -1,4 +1,4 @@
-"""Callbacks with which an evaluation communicates with the code that supervises it."""
+"""Callbacks through which an evaluation communicates with the code that supervises it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(XnasError):
-    """Interruption of an evaluation that was asked to stop; its candidate has not failed.
+    """An evaluation was asked to stop, and is interrupted; its candidate has not failed.
 
     Args:
         message: The reason.
@@ -36,8 +36,8 @@ def interruption(code: int) -> Interrupted:
 class EvaluationCallback:
     """Base class for callbacks of an evaluation; its methods do nothing.
 
-    Exceptions raised by its methods, such as ``Interrupted``, or the error of a full disk or a dead
-    rank 0, end the evaluation and are passed on unchanged by ``Evaluator.evaluate``.
+    An exception raised by its methods, such as ``Interrupted`` or the error of a full disk, ends
+    the evaluation, and ``Evaluator.evaluate`` passes it on unchanged.
     """
 
     def report_progress(self) -> None:
@@ -67,7 +67,7 @@ class EvaluationCallback:
             result: The result so far, with the network's digest and costs.
 
         Returns:
-            The known result; None if the network is to be trained.
+            The known result; None if the network must be trained.
         """
         return None
 
@@ -79,7 +79,7 @@ class EvaluationCallback:
         Args:
             model: The model.
             history: Metrics of each epoch so far.
-            save: Saves a checkpoint from which training resumes after this epoch.
+            save: Saves a checkpoint from which training can resume after this epoch.
 
         Returns:
             Whether to stop training. In a search this is never true, so that all candidates of a
@@ -93,7 +93,7 @@ class EvaluationCallback:
         return {}
 
     def failed(self, reason: str) -> None:
-        """React to a failure; called on every rank on which the evaluation raised an exception."""
+        """React to a failure; called on every rank where the evaluation raised an exception."""
 
 
 class CallbackError(BaseException):

@@ -56,7 +56,7 @@ class Accuracy:
 
     @property
     def is_chance(self) -> bool:
-        """Whether it is not significantly higher than that of always predicting one class."""
+        """Whether it is not significantly higher than when always predicting one class."""
         return self.images > 0 and not better_than_chance(self.correct, self.images, self.commonest)
 
     @property
@@ -136,14 +136,14 @@ def report_accuracy(
     model: keras.Model | None = None,
     split: Split | None = None,
 ) -> None:
-    """Report the accuracy of a model, with a warning and its likely causes if it is at chance.
+    """Report a model's accuracy, with a warning and the likely causes if it is at chance level.
 
     Args:
         accuracy: The accuracy.
         input_range: The range of the pixel values that the model received.
         log: Called with each message; warnings begin with ``WARNING``.
-        model: The model; other input ranges are tried on it if it is at chance.
-        split: The images on which to try them.
+        model: The model; if it is at chance level, it is also tried with other input ranges.
+        split: The images on which to try other input ranges.
     """
     log(accuracy.text)
     if not accuracy.is_chance:

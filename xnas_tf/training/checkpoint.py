@@ -1,8 +1,8 @@
 """Checkpoints between two training steps, as bytes in NumPy's npz format, without pickle.
 
 Only rank 0 saves them, without collective operations: weights, optimizer state, seeds and totals
-are the same on all ranks. In the middle of an epoch, only statistics such as BatchNorm's moving
-averages differ, since they are averaged over the ranks at its end: those of rank 0 are saved.
+are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the middle
+of an epoch, since they are averaged over the ranks at its end; those of rank 0 are saved.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TrainingProgress:
 def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> bytes:
     """Convert the progress and variables of training to a checkpoint."""
     header = {"progress": asdict(progress), "variables": _types_and_shapes(variables)}
-    # As raw bytes, since NumPy cannot load bfloat16.
+    # Saved as raw bytes, since NumPy cannot load bfloat16.
     contents = [tf.convert_to_tensor(variable).numpy().tobytes() for variable in variables]
     arrays = [np.frombuffer(c, np.uint8) for c in (json.dumps(header).encode(), *contents)]
     file = io.BytesIO()

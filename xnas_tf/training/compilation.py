@@ -1,4 +1,4 @@
-"""Optimizer, loss and metric of a model."""
+"""Compiles models with an optimizer, a loss and a metric."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSc
     During the warm-up, if there is one, the rate rises linearly from 0 in the first step to the
     configured value. A cosine schedule then decreases it over the rest of the training. (The code
     of the XNAS paper counts the cosine's steps from the beginning of the warm-up, so the rate
-    reaches 0 before the end, as many steps early as the warm-up has.)
+    reaches 0 too early, by the length of the warm-up.)
 
     Args:
         config: The ``training`` section.

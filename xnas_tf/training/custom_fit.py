@@ -1,4 +1,4 @@
-"""Training by a user's ``HyperModel.fit``."""
+"""Trains models with a user's ``HyperModel.fit``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from xnas_tf.utils.randomness import uninterrupted
 Fit = Callable[..., Any]
 """``fit(model, x, y, validation_data=…, epochs=…, …)`` of a HyperModel with hyperparameters."""
 EndOfEpoch = Callable[[dict[str, float]], bool]
-"""Gets the metrics of an epoch and returns whether to stop the training."""
+"""Receives the metrics of an epoch and returns whether to stop the training."""
 MOST_BYTES = 2**32
-"""Maximum size of training and validation images, which ``fit`` gets as float32 arrays."""
+"""Maximum size of training and validation images, which ``fit`` receives as float32 arrays."""
 
 
 def check_own_training(
@@ -50,11 +50,11 @@ def check_own_training(
     wrong = []
     if ranks > 1:
         wrong.append(
-            "distributed.ranks_per_candidate must be 1, without horovodrun: it does not "
+            "distributed.ranks_per_candidate must be 1, without horovodrun: this code does not "
             "communicate with other ranks"
         )
     if rungs > 1:
-        wrong.append("search.fidelity must be left out: it cannot resume a shorter training")
+        wrong.append("search.fidelity must be left out: this code cannot resume training")
     augmentation = training.augmentation
     unsupported = {
         "mixed_precision": training.mixed_precision,
@@ -82,8 +82,8 @@ def check_own_training(
 class CustomFitTrainer:
     """Trainer that lets a user's code train one model, on one rank.
 
-    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if training
-    is interrupted, it starts again from the beginning.
+    The class has the methods of ``Trainer`` that its callers need, but it saves no checkpoints: if
+    training is interrupted, it starts again from the beginning.
 
     Attributes:
         progress: Always the initial progress.
@@ -93,7 +93,7 @@ class CustomFitTrainer:
     Args:
         model: The model; compiled according to the configuration unless it already is.
         dataset: The data set.
-        validation: The validation split in the order in which objectives see it.
+        validation: The validation split, in the order in which objectives receive it.
         config: The ``training`` section.
         fit: Trains the model.
         keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
@@ -117,7 +117,7 @@ class CustomFitTrainer:
         self.returned: dict[str, float] = {}
         batch_size = min(config.batch_size, len(dataset.train))
         if not model.compiled:
-            # Unlike in the search's own training, an incomplete last batch is a step as well.
+            # An incomplete last batch also counts as a step, unlike in the search's own training.
             compile_model(model, config, math.ceil(len(dataset.train) / batch_size))
         self._arrays = as_arrays(dataset.train, model, dataset.classes)
         self._arguments = {
@@ -163,7 +163,7 @@ class CustomFitTrainer:
         """Restore the weights of the best epoch if they were kept.
 
         Returns:
-            True: weights may have changed, as ``fit`` may have restored those of an epoch.
+            True: the weights may have changed, as ``fit`` may have restored those of an epoch.
         """
         if self.best:
             self.best.restore()

@@ -1,4 +1,4 @@
-"""Keras callbacks for training, created anew for each candidate."""
+"""Creates the Keras callbacks for the training of each candidate."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WRITERS = {
 
 
 def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
-    """Return new callbacks for one training.
+    """Return new callbacks for training one model.
 
-    Those in ``WRITERS`` write on rank 0 only, into a folder of this training: ``model.keras``
-    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. In their
-    place, other ranks get a callback that does nothing, because all ranks must agree on whether
-    there are any.
+    Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model: ``model.keras``
+    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. Other ranks
+    get a callback that does nothing in their place, because all ranks must agree on whether there
+    are any callbacks.
 
     Args:
         names: The option ``training.callbacks``.
@@ -37,7 +37,7 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
         rank: The number of this rank.
 
     Raises:
-        InputError: If one cannot be imported, created or copied, or is not a callback.
+        InputError: If one of them cannot be imported, created or copied, or is not a callback.
     """
     made = []
     for callback in map(_new, names):
@@ -60,7 +60,7 @@ def _new(name: str) -> keras.callbacks.Callback:
         callback = copy.deepcopy(found) if is_object else found()
     except Exception as error:  # a user's code may raise anything
         raise InputError(
-            f"training.callbacks: {name}: cannot be created for each candidate: {describe(error)}"
+            f"training.callbacks: {name} cannot be created for each candidate: {describe(error)}"
         ) from error
     if not isinstance(callback, keras.callbacks.Callback):
         raise InputError(
@@ -69,8 +69,8 @@ def _new(name: str) -> keras.callbacks.Callback:
         )
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise InputError(
-            "training.callbacks: BackupAndRestore has no use here: a search resumes by itself, "
-            "and trains interrupted candidates again; leave it out"
+            "training.callbacks: leave out BackupAndRestore, which has no use here: a search "
+            "resumes by itself, and trains interrupted candidates again"
         )
     return callback
 
@@ -78,9 +78,9 @@ def _new(name: str) -> keras.callbacks.Callback:
 def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
-    A name contains the callback's class, its arguments that are strings, numbers or None, and
-    hashes of its functions, so that different arguments make a different search. Addresses, and
-    texts given to a user's own callbacks, are hashed: they may contain passwords, and the names
+    A name contains the callback's class, those of its arguments that are strings, numbers or None,
+    and hashes of its functions, so that different arguments make a different search. Addresses, and
+    strings given to a user's own callbacks, may contain passwords. They are hashed, because names
     are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
@@ -104,7 +104,7 @@ def _name(callback: keras.callbacks.Callback) -> str:
 
 
 def _hidden(value: Any) -> Any:
-    """Return a hash of a text; other values are not secret."""
+    """Return a hash of a string; return other values unchanged, as they are not secret."""
     return _hash(value) if isinstance(value, str) else value
 
 

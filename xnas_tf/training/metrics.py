@@ -20,7 +20,7 @@ from xnas_tf.training.predictor import BATCH, ModelOutputs
 from xnas_tf.utils.heartbeat import report_progress
 
 _STEPS = ("test_step", "compute_loss", "compute_metrics", "evaluate")
-"""Methods with which a subclass changes what ``evaluate`` computes."""
+"""Methods that change what ``evaluate`` computes if a subclass overrides them."""
 _OURS_OR_KERAS = ("keras.", "xnas_tf.")
 """Packages whose layers add no losses, except for an ``activity_regularizer``."""
 
@@ -35,7 +35,7 @@ def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def as_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Do the same as ``finite_metrics``, but keep values that are not finite."""
+    """Convert metrics as ``finite_metrics`` does, but keep values that are not finite."""
     found = {}
     for name, value in metrics.items():
         numbers = np.asarray(value, np.float64)
@@ -54,8 +54,8 @@ def overrides_evaluation(model: keras.Model) -> bool:
 def needs_evaluate(model: keras.Model) -> bool:
     """Return whether only ``evaluate`` can compute a model's loss and metrics.
 
-    Its outputs suffice unless its class overrides the computation, or layers add losses that
-    depend on their activations.
+    The model's outputs suffice unless its class overrides the computation, or layers add losses
+    that depend on their activations.
     """
     if overrides_evaluation(model):
         return True
@@ -116,7 +116,7 @@ def evaluate_outputs(
 
 
 def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
-    """Attach the logits to the outputs; Keras computes its losses from them if they exist."""
+    """Attach the logits to the outputs; if there are any, Keras computes its losses from them."""
     values = tf.constant(outputs.values[rows])
     return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
@@ -127,13 +127,13 @@ def metrics_of_all_ranks(
     """Combine the loss and metrics of the ranks that share images.
 
     As in Keras, the values are the results of the model's metrics, or the values that its last step
-    returned if those have other names. The variables of Keras' own metrics are sums over images or
-    steps, so they are summed over the ranks; for other values, the mean over the images is taken.
+    returned if these have other names. The variables of Keras' own metrics are sums over images or
+    steps, so they are summed over the ranks. Other values are averaged over the images.
 
     Args:
         model: The model.
         logs: Values that the last step returned on this rank.
-        images: The number of images of this rank.
+        images: The number of images on this rank.
         communicator: The ranks.
     """
     own = model.get_metrics_result()
@@ -147,7 +147,7 @@ def metrics_of_all_ranks(
         variable.assign(total)
     others = {metric.name for metric in _metrics_of(model) if not _is_of_keras(metric)}
     found = as_floats(model.get_metrics_result())
-    # NAME, or NAME_0, NAME_1, … for a metric of several numbers.
+    # NAME, or NAME_0, NAME_1, … for a metric with several values.
     own_names = {name for name in found if {name, name.rpartition("_")[0]} & others}
     return {name: means[name] if name in own_names else found[name] for name in found}
 

@@ -19,8 +19,8 @@ RATES = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 class TrainingOptions(Section):
     """Training of one candidate.
 
-    If a HyperModel's model is compiled, it keeps its optimizer, with its learning rate and
-    schedule, and its loss.
+    If a HyperModel compiles its model, the model keeps its loss and its optimizer, including the
+    learning rate and schedule.
     """
 
     epochs: int = Field(3, ge=1, description="number of passes over the training split")
@@ -30,12 +30,12 @@ class TrainingOptions(Section):
         description="number of images in a global batch, shared among all ranks of a candidate",
     )
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(
-        "sgd", description="optimizer; by default `sgd`, or `adam` for your own HyperModel"
+        "sgd", description="optimizer; by default, `sgd`, or `adam` for your own HyperModel"
     )
     learning_rate: float = Field(
         RATES["sgd"],
         gt=0,
-        description="initial learning rate; by default 0.1 for `sgd` and 0.001 for the others",
+        description="initial learning rate; by default, 0.1 for `sgd` and 0.001 for the others",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of `sgd`")
     nesterov: bool = Field(True, description="whether `sgd` uses Nesterov momentum")
@@ -56,12 +56,12 @@ class TrainingOptions(Section):
     keep: Literal["last", "best"] = Field(
         "last",
         description="epoch whose weights are scored and saved: the last one, or the one with the "
-        "lowest validation error, or, on a tie, the lowest validation loss",
+        "lowest validation error (in case of a tie, with the lowest validation loss)",
     )
     class_weight: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {},
-        description="weight of each class in the loss, by default 1; given by class name, or by "
-        "class number if no class has that name, as in `{cat: 5}`",
+        description="weight of each class in the loss, by class name, or by class number if no "
+        "class has that name, as in `{cat: 5}`; by default, 1",
     )
     callbacks: list[str] = Field(
         [],
@@ -73,17 +73,17 @@ class TrainingOptions(Section):
     deterministic: bool = Field(
         True,
         description="whether the same seed gives the same result, bit for bit, in one process; "
-        "slower on GPUs",
+        "this is slower on GPUs",
     )
     mixed_precision: bool = Field(
         False,
-        description="whether training steps are computed in bfloat16, for GPUs of compute "
-        "capability 8.0 or higher (it was slower on CPUs); weights, scores and saved "
+        description="whether training steps are computed in bfloat16, for GPUs with compute "
+        "capability 8.0 or higher (this was slower on CPUs); weights, scores and saved "
         "models remain float32",
     )
     jit_compile: bool = Field(
         False,
-        description="whether training steps are compiled with XLA, for GPUs (it was slower on "
+        description="whether training steps are compiled with XLA, for GPUs (this was slower on "
         "CPUs); the first step takes longer, and Dropout draws different random numbers",
     )
     checkpoint_minutes: float = Field(

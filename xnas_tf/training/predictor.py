@@ -1,4 +1,4 @@
-"""Predictions of a model, traced once for all batches if there are many."""
+"""Computes a model's predictions, traced once for all batches if there are many."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Predictor:
         self._activation = ending_of(model).activation
 
         def predict(images: tf.Tensor) -> list[tf.Tensor]:
-            # Cast first, like a loss, which gets no logits if the outputs have half precision.
+            # Cast first, as for a loss, which gets no logits if the outputs have half precision.
             outputs = tf.cast(model.predict_step(to_model_input(images)), tf.float32)
             logits = logits_behind(outputs)
             return [outputs] if logits is None else [outputs, tf.cast(logits, tf.float32)]

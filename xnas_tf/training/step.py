@@ -1,4 +1,4 @@
-"""Training steps: the model's own ``train_step``, traced."""
+"""Runs training steps: the model's own ``train_step``, traced."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class TimedCommunicator(Communicator):
 
     Args:
         communicator: The communicator to use.
-        seconds: Times to which ``communication`` is added. The phases that communicate include
-            this time too.
+        seconds: Times to which ``communication`` is added. This time is also part of the phases
+            that communicate.
     """
 
     def __init__(self, communicator: Communicator, seconds: PhaseTimes) -> None:

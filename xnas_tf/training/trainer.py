@@ -55,13 +55,13 @@ class Trainer:
         dataset: The data set; only its train split is used.
         config: The ``training`` section.
         communicator: The ranks that train this model together.
-        seed: Seed of the order and the augmentation of images.
+        seed: Seed for the order and the augmentation of images.
         callback: Saves checkpoints.
         seconds: Times to which ``trace``, the time of the first step, is added.
-        longest: Number of epochs to which training of this kind may eventually be resumed. Either
-            all of these trainings must trace their steps, or none, since tracing affects rounding.
+        longest: Largest number of epochs to which this training may later be extended. Because
+            tracing affects rounding, either all of its stages must trace their steps, or none.
         keras_callbacks: Callbacks of this training. If there are any, no checkpoints are saved, as
-            these would lack the callbacks' state.
+            they would lack the callbacks' state.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training
@@ -148,7 +148,8 @@ class Trainer:
 
         Returns:
             Loss and metrics over the epoch's images, computed while the weights were changing. If
-            several ranks resumed, images of ranks other than 0 before that are not included.
+            several ranks resumed in the middle of the epoch, the earlier images of ranks other than
+            0 are not included.
 
         Raises:
             RunError: If the loss is not finite.
@@ -200,8 +201,8 @@ class Trainer:
         """Set the final weights.
 
         The final weights are those of the best epoch if they were kept, as after ``EarlyStopping``
-        with ``restore_best_weights``; otherwise the moving averages, as after ``fit``, if there are
-        any. Keras callbacks may then change them.
+        with ``restore_best_weights``. Otherwise, they are the optimizer's moving averages, if there
+        are any, as after ``fit``. Keras callbacks may then change them.
 
         Returns:
             Whether the weights have changed.
@@ -216,7 +217,7 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
-        """Return the function that sets the final weights; None if they are the last epoch's."""
+        """Return the function that sets the final weights; None to keep the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
@@ -227,7 +228,7 @@ class Trainer:
     def save_end_of_epoch(self) -> None:
         """Save the state after the last epoch, from which another training can resume.
 
-        That training first runs the rest of this epoch, which has no more steps.
+        The resumed training first runs the rest of this epoch, which has no more steps.
         """
         if self._communicator.rank == 0:
             self._keep(self._epoch_end)
@@ -236,8 +237,8 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered after the steps of an epoch, is interrupted.
 
-        Used for the validation of an epoch and the scoring of the model. Training resumes with the
-        rest of this epoch, which has no more steps, and repeats what was interrupted.
+        This is used for the validation of an epoch and the scoring of the model. Training resumes
+        with the rest of this epoch, which has no more steps, and then repeats what was interrupted.
         """
         try:
             yield
@@ -285,7 +286,7 @@ class Trainer:
             self.step.wait()
 
     def _check_equal_weights(self) -> None:
-        """Check that a user's model or optimizer gave all ranks the same weights.
+        """Check that all ranks have the same weights, even with a user's model or optimizer.
 
         Raises:
             RunError: On all ranks, if the weights differ.
@@ -334,7 +335,7 @@ class Trainer:
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.
 
-        The mean is computed in float64, where the mean of equal float32 numbers is exact, so that
+        The mean is computed in float64, in which the mean of equal float32 numbers is exact, so
         frozen weights do not change.
         """
         statistics = [
@@ -358,7 +359,7 @@ def _sets_final_values(optimizer: Any) -> bool:
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:
-    """Check that a loss is a mean over images, as gradients are averaged over the ranks.
+    """Check that a loss is a mean over images, since gradients are averaged over the ranks.
 
     Raises:
         RunError: If the loss is not a mean, and there are several ranks.
