@@ -254,7 +254,7 @@ def test_the_recorded_metrics_are_those_of_restored_weights():
     ("name", "message"),
     [
         ("EarlyStopping", "training.callbacks: 'EarlyStopping' is not of the form"),
-        (f"{__name__}:NUMBER", "NUMBER: cannot be created"),
+        (f"{__name__}:NUMBER", "NUMBER cannot be created"),
         ("builtins:dict", "is a dict; allowed: a keras.callbacks.Callback"),
         ("keras.callbacks:ModelCheckpoint", "cannot be created for each candidate"),
         ("object:Gone()", "which this process does not have"),

@@ -123,7 +123,7 @@ def test_parts_on_other_scales_are_refused():
     assert check_alike(small, "mine") == ()
     (note,) = check_alike({"train": noise(0, 1), "test": noise(-1, 1)}, "mine")
     assert note == "only some splits have values below zero: train from 0 to 1, test from -1 to 1"
-    with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: give"):
+    with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: use"):
         check_alike({"train": noise(0, 255), "test": noise(0, 1)}, "mine")
 
 

@@ -34,7 +34,7 @@ def pareto_front(
 
 
 class Front:
-    """The Pareto front, updated candidate by candidate.
+    """The Pareto front, which is updated with one candidate at a time.
 
     It consists of the candidates that are done, satisfy all constraints and are not dominated by
     another such candidate. With ``search.epsilons``, it is an epsilon-Pareto set (Laumanns, Thiele,
