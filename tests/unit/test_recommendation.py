@@ -250,7 +250,7 @@ def test_where_nothing_learned_the_line_says_so_and_what_to_change():
         ({"prefer": "eror"}, "`prefer`: there is no 'eror' .did you mean 'error'"),
         ({"prefer": "nee"}, "did you mean 'knee'. allowed: error, introspectability, knee"),
         ({"prefer": "parameters"}, "no 'parameters'"),
-        ({"within": -1.0}, "`within` -1: allowed: 0 or more"),
+        ({"within": -1.0}, "`within` -1; allowed: 0 or more"),
         ({"within": float("nan")}, "`within` nan"),
         ({"within": float("inf")}, "`within` inf"),
     ],
