@@ -27,8 +27,8 @@ def benchmark() -> None:
     "--table",
     type=PATH,
     required=True,
-    help="Table of results: the name of one in this package, CSV, gzipped CSV, or NATS-Bench's own "
-    "files.",
+    help="Table of results: the name of a table in this package, a CSV file, which may be gzipped, "
+    "or NATS-Bench's own files.",
 )
 @click.option(
     "--objectives",
@@ -107,7 +107,7 @@ def benchmark_search(
 
 @benchmark.command("table")
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="RUN…")
-@click.option("--out", type=PATH, required=True, help="File to write, gzipped CSV.")
+@click.option("--out", type=PATH, required=True, help="Gzipped CSV file to write.")
 def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
     """Collect the results of runs in a table for `benchmark search`.
 

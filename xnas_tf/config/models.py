@@ -75,13 +75,13 @@ class Config(Section):
     record_at: dict[NonNegativeInt, list[AnyObjective]] = Field(
         {},
         description="measures that are recorded earlier in training, by the number of epochs after "
-        "which they are computed; 0 is before training. They are recorded as "
+        "which they are computed; 0 means before training. They are recorded as "
         "`epoch_NUMBER/NAME`, such as `epoch_0/introspectability`",
     )
     test: Literal["front", "all"] = Field(
         "front",
-        description="which candidates are measured on the test split: the Pareto-optimal ones, "
-        "once the search has ended, or all. The search itself never uses these values",
+        description="which candidates are measured on the test split: all of them, or only the "
+        "Pareto-optimal ones, once the search has ended. The search itself never uses these values",
     )
     search: SearchOptions = SearchOptions()
     distributed: DistributedOptions = DistributedOptions()

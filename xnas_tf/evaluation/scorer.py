@@ -69,7 +69,7 @@ class Scorer:
         """
         values: dict[str, float] = {}
         for measure in self._early[epoch]:
-            with suppress(NotApplicable):  # on all ranks alike
+            with suppress(NotApplicable):  # raised on all ranks
                 score = measure.score(subject)
                 values |= {measure.name: score.value, **score.metrics}
             report_progress()

@@ -48,7 +48,7 @@ def with_candidates(search: SearchOptions, space: Space) -> SearchOptions:
     """Return the options with the number of candidates that ``algorithm: all`` proposes.
 
     Raises:
-        InputError: If the space is too large to be enumerated, or ``skip`` leaves nothing of it.
+        InputError: If the space is too large to be enumerated, or ``skip`` leaves out all of it.
     """
     if search.algorithm != "all":
         return search

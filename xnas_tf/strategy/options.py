@@ -43,9 +43,9 @@ class SearchOptions(Section):
     skip: int = Field(
         0,
         ge=0,
-        description="with `algorithm: all`, the number of networks at the beginning of the "
-        "enumeration that are left out. Its order is random but always the same, so several runs "
-        "can divide a space among them",
+        description="with `algorithm: all`, the number of networks to leave out at the beginning "
+        "of the enumeration. The order of the enumeration is random but always the same, so a "
+        "space can be divided among several runs",
     )
     surrogate: bool = Field(
         False,
@@ -55,8 +55,8 @@ class SearchOptions(Section):
     candidates: int = Field(
         16,
         ge=1,
-        description="number of candidates to train; with `algorithm: all` by default every "
-        "network. Infeasible candidates, duplicates, results reused from earlier runs, and "
+        description="number of candidates to train; with `algorithm: all`, every network by "
+        "default. Infeasible candidates, duplicates, results reused from earlier runs, and "
         "promotions (`fidelity`) do not count",
     )
     hours: float | None = Field(
