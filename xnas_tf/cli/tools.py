@@ -117,7 +117,7 @@ def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
     \b
     Example:
       xnas-tf benchmark table runs/all-0 runs/all-1 --out table.csv.gz
-      xnas-tf benchmark search --table table.csv.gz --objectives error,max:introspectability
+      xnas-tf benchmark search --table table.csv.gz --objectives error,train_error
     """
     from xnas_tf.benchmark import write_table
 
