@@ -79,8 +79,8 @@ def search(
     explains every key.
 
     These configurations are part of xnas-tf and need no file: quickstart, hypermodel, objective,
-    phone, table-digits, table-mnist5k, xnas-mnist, xnas-cifar10, xnas-imagenet16-120, and the last
-    three with the suffix -control.
+    phone, xnas-mnist, xnas-cifar10, xnas-imagenet16-120, the last three with the suffix -control,
+    table-digits and table-mnist5k.
 
     The two sources of introspectability rank networks in opposite orders. Activations, as in the
     paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
