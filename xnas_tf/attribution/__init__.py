@@ -1,4 +1,4 @@
-"""Attributions: maps over the input that show the evidence for a prediction.
+"""Attribution maps, which show how much each part of the input contributes to a prediction.
 
 Call a method with a model, images and target classes to get one map per image:
 
@@ -27,10 +27,10 @@ ATTRIBUTIONS = Registry(
 
 
 def attribution_method(name: str) -> type[AttributionMethod]:
-    """Return the class of an attribution method, by registered name or ``module:Name``.
+    """Return the class of an attribution method, given its registered name or ``module:Name``.
 
     Raises:
-        InputError: If there is no such class, or it is not an attribution method.
+        InputError: If the class does not exist, or it is not an attribution method.
     """
     method = ATTRIBUTIONS.get(name)
     if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
@@ -41,6 +41,6 @@ def attribution_method(name: str) -> type[AttributionMethod]:
 
 
 def method_with_steps(name: str, steps: int) -> AttributionMethod:
-    """Return an attribution method by name, with ``steps`` if it has such an option."""
+    """Return the attribution method with this name, and set ``steps`` if it has that option."""
     method = attribution_method(name)
     return method.model_validate({"steps": steps} if "steps" in method.model_fields else {})

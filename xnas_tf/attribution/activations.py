@@ -1,4 +1,4 @@
-"""A network's activations, summed by class in a single pass over the images."""
+"""Sums of a network's activations by class, computed in a single pass over the images."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LAYERS = CONVOLUTIONS + ACTIVATIONS
 BATCH = 250
 """Number of images per batch, which limits memory use."""
 SAMPLE = 64
-"""Number of positions of a layer's output to sample for each image."""
+"""Number of positions to sample from a layer's output for each image."""
 _BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 """The sums, squared norms and samples of each layer, by the layer's name."""
 
 
 @dataclass(frozen=True)
 class LayerActivations:
-    """Statistics of one layer's outputs, or of attribution maps, with D values per image.
+    """Statistics of a layer's outputs, or of attribution maps, with D values per image.
 
     Attributes:
         name: The layer's name.
-        sums: Sums over the images of each class, (classes, D), float32.
-        squares: Sums over the images of each class of the outputs' squared norms, (classes,),
+        sums: Sum of the outputs over the images of each class, (classes, D), float32.
+        squares: Sum of the outputs' squared norms over the images of each class, (classes,),
             float64.
-        samples: Each image's outputs at random positions, the same for all images,
-            (N, at most 64), float32, scaled so that on average their inner products equal those of
-            the complete outputs.
+        samples: Each image's outputs at random positions, which are the same for all images, (N, at
+            most 64), float32. They are scaled so that on average their inner products equal those
+            of the complete outputs.
     """
 
     name: str
@@ -61,22 +61,22 @@ def class_activations(
     """Sum the outputs of convolution and activation layers, and their squared norms, by class.
 
     The sums stay on the device between batches, and only a small sample of an image's
-    activations is kept. A final softmax is excluded. The layers are in call order; the second
-    call of a layer is named ``NAME_2``.
+    activations is kept. A final softmax is excluded. The layers are in the order in which they are
+    called; the second call of a layer is named ``NAME_2``.
 
     Args:
         model: A Keras image classifier of any kind.
         images: uint8 images (N, H, W, C).
         classes: Number of classes.
         groups: The class of each image, (N,).
-        layers: Names or patterns such as ``stack3*`` of the layers to include; all if None.
+        layers: Names of the layers to include, or patterns such as ``stack3*``; all if None.
 
     Raises:
-        InputError: If the model has no such layer.
+        InputError: If the model has none of these layers.
     """
     sum_batch = _batch_function(model, images, classes, layers)
     count = len(images)
-    if not count:  # an image without a class gives the sums their shape
+    if not count:  # an image without a class determines the shape of the sums
         images, groups = np.zeros((1, *images.shape[1:]), np.uint8), np.full(1, -1)
     sums: dict[str, tf.Tensor] = {}
     squares: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(classes))
@@ -100,7 +100,7 @@ def class_activations(
 def _batch_function(
     model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
 ) -> Callable[[tf.Tensor, tf.Tensor], _BatchSums]:
-    """Return a function that sums one batch, traced if there are many batches."""
+    """Return a function that sums one batch; it is traced if there are many batches."""
 
     def sum_batch(images: tf.Tensor, groups: tf.Tensor) -> _BatchSums:
         with inlined_calls(model), recorded_calls(model) as calls:
@@ -147,7 +147,7 @@ def _select(
 
 
 def _unused_name(name: str, used: Container[str]) -> str:
-    """Return the name, or if it is used, the first unused one of ``NAME_2``, ``NAME_3``, …."""
+    """Return the name or, if it is taken, the first unused one of ``NAME_2``, ``NAME_3``, …."""
     unused, number = name, 1
     while unused in used:
         number += 1
@@ -156,7 +156,7 @@ def _unused_name(name: str, used: Container[str]) -> str:
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:
-    """Return random positions of (B, D), the same for all images."""
+    """Return the values of (B, D) at random positions, which are the same for all images."""
     size = flat.shape[1]
     if size <= SAMPLE:
         return flat

@@ -23,10 +23,10 @@ PIXELS = 64 * 32 * 32
 
 
 class AttributionMethod(BaseModel):
-    """A method that explains a model's output on images with one map per image.
+    """A method that explains a model's output on images by computing one map per image.
 
-    Options are fields. Plug-ins subclass this class and implement ``attribute``. The graphs
-    traced for a model are cached on the model and freed with it.
+    Options are fields. Plug-ins subclass this class and implement ``attribute``. The graphs that
+    are traced for a model are cached on the model and freed with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +37,7 @@ class AttributionMethod(BaseModel):
     signed: ClassVar[bool] = True
     """Whether negative values of a map are evidence against the class."""
     why_empty: ClassVar[str] = "the output for the class does not depend on the image"
-    """What it means if a map is 0 everywhere."""
+    """The meaning of a map that is 0 everywhere."""
 
     output: Output = Field(
         "logits", description="output to explain: before (`logits`) or after the softmax"
@@ -57,13 +57,13 @@ class AttributionMethod(BaseModel):
     def points(self) -> int | None:
         """Number of points per image that pass through the network; None if unknown.
 
-        Also None if ``attribute`` must be traced, for instance because it calls
-        ``tf.gradients``. A subclass that overrides ``attribute`` must override this as well.
+        It is also None if ``attribute`` must be traced, for example because it calls
+        ``tf.gradients``. A subclass that overrides ``attribute`` must also override this property.
         """
         return None
 
     def batch_size_for(self, shape: Sequence[int]) -> int:
-        """Return the number of images of shape (B, H, W[, C]) per forward pass; B is ignored."""
+        """Return how many images of shape (B, H, W[, C]) to use per forward pass; B is ignored."""
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(
@@ -78,7 +78,7 @@ class AttributionMethod(BaseModel):
             targets: See ``Targets``.
 
         Returns:
-            Maps (N, H, W), float32; (N, classes, H, W) for the targets ``"all"``.
+            Maps (N, H, W), float32, or (N, classes, H, W) if ``targets`` is ``"all"``.
 
         Raises:
             InputError: If the method cannot be applied to this model or these images.
@@ -88,7 +88,7 @@ class AttributionMethod(BaseModel):
         return explainer_of(model, self)(images, targets)
 
     def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional
-        """Check that the method can be applied to a model, before it is trained.
+        """Check that the method can be applied to a model, before the model is trained.
 
         Raises:
             NotApplicable: If it cannot.
@@ -98,6 +98,6 @@ class AttributionMethod(BaseModel):
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """Compute maps (B, H, W) of images (B, H, W[, C]), float32.
 
-        ``score`` is the model's output for each image's target class, as a function of the
-        images. The method is traced once per model, unless a single forward pass is enough.
+        ``score`` is a function that maps images to the model's output for each image's target
+        class. The method is traced once per model, unless a single forward pass is enough.
         """

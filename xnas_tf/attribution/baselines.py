@@ -1,4 +1,4 @@
-"""Baselines: reference images without evidence, to which attributions are relative."""
+"""Baselines: reference images that contain no evidence, against which attributions are measured."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy.ndimage import gaussian_filter1d
 
 BaselineName = Literal["zero", "mean", "blurred", "noise"]
 BLUR = 8
-"""The image's larger side divided by the standard deviation of the blur."""
+"""Ratio of the image's larger side to the standard deviation of the blur."""
 
 
 def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tensor:
-    """Return the baseline of each image, with the shape of the images, (B, H, W[, C]).
+    """Return the baseline of each image, with the same shape as the images, (B, H, W[, C]).
 
     ``zero`` is black, ``mean`` is each channel's mean, ``blurred`` is the image after a Gaussian
-    blur, ``noise`` is uniform between the image's minimum and maximum. The noise is the same for
-    every image, so that a map doesn't depend on its batch. Sturmfels, Lundberg & Lee 2020
-    (distill.pub/2020/attribution-baselines) compare baselines.
+    blur, and ``noise`` is uniform between the image's minimum and maximum. The same noise is used
+    for every image, so that a map doesn't depend on its batch. For a comparison of baselines, see
+    Sturmfels, Lundberg & Lee 2020 (distill.pub/2020/attribution-baselines).
     """
     if name == "zero":
         return tf.zeros_like(images)
@@ -35,7 +35,7 @@ def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tens
 
 
 def blurred(images: tf.Tensor) -> tf.Tensor:
-    """Blur images (B, H, W[, C]) with a Gaussian, with reflection at the edges."""
+    """Blur images (B, H, W[, C]) with a Gaussian kernel that reflects at the edges."""
     height, width = images.shape[1:3]
     deviation = max(height, width) / BLUR
     by_row = tf.einsum("bhw...,hk->bkw...", images, _blur_matrix(height, deviation))
@@ -43,7 +43,7 @@ def blurred(images: tf.Tensor) -> tf.Tensor:
 
 
 def _blur_matrix(size: int, deviation: float) -> tf.Tensor:
-    """Return weights (size, size) of a Gaussian blur along one axis; columns sum to 1."""
+    """Return the weights of a Gaussian blur along one axis, (size, size); columns sum to 1."""
     weights = gaussian_filter1d(
         np.eye(size), deviation, mode="mirror", radius=math.ceil(3 * deviation)
     )

@@ -1,4 +1,4 @@
-"""An attribution method bound to a model: traced if that saves time, and run batch by batch."""
+"""Applies an attribution method to a model batch by batch, and traces it if that saves time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ALWAYS_TRACE = "_xnas_tf_always_trace"
 
 
 class _Method(Protocol):
-    """The interface of ``AttributionMethod`` that an explainer uses."""
+    """The part of the interface of ``AttributionMethod`` that an explainer uses."""
 
     @property
     def output(self) -> Output: ...
@@ -43,8 +43,8 @@ class _Method(Protocol):
 def explainer_of(model: keras.Model, method: _Method) -> Explainer:
     """Return the explainer for a model and a method, creating it on the first call.
 
-    It is stored in the model's ``__dict__`` without Keras' tracking, so that its traces live
-    as long as the model. A cache elsewhere would keep every model alive.
+    The explainer is stored in the model's ``__dict__``, where Keras does not track it, so that its
+    traces live as long as the model. A cache elsewhere would keep every model alive.
     """
     explainers = vars(model).setdefault("_xnas_tf_explainers", {})
     if method not in explainers:
@@ -53,7 +53,7 @@ def explainer_of(model: keras.Model, method: _Method) -> Explainer:
 
 
 def always_trace(model: keras.Model) -> None:
-    """Trace all attributions of a model on their first call, because many calls will follow."""
+    """Trace every attribution of a model on its first call, because many calls will follow."""
     object.__setattr__(model, _ALWAYS_TRACE, True)
 
 
@@ -82,7 +82,7 @@ class Explainer:
         return self._run(inputs, checked_targets(targets, count, classes))
 
     def _run(self, inputs: Any, targets: np.ndarray | None) -> np.ndarray:
-        """Explain given targets, or the predicted classes if None, batch by batch."""
+        """Explain the given targets, or the predicted classes if None, batch by batch."""
         arrays = tf.nest.flatten(inputs)
         count, shape = len(arrays[0]), arrays[self._position(inputs)].shape
         indices = np.zeros(count, np.int32) if targets is None else targets.astype(np.int32)
@@ -97,10 +97,10 @@ class Explainer:
         return np.concatenate(maps) if maps else np.zeros(shape[:3], np.float32)
 
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
-        """Return a function of flattened inputs and targets that computes their maps.
+        """Return a function that computes maps from flattened inputs and targets.
 
-        It is traced only once this explainer has been asked to run many forward passes. The choice
-        depends only on the calls, not on timing, so that results are reproducible.
+        The function is traced only after this explainer has been asked for many forward passes. The
+        choice depends only on the calls, not on timing, so that results are reproducible.
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
@@ -110,7 +110,7 @@ class Explainer:
         return inlined_calls(self._model)(self._map_function(inputs, predicted))
 
     def _trace(self, inputs: Any, predicted: bool) -> Callable:
-        """Return the method traced for any number of images of these shapes."""
+        """Return the method, traced for any number of images of these shapes."""
         specs = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in tf.nest.flatten(inputs)]
         key = (predicted, *(tuple(spec.shape[1:]) for spec in specs))
         if key not in self._traced:
@@ -122,7 +122,7 @@ class Explainer:
         return self._traced[key]
 
     def _map_function(self, inputs: Any, predicted: bool) -> Callable:
-        """Return the untraced function of a batch, to be called inside ``inlined_calls``."""
+        """Return the untraced function for a batch, to be called inside ``inlined_calls``."""
         method, model = self._method, self._model
         structure = tf.nest.map_structure(lambda _: 0, inputs)
         position, ending = self._position(inputs), self._ending(inputs)
@@ -138,11 +138,12 @@ class Explainer:
     def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the method as a function to include in another graph, such as an exported one.
 
-        It maps images (B, H, W, C), float32, of the shape (H, W, C), and target classes (B,),
-        int32, to maps (B, H, W). Trace it inside ``inlined_calls`` and ``freed_custom_gradients``.
+        The function takes float32 images (B, H, W, C), each of the given shape (H, W, C), and int32
+        target classes (B,). It returns maps (B, H, W). Trace it inside ``inlined_calls`` and
+        ``freed_custom_gradients``.
 
         Raises:
-            InputError: If the method cannot be applied to this model or such images.
+            InputError: If the method cannot be applied to this model or to images of this shape.
         """
         self._update_layers()
         maps = self._map_function(np.zeros((1, *shape), np.float32), predicted=False)
@@ -210,7 +211,7 @@ class Explainer:
 
 
 def _example_inputs(inputs: Any) -> Any:
-    """Return two random images, the same on every rank."""
+    """Return two random images, which are the same on every rank."""
     rng = np.random.default_rng(0)
     return tf.nest.map_structure(
         lambda a: tf.constant(rng.random((2, *a.shape[1:]), np.float32)), inputs

@@ -21,16 +21,16 @@ LayerKey = int | str
 class GradCAM(AttributionMethod):
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), resized to the image.
 
-    tf-explain 0.3.1 weights the feature maps. This class adds the ReLU of equation 2, uses plain
-    instead of guided gradients, finds layers with Keras 3 and inside nested models, and allows
-    different target classes in a batch. For several layers, each map is scaled to a maximum of 1
-    and the mean is returned.
+    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2, uses
+    plain instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
+    different target classes in a batch. If there are several layers, each map is scaled to a
+    maximum of 1, and their mean is returned.
     """
 
     name: ClassVar[str] = "grad_cam"
     title: ClassVar[str] = "Grad-CAM"
     signed: ClassVar[bool] = False
-    why_empty: ClassVar[str] = "no region of the image counts for the class"
+    why_empty: ClassVar[str] = "no region of the image supports the class"
     layer: LayerKey | tuple[LayerKey, ...] | None = Field(
         None, description="layer name or index, or several; by default the last feature map"
     )
@@ -81,7 +81,7 @@ class GradCAM(AttributionMethod):
 
     def _weighted(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """Return maps (B, h, w) for features and gradients (B, h, w, K)."""
-        # tf-explain expects one image, (h, w, K); it broadcasts over a batch on the third axis.
+        # tf-explain expects one image, (h, w, K), and broadcasts over a batch in the third axis.
         batch_third = [tf.transpose(each, (1, 2, 0, 3)) for each in (features, gradients)]
         maps = _TfExplainGradCAM.ponderate_output(*batch_third)
         return tf.nn.relu(tf.transpose(maps, (2, 0, 1)))
@@ -90,9 +90,9 @@ class GradCAM(AttributionMethod):
 class GradCAMPlusPlus(GradCAM):
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv 1710.11063, eq. 5 and 19).
 
-    Pixels have their own weights, so that all instances of a class are highlighted. The paper
-    applies an exponential to the score, so that powers of the first gradient replace the higher
-    derivatives; the common factor exp(score) is omitted. tf-explain lacks this method.
+    Each pixel has its own weight, so that all instances of a class are highlighted. The paper
+    applies an exponential to the score, so that the higher derivatives become powers of the first.
+    The common factor exp(score) is omitted here. tf-explain lacks this method.
     """
 
     name: ClassVar[str] = "grad_cam_plus_plus"

@@ -14,7 +14,7 @@ from xnas_tf.attribution.score import TargetScore
 class GradientInput(AttributionMethod):
     """Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3).
 
-    The maps equal integrated gradients from black where the model is linear.
+    For a linear model, the maps equal those of integrated gradients with a black baseline.
     """
 
     name: ClassVar[str] = "gradient_input"

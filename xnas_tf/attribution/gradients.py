@@ -21,13 +21,13 @@ def mean_gradient(
 ) -> tf.Tensor:
     """Compute the mean gradient of the score, (B, H, W[, C]), over ``count`` points per image.
 
-    ``points`` maps indices (k,) to those points of each image, (B, k, H, W[, C]). The network
-    processes ``batch`` points at a time, counted over all images.
+    ``points`` takes indices (k,) and returns the points with these indices for each image, (B, k,
+    H, W[, C]). The network processes ``batch`` points at a time, counted over all images.
 
-    tf-explain 0.3.1 computes the gradients and their mean, through the Python function inside
+    The gradients and their mean are computed by the Python function that tf-explain 0.3.1 wraps in
     ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it is retraced
-    for each model and class and keeps the traces. The score of each image's target is passed to the
-    function as if it were a model with a single class.
+    for each model and class, and keeps the traces. The score of each image's target is passed to
+    the Python function as if it were a model with a single class.
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -58,8 +58,8 @@ def sum_in_chunks(
 ) -> tf.Tensor:
     """Sum a function over ``count`` indices, at most ``chunk`` at a time, in a graph loop.
 
-    ``chunk_mean`` maps indices (k,) and weights (k,), which are 0 for padding, to the weighted
-    sum of the function's values divided by k, with the shape of ``like``.
+    ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. It returns the
+    weighted sum of the function's values divided by k, in the shape of ``like``.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)
@@ -71,7 +71,7 @@ def sum_in_chunks(
         return i + 1, total + mean * tf.cast(size, tf.float32)
 
     start = [0, tf.zeros_like(like)]
-    # Two rounds in parallel are 1.1 times as fast on two cores, but keep two batches in memory.
+    # Two parallel iterations are 1.1 times as fast on two cores, but keep two batches in memory.
     return tf.while_loop(lambda i, _: i < rounds, step, start, parallel_iterations=2)[1]
 
 

@@ -1,4 +1,4 @@
-"""A model's outputs, batched and traced in the same way as attribution maps."""
+"""Computes a model's outputs with the same batching and tracing as attribution maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnas_tf.keras_tools.preprocessing import exact_model_input
 
 
 class Outputs(AttributionMethod):
-    """All outputs, (B, classes), instead of a map: the logits or the probabilities."""
+    """Returns all outputs, (B, classes), instead of a map: the logits or the probabilities."""
 
     @property
     def points(self) -> int:
@@ -29,7 +29,7 @@ class Outputs(AttributionMethod):
 
 
 class Probabilities(Outputs):
-    """Class probabilities, (B, classes), even for models that return logits."""
+    """Returns class probabilities, (B, classes), even for models that return logits."""
 
     output: Output = "probabilities"
 
@@ -39,7 +39,7 @@ class Probabilities(Outputs):
 
 
 def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return class probabilities (N, classes) for images (N, H, W[, C]) in the model's range."""
+    """Return the class probabilities (N, classes) of images (N, H, W[, C]) in the model's range."""
     return explainer_of(model, Probabilities())(images)
 
 
@@ -48,7 +48,8 @@ def serving_function(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the untraced function to include in exports; see ``Explainer.untraced``.
 
-    It maps uint8 images (B, H, W, C), of the shape (H, W, C), to class probabilities (B, classes).
+    The function takes uint8 images (B, H, W, C), each of the given shape (H, W, C), and returns
+    class probabilities (B, classes).
     """
     probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
     return lambda images: probabilities(exact_model_input(images), tf.constant([0]))

@@ -1,4 +1,4 @@
-"""The function that attributions explain: the output for a target class, given the image."""
+"""The function that attributions explain, which maps an image to the output for a class."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from xnas_tf.keras_tools.inspection import Call, Ending, linear_output, recorded
 
 @dataclass
 class TargetScore:
-    """The output for each image's target class, used while a method is being traced or run.
+    """Computes the output for each image's target class, while a method is being traced or run.
 
-    A single output, such as that of a sigmoid, counts as two classes: -z and z as logits, 1 - p
-    and p as probabilities.
+    A single output, such as that of a sigmoid, counts as two classes, with the logits -z and z, or
+    the probabilities 1 - p and p.
 
     Attributes:
         model: The model.
@@ -46,7 +46,7 @@ class TargetScore:
         return self.given
 
     def __call__(self, points: tf.Tensor) -> tf.Tensor:
-        """Return scores (B * k,) of k points per image, (B * k, H, W[, C]), in image order."""
+        """Return the scores (B * k,) of k points per image, (B * k, H, W[, C]), in image order."""
         inputs = tf.nest.flatten(self.inputs)
         count = tf.shape(points)[0] // tf.shape(inputs[self.position])[0]
         inputs = [tf.repeat(each, count, axis=0) for each in inputs]
@@ -83,7 +83,7 @@ class TargetScore:
             raise InputError(
                 f"the model's outputs have the shapes {shapes}; allowed: one output (N, classes)"
             )
-        return tf.cast(outputs[0], tf.float32)  # in case of mixed precision
+        return tf.cast(outputs[0], tf.float32)  # needed with mixed precision
 
 
 def _argmax(outputs: tf.Tensor) -> tf.Tensor:

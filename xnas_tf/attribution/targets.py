@@ -1,4 +1,4 @@
-"""The outputs that attributions explain: the kind of output and the target classes."""
+"""Selects the outputs that attributions explain: the kind of output and the target classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from xnas_tf.errors import InputError
 
 Output = Literal["logits", "probabilities"]
-"""The output of a model to explain: before or after a final softmax."""
+"""The output of a model to explain, before or after a final softmax."""
 Targets = Any
 """``"predicted"``, ``"all"``, one class index, or a class index for each image, (N,)."""
 

@@ -1,19 +1,19 @@
-"""Metrics of the quality of attribution maps, one value per image.
+"""Metrics that measure the quality of attribution maps, with one value per image.
 
 Call a metric with a Keras classifier, images (N, H, W[, C]) as floats in the model's range, and
-either maps (N, H, W) or the method that computes them, an ``AttributionMethod`` or a function with
-the same arguments. ``targets`` can be any of ``Targets`` except ``"all"``, ``baseline`` provides
-the values that replace pixels, ``output`` is the output that the maps explain, and ``rng`` draws
-random samples:
+either maps (N, H, W) or the method that computes them: an ``AttributionMethod``, or a function with
+the same arguments. ``targets`` can be any of ``Targets`` except ``"all"``. ``baseline`` chooses the
+values that replace pixels, ``output`` is the output that the maps explain, and ``rng`` is the
+generator for random samples:
 
     maps = IntegratedGradients()(model, images)
     deletion(model, images, maps)                                     # (N,), lower is better
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
 Metrics propagate NaN from models and maps, and never introduce it. They raise ``InputError`` if
-images, maps, targets or options are invalid or don't match. An empty map, 0 everywhere, explains
-nothing but is perfectly stable: leave such maps out of means with ``is_empty``, or give their
-value, ``empty``.
+images, maps, targets or options are invalid or don't match. An empty map, which is 0 everywhere,
+explains nothing but is perfectly stable. Use ``is_empty`` to leave empty maps out of means, or pass
+the value to use for them as ``empty``.
 """
 
 from xnas_tf.attribution.metrics.faithfulness import (

@@ -31,13 +31,13 @@ def completeness_error(
     method: IntegratedGradients | None = None,
     empty: float | None = None,
 ) -> Errors:
-    """Compute the difference between the sum of integrated gradients and the score's change.
+    """Compute the difference between the sum of integrated gradients and the change in the score.
 
     |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
     (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); the remainder is the error of
     the Riemann sum. The relative error is this error divided by the larger of the sum and the
-    change. It is in [0, 2], and 0 where both are 0; it is ``empty``, if given,
-    where the map is 0 everywhere.
+    change. It lies in [0, 2], and is 0 where both are 0. If ``empty`` is given, it is the value for
+    maps that are 0 everywhere.
     """
     method = method or IntegratedGradients()
     scores = Scores(model, images, targets, Outputs(output=method.output))
@@ -64,10 +64,10 @@ def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
 ) -> np.ndarray:
     """Correlate attributions with the decrease in the score, over random sets of n pixels.
 
-    Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104): in a good map, the sum over any n
-    pixels predicts how much the score decreases when the baseline replaces them. The sets are
-    the same for every image, so that a value doesn't depend on its batch. If n is the number of
-    pixels, there is only one such set.
+    See Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104). In a good map, the sum over any n
+    pixels predicts how much the score decreases when the baseline replaces them. The sets are the
+    same for every image, so that a value doesn't depend on its batch. If n is the number of all
+    pixels, there is only one set.
 
     Returns:
         (N,), float64, in [-1, 1]; higher is better. 0 where the sums or the scores don't vary:
@@ -79,7 +79,7 @@ def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
         raise InputError(f"n is {n}; allowed: 1 to {height * width}, the number of pixels")
     chosen = np.tile(np.arange(height * width) < n, (subsets, 1))
     masks = rng.permuted(chosen, axis=1).reshape(subsets, height, width)
-    # Not the decrease: ``pearson`` needs the scores' magnitude to tell changes from rounding.
+    # Scores, not decreases: ``pearson`` needs their magnitude to tell changes from rounding.
     return pearson(-_sums(maps, masks), _scores_without(masks, scores, baseline))
 
 
@@ -98,13 +98,13 @@ def infidelity(
 
     See Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1). Here the
     baseline replaces random squares. Since maps already contain the factor (image - baseline), the
-    predicted decrease is the map's sum over the square. The sides are uniform from 1 to half the
-    image's smaller side; the squares are the same for every image.
+    predicted decrease is the map's sum over the square. The side of a square is drawn uniformly
+    from 1 to half the image's smaller side. The squares are the same for every image.
 
     Returns:
         The error in squared units of the score, and the error relative to the larger of the two
-        mean squares, in [0, 4]: 1 for a map of zeros; 0 where both the map and the decrease are 0.
-        Lower is better.
+        mean squares. The relative error lies in [0, 4]: it is 1 for a map of zeros, and 0 where
+        both the map and the decrease are 0. Lower is better.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
     height, width = scores.images.shape[1:3]
@@ -123,7 +123,7 @@ def _sums(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def _scores_without(masks: np.ndarray, scores: Scores, baseline: BaselineName) -> np.ndarray:
-    """Return scores (N, k) of the images with the baseline inside masks (k, H, W)."""
+    """Return the scores (N, k) of the images with the baseline inside masks (k, H, W)."""
     images, others = scores.images, scores.baselines(baseline)
     return scores(len(masks), lambda rows: replaced(images[rows], others[rows], masks))
 

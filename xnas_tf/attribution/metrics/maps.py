@@ -1,4 +1,4 @@
-"""Metrics of maps alone: sparseness, and localization inside a mask of the object."""
+"""Metrics that need only the maps: sparseness, and localization inside a mask of the object."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from xnas_tf.errors import InputError
 
 
 def is_empty(maps: np.ndarray) -> np.ndarray:
-    """Return whether each map (N, H, W) is 0 everywhere, as those of Grad-CAM may be; (N,), bool.
+    """Return whether each map (N, H, W) is 0 everywhere, as Grad-CAM maps may be; (N,), bool.
 
-    Such a map explains nothing, but several metrics cannot tell: it never changes.
+    An empty map explains nothing, but it never changes, so several metrics rate it as perfect.
     """
     return ~np.any(maps, axis=(1, 2))
 
@@ -19,8 +19,8 @@ def is_empty(maps: np.ndarray) -> np.ndarray:
 def sparseness(maps: np.ndarray) -> np.ndarray:
     """Compute the Gini index of the absolute attributions of maps (N, H, W).
 
-    Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55); applied to attributions
-    by Chalasani et al. 2020 (arXiv 1810.06583).
+    See Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55). Chalasani et al. 2020
+    (arXiv 1810.06583) applied the index to attributions.
 
     Returns:
         (N,), float64: 0 where all pixels have the same magnitude, and 1 - 1 / (H W) where only
@@ -41,7 +41,7 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Masks are (N, H, W) like the maps, and nonzero inside.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. 0 where nothing is positive.
+        (N,), float64, in [0, 1]; higher is better. 0 where no attribution is positive.
 
     Raises:
         InputError: If the shapes differ.
@@ -54,15 +54,15 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> np.ndarray:
-    """Test whether the maximum of a map lies inside a mask or within a distance in pixels.
+    """Test whether the maximum of a map lies inside a mask, or within a few pixels of it.
 
     Masks are (N, H, W) like the maps, and nonzero inside. Zhang et al. 2018 (arXiv 1608.00507)
-    allow a distance of 15 pixels for images of PASCAL VOC. If several pixels have the maximum, the
-    result is the share of hits among them.
+    allow a distance of 15 pixels on PASCAL VOC. If several pixels have the maximum, the result is
+    the share of hits among them.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. For a constant map, it is the mask's share of
-        the image; 0 where the mask is empty; NaN where the map contains NaN.
+        (N,), float64, in [0, 1]; higher is better. The mask's share of the image if the map is
+        constant, 0 if the mask is empty, and NaN if the map contains NaN.
 
     Raises:
         InputError: If the shapes differ.

@@ -1,4 +1,4 @@
-"""Deletion and insertion: the probability as the most important pixels are removed or added."""
+"""Deletion and insertion: how the probability changes as important pixels are removed or added."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def deletion(
 ) -> np.ndarray:
     """Compute the area under the deletion curve, (N,), in [0, 1]; lower is better.
 
-    The curve is the probability of the target class as the baseline replaces the most important
-    pixels; it falls quickly if the map ranks the pixels well (RISE, Petsiuk, Das & Saenko 2018,
-    arXiv 1806.07421). See ``replacement_curves``.
+    The curve shows the probability of the target class as the baseline replaces more and more
+    pixels, the most important ones first. It falls quickly if the map ranks the pixels well (RISE,
+    Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(
@@ -46,9 +46,10 @@ def insertion(
 ) -> np.ndarray:
     """Compute the area under the insertion curve, (N,), in [0, 1]; higher is better.
 
-    The curve is the probability of the target class as the most important pixels replace the
-    baseline. Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start from a blurred image,
-    because sharp edges on black would themselves be evidence. See ``replacement_curves``.
+    The curve shows the probability of the target class as pixels of the image replace the baseline,
+    the most important ones first. Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start from a
+    blurred image, because sharp edges on black would themselves be evidence. See
+    ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(
@@ -60,14 +61,14 @@ def insertion(
 def replacement_curves(
     scores: Scores, before: np.ndarray, after: np.ndarray, maps: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute scores as pixels of one image replace another's, the most important ones first.
+    """Compute scores while pixels of one image replace those of another, important ones first.
 
     Pixels with equal values change row by row. All channels of a pixel change together. Every step
     changes the same number of pixels, and there are at most as many steps as pixels.
 
     Returns:
-        The scores, (N, steps + 1), float64, a row of NaN where a map isn't finite, and the share
-        of changed pixels, (steps + 1,).
+        The scores, (N, steps + 1), float64, with a row of NaN for each map that isn't finite; and
+        the share of changed pixels, (steps + 1,).
 
     Raises:
         InputError: If ``steps`` is less than 1.

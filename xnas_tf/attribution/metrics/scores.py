@@ -1,4 +1,4 @@
-"""Scores of modified images, which faithfulness metrics compare with attributions."""
+"""Computes scores of modified images, which faithfulness metrics compare with attributions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 
 
 class Scores:
-    """The output for each image's target class, for the image and for modified copies.
+    """Computes the output for each image's target class, on the image and on modified copies.
 
     The network is traced once per model, for any number of images and copies. ``outputs`` specifies
     which outputs are the scores, and the shape of ``maps`` is validated.
@@ -57,10 +57,10 @@ class Scores:
         self.unchanged = scores[np.arange(count), self.targets].astype(np.float64)
 
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
-        """Return scores (N, count), float64, of ``count`` modified copies of each image.
+        """Return the scores (N, count), float64, of ``count`` modified copies of each image.
 
-        ``copies`` maps a slice of the images to their copies, (B, count, H, W[, C]). It is called
-        for one batch of copies at a time, and for at least one image.
+        ``copies`` takes a slice of the images and returns their copies, (B, count, H, W[, C]). It
+        is called for one batch of copies at a time, with at least one image.
         """
         scores = np.empty((len(self.targets), count))
         size = max(1, self._batch_size // count)
@@ -80,8 +80,8 @@ class Scores:
 def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Return copies (B, k, H, W[, C]) of images with some pixels replaced.
 
-    Masks are True where pixels of ``others`` replace those of the image, (B, k, H, W), or (k, H, W)
-    for all images.
+    Masks are (B, k, H, W), or (k, H, W) for all images. They are True where pixels of ``others``
+    replace those of the image.
     """
     where = masks[..., None] if images.ndim == 4 else masks
     return np.where(where, others[:, None], images[:, None])

@@ -1,4 +1,4 @@
-"""Stability of maps under small noise on the image, and changes under randomized weights."""
+"""Stability of maps under small noise on the image, and their change under randomized weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import all_layers, inlined_calls, recorded_calls
 
 Explain = Callable[[keras.Model, Any, Any], np.ndarray]
-"""Model, images (N, H, W[, C]) and class indices (N,) -> maps (N, H, W), like a method."""
+"""Like a method: model, images (N, H, W[, C]) and class indices (N,) -> maps (N, H, W)."""
 
 
 def max_sensitivity(
@@ -34,14 +34,15 @@ def max_sensitivity(
     """Compute the largest relative change of a map under small noise on the image.
 
     See Yeh et al. 2019 (arXiv 1901.09392, definition 3.1). The maximum is taken over samples. The
-    noise is uniform in a cube around the image, whose side is twice the radius, and the same for
-    every image; the class is that of the unchanged image. The norm of the change is divided by the
-    larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
-    unbounded values.
+    noise is uniform in a cube around the image, with sides of twice the radius, and the same noise
+    is used for every image. The explained class is that of the unchanged image. The norm of the
+    change is divided by the larger norm of the two maps, so that empty maps, which are common with
+    Grad-CAM, do not give unbounded values.
 
     Returns:
-        (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, including
-        where it is always empty; ``empty`` where the map of the unchanged image is, if given.
+        (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, even if that is
+        because it is always empty. If ``empty`` is given, it is the value for images whose map
+        without noise is empty.
     """
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
@@ -67,17 +68,17 @@ def randomization(
 ) -> np.ndarray:
     """Randomize a model's layers one after the other, from the output down, and compare maps.
 
-    A sanity check: maps that don't change don't explain the model (Adebayo et al. 2018, arXiv
-    1810.03292, cascading randomization). Kernels are drawn from a normal distribution with the
+    This is a sanity check: maps that don't change don't explain the model (cascading randomization,
+    Adebayo et al. 2018, arXiv 1810.03292). Kernels are drawn from a normal distribution with the
     same root mean square, which preserves the scale of the activations. The values of vectors
-    (biases, batch normalization) are shuffled, so that variances stay positive. The explained
-    class is that of the original model. The weights are always restored exactly; the model must
-    not be used in the meantime. ``stages`` is the number of equal groups of layers, at most the
-    number of layers; by default each layer is a group.
+    (biases, batch normalization) are shuffled, so that variances stay positive. The explained class
+    is that of the original model. The weights are always restored exactly, but the model must not
+    be used in the meantime. ``stages`` is the number of equal groups into which the layers are
+    divided. It is at most the number of layers; by default, each layer is a group.
 
     Returns:
         Rank correlations of |map| with the original, (stages, N), float64; lower is better. The
-        correlation with a constant map is 0; that of an empty one is ``empty``, if given.
+        correlation with a constant map is 0. If ``empty`` is given, it is the value for empty maps.
 
     Raises:
         InputError: If images or targets don't match, or the model has no weights.
@@ -107,7 +108,7 @@ def randomization(
 
 
 def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:
-    """Return the floating-point weights of each layer itself, the last called layer first."""
+    """Return the floating-point weights of each layer itself, from the last layer called."""
     with inlined_calls(model), recorded_calls(model) as calls:
         model(tf.zeros((1, *shape)), training=False)
     order = {id(layer): index for index, (layer, _) in enumerate(calls)}

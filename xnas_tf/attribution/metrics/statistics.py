@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 from xnas_tf.attribution.metrics.maps import is_empty
 
 RESOLUTION = 1e-6
-"""Values that vary by less than this fraction of the largest count as constant: float32 scores of
-an image differ by that much between batches."""
+"""Values that vary by less than this fraction of the largest one count as constant: the float32
+scores of an image differ by that much between batches."""
 
 
 class Errors(NamedTuple):
@@ -24,24 +24,24 @@ class Errors(NamedTuple):
 def relative_to_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Divide an error by the larger of two magnitudes; return 0 where both are 0.
 
-    If it were relative to only one of them, it would be unbounded where that one is close to 0, and
-    a single image would dominate the mean.
+    If the error were relative to one fixed magnitude, it would be unbounded where that magnitude is
+    close to 0, and a single image would dominate the mean.
     """
     larger = np.maximum(one, other)
-    # `!= 0`, not `> 0`: NaN must stay NaN
+    # `!= 0`, not `> 0`, so that NaN stays NaN
     return np.divide(error, larger, where=larger != 0, out=np.zeros_like(larger, np.float64))
 
 
 def with_empty(values: np.ndarray, maps: np.ndarray, empty: float | None) -> np.ndarray:
-    """Give images with an empty map the value ``empty``, unless it is None.
+    """Set the value of images with an empty map to ``empty``, unless ``empty`` is None.
 
-    The values are (N,) or (stages, N), the maps (N, H, W).
+    The values are (N,) or (stages, N), and the maps are (N, H, W).
     """
     return values if empty is None else np.where(is_empty(maps), empty, values)
 
 
 def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Correlate the rows of two arrays (N, k); return (N,), with 0 where one is constant."""
+    """Correlate the rows of two arrays (N, k); return (N,), with 0 where a row is constant."""
     one, other = one.astype(np.float64), other.astype(np.float64)
     constant = _is_constant(one) | _is_constant(other)
     one = one - one.mean(axis=1, keepdims=True)
