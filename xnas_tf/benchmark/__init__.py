@@ -1,4 +1,4 @@
-"""Searches on tables of known results, with simulated training."""
+"""Runs searches with simulated training, whose results are read from a table."""
 
 from xnas_tf.benchmark.comparison import Comparison, compare
 from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference

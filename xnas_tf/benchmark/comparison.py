@@ -15,9 +15,9 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.progress import steps_bar
 
 CHECKPOINTS = (50, 100, 200, 400)
-"""Numbers of trainings after which shares are listed, besides the last."""
+"""Numbers of trainings after which shares are listed, in addition to the last one."""
 SHARES = (0.95, 0.97, 0.99)
-"""Shares of the table's hypervolume up to which trainings are counted."""
+"""Shares of the table's hypervolume for which the required trainings are counted."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Comparison:
 
     Attributes:
         problem: The table and its objectives.
-        curves: Share of the table's hypervolume after each training, (seeds, trainings), by
-            algorithm.
+        curves: By algorithm, the share of the table's hypervolume after each training, (seeds,
+            trainings).
     """
 
     problem: Problem
@@ -55,7 +55,7 @@ class Comparison:
     def trainings_to(self, name: str, share: float) -> np.ndarray:
         """Return the number of trainings that an algorithm needed to reach a share, (seeds,).
 
-        The number is infinite where the share was not reached.
+        It is infinite for seeds that did not reach the share.
         """
         reached = self.curves[name] >= share
         return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
@@ -83,14 +83,14 @@ def compare(
     trainings: int = 600,
     overrides: Sequence[str] = (),
 ) -> Comparison:
-    """Run searches on a table, as many in parallel as there are processors.
+    """Run searches on a table in parallel, one on each processor.
 
     Args:
         problem: The table and its objectives.
-        algorithms: Names of algorithms of xnas-tf, or of baselines.
-        seeds: Number of searches of each algorithm, with the seeds from 0.
+        algorithms: Names of xnas-tf's algorithms or of baselines.
+        seeds: Number of searches of each algorithm, with seeds starting at 0.
         trainings: Number of candidates that each search trains.
-        overrides: Overrides ``search.key=value`` for the algorithms of xnas-tf.
+        overrides: Overrides ``search.key=value`` for xnas-tf's algorithms.
 
     Raises:
         InputError: If an algorithm is unknown, its package is missing, or an override or a number
@@ -116,7 +116,7 @@ def compare(
 
 
 def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
-    """Check an algorithm and its overrides before any search runs."""
+    """Check an algorithm and its overrides, before any search is run."""
     if name in BASELINES:
         check_installed(name)
     elif name in OWN_ALGORITHMS:

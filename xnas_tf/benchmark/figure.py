@@ -13,15 +13,15 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison
 from xnas_tf.utils.pictures import save_png
 
 MIN_MISSING = 1e-4
-"""Smallest missing share that is drawn, as the logarithm of 0 is undefined."""
+"""Smallest missing share to draw, because the logarithm of 0 is undefined."""
 TICKS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """Plot the median over seeds of each algorithm, with a band between the quartiles.
 
-    The vertical axis is logarithmic in the missing share, 1 - share, as searches differ in the
-    last few percent.
+    The vertical axis is logarithmic in the missing share, 1 - share, because searches differ only
+    in the last few percent.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
@@ -33,7 +33,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for share in SHARES:
         axis.axhline(1 - share, color="#606060", lw=0.9, ls="--", zorder=0)
     medians = np.array([median for _, median, _ in missing.values()])
-    begin = min(5, comparison.trainings) - 1  # earlier shares mean little
+    begin = min(5, comparison.trainings) - 1  # the first shares are not informative
     lowest, highest = min(medians.min(), 1 - SHARES[-1]), max(medians[:, begin].max(), 0.1)
     axis.set(yscale="log", ylim=(highest * 1.2, lowest / 1.5), xlim=(0, comparison.trainings))
     _label_shares(axis.yaxis)
@@ -50,7 +50,7 @@ def _missing(curves: np.ndarray) -> np.ndarray:
 
 
 def _label_shares(axis: Axis) -> None:
-    """Label an axis of missing shares with the shares found."""
+    """Label an axis of missing shares with the shares that were found."""
     axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))

@@ -1,4 +1,4 @@
-"""The files of NATS-Bench (Dong et al. 2021, arXiv 2009.00437), read with its own package."""
+"""Reads the files of NATS-Bench (Dong et al. 2021, arXiv 2009.00437) with its own package."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from xnas_tf.errors import InputError
 
 DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
 COSTS = ("flops", "params", "latency")
-"""Costs in millions of operations, millions of parameters, and seconds per batch of 256."""
+"""Costs: millions of operations, millions of parameters, and seconds per batch of 256 images."""
 
 
 def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
-    """Read genotypes and results of NATS-Bench's topology space, after the longest training.
+    """Read the genotypes of NATS-Bench's topology space and the results of the longest training.
 
-    The files are pickled, and the package unpickles them: use only the authors' files.
+    The package unpickles the files, which can run code: use only the authors' files.
 
-    Columns are accuracies in %, such as ``cifar10_test_accuracy`` and
-    ``cifar100_valid_accuracy``, averaged over the training runs of a cell, and
-    ``cifar10_flops``, ``_params`` and ``_latency``. Columns that are not known for all cells are
-    left out.
+    The columns are accuracies in %, such as ``cifar10_test_accuracy`` and
+    ``cifar100_valid_accuracy``, averaged over the training runs of a cell, and costs such as
+    ``cifar10_flops``, ``cifar10_params`` and ``cifar10_latency``. Columns that are not known for
+    all cells are left out.
 
     Args:
-        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the single ``.pickle.pbz2`` file.
+        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2`` file.
 
     Raises:
-        InputError: If the package is missing, or it cannot read the files.
+        InputError: If the package is missing or cannot read the files.
     """
     try:
         import nats_bench
@@ -48,7 +48,7 @@ def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
 
 
 def _metrics(api: Any, index: int) -> dict[str, float]:
-    """Return everything known about a cell."""
+    """Return all known results of a cell."""
     if api.fast_mode:  # a folder, with a file for each cell
         api.reload(api.archive_dir, index)
     epochs = max(api.arch2infos_dict[index], key=int)

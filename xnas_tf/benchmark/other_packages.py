@@ -1,4 +1,4 @@
-"""Baselines for comparisons: random search, and algorithms from other packages."""
+"""Baselines for comparisons: random search and algorithms from other packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
-"""Population size of XNAS (arXiv 2112.08645)."""
+"""Population size used by XNAS (arXiv 2112.08645)."""
 
 
 def random(simulation: SimulatedTraining, seed: int) -> None:
@@ -52,7 +52,7 @@ def published_nsga2() -> GeneticAlgorithm:
 
 
 def pymoo(simulation: SimulatedTraining, seed: int) -> None:
-    """Run NSGA-II as published, with pymoo."""
+    """Run the published NSGA-II with pymoo."""
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
 
@@ -111,7 +111,7 @@ BASELINES: dict[str, Callable[[SimulatedTraining, int], None]] = {
     "optuna_nsga2": optuna_nsga2,
     "optuna_tpe": optuna_tpe,
 }
-"""Each runs a search with a seed on a simulated training."""
+"""Functions that run a search on a simulated training, given a seed."""
 PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
 
 

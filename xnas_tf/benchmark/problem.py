@@ -14,9 +14,9 @@ from xnas_tf.spaces.cells import format_genotype, parse_genotype
 
 MAXIMISED = "max:"
 NEED_NO_TRAINING = ("param", "flop", "latency")
-"""Parts of the names of objectives and columns whose values are known without training."""
+"""Substrings of the names of objectives and columns that are known without training."""
 PUBLISHED_REFERENCE = {"error": 20.0, "parameters": 1.6}
-"""Reference point of the published comparison on CIFAR-10: error in %, parameters in millions."""
+"""Reference point of the published comparison on CIFAR-10: error in %, millions of parameters."""
 
 ALL_CONVOLUTIONS = 1_531_546
 """Number of parameters with ``nor_conv_3x3`` on all edges, C=16, N=5, RGB images, 10 classes."""
@@ -27,15 +27,15 @@ KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
 
 @dataclass(frozen=True)
 class Problem:
-    """A table with objectives.
+    """A table and the objectives to optimise on it.
 
     Attributes:
         table: The table's name.
-        objectives: Names of the objectives, with the prefix ``max:`` for those to maximise.
-        rows: Row of each cell by genotype.
-        costs: Objective values (rows, objectives), negated where more is better.
+        objectives: Names of the objectives; those to maximise have the prefix ``max:``.
+        rows: The row of each cell, by genotype.
+        costs: Objective values (rows, objectives), negated if higher is better.
         reference: Reference point of the hypervolume, as costs (objectives,).
-        hypervolume: Hypervolume of all rows together.
+        hypervolume: Total hypervolume of all rows.
     """
 
     table: str
@@ -56,7 +56,7 @@ class Problem:
         return (_signs(self.objectives) * self.reference).tolist()
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
-        """Return the costs of a cell that require no training, by the objective's index."""
+        """Return the costs of a cell that are known without training, by the objective's index."""
         row = self.rows[format_genotype(values)]
         return {
             index: float(self.costs[row, index])
@@ -65,7 +65,7 @@ class Problem:
         }
 
     def share(self, costs: np.ndarray) -> float:
-        """Return the hypervolume of costs (N, objectives) as a share of that of all rows."""
+        """Return the hypervolume of costs (N, objectives) as a share of the total hypervolume."""
         return float(moocore.hypervolume(costs, ref=self.reference)) / self.hypervolume
 
 
@@ -79,14 +79,15 @@ def make_problem(
 
     Args:
         table: The table.
-        objectives: Two to five of ``error``, ``parameters`` (in millions), or columns, which come
-            first. A column is minimised, or maximised with the prefix ``max:``. An accuracy column
-            without the prefix becomes an error: 100 minus the accuracy.
-        column: Accuracy column from which ``error`` is computed. If None, that is the first column,
+        objectives: Two to five objectives: ``error``, ``parameters`` (in millions), or names of
+            columns, which take precedence. A column is minimised, or maximised if it has the
+            prefix ``max:``. An accuracy column without the prefix is converted to an error: 100
+            minus the accuracy.
+        column: Accuracy column from which to compute ``error``. If None, the first column is used,
             unless there is a column ``error``.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
-            published one for ``error`` and ``parameters`` if any row is better, otherwise the
-            worst value of each objective.
+            published point is used for ``error`` and ``parameters``, provided that any row is
+            better; otherwise, the worst value of each objective is used.
 
     Raises:
         InputError: If an argument is invalid for this table.
@@ -166,7 +167,7 @@ def parameters(genotype: str) -> float:
 
 
 def _in_cells(kernels: Sequence[int]) -> int:
-    """Return the parameters of all cells, each convolution with batch normalisation."""
+    """Return the number of parameters in all cells, including those of batch normalisation."""
     return CELLS_PER_STACK * sum(k * c * c + 2 * c for k in kernels for c in CHANNELS)
 
 

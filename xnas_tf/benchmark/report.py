@@ -1,4 +1,4 @@
-"""Reports a comparison as tables or JSON."""
+"""Reports a comparison as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Return two tables with a row for each algorithm: shares by trainings, trainings by share."""
+    """Return tables of shares by trainings and of trainings by share, with a row per algorithm."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "

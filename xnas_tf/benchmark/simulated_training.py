@@ -1,4 +1,4 @@
-"""Simulated training: known results from a table."""
+"""Simulates training by looking up known results in a table."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from xnas_tf.benchmark.problem import Problem
 from xnas_tf.spaces.cells import EDGES, OPERATIONS
 
 PATIENCE = 100
-"""Number of consecutive requests without a new cell after which a search ends, on a table of all
-cells; proportionally more where cells are missing. In 600 trainings pymoo makes at most 3, Optuna's
-NSGA-II fewer than 100; its TPE makes 131 after 150 trainings, as it then repeats itself."""
+"""A search ends after this many consecutive requests without a new cell. The number applies to a
+table with all cells; if cells are missing, it is proportionally higher. In 600 trainings, pymoo
+makes at most 3 such requests in a row, and Optuna's NSGA-II fewer than 100. Optuna's TPE makes 131
+after 150 trainings, because it then repeats itself."""
 
 
 class SimulatedTraining:
-    """Lookup of results for a search, with a record of the hypervolume found so far.
+    """Looks up results for a search, and records the hypervolume found so far.
 
-    Only the first request of a cell counts as a training; repeated requests cost nothing.
+    Only the first request for a cell counts as a training; repeated requests cost nothing.
 
     Attributes:
         shares: Share of the table's hypervolume found after each training.
@@ -33,13 +34,13 @@ class SimulatedTraining:
 
     @property
     def is_over(self) -> bool:
-        """Whether all trainings are used, or the search no longer requests new cells."""
+        """Whether all trainings are used up, or the search no longer requests new cells."""
         return len(self.shares) >= self._budget or self._idle >= self._patience
 
     def train(self, genotype: str) -> np.ndarray:
         """Return the costs (objectives,) of a cell.
 
-        A cell that is not in the table has the worst costs of all, and does not count as a
+        A cell that is not in the table gets the worst costs in the table, and does not count as a
         training.
         """
         self._idle += 1

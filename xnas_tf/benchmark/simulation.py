@@ -1,4 +1,4 @@
-"""One search on a table, with simulated training."""
+"""Runs one search on a table, with simulated training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWN_ALGORITHMS = tuple(
     name + suffix
     for name in SELECTIONS
     for suffix in ("", WITH_SURROGATE)
-    # "random" samples cells, not networks, as in publications.
+    # As in publications, "random" samples cells, not networks.
     if name != "all" and name + suffix not in BASELINES
 )
 FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
@@ -56,7 +56,7 @@ class CellSpace(Space):
         return format_genotype(values)
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the cell without its dead edges, if the table contains it."""
+        """Return the cell without its dead edges, if the table contains the result."""
         simplified = plain(values)
         return simplified if format_genotype(simplified) in self._rows else values
 
@@ -65,13 +65,13 @@ class CellSpace(Space):
         return network_of(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return why a cell cannot be trained; None if it can be."""
+        """Return the reason why a cell cannot be trained; None if it can be trained."""
         if not live_edges(values):
             return "the cell has no path from its input to its output"
         return None if self.genotype(values) in self._rows else "the cell is not in the table"
 
     def features(self, values: Mapping[str, Any]) -> list[float]:
-        """Return the counts of operations on each path."""
+        """Return the number of operations of each kind on each path."""
         return path_counts(values)
 
 

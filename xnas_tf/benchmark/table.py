@@ -1,4 +1,4 @@
-"""Reads tables of known results of NAS-Bench-201's cells."""
+"""Reads tables with known results of the cells of NAS-Bench-201."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Table:
 
     Attributes:
         name: The file's name.
-        genotypes: Genotype strings (rows,), all different.
-        columns: Results (rows,) by column name, as numbers or text.
+        genotypes: Distinct genotype strings, (rows,).
+        columns: Results by column name, (rows,), as numbers or text.
         lines: Line number of each row in the file.
         is_of_networks: Whether a row stands for all cells of its network.
     """
@@ -60,7 +60,7 @@ class Table:
         """Return the numbers of a column, (rows,).
 
         Raises:
-            InputError: If there is no such column, or a value is not a finite number.
+            InputError: If the column does not exist, or a value is not a finite number.
         """
         if name not in self.columns:
             raise InputError(f"{self.name}: there is no column {suggest(name, self.columns)}")
@@ -90,7 +90,7 @@ def read_table(path: Path) -> Table:
             seeds, and stand for all cells of the network.
 
     Raises:
-        InputError: If the file is missing, or does not contain a table in one of these forms.
+        InputError: If the file is missing, or does not contain a table in one of these formats.
     """
     if not path.exists() and str(path) in TABLES:
         path = FOLDER / f"{path}.csv.gz"
