@@ -37,7 +37,7 @@ def interpretation(fidelity):
 def test_a_model_at_chance_is_called_so(correct, is_chance):
     text = accuracy_paragraph(Accuracy(correct, 100, 50).as_dict())
     assert f"{correct} of 100" in text and "would give 50.0%" in text
-    assert ("no better than that" in text) == is_chance
+    assert ("is no better, so" in text) == is_chance
     assert not accuracy_paragraph(None)
 
 
@@ -85,7 +85,7 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     found = Explanation(images, np.eye(2), classes, names, classes[::-1], {method: maps})
     found.quality[method] = quality
     shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
-    assert "gets 2 of them wrong" in shown and "<script" not in shown
+    assert "misclassifies 2 of them" in shown and "<script" not in shown
     said = html.unescape(shown)
     assert all(name in said and meaning in said for name, meaning in QUALITY.values())
     assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code

@@ -1,4 +1,4 @@
-"""Explains a model's predictions on images, with several attribution methods at once."""
+"""Explains a model's predictions on images with several attribution methods."""
 
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain
 from xnas_tf.explanation.explanation import Explanation

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf explain``: from names and files to a saved explanation."""
+"""The command ``xnas-tf explain``, which turns names and files into a saved explanation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Inputs(NamedTuple):
 
     images: np.ndarray
     class_names: Sequence[str]
-    labels: np.ndarray | None = None  # unknown for image files
+    labels: np.ndarray | None = None  # None for image files
     test: Split | None = None  # source of the images unless they are image files
 
 
@@ -52,15 +52,15 @@ def explain_request(  # noqa: PLR0913 - options of a command
 
     Args:
         source: The model, the data set and the folder to write to.
-        files: Image files; images of the data set if empty.
-        count: Number of images of the data set.
-        methods: Names of attribution methods; ``all`` stands for every registered one. If empty,
-            the default ones.
-        options: Options of the methods as ``METHOD.OPTION=VALUE``, with a value in YAML.
+        files: Image files to explain; if empty, images of the data set are explained.
+        count: Number of images of the data set to explain.
+        methods: Names of attribution methods; ``all`` stands for every registered method. If empty,
+            the default methods are used.
+        options: Options of the methods as ``METHOD.OPTION=VALUE``, where the value is in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
-        class_names: The classes of image files, in the order of the model's outputs; if None,
-            those of the data set, else their numbers.
-        mistakes: Whether to choose only images of the data set that the model gets wrong.
+        class_names: The classes of image files, in the order of the model's outputs. If None, the
+            class names of the data set are used, or numbers if there is no data set.
+        mistakes: Whether to choose only images of the data set that the model misclassifies.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
         log: Called with progress messages.
 
@@ -68,7 +68,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If something that was named is missing or invalid, or the folder exists.
+        InputError: If anything that was named is missing or invalid, or the folder exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
@@ -107,7 +107,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
 
 
 def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[tuple[int, int]]:
-    """Return the correctly classified and all images of each class."""
+    """Return the numbers of correctly classified images and of all images of each class."""
     correct, counts = (
         np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
     )
@@ -115,7 +115,7 @@ def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[t
 
 
 def _targets(text: str, inputs: _Inputs) -> Targets:
-    """Return the targets of ``explain`` from the text of ``--target``."""
+    """Convert the text of ``--target`` to the targets of ``explain``."""
     if text == "true":
         if inputs.labels is None:
             raise InputError("--target true: the classes of image files are not known")
@@ -155,7 +155,7 @@ def _from_files(
     subject: ModelSubject,
     class_names: Sequence[str] | None,
 ) -> _Inputs:
-    """Read image files; the classes are those given, of the data set, or else numbers."""
+    """Read image files; class names are those given, those of the data set, or numbers."""
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     if class_names is None and (source.dataset or subject.dataset):
@@ -171,7 +171,7 @@ def _from_dataset(
 ) -> _Inputs:
     data = load_data(source, subject, "--images FILE… or --dataset NAME to explain")
     shape = data.test.images.shape[1:]
-    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown if it is subclassed
+    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown for subclassed models
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
         raise InputError(
             f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf disentangle``: from names and files to saved paths."""
+"""The command ``xnas-tf disentangle``, which turns names and files into saved paths."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def disentangle_request(
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle a model and save the result, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text, or None; the other options are those of ``disentangle``.
+    β is a text with ``auto`` or a number, or None. The other options are those of ``disentangle``.
 
     Returns:
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If something that was named is missing or invalid, or the folder exists.
+        InputError: If anything that was named is missing or invalid, or the folder exists.
     """
     weight = _beta(beta)
-    with joined(DistributedOptions()) as ranks:  # first, because it sets the visible devices
+    with joined(DistributedOptions()) as ranks:  # comes first, because it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
         data = load_data(source, subject, "--dataset NAME from which to learn the paths")
         found = disentangle(

@@ -25,7 +25,7 @@ COVER = 0.65
 """Opacity of an unsigned map over its image."""
 
 EMPTY = "empty map"
-"""What is written over a map that is 0 everywhere."""
+"""The text written over a map that is 0 everywhere."""
 
 
 def attribution_figure(
@@ -34,11 +34,12 @@ def attribution_figure(
     headings: Sequence[tuple[str, str]],
     title: str,
 ) -> Figure:
-    """Draw images in the first row, and one row of maps per method below.
+    """Draw images in the first row, and below them one row of maps for each method.
 
-    Unsigned maps are drawn over their image, from dark blue to yellow (cividis, which colour-blind
-    readers can read). Signed maps range from orange (against the class) through white to purple
-    (for the class). Each map is scaled to its own largest value; empty maps are marked.
+    Unsigned maps are drawn over their image in colours from dark blue to yellow (cividis, which is
+    suitable for colour-blind readers). Signed maps range from orange (against the class) through
+    white to purple (for the class). Each map is scaled to its own largest value; empty maps are
+    marked.
 
     Args:
         images: Images, (N, H, W, C).
@@ -51,7 +52,7 @@ def attribution_figure(
     lines = 1 + max(text.count("\n") for text in texts)
     figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5 + 0.13 * lines)
     set_title(figure, title)
-    # One axes per row: one per image takes three times as long to draw.
+    # One axes per row, because one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]
     pictures = [drawable(image) for image in images]
     height, width = pictures[0].shape[:2]
@@ -89,7 +90,7 @@ def attribution_figure(
 
 
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """Draw a map (H, W) over its image (H, W, C) in grey, enlarged to at least 224 pixels.
+    """Draw a map (H, W) over its image (H, W, C) in grey, scaled up to at least 224 pixels.
 
     The colours are those of ``attribution_figure``. The opacity of a signed map increases with its
     absolute values.
@@ -111,7 +112,7 @@ def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Imag
 
 
 def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
-    """Draw colours (H, W, 3) with an opacity of ``cover`` over an image in grey."""
+    """Draw colours (H, W, 3) with the opacity ``cover`` over an image in grey."""
     grey = drawable(image).astype(float)
     grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
     mixed = cover * colours + (1 - cover) * grey[..., None]

@@ -1,4 +1,4 @@
-"""Texts that explain attribution maps to a reader who knows the images."""
+"""Texts that explain attribution maps to readers who know the images."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from xnas_tf.utils.number_format import counted
 QUALITY = {
     "deletion": (
         "probability while pixels are hidden",
-        "Mean probability of the class while the pixels are hidden, the most important ones first.",
+        "Mean probability of the class as pixels are hidden, the most important ones first.",
     ),
     "insertion": (
         "probability while pixels are revealed",
-        "Mean probability of the class while the pixels are revealed, the most important ones "
-        "first.",
+        "Mean probability of the class as pixels are revealed, the most important ones first.",
     ),
     "sensitivity_n": (
         "agreement with the effect of pixels",
-        "Whether the sets of pixels that the map calls important are those whose hiding changes "
-        "the model's output most. 1 at best, about 0 for a random map.",
+        "Whether hiding the sets of pixels that the map calls important changes the model's output "
+        "most. 1 at best, about 0 for a random map.",
     ),
     "max_sensitivity": (
         "change under invisible noise",
-        "How much the map changes when the image changes invisibly; 0 at best.",
+        "How much the map changes when noise too weak to see is added to the image; 0 at best.",
     ),
     "randomization": (
         "similarity to an untrained model's map",
         "How similar the map stays when what the model has learned is replaced by random numbers. "
-        "Near 1, the map does not depend on what the model has learned.",
+        "If it is near 1, the map does not depend on what the model has learned.",
     ),
     "sparseness": (
         "concentration",
-        "From 0, all pixels equally important, to 1, a single important pixel.",
+        "From 0 (all pixels are equally important) to 1 (only one pixel is important).",
     ),
     "completeness_error": (
         "unexplained share",
-        "How far the map's sum is from the change of output that it should explain, as a share of "
-        "that change; 0 at best.",
+        "How far the map's sum is from the change in the output that it should explain, as a share "
+        "of that change; 0 at best.",
     ),
 }
 """The name and the meaning of each metric of ``quality_of``, for readers."""
 STANDARD_ERRORS = 2
-"""How many standard errors above 0 a mean agreement must be to differ from that of random maps."""
+"""A mean agreement that is at least this many standard errors above 0 counts as better than
+random."""
 FEWEST = 5
-"""Fewest images from which the standard error of their mean agreement is estimated."""
+"""Minimum number of images for estimating the standard error of their mean agreement."""
 MOST_FINDINGS = 10
 """Maximum number of classes for which a finding is shown."""
 LIMITS = (
@@ -68,13 +68,13 @@ LIMITS = (
     "show is more reliable.",
     "Each map is scaled to its own largest value: the same colour in two maps does not mean the "
     "same importance.",
-    "A few images cannot represent all. Look at images that the model gets wrong, too: "
+    "A few images cannot represent all of them. Look at misclassified images, too: "
     "`xnas-tf explain --mistakes` chooses them.",
 )
 
 
 def explanation_page(known: dict[str, Any]) -> ExpertPage:
-    """Return the page of a result of ``Explanation.as_dict``."""
+    """Return the page for a result of ``Explanation.as_dict``."""
     return ExpertPage(
         "What a model looks at",
         _summary(known),
@@ -86,12 +86,12 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
 
 
 def captions(known: dict[str, Any]) -> dict[str, Caption]:
-    """Return the captions of the overviews by name; the first explains how to read them all."""
+    """Return the captions of the overviews by name; the first explains how to read all of them."""
     text = (
         "First row: the images, with their true class if it is known; mistakes are red. Rows "
-        "below: the pixels that each method rates as important. Over the image, from dark blue "
-        "(unimportant) to yellow (important); or on white, purple for the class and orange "
-        "against it."
+        "below: the pixels that each method rates as important. Maps over the image range from "
+        "dark blue (unimportant) to yellow (important). On maps with a white background, purple "
+        "pixels speak for the class and orange ones against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
     last = len(known["images"]) - 1
@@ -108,7 +108,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
     images = known["images"]
     wrong = sum(i["label"] is not None and i["label"] != i["predicted"] for i in images)
     mistakes = (
-        f" The model gets {wrong or 'none'} of them wrong."
+        f" The model misclassifies {wrong or 'none'} of them."
         if images[0]["label"] is not None
         else ""
     )
@@ -124,7 +124,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
-    """Say for each method which classes it finds in one place of the image."""
+    """Say for each method which classes it locates in a single part of the image."""
     return [
         f"For {each['target']}, {each['share']:.0%} of the map of {method['title']} lies in the "
         f"{each['region']} ninth of the image (a uniform map: 11%; mean of {each['images']} "
@@ -135,7 +135,7 @@ def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _by_class(known: dict[str, Any]) -> list[Metric]:
-    """Return the accuracy of each class, or of those with the lowest if there are many."""
+    """Return the accuracy of each class or, if there are many classes, the lowest accuracies."""
     classes = [each for each in known["accuracy_by_class"] if each["images"]]
     worst = sorted(classes, key=lambda each: each["correct"] / each["images"])[:MOST_FINDINGS]
     if not worst:
@@ -147,7 +147,7 @@ def _by_class(known: dict[str, Any]) -> list[Metric]:
     name = "accuracy by class ↑"
     if len(worst) < len(classes):
         name = f"accuracy by class ↑, the {MOST_FINDINGS} lowest of {len(classes)}"
-    meaning = "The share of each class's test images that the model classifies correctly."
+    meaning = "The share of test images of each class that the model classifies correctly."
     return [Metric(name, "; ".join(values), meaning)]
 
 
@@ -173,7 +173,7 @@ def _trust_text(methods: Mapping[str, Any]) -> str:
 
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
-    """Return each metric with the mean of every method, for comparison."""
+    """Return each metric with its mean for every method, for comparison."""
     means: dict[str, list[str]] = {}
     for method in known["methods"].values():
         for name, quality in method["quality"].items():

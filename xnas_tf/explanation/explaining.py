@@ -26,7 +26,7 @@ from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 IMAGES = 8
-"""Number of test images of a run to explain if none are given."""
+"""Number of a run's test images to explain if no images are given."""
 
 
 @check_types(methods=LIST, class_names=LIST)
@@ -45,27 +45,31 @@ def explain(  # noqa: PLR0913 - options with defaults
     safe: bool = True,
     shared_models: Mapping[AttributionMethod, keras.Model] = MappingProxyType({}),
 ) -> Explanation:
-    """Explain a model's output on images, with each method that applies to this model.
+    """Explain a model's output on images, with each given method that applies to the model.
 
     Args:
-        model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
-            as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
-        images: Images, (N, H, W, C); uint8 is scaled to the model's input range, floats are
-            passed unchanged. If None, some images of the run's test split, with their labels.
-        methods: Names, or methods with options.
+        model: A Keras image classifier; a run, which stands for its recommended candidate; a
+            candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
+            ``.keras`` file.
+        images: Images, (N, H, W, C). uint8 images are scaled to the model's input range; floats are
+            passed unchanged. If None, some images of the run's test split are used, with their
+            labels.
+        methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one for each image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
-        class_names: Names of the classes; if None, those of the run, or else their numbers.
-        measured: Whether to measure the quality of the maps as well, which takes longer.
+        class_names: Names of the classes. If None, those of the run are used, or numbers if there
+            is no run.
+        measured: Whether to measure the quality of the maps, which takes longer.
         log: Called with the title of each method before it runs.
-        mistakes: Whether to choose only images that the model gets wrong, if no images are given.
+        mistakes: If no images are given, whether to choose only images that the model
+            misclassifies.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         safe: Whether to reject a model that contains Python code, as a Lambda layer does.
         shared_models: Models that give the same maps and have been traced before, by method.
 
     Raises:
-        InputError: If there is no such model, a name is unknown, there are no images, or no
+        InputError: If the model does not exist, a name is unknown, there are no images, or no
             method applies.
     """
     subject = named_model(model, safe)
@@ -122,10 +126,10 @@ def explain(  # noqa: PLR0913 - options with defaults
 def sample_of(
     model: keras.Model, test: Split, count: int, input_range: str, mistakes: bool
 ) -> Batch:
-    """Choose up to ``count`` test images, or ``mistakes``, those that the model gets wrong.
+    """Choose up to ``count`` test images, only misclassified ones if ``mistakes`` is true.
 
     Raises:
-        InputError: If mistakes are asked for, and there are none.
+        InputError: If mistakes are requested, but there are none.
     """
     if not mistakes:
         return sample_images(test, count)

@@ -1,4 +1,4 @@
-"""Draws and saves images with a model's predictions and attribution maps."""
+"""Draws and saves images together with a model's predictions and attribution maps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLOTTED = 6
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Images with a model's predictions and attribution maps.
+    """Images together with a model's predictions and attribution maps.
 
     Attributes:
         images: The given images, (N, H, W, C).
@@ -47,8 +47,8 @@ class Explanation:
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        by_class: The numbers of correctly classified images and of all images of each class of the
-            test split; empty if not measured.
+        by_class: For each class, the number of correctly classified images and the number of all
+            images in the test split; empty if not measured.
         files: The N image files; empty if the images come from a data set.
     """
 
@@ -72,25 +72,25 @@ class Explanation:
 
     @property
     def warnings(self) -> list[str]:
-        """Which methods were left out, or have maps that are 0 everywhere, and why."""
+        """Methods that were left out or have maps that are 0 everywhere, with the reasons."""
         left_out = [f"{title} was left out: {why}" for title, why in self.failures.items()]
         empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
         return left_out + [
             f"{method.title} is empty for {count} of {counted(len(self.images), 'image')}: "
             f"{method.why_empty}. Use another method for these images"
-            + ("; the means of its quality leave them out" if self.quality.get(method) else "")
+            + ("; its mean quality leaves them out" if self.quality.get(method) else "")
             for method, count in empty.items()
             if count
         ]
 
     def figure(self, title: str = "", chosen: slice = slice(None)) -> Figure:
-        """Draw some or all of the images, with the maps of each method below."""
+        """Draw some or all of the images, with the maps of each method below them."""
         headings = [self._heading(number) for number in range(len(self.images))[chosen]]
         maps = {method: values[chosen] for method, values in self.maps.items()}
         return attribution_figure(self.images[chosen], maps, headings, title)
 
     def plot(self, images: int = PLOTTED) -> Figure:
-        """Draw the first images, with the maps of each method below and a title."""
+        """Draw the first images, with a title and the maps of each method below them."""
         count = len(self.images)
         shown = (
             f"the first {images} of {count} images" if images < count else counted(count, "image")
@@ -119,7 +119,7 @@ class Explanation:
         """
         with atomic_folder(Path(out)) as draft:
             pictures = self._write_pictures(draft, title)
-            # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+            # NumPy's type stub mistakes the arrays for the keyword argument ``allow_pickle``.
             np.savez_compressed(draft / "maps.npz", **self._arrays())  # type: ignore[arg-type]
             text = json.dumps(self.as_dict(), indent=2)
             (draft / "explanation.json").write_text(text, encoding="utf-8")
@@ -165,7 +165,7 @@ class Explanation:
         }
 
     def _quality(self, method: AttributionMethod) -> dict[str, dict[str, Any]]:
-        """Return each metric's values, and their mean over the images whose map is not empty."""
+        """Return the values of each metric, and their mean over the images with non-empty maps."""
         kept = ~is_empty(self.maps[method])
         return {
             name: {
@@ -176,7 +176,7 @@ class Explanation:
         }
 
     def _heading(self, number: int) -> tuple[str, str]:
-        """Return the predicted class of an image, with the true one if it differs, and a colour."""
+        """Return the heading of an image and its colour, which is red for wrong predictions."""
         predicted = self.class_names[int(self.predicted[number])]
         if self.labels is None:
             return predicted, "black"
@@ -184,7 +184,7 @@ class Explanation:
         return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
     def _methods(self) -> dict[str, AttributionMethod]:
-        """Return the methods by file name, numbered if one has several sets of options."""
+        """Return the methods by file name, with numbers if a method has several sets of options."""
         names = [method.name for method in self.maps]
         return {
             name if names.count(name) == 1 else f"{name}_{1 + names[:i].count(name)}": method

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf interpret``: from names and files to a saved interpretation."""
+"""The command ``xnas-tf interpret``, which turns names and files into a saved interpretation."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def interpret_request(
     """Interpret a model and save the result, in one process or on all ranks of a job.
 
     Args:
-        source: The model or the HyperModel whose default network is trained, the data set, and
-            the folder to write to.
-        explained: Indices of images of the test split whose predictions are explained.
+        source: The model, or the HyperModel to train with default hyperparameters; the data set;
+            and the folder to write to.
+        explained: Indices of the test images to explain.
         log: Called with progress messages.
         **options: Options of ``train_interpreter``.
 
@@ -41,7 +41,7 @@ def interpret_request(
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If something that was named is missing or invalid, or the folder exists.
+        InputError: If anything that was named is missing or invalid, or the folder exists.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:

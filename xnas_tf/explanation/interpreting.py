@@ -1,4 +1,4 @@
-"""Interprets a model given as a Keras model, a run, a candidate or a path."""
+"""Interprets a model, which is given as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def disentangle(
     """Find each class's path through a trained network, and evaluate the paths.
 
     Args:
-        model: A Keras image classifier; a run, meaning its recommended candidate; a candidate, such
-            as ``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file.
+        model: A Keras image classifier; a run, which stands for its recommended candidate; a
+            candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
+            ``.keras`` file.
         dataset: A data set or its name; that of the run if None.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
@@ -50,11 +51,11 @@ def train_interpreter(
     safe: bool = True,
     **options: Any,
 ) -> flint.Interpretation:
-    """Train an interpreter, and evaluate it on the validation and the test split.
+    """Train an interpreter, and evaluate it on the validation and test splits.
 
     Args:
-        model: See ``disentangle``. Post-hoc it is not changed; by design it is trained, starting
-            from its current weights.
+        model: See ``disentangle``. In post-hoc mode it is not changed; in by-design mode it is
+            trained, starting from its current weights.
         dataset: A data set or its name; that of the run if None.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.

@@ -41,7 +41,7 @@ class ModelSubject:
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
-    """Choose the folder to write to, by default one for a kind of result, and load the model.
+    """Choose the folder to write to, by default one for this kind of result, and load the model.
 
     Raises:
         InputError: If the model cannot be loaded, or the folder exists.
@@ -52,10 +52,10 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
 
 
 def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Dataset:
-    """Load the named data set, or, if none is named, that of the model's run.
+    """Load the named data set, or if none is named, the data set of the model's run.
 
     Raises:
-        InputError: If there is neither; the message asks for ``needed``.
+        InputError: If neither is available; the message asks for ``needed``.
     """
     known = {"name": source.dataset} if source.dataset else subject.dataset
     if known is None:
@@ -67,7 +67,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     """Load a model; see ``ModelSource`` for the arguments.
 
     Raises:
-        InputError: If there is no model, or it cannot be loaded.
+        InputError: If the model does not exist or cannot be loaded.
     """
     if is_run(path):
         return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate, safe)
@@ -81,7 +81,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
 
 
 def _is_from_run(file: Path) -> bool:
-    """Return whether a run trained a model: its file is in a run or in an exported folder."""
+    """Return whether a run trained a model, which is the case if its file is in a run or export."""
     folder = file.resolve().parent
     if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True
@@ -89,10 +89,10 @@ def _is_from_run(file: Path) -> bool:
 
 
 def _hypermodel_module(file: Path) -> str:
-    """Return the module of the HyperModel that built a run's, retraining's or exported model."""
+    """Return the module of the HyperModel that built a model from a run, retraining or export."""
     folder = file.resolve().parent
     if folder.name == "models" and (folder.parent / CONFIG).is_file():
-        with suppress(InputError):  # the file of another program
+        with suppress(InputError):  # a file written by another program
             return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
     return str(_card(file).get("hypermodel_module", ""))
 
@@ -114,14 +114,14 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files as a data set does, in the size and with the channels of a model's input.
+    """Read image files as a data set does, with the size and channels that a model expects.
 
     Returns:
         Images, (N, H, W, C), uint8.
 
     Raises:
-        InputError: If a file cannot be read, or the model's input has no known size and the images
-            differ in size.
+        InputError: If a file cannot be read, or if the images differ in size and the model's input
+            size is unknown.
     """
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):

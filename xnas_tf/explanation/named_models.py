@@ -1,4 +1,4 @@
-"""Models that Python code gives as a Keras model, a run, a candidate or a path."""
+"""Models passed from Python as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from xnas_tf.storage.run import Run, run_of
 from xnas_tf.storage.run_directory import DATABASE
 
 AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
-"""A Keras model; a run, meaning its recommended candidate; a candidate, such as ``run[4]``; or the
-path of a run, an exported candidate or a ``.keras`` file."""
+"""A Keras model; a run, which stands for its recommended candidate; a candidate, such as
+``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file."""
 
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model, and the arguments of ``load_dataset`` for its run's data; None if unknown."""
+    """A model, and the arguments of ``load_dataset`` for its run's data, or None if unknown."""
 
     model: keras.Model
     dataset: dict[str, Any] | None = None
 
     def load_dataset(self, given: str | Dataset | None) -> Dataset:
-        """Return the given data set, or, if none is given, that of the model's run.
+        """Return the given data set, or if none is given, the data set of the model's run.
 
         Raises:
-            InputError: If there is neither, or it cannot be loaded.
+            InputError: If neither is available, or the data set cannot be loaded.
         """
         if isinstance(given, Dataset):
             return given
@@ -54,7 +54,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
         safe: Whether to reject a model that contains Python code.
 
     Raises:
-        InputError: If there is no such model, or it cannot be loaded.
+        InputError: If the model does not exist or cannot be loaded.
     """
     if isinstance(model, keras.Model):
         return NamedModel(model)

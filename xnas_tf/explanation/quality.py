@@ -1,4 +1,4 @@
-"""Quality metrics of the maps of an explanation."""
+"""Computes quality metrics for the maps of an explanation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
 """Metrics for which higher is better; for all others, lower is better."""
 STAGES = 4
-"""Number of groups of layers that are randomised one after the other."""
+"""Number of groups of layers that are randomized one after the other."""
 RADIUS = 0.02
 """Radius of the noise for max-sensitivity, as a fraction of the images' range."""
 SHARE = 0.25
-"""Share of the pixels that are removed at once for sensitivity-n."""
+"""Share of the pixels that each set contains, for sensitivity-n."""
 
 
 def quality_of(
@@ -29,8 +29,8 @@ def quality_of(
     """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
     ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
-    maps for the classes ``targets`` (N,). Values are NaN where a map is empty: it explains nothing,
-    yet stability metrics would call it perfect.
+    maps for the classes ``targets`` (N,). Values are NaN where a map is empty: an empty map
+    explains nothing, yet stability metrics would rate it as perfect.
     """
     explained = (model, inputs, maps, targets)
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))

@@ -1,4 +1,4 @@
-"""Where in the image the maps of a class are concentrated."""
+"""Finds where in the image the maps of a class are concentrated."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from xnas_tf.attribution.metrics.maps import is_empty
 
 CONCENTRATED = 1 / 3
-"""Share of a class's mean map in one ninth of the image from which it is a finding: three times
-that of a uniform map."""
+"""Minimum share of a class's mean map that must be in one ninth of the image to be reported: three
+times the share of a uniform map."""
 _FEWEST_IMAGES = 2
 _ROWS = ("upper", "middle", "lower")
 _COLUMNS = ("left", "middle", "right")
 
 
 class Concentration(NamedTuple):
-    """The share of a class's mean map that is in one ninth of the image."""
+    """The share of a class's mean map that falls into one ninth of the image."""
 
     target: int
     region: str
@@ -26,10 +26,10 @@ class Concentration(NamedTuple):
 
 
 def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]:
-    """Return the classes whose mean map is concentrated in one ninth, the most so first.
+    """Return the classes with a mean map concentrated in one ninth, the most concentrated first.
 
-    Each map's absolute values are divided by their sum, so that all images count the same. Empty
-    maps, and classes with a single map, are left out.
+    Each map's absolute values are divided by their sum, so that all images have the same weight.
+    Empty maps and classes with a single map are left out.
 
     Args:
         maps: (N, H, W).

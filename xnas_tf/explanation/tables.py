@@ -13,7 +13,7 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 
 def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
-    """Return a table of the predictions and, if measured, one of the mean quality by method.
+    """Return a table of the predictions and, if measured, a table of mean quality by method.
 
     Args:
         known: The result of ``Explanation.as_dict``.
@@ -49,6 +49,6 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
 
 
 def measured_images(method: Mapping[str, Any]) -> str:
-    """Say on how many images a method's quality was measured: those whose map is not empty."""
+    """Say how many images have non-empty maps, on which a method's quality was measured."""
     empty = method["empty"]
     return f"{len(empty) - sum(empty)} of {len(empty)}"
