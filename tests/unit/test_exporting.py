@@ -576,7 +576,7 @@ def test_other_data_under_the_same_name_are_not_measured_on(tmp_path, monkeypatc
     other = load_dataset("tests.unit.test_exporting:grey", seed=1)
     monkeypatch.setattr(evidence, "load_dataset", lambda **_: other)
     folder, card = exported(run, DENSE, tmp_path / "out", "keras")
-    assert card["test"] is None and "other images or labels now" in card["dataset"]["problem"]
+    assert card["test"] is None and "have changed since the search" in card["dataset"]["problem"]
     assert "Test metrics: unknown" in (folder / "README.md").read_text()
 
 

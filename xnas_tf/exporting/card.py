@@ -1,4 +1,4 @@
-"""The model card of an exported model, as plain data."""
+"""Creates the model card of an exported model, as plain data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_STATED = (
     "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
 )
 PICTURE = "attributions.png"
-"""The file with pictures of attributions."""
+"""Name of the file with pictures of attribution maps."""
 
 
 def model_card(
@@ -88,7 +88,7 @@ def model_card(
 
 
 def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
-    """Describe what the Keras model itself returns, which the export does not change."""
+    """Describe what the Keras model itself returns; exporting does not change it."""
     activation = ending_of(model).activation
     if has_single_output(model):
         of_class = f"(batch, 1) of class {class_names[1]!r}, against {class_names[0]!r}"
@@ -106,11 +106,11 @@ def _input(facts: dict[str, Any]) -> str:
         return text
     low, high = facts["values"]
     formula = "round((x - low) * 255 / (high - low))"
-    return f"{text}, made from values x of {low:.6g} to {high:.6g}: {formula}"
+    return f"{text}, converted from values x from {low:.6g} to {high:.6g}: {formula}"
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:
-    """Return the recorded facts about the data, and its counts if it can be loaded."""
+    """Return the recorded facts about the data, and the image counts if it can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
     if evidence.data is None:
         return {**known, "problem": evidence.problem}
@@ -119,7 +119,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations; ``xnas-tf explain`` measures only the search's models."""
+    """Return the quality of explanations; ``xnas-tf explain`` does not measure retrained models."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
@@ -139,11 +139,11 @@ def _verified_on(evidence: Evidence) -> str:
     count = len(evidence.images)
     if evidence.data is not None:
         return f"{counted(count, 'image')} of the test split"
-    return f"{count} images of noise, as there are no test images: {evidence.problem}"
+    return f"{count} images of noise, because there are no test images: {evidence.problem}"
 
 
 def _meaning(objective: Objective) -> str:
-    """Return the first line of an objective's documentation, with the device of a latency."""
+    """Return the first line of an objective's documentation and, for latency, the device."""
     meaning = (getdoc(type(objective)) or "").partition("\n")[0]
     if isinstance(objective, Latency):
         device = "the machine of the search" if objective.device == "auto" else objective.device
@@ -167,14 +167,14 @@ def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
 
 
 def _use(evidence: Evidence) -> dict[str, Any]:
-    """Return the intended and other uses of the model, as far as they follow from the data."""
+    """Return the intended and unintended uses of the model that follow from the data."""
     name = evidence.run.config.dataset.name
     return {
         "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "
         "Measure its accuracy on your own images before you rely on it.",
         "out_of_scope": [
-            f"images that differ from those of {name}, or show none of its classes: it predicts "
-            "one of the classes anyway",
+            f"images that differ from those of {name}, or show none of its classes: the model "
+            "predicts one of the classes anyway",
             "decisions about people, or decisions where mistakes cause harm, unless it was "
             "evaluated for them",
         ],
@@ -187,16 +187,16 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
     images = evidence.facts["images"]["train"]
     return [
         f"It was trained for {counted(candidate.kept_epoch, 'epoch')} on {images:,} images of "
-        f"{evidence.run.config.dataset.name}, and measured on images of the same kind. How it "
-        "performs on others is unknown.",
-        f"It takes {kind}; others must be converted first.",
+        f"{evidence.run.config.dataset.name}, and evaluated on images of the same kind. How it "
+        "performs on other images is unknown.",
+        f"It takes {kind}; other images must be converted first.",
         f"It predicts one of its {classes} classes for every image, even one that shows none of "
         "them.",
-        "A search chose it among many candidates, without the test split. If you choose among "
-        "several models by their test metrics, these become optimistic.",
+        "A search chose it from many candidates without using the test split. If you choose "
+        "between several models by their test metrics, these metrics become optimistic.",
         "Attributions show what the score of a class depends on in an image. They prove neither "
-        "that this is the reason for the prediction, nor that it is a good one. The baseline of "
-        "integrated gradients is a black image, so black pixels get no attribution.",
+        "that this is the reason for the prediction, nor that the reason is a good one. The "
+        "baseline of integrated gradients is a black image, so black pixels get no attribution.",
         "Introspectability measures how differently the network represents the classes: the mean "
         "distance of their mean activations or attributions on validation images. It does not say "
         "whether single predictions are right, fair, or explained correctly.",

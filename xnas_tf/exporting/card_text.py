@@ -1,4 +1,4 @@
-"""The model card of an exported model, in Markdown."""
+"""Formats the model card of an exported model as Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.utils.number_format import brief_value
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
-"""Training settings to show; ``card.json`` contains all of them."""
+"""Training settings to show; ``card.json`` contains all settings."""
 _IMAGES = """\
 import numpy as np
 
@@ -38,8 +38,8 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return the result of ``model_card`` for these formats as Markdown."""
-    how = ", trained in full" if card["retrained"] else ""
+    """Return the result of ``model_card`` as Markdown, for these formats."""
+    how = ", fully trained" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     use = card["use"]
     sections = [
@@ -77,7 +77,7 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 
 def text(given: object) -> str:
-    """Escape a text so that Markdown shows it literally, on one line; names come from users.
+    """Escape a text, which may come from a user, so that Markdown shows it literally on one line.
 
     Not every Markdown renderer supports a backslash before ``|``, ``~`` and ``$``.
     """
@@ -87,7 +87,7 @@ def text(given: object) -> str:
 
 
 def code(given: object) -> str:
-    """Return a text as code on one line, outside of tables."""
+    """Format a text as inline code on one line, for use outside tables."""
     line = " ".join(str(given).split())
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -109,7 +109,7 @@ def _overview(card: dict[str, Any]) -> str:
             "test accuracy",
             f"**{percent(card['test']['accuracy'])}**" if card["test"] else "unknown",
         ),
-        ("parameters, with non-trainable ones", f"{card['parameters']:,}"),
+        ("parameters, including non-trainable ones", f"{card['parameters']:,}"),
         *((f"size as `{each['format']}`", _size(each)) for each in card["files"]),
         ("input", text(card["input"])),
         ("output", text(card["output"])),
@@ -122,9 +122,9 @@ def _picture(card: dict[str, Any]) -> str:
         return ""
     return (
         f"![Test images and attribution maps]({card['picture']})\n\n"
-        "*Test images with their true class, and below each the pixels on which the prediction "
-        "depends. Grad-CAM: from dark blue (little) to yellow (much). Integrated gradients: "
-        "purple for the predicted class, orange against it.*"
+        "*Test images with their true class, and below each image the pixels on which the "
+        "prediction depends. Grad-CAM: from dark blue (little) to yellow (a lot). Integrated "
+        "gradients: purple for the predicted class, orange against it.*"
     )
 
 
@@ -246,14 +246,15 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
-    """Return the quality of the maps, with that of random maps for comparison."""
+    """Return the quality of the maps, and for comparison the quality of random maps."""
     if not maps:
         return ""
     rows = [_map_row(name, each) for name, each in maps.items()]
     table = _table(("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)"), rows)
     return (
-        f"The mean probability of the predicted class, on {text(images)}, while the pixels that a "
-        "map marks as most important are deleted, or inserted, first. A useful method is better "
+        f"The mean probability of the predicted class, on {text(images)}, as pixels are deleted "
+        "or inserted, starting with those that a map marks as most important. A useful method is "
+        "better "
         f"than random maps:\n\n{table}"
     )
 
@@ -265,7 +266,7 @@ def _map_row(name: str, means: dict[str, float | None]) -> tuple[str, ...]:
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
-    """Return code that runs a file; a Keras model may need a module or contain code."""
+    """Return code that runs a file; a Keras model may need an import, or safe mode to be off."""
     usage = kind.usage
     if kind.name != "keras":
         return usage
@@ -278,7 +279,7 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Show how to call the model: each block runs unchanged in the folder of the card."""
+    """Show how to call the model, in code blocks that run unchanged in the card's folder."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:
@@ -287,9 +288,10 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     if any(kind.name == "saved_model" for kind in kinds):
         blocks += [
             "`explain` takes a class for each image: its number in the table of classes, or -1 for "
-            "the predicted one; any other is an InvalidArgumentError. With TensorFlow's own tool:",
+            "the predicted class. Any other number raises an InvalidArgumentError. With "
+            "TensorFlow's own tool:",
             _block("sh", _COMMANDS),
-            "With TensorFlow Serving: first the request, then server and client:",
+            "With TensorFlow Serving, first create the request, then start the server and send it:",
             _block("python", _REQUEST),
             _block("console", _SERVING.format(name=card["name"])),
         ]
@@ -314,7 +316,7 @@ def _files(card: dict[str, Any]) -> str:
     ]
     header = ("file", "format", "size", "difference", "allowed", "ms an image")
     parts = [
-        f"Each file was run after it was written, on {text(card['verified_on'])}.",
+        f"After it was written, each file was run on {text(card['verified_on'])}.",
         _table(header, rows),
         *(_latency(each["latency"]) for each in card["files"] if "latency" in each),
         *(_quantization(each) for each in card["files"] if "quantization" in each),
@@ -342,7 +344,7 @@ def _quantization(file: dict[str, Any]) -> str:
     return (
         f"`{file['file']}` is quantized to int8, calibrated on {found['calibration_images']} "
         f"training images. Its accuracy on {found['images']:,} test images is "
-        f"{percent(found['accuracy'])}, that of the Keras model "
-        f"{percent(found['model_accuracy'])}. Both give the same class for "
-        f"{percent(found['agreement'])} of them.{warning}"
+        f"{percent(found['accuracy'])}; the accuracy of the Keras model is "
+        f"{percent(found['model_accuracy'])}. Both predict the same class for "
+        f"{percent(found['agreement'])} of these images.{warning}"
     )

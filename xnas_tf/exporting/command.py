@@ -1,4 +1,4 @@
-"""Export models of a run, each into a folder with its files and its card."""
+"""Exports models of a run, each into a folder with its files and its card."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def export(  # noqa: PLR0913 - options with defaults
     pareto: bool = False,
     safe: bool = True,
 ) -> list[Path]:
-    """Export models, each into its own folder, ``OUT/candidate-00007``.
+    """Export models, each into its own folder, such as ``OUT/candidate-00007``.
 
     The folder contains a file or folder for each format, and a model card as ``README.md`` and
     ``card.json``. After a file is written, it is run and compared with the model.
@@ -68,15 +68,15 @@ def export(  # noqa: PLR0913 - options with defaults
     Args:
         run: The run, or its directory.
         candidates: One or more candidates, each given as an id, ``recommended``, ``best`` or a
-            ``Candidate``. If empty and ``pareto`` is false, the recommended one, or with
-            ``retrained`` all retrained ones.
+            ``Candidate``. If empty and ``pareto`` is false, the recommended candidate is exported,
+            or with ``retrained`` all retrained candidates.
         out: The folder of the exports; ``RUN/exports`` if None.
         formats: Names of formats; see ``FORMATS``.
-        licence: The models' licence, to state on their cards.
-        log: Called with progress messages and with each file's difference from the model.
-        retrained: A folder in ``RUN/retrained``, or ``latest``, to export its models instead of
-            the search's: for each candidate, the seed that is best on the validation split, into
-            ``OUT/candidate-00007-seed-2``.
+        licence: The licence to state on the models' cards.
+        log: Called with progress messages, and with the difference between each file and the model.
+        retrained: A folder in ``RUN/retrained``, or ``latest``. Its models are exported instead of
+            those of the search. For each candidate, the seed that is best on the validation split
+            is exported, into a folder such as ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
 
@@ -86,9 +86,9 @@ def export(  # noqa: PLR0913 - options with defaults
     Raises:
         InputError: If a format is unknown or its converter is missing, a candidate or retraining
             does not exist, a model was not kept, there is nothing to export, or a folder already
-            exists: nothing is overwritten.
-        XnasError: If a model cannot be converted, or a file does not agree with it; its folder is
-            not created in that case.
+            exists. Nothing is overwritten.
+        XnasError: If a model cannot be converted, or a file does not agree with the model. In that
+            case, the model's folder is not created.
     """
     run = load_run(run)
     kinds = chosen_formats(formats)
@@ -188,7 +188,7 @@ def _served(
 def _written(
     kind: ExportFormat, served: ServedModel, expected: Reference, folder: Path, log: Log
 ) -> dict[str, Any]:
-    """Write a model in one format, compare it with the model, and return its entry in the card."""
+    """Write a model in one format, compare the file with the model, and return its card entry."""
     path = folder / kind.file
     log(f"writing {kind.name}")
     try:
@@ -214,7 +214,7 @@ def _written(
 
 
 def _timing(chosen: ExportSelection) -> Latency:
-    """Return the options for measuring latency: those of the search, if it measured latency."""
+    """Return the options for measuring latency, from the search if it measured latency."""
     measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
     return next(measured, Latency())
 
@@ -227,7 +227,7 @@ def _measured(
     folder: Path,
     log: Log,
 ) -> dict[str, Any]:
-    """Return the latency of a written file, and the accuracy of a quantized one, for the card."""
+    """Return a file's latency and, if the file is quantized, its accuracy, for the card."""
     path, found = folder / kind.file, {}
     percentiles: list[float] | None = None
     try:
@@ -246,7 +246,7 @@ def _measured(
         if comparison.loss > ALLOWED_LOSS:
             log(
                 f"warning: {kind.name} loses {100 * comparison.loss:.1f} percentage points of "
-                f"accuracy; more than {100 * ALLOWED_LOSS:g} should not be lost"
+                f"accuracy; it should lose at most {100 * ALLOWED_LOSS:g}"
             )
         assert served.calibration is not None
         found["quantization"] = {

@@ -1,4 +1,4 @@
-"""Data on which exported models are verified and tested."""
+"""Provides the data on which exported models are verified and tested."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from xnas_tf.utils.intervals import CONFIDENCE
 from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
-"""Number of images to compare; integrated gradients take 32 forward passes for each."""
+"""Number of images to compare; integrated gradients take 32 forward passes for each image."""
 CALIBRATED_ON = 200
-"""Number of training images to calibrate a quantized model: Jacob et al. (2018, arXiv 1712.05877)
-and the TensorFlow Lite guide use a few hundred."""
+"""Number of training images for calibrating a quantized model. Jacob et al. (2018, arXiv
+1712.05877) and the TensorFlow Lite guide use a few hundred."""
 COMPARED_ON = 2000
 """Maximum number of test images on which the accuracy of a quantized model is measured."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The data of a run.
+    """The data of a run, on which its models are verified.
 
     Attributes:
         facts: The recorded facts about the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
-        problem: Reason why the data set is None; otherwise empty.
+        problem: The reason why the data set is None; otherwise empty.
         images: uint8 images (N, H, W, C) on which to verify models, from the test split or noise.
         labels: True classes of the images, (N,); None for noise.
     """
@@ -58,9 +58,9 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and stored in the database.
 
         Returns:
-            See ``predictions_data``, with the number of ``images``, the ``confidence`` of the
-            intervals, and the ``calibration``. None if they are not known and the data are not
-            available.
+            The metrics of ``predictions_data``, with the number of ``images``, the ``confidence``
+            of the intervals, and the ``calibration``. None if the metrics are not stored and the
+            data are not available.
         """
         name = f"test figures of {chosen.name}"
         digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
@@ -93,8 +93,8 @@ class Evidence:
         return np.asarray(_drawn(self.data.train, CALIBRATED_ON).images)
 
     def compared_images(self) -> Batch:
-        """Return the test split, or a sample of it, drawn with seed 0, if the split is large."""
-        assert self.data is not None  # or there were no calibration images
+        """Return the test split, or if it is large, a sample drawn with seed 0."""
+        assert self.data is not None  # otherwise there would be no calibration images
         return _drawn(self.data.test, COMPARED_ON)
 
 
@@ -104,12 +104,12 @@ def _drawn(split: Split, most: int) -> Batch:
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:
-    """Load the data of a run; noise replaces the images if the data are missing or have changed.
+    """Load the data of a run, or use noise as images if the data are missing or have changed.
 
     Raises:
         InputError: If the run has no recorded facts about its data.
     """
-    tf.get_logger().setLevel("ERROR")  # it warns whenever a model is traced
+    tf.get_logger().setLevel("ERROR")  # TensorFlow warns whenever a model is traced
     facts = run.fact("dataset")
     if not isinstance(facts, dict):
         raise InputError(f"{run.path} has no record of its data: its search never started")
@@ -117,7 +117,7 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
         data = load_dataset(**run.config.dataset.model_dump(), log=log)
         if data.digest != facts["digest"]:
             raise InputError(
-                f"{data.name} has other images or labels now than when the search started"
+                f"the images or labels of {data.name} have changed since the search started"
             )
     except InputError as error:
         log(f"no test images: {error}")
@@ -129,7 +129,7 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
 
 
 def _keep(run: Run, name: str, value: dict[str, Any], log: Callable[[str], None]) -> None:
-    """Record a fact, unless the run is a read-only copy or its search is in progress."""
+    """Record a fact, unless the run is a read-only copy or its search is still running."""
     try:
         with locked(run.path), closing(Database(run.path / DATABASE, create=True)) as database:
             database.set_fact(name, value)

@@ -1,4 +1,4 @@
-"""The metadata at the top of a model card, which the Hugging Face Hub reads.
+"""Writes the metadata at the top of a model card, which the Hugging Face Hub reads.
 
 For its fields, see https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
@@ -28,14 +28,14 @@ _LICENCES = frozenset(
     "gpl-3.0 lgpl-2.1 lgpl-3.0 isc ms-pl mpl-2.0 odc-by odbl osl-3.0 postgresql ncsa unlicense "
     "zlib pddl openrail".split()
 )
-"""Ids of licences on the Hub, which rejects others."""
+"""Ids of the licences that the Hub accepts."""
 
 
 def hub_header(card: dict[str, Any]) -> str:
     """Return the YAML header for the result of ``model_card``, between lines of ``---``.
 
-    It contains only known facts: no licence unless one was stated, no data set unless the Hub has
-    it, and no result without a test split.
+    The header contains only known facts: no licence unless one was stated, no data set unless the
+    Hub has it, and no result without a test split.
     """
     formats = [file["format"] for file in card["files"]]
     dataset = _hub_dataset(card["dataset"]["name"])
@@ -67,7 +67,7 @@ def _hub_dataset(name: str) -> str | None:
 
 
 def _result(card: dict[str, Any], dataset: str | None) -> dict[str, Any]:
-    name = " ".join(card["dataset"]["name"].split())  # a line `---` in it would end the header
+    name = " ".join(card["dataset"]["name"].split())  # a line `---` would end the header
     _, accuracy, _ = card["test"]["accuracy"]
     return {
         "task": {"type": "image-classification", "name": "Image Classification"},

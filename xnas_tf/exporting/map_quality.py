@@ -1,4 +1,4 @@
-"""Quality of the attribution maps of an exported model, compared with random maps."""
+"""Compares the quality of an exported model's attribution maps with that of random maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, 
     """Compute mean deletion and insertion for each attribution method and for ``RANDOM`` maps.
 
     A method that does no better than random maps shows nothing about the model. Maps that are 0
-    everywhere are left out and counted, as ``empty``; the means are None if all maps are empty.
+    everywhere are left out, and their number is returned as ``empty``; the means are None if all
+    maps are empty.
     """
     images = to_model_input(expected.images).numpy()
     maps = {method.name: expected.outputs[method.name] for method in expected.methods}

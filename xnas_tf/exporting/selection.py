@@ -1,4 +1,4 @@
-"""The models to export, from the search or from a retraining."""
+"""Selects the models to export, from the search or from a retraining."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class ExportSelection:
-    """A model to export into a folder of this name.
+    """A model to export, and the name of its folder.
 
     The candidate holds the metrics and the file of this model, even if it comes from a retraining.
     """
@@ -32,17 +32,17 @@ class ExportSelection:
     def model_path(self) -> Path:
         """The file from which the model was loaded."""
         path = self.candidate.model_path
-        assert path is not None  # or Candidate.load_model would fail
+        assert path is not None  # otherwise Candidate.load_model would have failed
         return path
 
 
 def export_folders(
     run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
 ) -> list[Path]:
-    """Return the folder to write to for each model, without slow imports.
+    """Return the folder of each model to export, without slow imports.
 
     Raises:
-        InputError: If one exists.
+        InputError: If one of the folders exists.
     """
     base = Path(out) if out else run.path / "exports"
     folders = [base / each.name for each in chosen]
@@ -90,7 +90,7 @@ def _retraining(run: Run, name: str) -> Retraining:
 def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
     """Return each candidate's best model: highest validation accuracy, then lowest loss.
 
-    If models were chosen by test metrics, those metrics would be optimistic.
+    The test split is not used, because the test metrics would then be optimistic.
     """
     best = {
         network.candidate: max(network.trainings, key=_validation_key)

@@ -1,4 +1,4 @@
-"""A trained model as TensorFlow functions of raw images."""
+"""Wraps a trained model in TensorFlow functions of raw images."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class ServedModel:
         return tf.gather(tf.constant(self.class_names), classes)
 
     def _checks(self, images: tf.Tensor, class_index: tf.Tensor) -> list[tf.Operation]:
-        """Return operations that fail on invalid arguments of ``explain``."""
+        """Return operations that fail if arguments of ``explain`` are invalid."""
         count, last = tf.shape(images)[0], len(self.class_names) - 1
         allowed = f"class_index: allowed: {PREDICTED} for the predicted class, or 0 to {last}"
         return [
@@ -124,12 +124,12 @@ class ServedModel:
 def _unoptimized(
     function: Callable[..., Any], specs: tuple[tf.TensorSpec, ...]
 ) -> Callable[..., Any]:
-    """Return a function that runs exactly as it is traced inside ``unoptimized_graphs``.
+    """Return a function that, inside ``unoptimized_graphs``, runs exactly as it was traced.
 
-    It does so even in a larger graph that is optimized when it is loaded. The gradient of a ReLU
-    jumps at 0. Among 16 images and a network from the quickstart, one image had an activation on
-    the other side of 0 after TensorFlow had optimized the graph, and its integrated gradients
-    differed by up to 0.001.
+    It is not optimized even as part of a larger graph that is optimized on loading. Optimization
+    changes the rounding, and the gradient of a ReLU jumps at 0. In a test with 16 images and a
+    network from the quickstart, one image had an activation on the other side of 0 after TensorFlow
+    had optimized the graph, and its integrated gradients differed by up to 0.001.
     """
     return tf.function(
         function,

@@ -1,4 +1,4 @@
-"""The table of exported files that the command prints."""
+"""Creates the table of exported files that the command prints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnas_tf.exporting.card_text import percent
 
 
 def files_table(cards: Sequence[dict[str, Any]]) -> Table:
-    """Return a table of the files in cards of ``model_card``."""
+    """Return a table of the files that are listed in model cards."""
     table = Table(box=None, header_style="bold")
     for heading in ("model", "file"):
         table.add_column(heading)

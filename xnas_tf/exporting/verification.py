@@ -20,21 +20,22 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.intervals import accuracy_interval
 
 COARSE = 1e-2
-"""The minimum tolerance for models that compute in bfloat16 or float16: any change to their graph
-changes the rounding. Differences of 0.002 have been observed."""
+"""Minimum tolerance for models that compute in bfloat16 or float16, because any change to their
+graph changes the rounding. Differences of 0.002 have been observed."""
 ALLOWED_LOSS = 0.01
-"""Accuracy that a quantized model may lose before a warning: one percentage point."""
+"""Accuracy that a quantized model may lose without a warning: one percentage point."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of a quantized model with the original model, on the same test images.
+    """A comparison of a quantized model with the original model on the same test images.
 
     Attributes:
         images: Number of test images.
-        model_accuracy: Accuracy of the original, ``[low, accuracy, high]``, with Wilson's interval.
-        accuracy: Accuracy of the quantized model, likewise.
-        agreement: The share of images for which both models predict the same class, likewise.
+        model_accuracy: Accuracy of the original model, ``[low, accuracy, high]``, with Wilson's
+            interval.
+        accuracy: Accuracy of the quantized model, in the same form.
+        agreement: Share of images for which both models predict the same class, in the same form.
     """
 
     images: int
@@ -44,7 +45,7 @@ class Comparison:
 
     @property
     def loss(self) -> float:
-        """The loss in accuracy due to quantization."""
+        """The accuracy lost through quantization."""
         return self.model_accuracy[1] - self.accuracy[1]
 
 
@@ -61,7 +62,7 @@ def compare(kind: ExportFormat, path: Path, model: keras.Model, images: Batch) -
 
 @dataclass(frozen=True)
 class Reference:
-    """The outputs of a model in this process, to which exported files are compared.
+    """The outputs of a model in this process, with which exported files are compared.
 
     Attributes:
         images: uint8 images, (N, H, W, C).
@@ -100,7 +101,7 @@ def reference(
 
 
 def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str, float]:
-    """Compare an exported file with the model: the ``difference`` of each output.
+    """Compare an exported file with the model, and return the ``difference`` of each output.
 
     Raises:
         XnasError: If a difference is too large, or the outputs of the file are not those of the
@@ -113,7 +114,7 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
             shape = None if wanted is None else wanted.shape
             raise XnasError(f"its output {name!r} has shape {values.shape}, the model's {shape}")
         found[name] = difference(values, wanted)
-        if not found[name] <= allowed:  # NaN is too far as well
+        if not found[name] <= allowed:  # true for NaN as well
             raise XnasError(
                 f"its {name} for {len(values)} images differ from the model's by "
                 f"{found[name]:.2g}; allowed: {allowed:.0e}"
@@ -126,8 +127,8 @@ def difference(values: np.ndarray, wanted: np.ndarray) -> float:
 
     For probabilities (N, classes), it is the largest absolute difference. For maps (N, H, W), it is
     the largest mean absolute difference of an image, divided by the largest value of all maps. On
-    other hardware the last digit may differ, which can move the input of a ReLU to the other side
-    of 0, and then a few pixels differ by a thousandth.
+    other hardware the last digit may differ. This can move the input of a ReLU to the other side of
+    0, so that a few pixels differ by a thousandth.
     """
     distance = np.abs(values - wanted)
     if values.ndim == 2:

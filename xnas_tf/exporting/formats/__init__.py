@@ -1,4 +1,4 @@
-"""The formats in which a model can be exported, by name."""
+"""Formats in which a model can be exported, by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_FORMATS = ("saved_model", "keras")
 
 
 def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
-    """Return formats by name, without duplicates.
+    """Return the formats with these names, without duplicates.
 
     Raises:
         InputError: If none is given, a name is unknown, or a converter is not installed.

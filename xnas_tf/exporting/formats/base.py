@@ -27,25 +27,26 @@ class ExportFormat(ABC):
     file: ClassVar[str]
     """Name of the file or folder that the format writes."""
     tolerance: ClassVar[float]
-    """Maximum difference from the model's outputs; see ``xnas_tf.exporting.verification``."""
+    """Maximum allowed difference from the model's outputs; see
+    ``xnas_tf.exporting.verification``."""
     is_quantized: ClassVar[bool] = False
-    """Whether the result computes with integers. If so, calibration images are needed, and its
-    accuracy on the test split is compared with the model's."""
+    """Whether the exported model computes with integers. If so, it needs calibration images, and
+    its accuracy on the test split is compared with that of the original model."""
     modules: ClassVar[tuple[str, ...]] = ()
     """Modules that the format requires besides TensorFlow."""
     extra: ClassVar[str] = ""
-    """The extra of this package that installs these modules."""
+    """The extra of the xnas-tf package that installs these modules."""
     usage: ClassVar[str] = ""
-    """Python code, shown on the card, that runs the file on ``images``, uint8 (B, H, W, C)."""
+    """Python code for the card that runs the file on ``images``, uint8 (B, H, W, C)."""
 
     @abstractmethod
     def write(self, served: ServedModel, path: Path) -> None:
-        """Create the file or folder of a model at ``path``."""
+        """Write the file or folder of a model to ``path``."""
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """Run the result of ``write`` on uint8 images (N, H, W, C)."""
 
     def latency(self, path: Path, options: Latency) -> list[float] | None:
-        """Return the 10th, 50th and 90th percentiles in milliseconds per image, if measured."""
+        """Return the 10th, 50th and 90th percentiles in milliseconds per image, or None."""
         return None

@@ -24,9 +24,9 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.objectives.latency import Latency
 
 WILDCARDS = re.compile(r"[*?\[\\]")
-"""Characters in a path that prevent TensorFlow from loading a SavedModel."""
+"""Characters that prevent TensorFlow from loading a SavedModel if its path contains them."""
 OPSET = 17
-"""From 2022: old enough for runtimes on devices, and sufficient for all built-in search spaces."""
+"""Opset of 2022: old enough for runtimes on devices, and enough for all built-in search spaces."""
 
 
 class SavedModel(ExportFormat):
@@ -63,7 +63,7 @@ print({name: values.shape for name, values in explained.items()})"""
 
 @contextmanager
 def _path_without_wildcards(path: Path) -> Iterator[Path]:
-    """Yield a path that TensorFlow can load; it treats brackets as a pattern."""
+    """Yield a path that TensorFlow can load, because it treats brackets as a pattern."""
     if not WILDCARDS.search(str(path)):
         yield path
         return
@@ -74,7 +74,7 @@ def _path_without_wildcards(path: Path) -> Iterator[Path]:
 
 
 class KerasFile(ExportFormat):
-    """The Keras model as saved in the run, without the scaling of images, for further training."""
+    """The Keras model as saved in the run, without image scaling, for further training."""
 
     name = "keras"
     file = "model.keras"
@@ -91,7 +91,7 @@ print(model(images / np.float32(255)).shape)  # it expects values from 0 to 1"""
 
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
         """See ``ExportFormat.outputs``."""
-        # A copy of a file that has been loaded before, whether in safe mode or not.
+        # This is a copy of a file that has already been loaded, in safe mode or not.
         model = keras.saving.load_model(path, compile=False, safe_mode=False)
         return {"probabilities": probabilities_of(model, to_model_input(images).numpy())}
 
@@ -128,7 +128,7 @@ print(serve(images=images)["probabilities"])"""
 
 
 class TFLiteFloat16(TFLite):
-    """``TFLite`` with float16 weights: half the size."""
+    """``TFLite`` with float16 weights, which halve the size."""
 
     name = "tflite_float16"
     file = "model_float16.tflite"
@@ -142,7 +142,7 @@ class TFLiteInt8(TFLite):
 
     name = "tflite_int8"
     file = "model_int8.tflite"
-    tolerance = 1.0  # any probabilities are allowed: the loss in accuracy is measured
+    tolerance = 1.0  # any probabilities are allowed: the accuracy loss is measured instead
     is_quantized = True
     usage = TFLite.usage.replace("model.tflite", file)
     precision = "int8"
@@ -166,11 +166,11 @@ print(session.run(["probabilities"], {"images": images}))"""
         """See ``ExportFormat.write``."""
         import tf2onnx
 
-        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it logs every graph it rewrites
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # tf2onnx logs every graph it rewrites
         with served.traceable():
             function = tf.function(served.probabilities, autograph=False)
             frozen = freeze(function.get_concrete_function(served.images))
-        # Not from_function: it mistakes constants of a layer for inputs.
+        # ``from_function`` would mistake constants of a layer for inputs.
         given, returned = frozen.inputs[0].name, frozen.outputs[0].name
         tf2onnx.convert.from_graph_def(
             frozen.graph.as_graph_def(),
