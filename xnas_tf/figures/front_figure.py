@@ -1,4 +1,4 @@
-"""The Pareto front of a run as a figure."""
+"""Figure of a run's Pareto front."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CANDIDATE = "candidate"
-"""Axis of the ids, against which a single objective is drawn."""
+"""Label of the axis of ids, against which a single objective is drawn."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class FrontInfo:
         names: The K objectives drawn.
         front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
         ids: Ids of the Pareto-optimal candidates.
-        dominated: Values (M, K) of the other finished candidates of the front's fidelity.
-        violating: Values (V, K) of the candidates of the same fidelity that violate constraints.
+        dominated: Values (M, K) of the other finished candidates with the same fidelity as the
+            front.
+        violating: Values (V, K) of the candidates with this fidelity that violate constraints.
         recommended: Row of the recommended candidate in ``front``; None if there is none.
-        titles: The objectives drawn, each with an arrow towards better values.
+        titles: Titles of the objectives drawn, each with an arrow that points towards better
+            values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
     """
 
@@ -54,7 +56,7 @@ def front_info(
     recommended: int | None,
     validation_images: int = 0,
 ) -> FrontInfo:
-    """Collect the values of all objectives; a single objective is plotted against the ids."""
+    """Collect the values of all objectives, or of a single objective and the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 
@@ -83,10 +85,9 @@ def front_info(
 def front_figure(info: FrontInfo) -> Figure:
     """Draw a front, with one panel for each pair of objectives.
 
-    Pareto-optimal candidates are blue, dominated ones grey, and orange crosses violate
-    constraints; a ring marks the recommended one. Bars are the 95% intervals of the
-    Pareto-optimal ones. With two objectives, a line bounds the region that the Pareto-optimal
-    candidates dominate.
+    Pareto-optimal candidates are blue and dominated ones grey. Orange crosses mark candidates that
+    violate constraints, and a ring marks the recommended candidate. Bars show the 95% intervals of
+    the Pareto-optimal candidates. With two objectives, a line bounds the region that they dominate.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
@@ -108,7 +109,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
 
 def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draw two objectives; if there are no others, add the border of the front and the ids."""
+    """Draw two objectives, with the boundary of the front and the ids if there are no others."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
     area, size = (36, 6.0) if is_only else (9, 3.5)
@@ -136,7 +137,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
-    """Draw intervals (N, 2, 2) of points (N, 2); long ones at most triple the range of the axes."""
+    """Draw intervals (N, 2, 2) of points (N, 2); long ones extend an axis to triple its range."""
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if not np.isfinite([across, up]).any():
         return

@@ -1,4 +1,4 @@
-"""Figure that shows how the objectives of a run improved."""
+"""Figure of how the objectives of a run improved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL = 1.3
-"""Height of a panel in inches, for the title of its axis."""
+"""Height of a panel in inches, which leaves room for the title of its axis."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class HistoryInfo:
     """The data shown in a figure of a history.
 
     Attributes:
-        titles: The K objectives, each with an arrow towards better values.
-        places: Position of each of N candidates in the order in which they ended, from 1, (N,).
+        titles: Titles of the K objectives, each with an arrow that points towards better values.
+        places: Positions of N candidates in the order in which they ended, starting at 1, (N,).
         values: Objectives of these candidates, (N, K).
         trainings: Number of candidates trained when the front changed, (M,).
         best: The best values on the front at that point, (K, M).
@@ -60,10 +60,10 @@ def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo
 
 
 def history_figure(info: HistoryInfo) -> Figure:
-    """Draw a panel for each objective, with the best value on the front, and the hypervolume.
+    """Draw a panel with the best value on the front for each objective, and the hypervolume.
 
-    The hypervolume is left out of one objective, of which it shows nothing more, and as long as it
-    is not known.
+    The hypervolume is left out while it is unknown, and if there is only one objective, because it
+    would show nothing new.
     """
     has_hypervolume = len(info.titles) > 1 and bool(np.isfinite(info.hypervolume).any())
     count = len(info.titles) + has_hypervolume

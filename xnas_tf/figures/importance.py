@@ -1,12 +1,12 @@
-"""Estimates which hyperparameters affect an objective and how, with uncertainties.
+"""Estimates which hyperparameters affect an objective, how, and with what uncertainty.
 
-A search samples good values more often than others, so means of the recorded values confound the
-effects of hyperparameters that are good together. Instead, a random forest learns the objective
-from all hyperparameters. Permutation importance (Breiman 2001, section 10) measures how much its
-predictions rely on each of them, on candidates on which it was not trained. Partial dependence
-(Friedman 2001, section 8.2) is the mean prediction of the forest if all candidates had the same
-value. Forests on bootstrap samples of the candidates show how much both measures would vary with
-other candidates (Efron 1979).
+A search samples good values more often than others, so plain means of the recorded values would mix
+up the effects of hyperparameters that are good together. Instead, a random forest learns the
+objective from all hyperparameters. Permutation importance (Breiman 2001, section 10) measures how
+much the forest's predictions rely on each hyperparameter, on candidates that were not used to train
+it. Partial dependence (Friedman 2001, section 8.2) is the mean prediction of the forest if all
+candidates had the same value. Forests trained on bootstrap samples show how much both measures
+would vary with other candidates (Efron 1979).
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ from xnas_tf.config import Config
 MIN_CANDIDATES = 10
 """Minimum number of candidates to learn from."""
 MAX_CANDIDATES = 1000
-"""Maximum number of candidates; a random sample is drawn from more. A larger one is only slower."""
+"""Maximum number of candidates; if there are more, a random sample is used. A larger sample would
+only be slower."""
 RESAMPLES, TREES, REPEATS = 20, 20, 3
 MAX_VALUES = 6
 """Maximum number of values of a numeric hyperparameter for which dependence is computed."""
 INTERVAL = (5, 95)
-"""Percentiles over the resamples."""
+"""Percentiles over the bootstrap samples."""
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One hyperparameter of all candidates.
+    """The values of one hyperparameter in all candidates.
 
     Attributes:
         values: The distinct values: numbers in ascending order, then strings.
-        places: Index of each candidate's value in ``values``; -1 if not active.
+        places: Index of each candidate's value in ``values``; -1 if the hyperparameter is not
+            active.
     """
 
     name: str
@@ -63,12 +65,12 @@ def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Estimate how each objective depends on hyperparameters, from candidates of one fidelity.
+    """Estimate from candidates of one fidelity how each objective depends on hyperparameters.
 
     Returns:
-        For each objective, the share of its variance that is predicted (R²), the importance of
-        each hyperparameter and the dependence on each value, as ``[low, mean, high]``; or the
-        reason why nothing can be learned.
+        For each objective, the share of its variance that is predicted (R²), the importance of each
+        hyperparameter, and the dependence on each value, as ``[low, mean, high]``; or the reason
+        why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
     is_few = len(candidates) < MIN_CANDIDATES
@@ -85,7 +87,7 @@ def importance_data(
 
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
-    """Return the indices of the values for which to compute dependence; if many, only a few."""
+    """Return the indices of the values for which to compute dependence; at most a few."""
     count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
     return np.linspace(0, len(values) - 1, count).round().astype(int)
 
@@ -110,8 +112,8 @@ def _influence(
         seed = int(rng.integers(2**31))
         forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
         forest.fit(codes[sample], values[sample])
-        # Relative to the variance of all values, since the variance of the few held-out values may
-        # be nearly zero.
+        # The error is relative to the variance of all values, because the variance of the few
+        # held-out values may be nearly zero.
         error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
         scores.append(1 - error / variance)
         permuted = permutation_importance(
@@ -145,7 +147,7 @@ def _influence(
 def _dependence(
     forest: RandomForestRegressor, codes: np.ndarray, column: int, values: np.ndarray
 ) -> np.ndarray:
-    """Return the mean prediction for all candidates with each value in one column, (values,)."""
+    """Return the mean prediction for each value, as if all candidates had it, (values,)."""
     changed = np.tile(codes, (len(values), 1))
     changed[:, column] = np.repeat(values, len(codes))
     return forest.predict(changed).reshape(len(values), -1).mean(axis=1)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 12
-"""Maximum number of hyperparameters that are drawn for an objective, the most important ones."""
+"""Maximum number of hyperparameters to draw for an objective; the most important ones are drawn."""
 
 
 def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
     """Draw the importance of the hyperparameters for each objective, with 90% intervals.
 
     Args:
-        influence: The result of ``importance_data``, which must not be a reason.
+        influence: The result of ``importance_data``, which must contain estimates.
         config: The run's configuration.
     """
     objectives = influence["objectives"]
@@ -30,7 +30,7 @@ def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
     axes = figure.subplots(len(objectives), sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     for axis, objective, found in zip(axes, config.objectives, objectives, strict=True):
         _draw(axis, found, objective.heading)
-    label = "share of the variance that is no longer predicted when it is shuffled, 90% interval"
+    label = "share of the variance no longer predicted after shuffling, with 90% interval"
     axes[-1].set_xlabel(label, fontsize=8)
     return figure
 

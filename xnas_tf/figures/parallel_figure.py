@@ -1,4 +1,4 @@
-"""The hyperparameters and objectives of a run's candidates as parallel coordinates."""
+"""Figure of the hyperparameters and objectives of a run's candidates in parallel coordinates."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HYPERPARAMETERS = 16
-"""Maximum number of hyperparameters that are drawn."""
+"""Maximum number of hyperparameters to draw."""
 LABELLED = 8
-"""Maximum number of values of a hyperparameter that are all labelled."""
+"""Maximum number of values of a hyperparameter for all of them to be labelled."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Upright:
 
     Attributes:
         title: Heading of the axis.
-        heights: The height of each candidate, from 0 to 1, with better objectives higher; NaN for a
-            hyperparameter that is not active, (N,).
-        ticks: Labels by height.
+        heights: The height of each candidate, from 0 to 1, (N,). Better values of an objective are
+            higher; inactive hyperparameters are NaN.
+        ticks: Tick labels, by height.
     """
 
     title: str
@@ -68,8 +68,8 @@ def parallel_figure(
 ) -> Figure:
     """Draw a line for each candidate through its hyperparameters and objectives.
 
-    Pareto-optimal candidates are blue, the recommended one orange, others grey. The better end of
-    an objective is at the top.
+    Pareto-optimal candidates are blue, the recommended one is orange, and the others are grey.
+    Better values of an objective are at the top.
     """
     axes = uprights(candidates, config)
     heights = np.array([upright.heights for upright in axes]).T

@@ -1,4 +1,4 @@
-"""Data that show how the front of a run improved."""
+"""Collects data on how the front of a run improved."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xnas_tf.strategy.pareto import Front, HypervolumeMeter, ended_candidates
 from xnas_tf.utils.number_format import six_digits
 
 _MAX_CHANGES = 200
-"""Maximum number of changes of the front at which its hypervolume is computed, which is slow with
-five objectives and hundreds of points."""
+"""Maximum number of changes of the front for which to compute the hypervolume. Computing it is slow
+with five objectives and hundreds of points."""
 
 
 class _Change(NamedTuple):
-    """The front after some training, and the front to measure once the unit is known."""
+    """The front after some trainings, and the front to measure once the unit is known."""
 
     trained: int
     hours: float | None
@@ -30,9 +30,9 @@ def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, 
     """Compute the hypervolume and the best objective values of the front wherever it changed.
 
     Returns:
-        The hypervolumes, as the search itself logged them (None until their unit is known), and the
-        best values by objective, with the number of trained candidates and the hours since training
-        first started.
+        The hypervolumes, as logged by the search itself (None until their unit is known), and the
+        best values by objective. Each comes with the number of trained candidates and the hours
+        since the first training started.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config)

@@ -1,4 +1,4 @@
-"""The uncertainty of an objective's value, for figures."""
+"""Computes the uncertainty of an objective's value, for figures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from xnas_tf.utils.intervals import accuracy_interval, normal_interval
 
 
 def interval_of(candidate: Candidate, name: str, images: int) -> tuple[float, float]:
-    """Return the 95% interval of an objective; NaN where no uncertainty is known.
+    """Return the 95% interval of an objective; NaN if its uncertainty is unknown.
 
-    For the error it is Wilson's interval over the validation images; for others, the normal
-    interval from the recorded standard error, which does not include the variation between training
-    runs.
+    For the error, this is Wilson's interval over the validation images. For other objectives, it is
+    the normal interval from the recorded standard error, and does not include the variation between
+    training runs.
 
     Args:
         candidate: A finished candidate.
