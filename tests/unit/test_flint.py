@@ -382,7 +382,7 @@ def test_what_is_wrong_is_said(make, options, problem, dataset):
 
 
 def test_parts_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="allowed: .images, 3., from 0"):
+    with pytest.raises(InputError, match="allowed: .images, 3., with values of 0 or more"):
         Interpreter(small_network(), 3, attribute_network=signed())
     small = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Reshape((2, 2, 1))])
     with pytest.raises(InputError, match=r"decoder returns .2, 2, 2, 1.; allowed: .2, 8, 8, 1"):

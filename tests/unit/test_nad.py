@@ -421,7 +421,7 @@ def test_a_hit_rate_at_chance_is_called_so(mean, is_chance):
     rate = {"mean": mean, "deviation": 0.1, "classes": dict.fromkeys("abcd", mean)}
     known = {"chance": 0.25, "layers": [{"hit_rate": rate | {"mean": 0.1}}, {"hit_rate": rate}]}
     text = hits_text(known)
-    assert ("not find more than chance" in text) == is_chance
+    assert ("not find their classes better than chance" in text) == is_chance
     assert not is_chance or f"{mean:.1%}" in text
 
 

@@ -1,1 +1,1 @@
-"""Interpretation of any Keras image classifier: NAD (sub-architectures) and FLINT (attributes)."""
+"""Interprets Keras image classifiers, with NAD (sub-architectures) and FLINT (attributes)."""

@@ -14,9 +14,9 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Return a model's number of classes and its ending, found by running it on a few images.
+    """Run a model on a few images to find its number of classes and its ending.
 
-    A single output, a sigmoid or its logit, represents two classes.
+    A single output, which is a sigmoid or its logit, represents two classes.
 
     Args:
         model: A Keras image classifier.
@@ -35,7 +35,7 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
             f"{describe(error)}"
         ) from error
     if not np.isfinite(outputs).all():
-        raise InputError("the model returns values that are not finite: it cannot be interpreted")
+        raise InputError("the model returns values that are not finite; it cannot be interpreted")
     if ending.activation == "sigmoid" and outputs.shape[1] > 1:
         raise InputError(
             f"the model's {classes} outputs are independent sigmoids; allowed: a softmax or logits "

@@ -21,11 +21,11 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 LONGEST = 24
 """Maximum number of characters in a tick label."""
 CHARACTERS_PER_INCH = 117
-"""Number of characters that fit into an inch, times the font size in points."""
+"""Number of characters per inch, multiplied by the font size in points."""
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches, which notebooks can display."""
+    """Return an empty figure that notebooks can display; its size is given in inches."""
     from xnas_tf.utils.notebook_figure import NotebookFigure  # noqa: PLC0415 - heavy
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
@@ -37,7 +37,7 @@ def drawn(
     """Draw all available figures, or one of them, with a title.
 
     Raises:
-        InputError: If there is no such figure.
+        InputError: If the figure does not exist.
     """
     if which is not None and which not in available:
         raise InputError(f"`which`: there is no figure {suggest(which, available)}")
@@ -49,12 +49,12 @@ def drawn(
 
 
 def set_title(figure: Figure, title: str) -> None:
-    """Write a title above a figure, in several lines if it is wider than the figure."""
+    """Write a title above a figure, on several lines if it is wider than the figure."""
     figure.suptitle(wrapped(title, figure.get_figwidth(), 9), fontsize=9)
 
 
 def wrapped(text: str, inches: float, points: float = 8) -> str:
-    """Break the lines of a text that, at a font size of ``points``, are wider than ``inches``."""
+    """Wrap a text with the font size ``points`` to lines of at most ``inches``."""
     width = max(1, int(CHARACTERS_PER_INCH / points * inches))
     lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
     return "\n".join(part for parts in lines for part in parts)

@@ -1,4 +1,4 @@
-"""A page that explains a result to readers who know the images but not machine learning."""
+"""Writes a page that explains a result to readers who know the images, not machine learning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnas_tf.utils.html_page import Section, figure_html, html_page
 from xnas_tf.utils.markup import table_html
 
 PAGE = "index.html"
-"""The file of the page, in the folder of the result."""
+"""Name of the page's file in the folder of the result."""
 
 
 class Metric(NamedTuple):
@@ -37,9 +37,9 @@ class ExpertPage:
         title: The title.
         summary: Paragraphs on what was done and how far the result can be trusted.
         metrics: The metrics.
-        findings: The headings and the rows of the table of findings.
+        findings: The headings and rows of the table of findings.
         captions: The captions by picture name, in the order in which they appear on the page.
-        limits: Statements on what the result does not show.
+        limits: Statements about what the result does not show.
     """
 
     title: str
@@ -84,7 +84,7 @@ def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
         f"{high:.1%}). Always predicting the most frequent class would give {chance:.1%}."
     )
     if accuracy["at_chance"]:
-        return f"{text} The model is no better than that, so the rest of this page means little."
+        return f"{text} The model is no better, so the rest of this page means little."
     return text
 
 

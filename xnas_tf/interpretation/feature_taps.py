@@ -1,4 +1,4 @@
-"""Finds where to read feature maps: at the ends of convolution blocks, or at named layers."""
+"""Finds the places to read feature maps: the ends of convolution blocks, or named layers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSING = tuple(
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
     )
 )
-"""Layers that belong to the block of the preceding convolution if nothing else uses its output."""
+"""Layers that belong to the preceding convolution's block if nothing else uses its output."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tap:
     """One call of a layer that returns feature maps.
 
     Attributes:
-        name: The layer's name; the second call of the same layer is ``NAME_2``.
+        name: The layer's name, or ``NAME_2`` for the second call of the same layer.
         layer: The layer.
         call: Index of the call among the layer's calls, from 0.
         shape: Shape of the output for one image, (H, W, channels).
@@ -47,7 +47,7 @@ class Tap:
 
     @property
     def channels(self) -> int:
-        """Number of channels of the output, its last axis."""
+        """Number of channels of the output, which are its last axis."""
         return self.shape[-1]
 
 
@@ -61,23 +61,24 @@ class _Call:
 def find_taps(
     model: keras.Model, images: tf.Tensor, layers: str | Sequence[str] | None = None
 ) -> list[Tap]:
-    """Find the layer calls of a model at which feature maps are read, by running it once.
+    """Run a model once to find the layer calls at which to read feature maps.
 
     By default these are the ends of the convolution blocks. A block extends from a convolution
     through normalisation, activation and the sum with other branches, as long as nothing else
-    uses the values in between. In a NAS-Bench-201 cell, the ends are its nodes; in a residual
-    network, they are the outputs of the blocks and the convolutions inside them.
+    uses the values in between. In a NAS-Bench-201 cell, the ends are the cell's nodes; in a
+    residual network, they are the outputs of the residual blocks and of the convolutions inside
+    them.
 
     Args:
         model: A Keras image classifier of any kind.
         images: A few images (B, H, W, C) in the model's input range.
-        layers: Names, or patterns such as ``stack3*``, of layers that return feature maps.
+        layers: Names of layers that return feature maps, or patterns such as ``stack3*``.
 
     Returns:
-        The taps in the order of the calls.
+        The taps, in the order of the calls.
 
     Raises:
-        InputError: If the model has no convolutions, or no such layer.
+        InputError: If the model has no convolutions, or none of the given layers.
     """
     calls = _record_calls(model, images)
     with_maps = [call for call in calls if call.outputs.shape.rank == 4]
@@ -104,7 +105,7 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
         return outputs
 
     with inlined_calls(model):
-        model(images, training=False)  # Keras calls each layer twice when it builds them
+        model(images, training=False)  # while building layers, Keras calls each of them twice
         with edited_calls(model, record):
             model(images, training=False)
     return calls
@@ -133,7 +134,7 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
 def tapped(
     model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> Iterator[None]:
-    """Inside the context, replace the outputs at each tap with ``edit(tap's index, outputs)``."""
+    """Replace the outputs at each tap with ``edit(index of the tap, outputs)`` inside a context."""
     indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
     seen: Counter[int] = Counter()
 

@@ -1,4 +1,4 @@
-"""Writes results as files: PNGs, a page, TensorBoard images and JSON."""
+"""Writes results to files: PNGs, a page, TensorBoard images and JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> dict[str, bytes]:
-    """Write figures as PNGs, and as TensorBoard images with tags ``TAG/NAME``; return the PNGs."""
+    """Write figures as PNGs and as TensorBoard images tagged ``TAG/NAME``; return the PNGs."""
     pictures = {name: png(figure, dpi=150) for name, figure in figures.items()}
     for name, picture in pictures.items():
         (folder / f"{name}.png").write_bytes(picture)
@@ -34,12 +34,12 @@ def write_page(
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:
-    """Write values as JSON without NaN."""
+    """Write values that contain no NaN as JSON."""
     file.write_text(json.dumps(facts, indent=2, allow_nan=False), encoding="utf-8")
 
 
 def plain(values: Any) -> Any:
-    """Return a number, or an array as nested lists, for JSON; None replaces NaN and infinity."""
+    """Convert a number or an array to JSON values, with None instead of NaN and infinity."""
     array = np.asarray(values, np.float64)
     if array.ndim:
         return [plain(row) for row in array]

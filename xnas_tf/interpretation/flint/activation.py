@@ -1,9 +1,9 @@
 """Activation maximisation with partial initialisation (arXiv 2010.09345, section 4.2).
 
-Starting from a dimmed sample, an image is changed so that one attribute grows. The objective is
-C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper maximises
-φ_j itself, so its weights suit attributes of one scale only. Attributes learned on mnist5k reach
-values of 15, and with C = 2 the images were full of stripes.
+Starting from a dimmed sample, an image is changed so that the value of one attribute grows. The
+objective is C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper
+maximises φ_j itself, so its weights only suit attributes on one scale. With attributes learned on
+mnist5k, which reach values of 15, C = 2 filled the images with stripes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAGES, STEPS, RATE = 12, 50, 0.05
 """Options of Adam, as published; the learning rate is halved after each stage."""
 
 EPSILON = 1e-3
-"""Added to attributes before the logarithm, because some are zero."""
+"""Added to attributes before the logarithm is taken, because some are zero."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Maximisation:
     """Options for changing images.
 
     Attributes:
-        dim: Factor by which the samples are multiplied at the start.
+        dim: Factor by which the samples are dimmed at the start.
         gain: C, the weight of the attribute's logarithm.
         bound: λ_bound, the weight of values outside [0, 1].
         variation: λ_tv, the weight of the total variation.
@@ -42,7 +42,7 @@ class Maximisation:
 
 
 GREY = Maximisation(dim=0.3, gain=0.5, bound=10.0, variation=6.0)
-"""The published values for grey images, except C."""
+"""The published values for grey images, except for C."""
 COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 """The published values for CIFAR-10."""
 
@@ -50,7 +50,7 @@ COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 def maximize_activation(
     model: InterpretedModel, images: np.ndarray, attributes: np.ndarray
 ) -> np.ndarray:
-    """Change images (N, H, W, C), uint8, so that each activates its attribute (N,) more."""
+    """Change uint8 images (N, H, W, C) so that each activates its attribute, from (N,), more."""
     if not len(images):
         return images
     how = GREY if images.shape[-1] == 1 else COLOUR
@@ -79,7 +79,7 @@ def objective(
 ) -> tf.Tensor:
     """Compute the objective, summed over images (B, H, W, C).
 
-    ``wanted`` is the attribute to maximise for each image, one-hot, (B, J).
+    ``wanted`` is the one-hot encoding of the attribute to maximise for each image, (B, J).
     """
     activations = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
     gain = tf.reduce_sum(tf.math.log(activations + EPSILON))

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAIRS = 10
-"""Maximum number of pairs of a class and an attribute that are drawn."""
+"""Maximum number of (class, attribute) pairs to draw."""
 SAMPLES = 3
-"""Number of images of each pair."""
+"""Number of images to draw for each pair."""
 SHOWN = 5
-"""Maximum number of explained images, and of disagreements, that are drawn."""
+"""Maximum number of explained images and of disagreements to draw."""
 TOP = 3
-"""Number of attributes drawn for an image."""
+"""Number of attributes to draw for an image."""
 
 
 def drawings(
@@ -43,11 +43,10 @@ def drawings(
     names: Sequence[str],
     explained: Sequence[int],
 ) -> dict[str, Callable[[], Figure]]:
-    """Return a function for each figure that can be drawn, by name.
+    """Return the functions that draw the available figures, by name.
 
-    ``explained`` holds the indices of the test images whose predictions are explained. If it is
-    empty, one image from each of several classes is chosen, if possible one on which model and
-    interpreter agree.
+    ``explained`` contains the indices of the test images to explain. If it is empty, one image is
+    chosen from each of several classes, if possible one on which model and interpreter agree.
     """
     available: dict[str, Callable[[], Figure]] = {
         "relevance": lambda: _relevance_figure(answers, names),
@@ -99,8 +98,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the (class, attribute) pairs to draw, sorted.
 
-    There are at most ``PAIRS`` of them: first each class with its most relevant attribute, then
-    each class with its second most relevant one, as long as these attributes are relevant at all.
+    There are at most ``PAIRS`` pairs. Each class comes with its most relevant attribute first, and
+    then with its second most relevant one, as long as these attributes are relevant at all.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -111,9 +110,9 @@ def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
 def _attributes_figure(
     model: InterpretedModel, test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """Draw the images of each pair's class that activate its attribute most.
+    """For each pair, draw the images of the class that activate the attribute most.
 
-    Next to each is the same image, changed so that it activates the attribute even more.
+    Next to each image is a copy, changed so that it activates the attribute even more.
     """
     pairs = _pairs(answers)
     best = []
@@ -134,7 +133,7 @@ def _attributes_figure(
             draw_image(places[2 * place], test.images[index])
             draw_image(places[2 * place + 1], next(changed))
         value = answers.class_relevance[pair]
-        # Outside the layout, because it is wider than the image and would push its neighbour away.
+        # Not part of the layout, because wide text would push the neighbouring image away.
         places[0].annotate(
             f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}",
             (0, 1),
@@ -153,9 +152,10 @@ def _explanations_figure(
     names: Sequence[str],
     indices: Sequence[int],
 ) -> Figure:
-    """Draw images with the relevance of attributes for their predictions.
+    """Draw images, and the relevance of attributes to their predictions.
 
-    Next to them are the images, changed so that they activate the most relevant attributes more.
+    Next to them are copies of the images, changed so that they activate the most relevant
+    attributes more.
     """
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
@@ -190,7 +190,7 @@ def _explanations_figure(
 def _disagreements_figure(
     test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """Draw images for which model and interpreter predict different classes.
+    """Draw images for which the model and the interpreter predict different classes.
 
     Next to them are the contributions of each attribute to the logits of both classes.
     """
@@ -225,7 +225,7 @@ def _style_axes(axis: Axes) -> None:
 def _classes_text(
     answers: InterpreterPredictions, names: Sequence[str], index: int, inches: float
 ) -> str:
-    """Return the classes predicted by model and interpreter, and the true class, as lines."""
+    """Return the predictions of the model and the interpreter and the true class, as lines."""
     lines = (
         f"model: {names[answers.predictor[index]]}",
         f"interpreter: {names[answers.interpreter[index]]}",

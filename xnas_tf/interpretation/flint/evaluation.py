@@ -1,4 +1,4 @@
-"""Computes the predictions of predictor and interpreter on held-out images."""
+"""Computes the predictions of the predictor and the interpreter on held-out images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 250
-"""Batch size of the predictions."""
+"""Batch size for predictions."""
 
 
 def answers(
     model: InterpretedModel, part: Split, communicator: Communicator
 ) -> InterpreterPredictions:
-    """Compute predictions for a split; each rank computes its share, and all return all of them."""
+    """Compute predictions for a split; each rank computes a share, and all return the whole."""
     shared = shard(len(part), communicator.rank, communicator.size)
     own = _predict(model, selected(part.images, shared))
     rows = np.zeros((len(part), own.shape[1]))
@@ -51,9 +51,9 @@ def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.nda
 
 
 def ranks_in(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Compute the rank of a class (N,) in each row of logits (N, classes), from 0.
+    """Compute the rank, from 0, of a class (N,) in each row of logits (N, classes).
 
-    Among equal logits, the first class comes first, as in ``argmax``.
+    If logits are equal, the first class comes first, as in ``argmax``.
     """
     own = logits[np.arange(len(logits)), classes][:, None]
     before = np.arange(logits.shape[1])[None, :] < classes[:, None]

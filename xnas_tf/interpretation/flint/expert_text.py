@@ -1,4 +1,4 @@
-"""Texts that explain an interpreter's attributes to a reader who knows the images."""
+"""Texts that explain an interpreter's attributes to readers who know the images."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import accuracy_interval
 
 LOW_FIDELITY = 0.8
-"""Below this fidelity, an interpreter does not explain its network. Those in
-docs/explanation/flint.md agree with their networks on 96% of the images, or on 20% if all
+"""Below this fidelity, an interpreter does not explain its network. The interpreters in
+docs/explanation/flint.md agree with their networks on 96% of the images, or on only 20% if all
 attributes became 0."""
 CAPTIONS = {
     "attributes": Caption(
         "What each attribute seems to be",
-        "For a class and an attribute that matters for it: the test images that activate the "
-        "attribute most, each followed by the same image changed to activate it more. What "
-        "the images have in common, and what the change adds, suggests what the attribute detects. "
+        "For a class and an attribute that matters for it, these are the test images that activate "
+        "the attribute most, each followed by the same image changed to activate it more. What the "
+        "images have in common, and what the change adds, suggest what the attribute detects. "
         "Attributes have numbers, not names: naming them is up to you.",
     ),
     "relevance": Caption(
         "Which attributes matter for which class",
-        "Each row is a class, each column an attribute. Purple: the attribute counts for the "
+        "Each row is a class, and each column an attribute. Purple: the attribute counts for the "
         "class. Orange: it counts against the class. White: it does not matter. A row with one or "
         "two strong colours is easy to explain. Blank rows are classes that the interpreter never "
         "predicts.",
     ),
     "explanations": Caption(
-        "Why single images got their class",
-        "For each image: the predicted and the true class, how much each attribute counts for the "
-        "prediction (above the dashed line it matters), and the image changed to activate the most "
-        "important attributes more.",
+        "Why individual images were given their class",
+        "For each image: the predicted and the true class; how much each attribute counts for the "
+        "prediction (above the dashed line, it matters); and the image, changed to activate the "
+        "most important attributes more.",
     ),
     "disagreements": Caption(
         "Where the interpreter is wrong about the network",
@@ -52,7 +52,7 @@ CAPTIONS = {
         "How many attributes an explanation needs",
         "Left: how many attributes matter for an image on average. Further to the right, weaker "
         "attributes count too. Right: the share of images for which each attribute matters. Grey "
-        "attributes never do.",
+        "attributes never matter.",
     ),
 }
 LIMITS = (
@@ -68,7 +68,7 @@ LIMITS = (
 
 
 def interpretation_page(known: dict[str, Any]) -> ExpertPage:
-    """Return the page of a result of ``Interpretation.as_dict``."""
+    """Return the page for a result of ``Interpretation.as_dict``."""
     return ExpertPage(
         "The attributes behind a network's predictions",
         _summary(known),
@@ -88,10 +88,10 @@ def _summary(known: dict[str, Any]) -> list[str]:
     needed, unused = test["conciseness"][f"{TAU:g}"], test["unused_attributes"]
     total = len(test["attribute_use"])
     return [
-        f"An interpreter was trained for a network. It has {total} attributes: "
-        "detectors, learned from the hidden layers, that are each active on some images and 0 on "
-        "others. From them alone, a simple weighted sum reproduces the network's predictions, so "
-        "its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
+        f"An interpreter was trained for a network. It has {total} attributes. These are "
+        "detectors, learned from the hidden layers, each of which is active on some images and 0 "
+        "on others. A simple weighted sum of the attributes reproduces the network's predictions, "
+        "so its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
         f"{how.get(known.get('mode', ''), '')}",
         accuracy_paragraph(known.get("accuracy")),
         _fidelity_text(test["fidelity"]["top1"], known.get("images", {}).get("test")),
@@ -108,7 +108,7 @@ def _fidelity_text(fidelity: float | None, images: int | None) -> str:
         f" (95% confidence interval: {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
     )
     trust = (
-        "It explains the network well where both agree."
+        "Where the two agree, the interpreter explains the network well."
         if fidelity >= LOW_FIDELITY
         else "That is too little: do not use this page to explain the network. A lower learning "
         "rate or more epochs may help."
@@ -130,7 +130,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
         Metric(
             "accuracy of its interpreter ↑",
             percent(test["accuracy"]["g"]),
-            "The same for the weighted sum of attributes.",
+            "Share of test images that the weighted sum of attributes classifies correctly.",
         ),
         Metric(
             "fidelity ↑",
@@ -152,7 +152,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return a row for each attribute that matters: the classes it counts for and against."""
+    """Return a row for each attribute that matters, with the classes it counts for and against."""
     headings = ["attribute", "counts for (relevance)", "counts against", "matters for"]
     relevance = np.array(known.get("class_relevance", []), float)  # NaN if never predicted
     names, use = known.get("class_names", []), known["test"]["attribute_use"]

@@ -1,4 +1,4 @@
-"""An interpreted classifier: predictions and metrics, as JSON and as files."""
+"""An interpreted classifier, with its predictions and metrics, as JSON and as files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Interpretation:
         answers: Predictions on the test split.
         test: The test split.
         settings: Training settings; the number of epochs is the length of ``history``.
-        seed: Seed of the initial weights and of the order of the images.
+        seed: Seed for the initial weights and for the order of the images.
         history: Loss and accuracy on the training split in each epoch.
         input_range: The range of the classifier's inputs.
         before: The classifier's accuracy on the test split before training.
@@ -68,13 +68,13 @@ class Interpretation:
         """Draw a figure with a title.
 
         Args:
-            which: ``relevance`` of the attributes for the classes, ``conciseness``,
-                ``explanations`` of single images; ``attributes`` if any is relevant, and
-                ``disagreements`` if classifier and interpreter disagree anywhere.
+            which: ``relevance`` of the attributes for the classes, ``conciseness``, or
+                ``explanations`` of single images; also ``attributes`` if any attribute is relevant,
+                and ``disagreements`` if the classifier and the interpreter disagree on any image.
             explained: See ``save``.
 
         Raises:
-            InputError: If there is no such figure or image.
+            InputError: If the figure or an image does not exist.
         """
         check_indices(explained, self.test)
         return drawn(self._drawings(explained), f"{self._title}; {self._fidelity}", which)[which]
@@ -111,11 +111,11 @@ class Interpretation:
         Args:
             out: The folder, which is returned.
             title: Title of the figures, and subtitle of the page.
-            explained: Indices of images of the test split whose predictions are explained in a
-                figure; if empty, one image from each of several classes.
+            explained: Indices of the test images to explain in a figure; if empty, one image from
+                each of several classes is explained.
 
         Raises:
-            InputError: If the folder exists or cannot be written, or there is no such image.
+            InputError: If the folder exists or cannot be written, or an image does not exist.
         """
         check_indices(explained, self.test)
         figures = drawn(self._drawings(explained), title)
@@ -157,7 +157,7 @@ class Interpretation:
 
 
 def check_indices(indices: Sequence[int], test: Split) -> None:
-    """Raise an ``InputError`` unless the test split has images with these indices."""
+    """Raise an ``InputError`` unless the test split has an image for each of these indices."""
     for index in indices:
         if not 0 <= index < len(test):
             raise InputError(

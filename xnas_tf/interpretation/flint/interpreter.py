@@ -1,4 +1,4 @@
-"""Predictors with an interpreter, as Keras models with compile, fit, save and load."""
+"""Keras models that combine a predictor with an interpreter, and can be trained and saved."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_
 from xnas_tf.keras_tools.settings import float32_layers
 
 PACKAGE = "xnas_tf"
-"""The package under which Keras registers the classes, to find them when it loads a file."""
+"""The package name under which Keras registers the classes and finds them when it loads a file."""
 
 
 class InterpreterOutputs(NamedTuple):
-    """The outputs of predictor and interpreter for a batch of images.
+    """The outputs of the predictor and the interpreter for a batch of images.
 
     Attributes:
         predictor: Logits of f, (B, classes).
@@ -47,10 +47,10 @@ class InterpreterOutputs(NamedTuple):
 
 
 class InterpretedModel(keras.Model):
-    """A predictor with attributes, which are the inputs of a classifier and of a decoder.
+    """A predictor with attributes, which are the inputs of a linear classifier and of a decoder.
 
-    This is the base class of ``InterpretableModel`` and of ``Interpreter``, which documents the
-    arguments.
+    This is the base class of ``InterpretableModel`` and ``Interpreter``. See ``Interpreter`` for
+    the arguments.
     """
 
     is_by_design: bool
@@ -70,9 +70,9 @@ class InterpretedModel(keras.Model):
         super().__init__(name=name, dtype="float32")
         if not isinstance(model, keras.Model):
             raise InputError(f"`model` is of type {type(model).__name__}; allowed: a Keras model")
-        settings_for(settings, 1, attributes)  # raises if invalid, before anything is built
+        settings_for(settings, 1, attributes)  # fails early if they are invalid
         self.predictor = model
-        self.attribute_network: Any = attribute_network  # a model after ``build``, like the decoder
+        self.attribute_network: Any = attribute_network  # a model after ``build``
         self.decoder: Any = decoder
         self.communicator: Communicator = SingleProcess()
         declare_range(self)  # whatever range the predictor expects
@@ -83,7 +83,7 @@ class InterpretedModel(keras.Model):
             "input_range": check_range(input_range, list(RANGES)),
             "seed": seed,
         }
-        # Keras files store weights by attribute names: older files need these names.
+        # Keras files store weights under attribute names, so older files need these names.
         self._has_own = {"attribute_network": attribute_network, "decoder": decoder}
         shape = model.input_shape if is_functional(model) else None
         if isinstance(shape, tuple) and None not in shape[1:]:
@@ -102,8 +102,8 @@ class InterpretedModel(keras.Model):
         self.settings = settings_for(
             self._arguments["settings"], shape[-1], self._arguments["attributes"]
         )
-        with tf.init_scope():  # eager, even if Keras is tracing
-            # Noise, because ``examine`` may mistake zeros for the output of a softmax.
+        with tf.init_scope():  # runs eagerly, even if Keras is tracing
+            # Use noise, because ``examine`` may mistake zeros for the output of a softmax.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
             sample = self._scaled(tf.constant(sample))
             self.classes, self._ending = examine(self.predictor, sample)
@@ -120,7 +120,7 @@ class InterpretedModel(keras.Model):
         super().build(input_shape)
 
     def _create_networks(self, shape: tuple[int, ...], hidden: list[tf.Tensor]) -> None:
-        """Create g, and Ψ and d unless they were given."""
+        """Create g and, unless they were given, Ψ and d."""
         size, seed = self.settings.attributes, self._arguments["seed"]
         if self.attribute_network is None:
             shapes = [tuple(maps.shape[1:]) for maps in hidden]
@@ -131,14 +131,14 @@ class InterpretedModel(keras.Model):
         self.linear.build((None, size))
 
     def _check_outputs(self, hidden: list[tf.Tensor]) -> None:
-        """Check the outputs of the attribute network and of the decoder for two images."""
+        """Check the outputs of the attribute network and the decoder on two images."""
         size, expected = self.settings.attributes, (2, *self.image_shape)
         attributes = self._attributes(hidden)
         lowest = float(tf.reduce_min(attributes))
         if tuple(attributes.shape) != (2, size) or lowest < 0:
             raise InputError(
                 f"the attribute network returns {tuple(attributes.shape)} with a minimum of "
-                f"{lowest:.3g}; allowed: (images, {size}), from 0"
+                f"{lowest:.3g}; allowed: (images, {size}), with values of 0 or more"
             )
         decoded = self.decoder(attributes)
         if tuple(decoded.shape) != expected:
@@ -150,7 +150,7 @@ class InterpretedModel(keras.Model):
         return [tap.name for tap in self._taps]
 
     def look(self, images: tf.Tensor, training: bool = False) -> InterpreterOutputs:
-        """Compute the outputs of predictor and interpreter for images (B, H, W, C) in [0, 1]."""
+        """Compute the outputs of f, Ψ, g and d for images (B, H, W, C) in [0, 1]."""
         logits, hidden = self._predict(self._scaled(images), training and self.is_by_design)
         attributes = self._attributes(hidden)
         return InterpreterOutputs(
@@ -158,7 +158,7 @@ class InterpretedModel(keras.Model):
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return class probabilities (B, classes): those of f by design, those of g post-hoc."""
+        """Return class probabilities (B, classes), from f in by-design mode and from g post-hoc."""
         outputs = self.look(inputs, training)
         self.add_loss(self._interpretation_loss(inputs, outputs, training))
         return tf.nn.softmax(outputs.predictor if self.is_by_design else outputs.interpreter)
@@ -179,10 +179,10 @@ class InterpretedModel(keras.Model):
         return tf.reduce_sum(tf.convert_to_tensor(self._loss_weights) * tf.stack(terms))
 
     def _mean_of_all_ranks(self, attributes: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-        """Compute the mean over a batch shared by several ranks, with the rank's own gradient.
+        """Compute the mean over a batch that ranks share, with the gradient of this rank's part.
 
-        The sum of the ranks' gradients, each weighted by the rank's share of the batch, is the
-        gradient that a single rank would compute. ``own`` (J,) is the mean over the rank's share.
+        If each rank's gradient is weighted by its share of the batch, their sum is the gradient
+        that a single rank would compute. ``own`` (J,) is the mean over this rank's share.
         """
         count = tf.cast(tf.shape(attributes)[0], tf.float32)
         total, count = self.communicator.sum_tensors(
@@ -199,14 +199,14 @@ class InterpretedModel(keras.Model):
         """See ``keras.Model.fit``; the weights of the losses follow their schedule.
 
         Raises:
-            InputError: If f is to be trained but no loss was given to ``compile``.
+            InputError: If f is to be trained, but ``compile`` was called without a loss.
         """
         if self.is_by_design and self.loss is None:
             raise InputError(
                 "compile was given no loss, so f would learn nothing; give a loss for class "
                 "probabilities, such as 'sparse_categorical_crossentropy'"
             )
-        if not self.built:  # Keras would build it symbolically, but ``build`` needs values
+        if not self.built:  # Keras would build it symbolically, but ``build`` needs real values
             spec = getattr(x, "element_spec", None)
             self.build((None, *np.shape(x)[1:]) if spec is None else tuple(spec[0].shape))
         with_schedule = [*keras.tree.flatten(callbacks or []), _LossWeightSchedule()]
@@ -224,7 +224,7 @@ class InterpretedModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> InterpretedModel:
         """See ``keras.Model.from_config``."""
         config = dict(config)
-        if config.pop("raw", False):  # in files saved before there was a third range
+        if config.pop("raw", False):  # set in files from versions with only two ranges
             config["input_range"] = "0-255"
         models = ("model", "attribute_network", "decoder")
         loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
@@ -256,7 +256,7 @@ class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
     Its outputs are those of the predictor. The given model is trained, starting from its current
-    weights, with the loss given to ``compile``, which must be one for class probabilities. See
+    weights, with the loss given to ``compile``, which must be a loss for class probabilities. See
     ``Interpreter`` for the arguments.
     """
 
@@ -265,25 +265,25 @@ class InterpretableModel(InterpretedModel):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Interpreter(InterpretedModel):
-    """A post-hoc interpreter of a trained predictor f, which is not changed.
+    """A post-hoc interpreter for a trained predictor f, which is not changed.
 
-    The attributes are Φ = Ψ(hidden layers of f); a linear classifier g predicts f's class from
-    them, and a decoder d reconstructs the image. The outputs are those of g. Apart from the images,
-    training needs only f, so ``compile`` needs no loss.
+    The attributes are Φ = Ψ(hidden layers of f). From them, a linear classifier g predicts f's
+    class, and a decoder d reconstructs the image. The outputs are those of g. Training needs only f
+    and images, so ``compile`` needs no loss.
 
-    Inputs are images (B, H, W, C) in [0, 1]. The model is built at once if the predictor has a
-    known input shape, otherwise on its first call.
+    Inputs are images (B, H, W, C) in [0, 1]. The model is built immediately if the predictor has a
+    known input shape, and otherwise on its first call.
 
     Args:
         model: A Keras image classifier of any kind.
         attributes: Number of attributes, J; if None, it is taken from the settings.
-        layers: Names or patterns of the layers that are the inputs of Ψ; if None, see
+        layers: Names or patterns of the layers whose outputs are the inputs of Ψ; if None, see
             ``flint.networks.default_taps``.
-        attribute_network: Ψ: a model that maps the list of these layers' outputs (or the only
-            output, if there is one layer) to J non-negative attributes.
-        decoder: d: a model that maps attributes (B, J) to images.
-        settings: Training settings: a name in ``flint.options.SETTINGS``, or values; by default
-            those for grey or for colour images.
+        attribute_network: Ψ, a model that maps the list of these layers' outputs (or a single
+            output, if there is only one layer) to J non-negative attributes.
+        decoder: d, a model that maps attributes (B, J) to images.
+        settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
+            default, those for grey or for colour images are used.
         input_range: The values that the predictor expects: ``0-1``, ``0-255`` or ``-1-1``.
         seed: Seed of the initial weights of Ψ, g and d.
         name: The model's name.
@@ -327,7 +327,7 @@ class _LossWeightSchedule(keras.callbacks.Callback):
 
 
 def _serialized(model: keras.Model) -> dict[str, Any]:
-    """Return a model's configuration without its training configuration."""
+    """Return a model's configuration without the part for training."""
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     return config

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class NonNegative(keras.layers.Layer):
-    """A ReLU with the gradient of a leaky ReLU, which is the published activation.
+    """The published activation: a ReLU with the gradient of a leaky ReLU.
 
-    Attributes are never negative, and an attribute that no image activates can recover.
+    Attributes are never negative, yet an attribute that no image activates can recover.
     """
 
     SLOPE = 0.01
@@ -29,7 +29,8 @@ class NonNegative(keras.layers.Layer):
 class AveragePoolingToGrid(keras.layers.Layer):
     """The same as ``keras.layers.AdaptiveAveragePooling2D``, which is new in Keras 3.13.
 
-    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n; columns likewise.
+    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n rows, and the corresponding
+    columns.
 
     Args:
         output_size: Numbers of rows and columns of the grid.
@@ -57,7 +58,7 @@ class AveragePoolingToGrid(keras.layers.Layer):
 
 
 def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
-    """Return Keras' layer if it exists, otherwise ``AveragePoolingToGrid``."""
+    """Return Keras' layer if this version has it, otherwise ``AveragePoolingToGrid``."""
     layer = getattr(keras.layers, "AdaptiveAveragePooling2D", AveragePoolingToGrid)
     return layer(output_size)
 

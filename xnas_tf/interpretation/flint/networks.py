@@ -11,17 +11,17 @@ from xnas_tf.interpretation.feature_taps import Tap
 from xnas_tf.interpretation.flint.layers import NonNegative, average_pooling_to
 
 CELLS = 3
-"""Side of the grid to which feature maps are pooled (the paper's)."""
+"""Side of the grid to which feature maps are pooled, as in the paper."""
 WIDTH = 64
-"""Number of channels of the attribute network's convolutions (the paper's for MNIST)."""
+"""Number of channels of the attribute network's convolutions, as in the paper for MNIST."""
 DEEP = 6
-"""Minimum number of blocks in networks whose outputs are read at two depths."""
+"""Minimum number of blocks in a network for its outputs to be read at two depths."""
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """Choose the last convolution block and, in deep networks, one at three quarters of the depth.
+    """Choose the last convolution block and, in deep networks, another at 3/4 of the depth.
 
-    The second one follows the paper's choice for ResNet-18. ``ends`` are the ends of all blocks.
+    The second block follows the paper's choice for ResNet-18. ``ends`` are the ends of all blocks.
     """
     return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
 
@@ -32,7 +32,8 @@ def attribute_network(
     """Build Ψ, which maps feature maps of shapes (H, W, C) to non-negative attributes (B, J).
 
     A convolution is applied to each map, and the result is pooled to a 3×3 grid unless it is
-    smaller. A linear layer then combines all of them. The input is a list of maps, or a single map.
+    already smaller. A linear layer then combines all of them. The input is a list of maps, or a
+    single map.
     """
     weights = _initializers(seed)
     inputs = [keras.Input(shape) for shape in shapes]
@@ -42,7 +43,7 @@ def attribute_network(
             WIDTH, 3, padding="same", activation="relu", kernel_initializer=next(weights)
         )(maps)
         sides = maps.shape[1:3]
-        if min(sides) > 1:  # Keras cannot pool one row to one row (3.15)
+        if min(sides) > 1:  # Keras 3.15 cannot pool one row to one row
             x = average_pooling_to([min(CELLS, side) for side in sides])(x)
         features.append(keras.layers.Flatten()(x))
     x = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
@@ -55,8 +56,8 @@ def attribute_network(
 def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
     """Build d, which maps attributes (B, J) back to images (B, H, W, C) in [0, 1].
 
-    As published, a linear layer is followed by two transposed convolutions of stride 2. Their
-    output is cropped to the images' size.
+    As published, a linear layer is followed by two transposed convolutions with a stride of 2.
+    Their output is cropped to the images' size.
     """
     weights = _initializers(seed)
     height, width, channels = shape
@@ -76,7 +77,7 @@ def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
 
 
 def linear(classes: int, seed: int) -> keras.layers.Layer:
-    """Build g, which maps attributes to logits without a bias, so they explain a logit fully."""
+    """Build g, which has no bias, so that the attributes fully explain its logits."""
     return keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=next(_initializers(seed)), name="interpreter"
     )

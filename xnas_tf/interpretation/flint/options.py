@@ -1,7 +1,8 @@
 """Options for training an interpreter: the published settings for each kind of image.
 
-They are from arXiv 2010.09345 and its code. The losses are switched on one after the other, so that
-the attributes first learn to describe the image, then to agree with the predictor, then to be few.
+The settings come from arXiv 2010.09345 and its code. The losses are switched on one after the
+other, so that the attributes first learn to describe the image, then to agree with the predictor,
+and then to be few.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.options import Section, problems
 
 FASTER = 20.0
-"""Maximum factor on the initial learning rate if there are few images: the factor that mnist5k
-needs, with 3,000 training images instead of 60,000, in the same number of epochs
-(docs/explanation/flint.md)."""
+"""Maximum factor by which the initial learning rate is increased if there are few images. It is the
+factor that mnist5k, with 3,000 training images instead of 60,000, needs for the same number of
+epochs (docs/explanation/flint.md)."""
 Ramp = tuple[tuple[int, float], ...]
-"""Pairs of an epoch, counted from 1, and the weight from that epoch on; the weight is 0 before the
-first."""
+"""Pairs of an epoch, counted from 1, and the weight from that epoch on. Before the first of these
+epochs, the weight is 0."""
 
 
 class FlintOptions(Section):
@@ -29,8 +30,8 @@ class FlintOptions(Section):
     Attributes:
         attributes: Number of attributes, J.
         batch: Batch size.
-        epochs: Number of epochs to which the ramps refer; they are stretched to the actual
-            number.
+        epochs: Number of epochs to which the ramps refer. The ramps are stretched to the actual
+            number of epochs.
         input_fidelity: Weight γ of the reconstruction error.
         output_fidelity: Weight β of the cross-entropy between f and g.
         sparsity: Weight of the attributes' mean absolute value.
@@ -56,16 +57,17 @@ class FlintOptions(Section):
 
         ``epoch`` is one of ``epochs``, counted from 0.
         """
-        # Rounded up, so that the last epoch has the published final weights even if there are few.
+        # Round up, so that the last epoch has the published final weights even if epochs are few.
         published = -(-(epoch + 1) * self.epochs // epochs)
         ramps = (self.output_fidelity, self.input_fidelity, self.entropy, self.sparsity)
         return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Return the given epochs and learning rate, or those for a number of training images.
+        """Return the given epochs and learning rate, or values for a number of training images.
 
         With fewer images than in the publication, the learning rate starts up to twenty times
-        higher (it decays, see ``training.learn``); with even fewer images, there are more epochs.
+        higher and then decays (see ``training.learn``). With even fewer images, there are more
+        epochs.
         """
         ratio = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, ratio / FASTER))
@@ -80,7 +82,7 @@ class FlintOptions(Section):
         """Return a validated copy with some values replaced; None keeps a value.
 
         Raises:
-            InputError: If there is no such option, or its value is not allowed.
+            InputError: If an option does not exist, or its value is not allowed.
         """
         replaced = {name: value for name, value in values.items() if value is not None}
         try:
@@ -133,7 +135,7 @@ def settings_for(
     channels: int,
     attributes: int | None = None,
 ) -> FlintOptions:
-    """Return settings by name or by value; by default those for grey or for colour images.
+    """Return settings, given by name or by value; by default, those for grey or colour images.
 
     A mapping replaces some of the defaults, and ``attributes`` replaces the number of attributes.
 

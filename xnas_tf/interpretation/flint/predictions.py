@@ -1,6 +1,6 @@
-"""Predictions of predictor and interpreter, and their metrics (arXiv 2010.09345, section 4).
+"""Metrics of a predictor's and an interpreter's predictions (arXiv 2010.09345, section 4).
 
-All values are defined: if an image activates no attribute, the relevance of each is 0.
+All values are defined: if an image activates no attribute, the relevance of every attribute is 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 TAUS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Thresholds 1/τ at which the paper measures conciseness."""
 TAU = TAUS[-1]
-"""The threshold used where a single value is reported."""
+"""The τ that is used where a single value is reported."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class InterpreterPredictions:
     def fidelity(self, top: int = 1) -> float | None:
         """Compute the share of images for which f's class is among the ``top`` classes of g.
 
-        None if there are no more than ``top`` classes.
+        Returns None if there are at most ``top`` classes.
         """
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
-        """Compute α = φ_j(x) · w_{j,c}, the contributions of attributes to logits of classes c."""
+        """Compute α = φ_j(x) · w_{j,c}, the contributions of attributes to the logit of class c."""
         return self.attributes * self.weights[:, classes].T
 
     @cached_property
     def relevance(self) -> np.ndarray:
         """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J), in [-1, 1].
 
-        0 where all contributions are 0. The published code divides by the signed maximum, which
-        reverses all signs where no contribution is positive.
+        It is 0 where all contributions are 0. The published code divides by the signed maximum,
+        which reverses all signs where no contribution is positive.
         """
         alpha = self.contributions(self.interpreter)
         largest = np.abs(alpha).max(axis=1, keepdims=True)
@@ -76,7 +76,7 @@ class InterpreterPredictions:
     def class_relevance(self) -> np.ndarray:
         """r_{j,c}, the mean of r_{j,x} over the images that g predicts as class c, (classes, J).
 
-        NaN in the rows of classes that g never predicts.
+        The rows of classes that g never predicts are NaN.
         """
         means = np.full(self.weights.T.shape, np.nan)
         for number in np.unique(self.interpreter):
@@ -84,7 +84,7 @@ class InterpreterPredictions:
         return means
 
     def is_relevant(self, tau: float) -> np.ndarray:
-        """Return whether each attribute is relevant to each image, r_{j,x} > 1/τ, (N, J)."""
+        """Return whether each attribute is relevant to each image: r_{j,x} > 1/τ, (N, J)."""
         return self.relevance > 1 / tau
 
     def use(self, tau: float) -> np.ndarray:
@@ -96,11 +96,11 @@ class InterpreterPredictions:
         return float(self.is_relevant(tau).sum(axis=1).mean())
 
     def strict_conciseness(self, tau: float) -> float:
-        """Compute a CNS(τ) in which unexplained images are penalised.
+        """Compute a variant of CNS(τ) that penalises unexplained images.
 
         If no attribute is relevant to an image, or if g and f predict different classes, the
         prediction is not explained, and all J attributes are counted for this image. Attributes
-        that are always 0 therefore score worst.
+        that are always 0 therefore have the worst score.
         """
         counts = self.is_relevant(tau).sum(axis=1)
         return float(np.where((counts > 0) & self.agrees, counts, len(self.weights)).mean())

@@ -14,7 +14,7 @@ from xnas_tf.utils.number_format import counted
 
 
 def interpretation_tables(known: dict[str, Any]) -> list[Table]:
-    """Return a table of the metrics and one of the attributes of each class.
+    """Return a table of the metrics and a table of each class's attributes.
 
     Args:
         known: The result of ``Interpretation.as_dict``.
@@ -48,7 +48,7 @@ def _metrics_table(known: dict[str, Any]) -> Table:
 
 def _class_table(known: dict[str, Any]) -> Table:
     made = table("the most relevant attributes of each class", ["class", "attributes"])
-    relevances = np.array(known["class_relevance"], float)  # NaN for a class never predicted
+    relevances = np.array(known["class_relevance"], float)  # NaN for unpredicted classes
     for name, row in zip(known["class_names"], relevances, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]
         made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")

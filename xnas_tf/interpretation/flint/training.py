@@ -1,4 +1,4 @@
-"""Trains interpreters, on ranks that share each batch: the Python interface to FLINT."""
+"""The Python interface to FLINT, which trains interpreters on ranks that share each batch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from xnas_tf.utils.progress import ShowEpoch, epochs_bar, log_message
 
 MODES = {"posthoc": Interpreter, "by-design": InterpretableModel}
 MAX_INTEGER = 2**30
-"""Largest integer option: up to 3·seed + 2 is used as a seed, which must be less than 2³²."""
+"""Largest allowed integer option, because values up to 3·seed + 2 are used as seeds, and these must
+be less than 2³²."""
 
 
 @check_types(layers=NAMES, seed=WHOLE)
@@ -50,11 +51,11 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     communicator: Communicator | None = None,
     log: Callable[[str], None] = log_message,
 ) -> Interpretation:
-    """Train an interpreter, and evaluate it on the validation and the test split.
+    """Train an interpreter, and evaluate it on the validation and test splits.
 
     Args:
-        model: A Keras image classifier of any kind. Post-hoc it is not changed; by design it is
-            trained, starting from its current weights.
+        model: A Keras image classifier of any kind. In post-hoc mode it is not changed; in
+            by-design mode it is trained, starting from its current weights.
         dataset: A data set or its name.
         mode: ``posthoc`` or ``by-design``.
         attributes: Number of attributes, J; if None, it is taken from the settings.
@@ -63,9 +64,9 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         settings: See ``Interpreter``.
         epochs: Number of epochs; if None, it depends on the number of training images (see
             ``FlintOptions.fitted``).
-        rate: Adam's initial learning rate; if None, it depends on the number of training images as
-            well.
-        seed: Seed of the initial weights and of the order of the images.
+        rate: Adam's initial learning rate; if None, it also depends on the number of training
+            images.
+        seed: Seed for the initial weights and for the order of the images.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         communicator: Ranks that share each batch; all return the same result.
@@ -101,7 +102,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
     for found in (validation.attributes, validation.weights, test.attributes):
         if not np.isfinite(found).all():
-            raise InputError("attributes are not finite: the model cannot be interpreted")
+            raise InputError("the attributes are not finite; the model cannot be interpreted")
     return Interpretation(
         interpreter,
         mode,
@@ -159,12 +160,12 @@ def learn(
     communicator: Communicator,
     on_epoch_end: ShowEpoch = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Compile and train an interpreter on ``dataset.train``, in the same way as candidates.
+    """Compile and train an interpreter on ``dataset.train``, in the same way as a candidate.
 
     Adam's learning rate decays from ``rate`` to that of the model's settings. The seed determines
-    the order of the images and the behaviour of random layers such as dropout. Gradients and mean
-    attributes of a batch are summed over the ranks, so that the number of ranks changes the results
-    only by rounding.
+    the order of the images and the behaviour of random layers such as dropout. A batch's gradients
+    and mean attributes are summed over the ranks, so the number of ranks changes the results only
+    by rounding.
 
     Returns:
         Loss and accuracy of the model's outputs in each epoch.
@@ -190,7 +191,7 @@ def learn(
 
 
 def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam with a learning rate that decays to ``last`` along a cosine, if it is higher."""
+    """Return Adam with a learning rate that, if above ``last``, decays to it along a cosine."""
     if rate <= last:
         return keras.optimizers.Adam(rate)
     decay = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=last / rate)
@@ -198,7 +199,7 @@ def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Opti
 
 
 def _reseed(model: keras.Model, seed: int) -> None:
-    """Seed random layers, so that they do not depend on how the model was created or loaded."""
+    """Seed random layers, so that results do not depend on how the model was created or loaded."""
     for number, layer in enumerate([model, *sublayers(model)]):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:

@@ -1,4 +1,4 @@
-"""Collages of four images, in which a path must locate its own class."""
+"""Makes collages of four images, in which a path must locate its own class."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xnas_tf.data.disk_images import DiskImages
 
 @dataclass(frozen=True)
 class Collages:
-    """2x2 collages, each the size of one image.
+    """Collages of 2x2 images; each collage has the size of one image.
 
     Attributes:
         images: Collages, (N, H, W, C), uint8.
         owners: The class to locate in each collage, (N,).
-        inside: The pixels of its quadrant, (N, H, W), bool.
+        inside: Whether each pixel is in that class's quadrant, (N, H, W), bool.
     """
 
     images: np.ndarray
@@ -34,11 +34,11 @@ class Collages:
 def make_collages(
     images: np.ndarray | DiskImages, labels: np.ndarray, classes: np.ndarray, count: int, seed: int
 ) -> Collages:
-    """Sample collages of one image of a class with three images of other classes.
+    """Sample collages that combine one image of a class with three images of other classes.
 
     The three images are of different classes if there are enough classes. Each image is scaled down
-    to a quadrant, so that a collage has the network's input size. There are ``count`` collages of
-    each class that has images; they depend on the seed and the class alone.
+    to a quadrant, so that a collage has the network's input size. There are ``count`` collages for
+    each class that has images; they depend only on the seed and the class.
     """
     present = np.unique(labels)
     samples: list[tuple[int, ...]] = []
@@ -61,7 +61,7 @@ def _compose(
     owners: np.ndarray,
     quadrants: np.ndarray,
 ) -> Collages:
-    """Compose images whose indices are given for each quadrant, row by row."""
+    """Compose images, given the index of the image for each quadrant, row by row."""
     collages = np.zeros((len(owners), *images.shape[1:]), np.uint8)
     inside = np.zeros(collages.shape[:3], bool)
     halves = [(slice(0, size // 2), slice(size // 2, size)) for size in inside.shape[1:]]

@@ -1,4 +1,4 @@
-"""Disentangles a network into the paths of its classes: the Python interface to NAD."""
+"""The Python interface to NAD, which disentangles a network into the paths of its classes."""
 
 from __future__ import annotations
 
@@ -53,24 +53,25 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         model: A trained Keras image classifier of any kind; it is not changed.
         dataset: A data set or its name.
         classes: Names or numbers of two or more classes; all if None.
-        layers: Names or patterns of layers whose channels are masked; if None, those of the preset
-            or, without a preset, the ends of all convolution blocks.
+        layers: Names or patterns of the layers to mask. If None, the layers of the preset are
+            masked or, without a preset, the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
-            class's accuracy and limit its false alarms. If None, the β of the preset or, without a
-            preset, ``auto``.
+            class's accuracy and limit its false alarms. If None, the preset's β is used or, without
+            a preset, ``auto``.
         epochs: Number of passes over the training images of each class.
         tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
-        false_alarms: Largest share of other classes' images that a path may classify as its
-            class; a class without such masks keeps all channels. 1 sets no limit, as in the paper.
-        seed: Seed of the order of images, and of collages.
+        false_alarms: Largest share of other classes' images that a path may classify as its class;
+            if no masks of a class reach this, the class keeps all channels. 1 sets no limit, as in
+            the paper.
+        seed: Seed for the order of images and for the collages.
         images: Maximum number of images of each class in each split; all if None.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        preset: Published layers and β for an architecture, unless these are given: ``vgg16``,
-            ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
+        preset: Architecture with published ``layers`` and ``beta``, which are used unless they are
+            given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
-        communicator: Ranks that share the work, each called with the same arguments; all return
-            the same result.
+        communicator: Ranks that share the work. Each is called with the same arguments, and all
+            return the same result.
 
     Raises:
         InputError: If an argument is invalid or does not fit the model, or fewer than two classes
@@ -139,7 +140,7 @@ def _checked(mask_options: MaskTrainingOptions) -> MaskTrainingOptions:
 
 
 def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) -> np.ndarray:
-    """Return the numbers of the given classes, sorted."""
+    """Return the sorted numbers of the given classes."""
     if classes is None:
         return np.arange(len(names))
     numbers = {class_number(str(each), names, "`classes`", ()) for each in classes}
@@ -175,7 +176,7 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 def _learnable(
     wanted: np.ndarray, train: Images, names: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and why other classes have no path."""
+    """Return the classes with a correctly classified image, and why the others have no path."""
     known = np.unique(train.labels[train.is_right])
     reason = "none of its training images is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}

@@ -1,4 +1,4 @@
-"""A disentangled network: its metrics and files."""
+"""A disentangled network, with its metrics and files."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Disentanglement:
     """The paths of K classes through L layers of a network, with all metrics.
 
-    Undefined values (hits of an empty mask, accuracy of a class without images) are NaN here,
-    and null in JSON.
+    Undefined values, such as the hits of an empty mask or the accuracy of a class without images,
+    are NaN here and null in JSON.
 
     Attributes:
         paths: The masks and their similarity.
@@ -42,7 +42,7 @@ class Disentanglement:
         soft: Predictions with soft masks.
         hard: Predictions with masks of 0 and 1.
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
-        hits: Path hits; None if no collages could be made.
+        hits: The path hits; None if no collages could be made.
         mistakes: Held-out images that the network misclassifies.
         mask_options: Options with which the masks were learned.
         left_out: Reasons why classes have no path, by class name.
@@ -70,10 +70,10 @@ class Disentanglement:
         return self.paths.diversity
 
     def rank_correlation(self, place: int | None = None) -> float:
-        """Compute Spearman's correlation of similarity and confusion over pairs of classes.
+        """Compute Spearman's correlation between similarity and confusion over pairs of classes.
 
-        If ``place`` is given, only pairs that include the class with this index count. NaN if
-        similarity or confusion is constant.
+        If ``place`` is given, only pairs that include the class with this index count. The result
+        is NaN if similarity or confusion is constant.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:
@@ -85,12 +85,12 @@ class Disentanglement:
 
         Args:
             which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
-                by depth, ``layer_similarity``, ``paths``; ``hit_rate`` and ``collages`` if there
-                are any, and ``mistakes`` if the network made any. Error bars are standard
-                deviations over classes.
+                by depth, ``layer_similarity`` or ``paths``; also ``hit_rate`` and ``collages`` if
+                there are collages, and ``mistakes`` if the network made any. Error bars are
+                standard deviations over classes.
 
         Raises:
-            InputError: If there is no such figure.
+            InputError: If the figure does not exist.
         """
         title = f"Paths of {self._size}; {self.accuracy.text}"
         return drawn(self._drawings(), title, which)[which]
@@ -129,7 +129,7 @@ class Disentanglement:
         arrays = {"class_names": np.array(self.paths.class_names), **layers}
         with atomic_folder(Path(out)) as draft:
             pictures = write_pictures(draft, "disentanglement", drawn(self._drawings(), title))
-            # NumPy's stub takes the arrays for the keyword ``allow_pickle``.
+            # NumPy's type stub mistakes the arrays for the keyword argument ``allow_pickle``.
             np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
             write_facts(draft / "disentanglement.json", facts(self))
             write_page(draft, paths_page(facts(self)), title, pictures)
@@ -205,10 +205,10 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 
 
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
-    """Return how the paths of predicted classes relate to those of true classes.
+    """Return how the paths of wrongly predicted classes relate to those of the true classes.
 
-    That is how often the predicted class's path is among the three most similar ones, and how often
-    an image agrees more with that path than with the true class's path, over all layers.
+    The result says how often the predicted class's path is among the three most similar paths, and
+    how often, over all layers, an image agrees more with it than with the true class's path.
     """
     mistakes, names = found.mistakes, found.paths.class_names
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.paths import Paths
 
 CHOSEN = 4
-"""Maximum number of classes whose paths are drawn, and of layers whose maps are drawn."""
+"""Maximum number of classes to draw paths for, and of layers to draw maps for."""
 SHOWN = 6
-"""Maximum number of collages, and of misclassified images, that are drawn."""
+"""Maximum number of collages and of misclassified images to draw."""
 
 
 def drawings(
     paths: Paths, confusion: np.ndarray, hits: PathHits | None, mistakes: Mistakes
 ) -> dict[str, Callable[[], Figure]]:
-    """Return a function for each figure that can be drawn, by name; see ``Disentanglement``."""
+    """Return the functions that draw the available figures, by name; see ``Disentanglement``."""
     available: dict[str, Callable[[], Figure]] = {
         "similarity": lambda: _similarity_figure(paths, confusion),
         "kept": lambda: _depth_figure(paths, paths.share, "channels kept"),
@@ -61,7 +61,7 @@ def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
-    """Draw the corrected similarity of each pair of paths, next to the network's confusions.
+    """Draw the corrected similarity of each pair of paths next to the network's confusions.
 
     A line in the colour bar marks the similarity expected by chance.
     """
@@ -81,7 +81,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
 
 
 def _layer_similarity_figure(paths: Paths) -> Figure:
-    """Draw the Jaccard index of paths by depth, and that of random paths with as many channels.
+    """Draw the Jaccard index of the paths by depth, and of random paths with as many channels.
 
     Each dot is a class's mean over the other classes.
     """
@@ -92,16 +92,16 @@ def _layer_similarity_figure(paths: Paths) -> Figure:
 
 
 def _by_class(similarity: np.ndarray) -> np.ndarray:
-    """Return each class's mean similarity to the others, (L, K), from similarities (L, K, K)."""
+    """Return each class's mean similarity to the others, (L, K), given similarities (L, K, K)."""
     count = similarity.shape[1]
     return (similarity.sum(axis=2) - np.diagonal(similarity, axis1=1, axis2=2)) / (count - 1)
 
 
 def _paths_figure(paths: Paths) -> Figure:
-    """Draw the paths of the first classes: a column per layer, a bar per channel.
+    """Draw the paths of the first classes, with a column per layer and a bar per channel.
 
-    Blue channels are on only one of the paths drawn, and orange ones on several. Grey
-    channels are not on the path.
+    Blue channels are on only one of the paths shown, and orange ones are on several. Grey channels
+    are not on the path.
     """
     from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
@@ -158,7 +158,8 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
 def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
-    Next to each is its agreement by depth with the paths of its true and its predicted class.
+    Next to each image is its agreement with the paths of its true and its predicted class, by
+    depth.
     """
     names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
@@ -186,7 +187,7 @@ def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
 def _depth_figure(
     paths: Paths, values: np.ndarray, label: str, expected: np.ndarray | None = None, name: str = ""
 ) -> Figure:
-    """Draw shares (L, K) by depth: a dot per class, a line for mean and deviation.
+    """Draw shares (L, K) by depth, with a dot per class and a line for mean and deviation.
 
     A second line shows the values ``expected`` by chance, (L,).
     """
@@ -199,7 +200,7 @@ def _depth_figure(
     places, spread = np.arange(len(layers)), "mean ± deviation"
     axis.errorbar(places, mean, deviation, fmt="o-", color=BLUE, capsize=3, label=spread)
     if expected is not None:
-        # Above the means.
+        # Drawn above the means.
         axis.plot(expected, "--", color=ORANGE, linewidth=2, zorder=5, label=name)
     labels = [f"{number}: {short(layer)}" for number, layer in enumerate(layers, start=1)]
     axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)
@@ -212,7 +213,7 @@ def _depth_figure(
 def _draw_matrix(
     axis: Axes, values: np.ndarray, names: Sequence[str], form: str, low: float | None = None
 ) -> Colorbar:
-    """Draw a matrix (K, K) with its values, in colours from ``low``; return its colour bar."""
+    """Draw a matrix (K, K) with its values and colours from ``low``; return its colour bar."""
     picture = axis.imshow(values, cmap="cividis", vmin=low)
     bar = axis.figure.colorbar(picture, ax=axis, shrink=0.8)
     name_ticks(axis, names, names)

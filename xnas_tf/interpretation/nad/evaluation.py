@@ -1,4 +1,4 @@
-"""Metrics of a disentangled network on held-out images."""
+"""Evaluates a disentangled network on held-out images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import defined_mean
 
 COLLAGES = 32
-"""Number of collages of each class."""
+"""Number of collages for each class."""
 TOP_PIXELS = 0.1
 """Share of a map's pixels that count as hits or misses; the paper uses 0.05 to 0.1."""
 
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """How accurately a network, with or without each class's masks, recognises the class.
+    """The accuracy with which a network, with or without a class's masks, recognises the class.
 
     Attributes:
         accuracy: Accuracy on images of the class, (K,); NaN if there are none.
@@ -35,12 +35,12 @@ class PathPredictions:
 
 @dataclass(frozen=True)
 class PathHits:
-    """How often paths correctly locate their class in collages.
+    """The hit rates of paths, which must locate their class in collages.
 
     Attributes:
         collages: The N collages.
         owners: The class to locate in each collage, as an index into the K classes, (N,).
-        maps: For each layer (N, H, W): its masked outputs summed over the channels.
+        maps: The masked outputs of each layer, summed over the channels, (N, H, W).
         rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
         by_class: The mean for each class, (L, K).
     """
@@ -54,7 +54,7 @@ class PathHits:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Misclassified images, and the paths with which they agree.
+    """Misclassified images, and their agreement with paths.
 
     Attributes:
         images: Images, (N, H, W, C), uint8.
@@ -72,10 +72,10 @@ class Mistakes:
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Compute the accuracy and the false alarms of each of K classes on N images.
+    """Compute the accuracy and the false alarms for each of K classes on N images.
 
-    The predicted classes are those of each class's masked network, (K, N), or those of the
-    network without masks, (N,); -1 means no prediction.
+    The predicted classes come from each class's masked network, (K, N), or from the network without
+    masks, (N,); -1 means no prediction.
     """
     positive = (predicted == classes[:, None]).astype(float)
     own = labels == classes[:, None]
@@ -92,7 +92,7 @@ def predict(
     unit: int = 0,
     masks: Masks | None = None,
 ) -> np.ndarray:
-    """Predict class probabilities (N, classes) with the masks of one unit, on all ranks together.
+    """Predict class probabilities (N, classes) with one unit's masks, on all ranks together.
 
     The images are the same on every rank; see ``MaskedNetwork.predict``.
     """
@@ -123,7 +123,7 @@ def path_hits(
     seed: int,
     count: int = COLLAGES,
 ) -> PathHits | None:
-    """Locate each class in ``count`` collages with its masks; return None if none can be made.
+    """Locate each class in ``count`` collages with its masks; return None if none exist.
 
     The collages are made of images that the network classifies correctly without masks.
     """
@@ -144,8 +144,8 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and its predicted class.
 
-    Images are left out if their true class, or the class predicted without masks, is not among the
-    K classes.
+    Images are left out if their true class or the class predicted without masks is not among the K
+    classes.
     """
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
     wrong = np.flatnonzero((predicted != held_out.labels) & known)

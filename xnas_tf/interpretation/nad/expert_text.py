@@ -1,4 +1,4 @@
-"""Texts that explain the paths of classes to a reader who knows the images."""
+"""Texts that explain the paths of classes to readers who know the images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from xnas_tf.interpretation.tables import number
 
 CAPTIONS = {
     "similarity": Caption(
-        "Which classes the network treats alike",
-        "Left: how much the paths of two classes have in common. 1 means the same path, 0 (the "
-        "dashed line on the scale) no more than two random paths. Right: the mean probability that "
-        "the network gives to each class on images of each other class. Pairs that stand out on "
-        "both sides are alike to the network.",
+        "Which classes the network treats as similar",
+        "Left: how much the paths of two classes have in common. 1 means that the paths are the "
+        "same, and 0 (the dashed line on the scale) that they share no more than random paths. "
+        "Right: the mean probability that the network gives to each class on images of each other "
+        "class. Pairs that stand out on both sides look similar to the network.",
     ),
     "paths": Caption(
         "The paths of some classes",
-        "One column per layer, from the input on the left to the output on the right; one bar per "
-        "channel. Blue channels are on this path only, orange ones also on another path shown "
-        "here, and grey ones are not on the path.",
+        "There is one column per layer, from the input on the left to the output on the right, and "
+        "one bar per channel. Blue channels are only on this path, orange ones are also on another "
+        "path shown here, and grey ones are not on the path.",
     ),
     "kept": Caption(
         "How much of each layer a path needs",
@@ -38,19 +38,19 @@ CAPTIONS = {
     "layer_similarity": Caption(
         "Where the paths separate",
         "How many channels two paths share, by layer, as a share of all channels on either path. "
-        "The dashed line is what random paths of the same sizes would share. "
-        "Where the line is close to it, the classes have separate channels.",
+        "The dashed line is what random paths of the same sizes would share. Where the solid line "
+        "is close to it, the classes have separate channels.",
     ),
     "hit_rate": Caption(
         "Whether a path finds its class",
         "Four images are combined into one, and only one of them shows the class. The hit rate is "
         "the share of a path's strongest activity that falls on that image. The dashed line is "
-        "the hit rate of chance.",
+        "the hit rate to expect by chance.",
     ),
     "collages": Caption(
         "Examples of combined images",
         "The orange frame marks the image that shows the class. Yellow areas activate the path "
-        "most. With a good path, they are inside the frame.",
+        "most. If the path is good, they are inside the frame.",
     ),
     "mistakes": Caption(
         "Misclassified images",
@@ -71,7 +71,7 @@ LIMITS = (
 
 
 def paths_page(known: dict[str, Any]) -> ExpertPage:
-    """Return the page of a result of ``disentanglement.facts``."""
+    """Return the page for a result of ``disentanglement.facts``."""
     return ExpertPage(
         "The paths of classes through a network",
         _summary(known),
@@ -87,10 +87,10 @@ def _summary(known: dict[str, Any]) -> list[str]:
     for name, why in known.get("left_out", {}).items():
         reasons.setdefault(why, []).append(name)
     return [
-        "A network computes an image's class in layers, each with a number of channels: small "
+        "A network computes an image's class in layers. Each layer has channels, which are small "
         "feature detectors. Not every class needs all of them. For each class, training found "
-        "which channels can be switched off while the network still recognises the class. Those "
-        "that remain are the path of the class (neural architecture disentanglement, arXiv "
+        "which channels can be switched off while the network still recognises the class. The "
+        "remaining channels are the path of the class (neural architecture disentanglement, arXiv "
         "2003.13268). The network itself was not changed.",
         accuracy_paragraph(known.get("accuracy")),
         _diversity_text(known),
@@ -105,15 +105,15 @@ def _diversity_text(known: dict[str, Any]) -> str:
         return ""
     return (
         f"On average a path keeps {percent(known['kept'])} of the channels. The diversity of the "
-        f"paths is {number(known['diversity'])}: 0 means that all classes share one path, 1 that "
-        "the paths differ as random ones do. Used alone, a path mistakes "
+        f"paths is {number(known['diversity'])}: 0 means that all classes share one path, and 1 "
+        "that the paths differ as much as random ones do. Used alone, a path mistakes "
         f"{percent(known['false_alarms'])} of the images of other classes for its own class; the "
-        "higher this is, the less the path means."
+        "higher this share is, the less the path means."
     )
 
 
 def hits_text(known: dict[str, Any]) -> str:
-    """Say so if no layer's hit rate is more than a standard error above chance."""
+    """Return a warning if no layer's hit rate is more than one standard error above chance."""
     rates = [layer["hit_rate"] for layer in known.get("layers", []) if "hit_rate" in layer]
     measured = [rate for rate in rates if rate["mean"] is not None]
     if known.get("chance") is None or not measured:
@@ -124,14 +124,14 @@ def hits_text(known: dict[str, Any]) -> str:
     ):
         return ""
     return (
-        "The paths do not find more than chance here: in combined images, at most "
+        "The paths do not find their classes better than chance here: in combined images, at most "
         f"{percent(max(rate['mean'] for rate in measured))} of a path's strongest activity, in "
         f"any layer, is on the image of its class; chance would give {percent(known['chance'])}."
     )
 
 
 def _last_hits_text(known: dict[str, Any]) -> str:
-    """Compare how well the paths find their class, in the last layer, with chance."""
+    """Compare with chance how well the paths find their class in the last layer."""
     # Files of some earlier versions have no layers, and there may be no combined images.
     layers = known.get("layers") or [{}]
     rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")
@@ -182,13 +182,14 @@ def _similar_metrics(mistakes: dict[str, Any]) -> list[Metric]:
             "misclassified as one of the three most similar classes",
             f"{percent(mistakes['taken_for_a_similar_class'])} "
             f"(chance: {percent(mistakes['by_chance'])})",
-            "By their paths. Far above chance: the network confuses classes with similar paths.",
+            "Similarity is that of their paths. If the share is far above chance, the network "
+            "confuses classes with similar paths.",
         )
     ]
 
 
 def _can_differ_from_chance(mistakes: dict[str, Any]) -> bool:
-    """Return whether there are mistakes, and more than three classes for which they can be."""
+    """Return whether there are mistakes, and more than three classes to mistake an image for."""
     return bool(mistakes["count"]) and mistakes["by_chance"] < 1
 
 

@@ -21,21 +21,21 @@ from xnas_tf.utils.heartbeat import report_progress
 BATCH = 256
 """Batch size outside training, which limits memory use."""
 Masks = list[np.ndarray]
-"""The masks of all units for each layer, (units, channels)."""
+"""The masks of all units, (units, channels) for each layer."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
-"""Maps a batch's logits and the masked outputs of each layer to the requested values."""
+"""A function from a batch's logits and each layer's masked outputs to the requested values."""
 
 
 class MaskedNetwork:
     """A network in which each image of a batch passes through the masks of its own unit.
 
-    A unit is anything with its own masks, here a class. The masks of all units are learned and
-    evaluated in the same pass. Layers are masked in place while a function is traced, so
-    functional, sequential, nested and subclassed models are all supported.
+    A unit is anything that has its own masks; here, it is a class. The masks of all units are
+    learned and evaluated in the same pass. Layers are masked in place while a function is traced,
+    so functional, sequential, nested and subclassed models are all supported.
 
     Args:
         model: A Keras image classifier with one input.
-        images: Sample images (N, H, W, C), uint8, at least one.
+        images: One or more sample images (N, H, W, C), uint8.
         layers: The layers to mask; see ``find_taps``.
         input_range: The values that the model expects: ``0-1``, ``0-255`` or ``-1-1``.
 
@@ -70,7 +70,7 @@ class MaskedNetwork:
         Args:
             images: Images, (N, H, W, C), uint8.
             units: The unit of each image, (N,).
-            masks: For each layer (units, channels); no masks if None.
+            masks: Masks (units, channels) for each layer; no masks if None.
         """
         found = self._compute(self._probabilities, images, units, masks)
         return found[0] if found else np.zeros((0, self.classes), np.float32)
@@ -78,7 +78,7 @@ class MaskedNetwork:
     def maps(
         self, images: np.ndarray | DiskImages, units: np.ndarray, masks: Masks
     ) -> list[np.ndarray]:
-        """Compute each layer's masked outputs, summed over its channels, resized to (N, H, W)."""
+        """Compute each layer's masked outputs, summed over channels and resized to (N, H, W)."""
         return self._compute(self._maps, images, units, masks)
 
     def energies(self, images: np.ndarray | DiskImages) -> list[np.ndarray]:
@@ -103,7 +103,7 @@ class MaskedNetwork:
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> list[np.ndarray]:
-        """Compute a summary of images in batches; without units or masks, with masks of 1."""
+        """Compute a summary of images in batches; if units or masks are None, all masks are 1."""
         if units is None or masks is None:
             units = np.zeros(len(images), np.int32)
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
@@ -127,7 +127,7 @@ class MaskedNetwork:
 
     @cached_property
     def originals(self) -> tf.types.experimental.ConcreteFunction:
-        """A function from uint8 images (M, H, W, C) to each layer's outputs without masks."""
+        """A function that maps uint8 images (M, H, W, C) to each layer's outputs without masks."""
         return self._traced(self._originals, self._image_spec)
 
     def _originals(self, images: tf.Tensor) -> list[tf.Tensor]:
@@ -138,10 +138,10 @@ class MaskedNetwork:
         """A function that computes the gradients of the paper's loss, without its β term.
 
         Its arguments are ``(images, units, targets, loss_weights, error_weights, *originals,
-        *logits)``: uint8 images (M, H, W, C); the unit and the target class of each, (M,); the
-        weights of its cross-entropy and of its mean squared error, (M,); and, for each layer, the
-        ``originals`` and the mask logits (units, channels). The gradients are those with respect to
-        the logits.
+        *logits)``: uint8 images (M, H, W, C); the unit and the target class of each image, (M,);
+        the weights of its cross-entropy and of its mean squared error, (M,); and for each layer,
+        the ``originals`` and the mask logits (units, channels). The gradients are with respect to
+        the mask logits.
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         originals, logits = self.originals.structured_outputs, self._mask_specs
@@ -164,8 +164,8 @@ class MaskedNetwork:
             errors = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
             losses = loss_weights * errors
             loss = tf.reduce_sum(losses) / len(self.taps)
-        # The gradients of the squared errors are implemented here because the tape would need twice
-        # as many passes over the feature maps for them, and a quarter more time for tracing.
+        # The gradients of the squared errors are implemented here, because the tape would need
+        # twice as many passes over the feature maps, and a quarter more time for tracing.
         slopes = []
         for ours, original in zip(masked, originals, strict=True):
             values = tf.cast(tf.size(ours[0]) * len(self.taps), tf.float32)
@@ -186,7 +186,7 @@ class MaskedNetwork:
 
         def edit(index: int, outputs: tf.Tensor) -> tf.Tensor:
             if masks:
-                # A product with a one-hot matrix, as the gradient of a gather is a slow scatter.
+                # Multiply by a one-hot matrix, because the gradient of a gather is a slow scatter.
                 mask = tf.one_hot(units, tf.shape(masks[index])[0]) @ masks[index]
                 outputs *= tf.cast(mask[:, None, None, :], outputs.dtype)
             found[index] = tf.cast(outputs, tf.float32)

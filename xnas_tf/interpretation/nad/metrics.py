@@ -1,4 +1,4 @@
-"""Metrics of masks, computed with NumPy: similarity, diversity, path hits, rank correlation.
+"""Metrics of masks, computed with NumPy: similarity, diversity, path hits and rank correlation.
 
 Undefined values are NaN here; ``disentanglement.facts`` writes them as null.
 """
@@ -9,11 +9,11 @@ import numpy as np
 from scipy.stats import hypergeom, rankdata
 
 NEAREST = 3
-"""Number of other classes that are listed as the most similar to a class."""
+"""Number of other classes to list as the most similar to a class."""
 
 
 def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute the mean of finite values; NaN if there are none, without ``nanmean``'s warning."""
+    """Compute the mean of finite values; if there are none, return NaN without a warning."""
     return np.ma.filled(np.ma.masked_invalid(values).mean(axis), np.nan)
 
 
@@ -23,10 +23,10 @@ def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def jaccard(masks: np.ndarray) -> np.ndarray:
-    """Compute the Jaccard index of each pair of masks (arXiv 2003.13268, similarity of a layer).
+    """Compute the Jaccard index of each pair of masks (similarity of a layer in arXiv 2003.13268).
 
-    The masks are (K, C), bool. The result is (K, K) in [0, 1]; it is 1 for two empty masks, which
-    are the same mask.
+    The masks are (K, C), bool. The result is (K, K), with values in [0, 1]. It is 1 for two empty
+    masks, because they are equal.
     """
     numbers = masks.astype(np.float64)
     both = numbers @ numbers.T
@@ -36,17 +36,17 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
 
 
 def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
-    """Compute the exact expected Jaccard index of two random masks of given sizes.
+    """Compute the exact expected Jaccard index of random masks of given sizes.
 
-    If the masks keep a and b of C channels, the number I of common channels is hypergeometric,
-    and the index is I / (a + b - I). The sizes are (K,), and the result is (K, K) as in
-    ``jaccard``.
+    If two masks keep a and b of C channels, the number I of common channels has a hypergeometric
+    distribution, and the index is I / (a + b - I). The sizes are (K,), and the result is (K, K) as
+    in ``jaccard``.
     """
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
     table = np.ones((len(unique), len(unique)))
     for row, size in enumerate(unique):
-        # A union is empty only if both masks are; their entry is set below.
+        # A union is empty only if both masks are empty; their entry is set below.
         either = np.maximum(size + unique[:, None] - both, 1)
         probabilities = hypergeom.pmf(both, channels, size, unique[:, None])
         table[row] = (probabilities * both / either).sum(axis=1)
@@ -58,11 +58,11 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
 def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
 
-    It is 1 for equal masks, 0 for masks as similar as random masks of the same sizes, and negative
-    for masks that share fewer channels than such random masks. If one of two masks is empty or
-    full, the index depends on the sizes alone. The pair then counts as 1, since a mask that keeps
-    everything does not distinguish a class. The masks are (K, C), bool, and the result is (K, K) in
-    [-1, 1].
+    It is 1 for equal masks, 0 for masks that are as similar as random masks of the same sizes, and
+    negative for masks that share fewer channels than random masks do. If one of two masks is empty
+    or full, the index depends only on the sizes. The pair then counts as 1, because a mask that
+    keeps everything does not distinguish a class. The masks are (K, C), bool, and the result is (K,
+    K), with values in [-1, 1].
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
@@ -81,8 +81,8 @@ def mean_of_pairs(similarity: np.ndarray) -> float:
 def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
     """Compute the share of each map's strongest pixels that lies inside a region.
 
-    The maps and the regions are (N, H, W). At least one pixel counts as strongest. Pixels that
-    tie for the last ranks share them, so that a constant map scores at chance level.
+    The maps and the regions are (N, H, W). At least one pixel counts as strongest. Pixels that tie
+    for the last ranks share these ranks, so that a constant map scores at chance level.
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
@@ -94,17 +94,17 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute Spearman's rank correlation; NaN if a series is constant or too short."""
+    """Compute Spearman's rank correlation, or NaN if a series is constant or too short."""
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
-    """Return the class with the highest probability, (N,); -1 if several classes share it.
+    """Return the class with the highest probability, (N,), or -1 if several classes share it.
 
-    A path that is blocked gives all classes the same probability, which must not count as a
-    prediction of the first class.
+    A blocked path gives all classes the same probability, which must not count as a prediction of
+    the first class.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -112,13 +112,13 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Compute the mean probability of class j on images of class i, (K, K); NaN without images."""
+    """Compute the mean probability of class j on images of class i, (K, K); NaN if none exist."""
     found = [defined_mean(probabilities[labels == c][:, classes], axis=0) for c in classes]
     return np.stack(found)
 
 
 def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
-    """Return the indices of the ``count`` largest values except ``own``, the largest first."""
+    """Return the indices of the ``count`` largest values without ``own``, largest first."""
     order = np.argsort(-values, kind="stable")
     return [int(index) for index in order if index != own][:count]
 
@@ -126,13 +126,14 @@ def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
 def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) -> np.ndarray:
     """Compute how strongly images activate a path's channels, compared with all channels.
 
-    The energy of each channel is divided by its mean over many images, as some channels are
-    always strong. The result is 1 if the path's channels are activated as strongly as all
-    channels, and 2 if twice as strongly. It is NaN if the path is empty or nothing is activated.
+    The energy of each channel is divided by its mean over many images, because some channels are
+    always strong. The result is 1 if the path's channels are activated as strongly as all channels,
+    and 2 if they are activated twice as strongly. It is NaN if the path is empty or no channel is
+    activated.
 
     Args:
         energies: The energy of each channel for each image, (N, C).
-        usual: The means over many images, (C,).
+        usual: The mean energy of each channel over many images, (C,).
         path: Whether each channel is on the path of each image, (N, C), or of all images, (C,).
     """
     relative = energies / np.where(usual > 0, usual, np.nan)

@@ -1,4 +1,4 @@
-"""Layers' outputs without masks, kept in memory because every epoch needs the same ones."""
+"""Keeps layers' outputs without masks in memory, because every epoch needs the same outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork
 from xnas_tf.utils.heartbeat import report_progress
 
 MEMORY = 2 * 2**30
-"""Maximum number of bytes, enough for a C=16, N=1 cell network on 5,500 images of 28x28."""
+"""Maximum number of bytes. It is enough for a C=16, N=1 cell network on 5,500 images of 28x28
+pixels."""
 
 
 def kept_originals(
@@ -20,7 +21,8 @@ def kept_originals(
 ) -> list[tf.Tensor]:
     """Compute each layer's outputs for the images at ``rows``; empty if they exceed ``MEMORY``.
 
-    If they were computed again in each step, they would account for a third of its convolutions.
+    If the outputs were computed again in each step, they would account for a third of the step's
+    convolutions.
     """
     values = sum(math.prod(tap.shape) for tap in network.taps)
     if not len(rows) or 4 * values * len(rows) > MEMORY:
@@ -31,5 +33,5 @@ def kept_originals(
         for outputs, layer in zip(batches, network.originals(batch), strict=True):
             outputs.append(layer)
         report_progress()
-    # Each layer's batches are freed after their concatenation, to hold only one layer twice.
+    # Free each layer's batches once concatenated, so that only one layer is held twice.
     return [tf.concat(batches.pop(0), 0) for _ in network.taps]

@@ -1,4 +1,4 @@
-"""The masks of classes, and their similarity."""
+"""The masks of classes and their similarity."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Paths:
 
     @cached_property
     def soft(self) -> Masks:
-        """Masks in (0, 1), (K, channels) for each layer."""
+        """Masks with values in (0, 1), (K, channels) for each layer."""
         return [expit(each).astype(np.float32) for each in self.logits]
 
     @cached_property
@@ -79,16 +79,16 @@ class Paths:
     def diversity(self) -> float:
         """One minus the mean similarity between two classes, in [0, 2].
 
-        0 if all paths are the same; 1 if they are as different as random paths of the same
-        sizes, none of which is full or empty.
+        It is 0 if all paths are the same, and 1 if they are as different as random paths of the
+        same sizes, provided that none is full or empty.
         """
         return 1 - metrics.mean_of_pairs(self.similarity)
 
     @property
     def uncorrected_diversity(self) -> float:
-        """The paper's score, in [0, 1]: one minus the mean Jaccard index.
+        """The paper's score, in [0, 1], which is one minus the mean Jaccard index.
 
-        It is 1 if no two paths share a channel. It rises as the masks keep fewer channels, even if
-        they are random.
+        It is 1 if no two paths share a channel. It rises as the masks keep fewer channels, even for
+        random masks.
         """
         return 1 - metrics.mean_of_pairs(self.layer_uncorrected_similarity.mean(axis=0))

@@ -1,8 +1,8 @@
-"""The published settings of NAD: the masked layers, and β.
+"""The published settings of NAD: the masked layers and β.
 
-They are from the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): the masks in
-``models/imagenet``, and the table of β for ImageNet at the top of ``findpath.py``. For Places365,
-the code sets β to 5.0 for VGG-16 and 0.20 for DARTS, and leaves the others unchanged.
+The settings come from the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): from the masks in
+``models/imagenet``, and from the table of β for ImageNet at the top of ``findpath.py``. For
+Places365, the code sets β to 5.0 for VGG-16 and 0.20 for DARTS, and leaves the others unchanged.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Preset:
     """Published settings for one architecture.
 
     Attributes:
-        layers: Names or patterns of the layers whose channels are masked, as in Keras Applications
-            if it has the architecture.
+        layers: Names or patterns of the masked layers. They follow Keras Applications if it has the
+            architecture.
         beta: Weight of sparsity.
     """
 
@@ -51,7 +51,7 @@ PRESETS = {
         ),
         beta=0.02,
     ),
-    # 16 layers: both stems and the 14 cells. Keras Applications has no such network.
+    # 16 layers: both stems and the 14 cells. Keras Applications does not have this network.
     "darts": Preset(("stem0", "stem1", *(f"cell{number}" for number in range(14))), beta=0.45),
 }
 
@@ -60,7 +60,7 @@ def preset_for(name: str, model: keras.Model) -> Preset:
     """Return a preset after checking that a model has its layers.
 
     Raises:
-        InputError: If there is no such preset, or the model lacks some of its layers.
+        InputError: If the preset does not exist, or the model lacks some of its layers.
     """
     if name not in PRESETS:
         raise InputError(f"`preset`: no preset is called {suggest(name, PRESETS)}")

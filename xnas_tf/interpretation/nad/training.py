@@ -1,9 +1,9 @@
 """Learns the masks of all classes together, with the paper's loss and update.
 
-arXiv 2003.13268: for each class, with K masked layers and the weights frozen,
-(1/K) [CE + Σ MSE] + β (1/K) Σ mean(sigmoid(m)²), and m ← m − 0.1 g/‖g‖ for each layer.
-Because the images of a batch do not affect each other, a class's masks are the same whether they
-are learned alone or together with others, except for rounding.
+With frozen weights and K masked layers, the loss of each class is (1/K) [CE + Σ MSE] + β (1/K) Σ
+mean(sigmoid(m)²), and the update of each layer is m ← m − 0.1 g/‖g‖ (arXiv 2003.13268). Because the
+images of a batch do not affect each other, a class's masks are the same whether they are learned
+alone or together with others, except for rounding.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
-"""Minimum length of a step over all logits of a layer (the paper's value)."""
+"""Minimum length of a step over all logits of a layer, as in the paper."""
 TRAVEL = 10.0
-"""Distance that each logit of a layer can move during training if all move equally. The paper's
-thousands of steps allow for that; with fewer steps, each is longer."""
+"""Distance that each logit of a layer can move during training if all of them move equally. The
+paper's thousands of steps allow for this distance; if there are fewer steps, each one is longer."""
 LEAST_OTHERS = 32
 """Minimum number of images of other classes on which false alarms are measured."""
 START = 1.0
-"""Initial logits: all channels are on, scaled by 0.73. With the paper's random logits, half of
-the channels that have no gradient stay on."""
+"""Initial value of the logits: all channels are on, scaled by 0.73. With the paper's random logits,
+half of the channels without a gradient would stay on."""
 BETAS: tuple[float, ...] = tuple(np.geomspace(0.02, 50, 10).tolist())
-"""The values that ``auto`` tries, in increasing order; the published ones are 0.02 to 5."""
+"""The values of β that ``auto`` tries, in increasing order; the published values are 0.02 to 5."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class MaskTrainingOptions:
         beta: Weight of sparsity, or ``auto``. With ``auto``, it increases through ``stages`` as the
             masks are learned, and each class keeps the sparsest hard masks that are within
             ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number, each class
-            keeps its masks from the last epoch at whose end they are within ``false_alarms``. If
-            there are no such masks, the class keeps all channels.
+            keeps its masks from the last epoch that ends with masks within ``false_alarms``. If no
+            masks meet the conditions, the class keeps all channels.
         epochs: Number of passes over a class's images.
         batch: Number of images of each class in a step.
         tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its
             class; 1 sets no limit, as in the paper.
-        seed: Seed of the order of the images.
+        seed: Seed for the order of the images.
         stages: The values of β that ``auto`` tries, one after the other.
     """
 
@@ -66,7 +66,7 @@ class MaskTrainingOptions:
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """The value of β in each stage; masks are evaluated at the end of a stage."""
+        """The value of β in each stage; masks are evaluated at the end of each stage."""
         if self.beta == "auto":
             return self.stages
         return (float(self.beta),) * (self.epochs if self.false_alarms < 1 else 1)
@@ -74,7 +74,7 @@ class MaskTrainingOptions:
 
 @dataclass(frozen=True)
 class Images:
-    """A rank's share of labelled images: its image i is image ``rank + i * size`` of all.
+    """A rank's share of labelled images, where image i is image ``rank + i * size`` of all images.
 
     Attributes:
         images: The share, (n, H, W, C), uint8.
@@ -93,7 +93,7 @@ class Images:
         return rows % self.ranks.size == self.ranks.rank
 
     def own(self, rows: np.ndarray) -> np.ndarray:
-        """Return the indices within the share of those images at ``rows`` that belong to it."""
+        """Return the positions within the share of those images at ``rows`` that belong to it."""
         return rows[self.is_own(rows)] // self.ranks.size
 
 
@@ -105,10 +105,10 @@ def learn(
     held_out: Images | None = None,
     show_step: ShowStep = lambda *_: None,
 ) -> Paths:
-    """Learn one mask for each class and layer, all in the same passes.
+    """Learn a mask for each class and layer, all in the same passes.
 
-    Each of the K classes needs at least one training image. Accuracy and false alarms of masks
-    are measured on the held-out images, by default on the training images.
+    Each of the K classes needs at least one training image. The accuracy and false alarms of masks
+    are measured on the held-out images, or by default on the training images.
     """
     plans = [_plan(train.labels, number, mask_options) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
@@ -118,7 +118,7 @@ def learn(
     kept = kept_originals(network, train.images, used)
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
-    # The stage of each class before each step and at the end; β is 0 after its last step.
+    # The stage of each class before each step and at the end; β is 0 after the class's last step.
     stages = np.arange(steps + 1)[:, None] * len(mask_options.betas) // counts
     stages = np.minimum(stages, len(mask_options.betas))
     betas = np.append(mask_options.betas, 0.0)[stages]
@@ -141,7 +141,7 @@ def learn(
 
 
 def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) -> list[np.ndarray]:
-    """Return the images of each step of a class; they depend on the seed and the class alone."""
+    """Return the images of each step of a class, which depend only on the seed and the class."""
     rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
     steps: list[np.ndarray] = []
@@ -156,9 +156,9 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return the positions of a step's images in the rank's share, and arguments of ``gradients``.
+    """Return the positions of a step's images in the rank's share, and arguments for gradients.
 
-    The latter are the first five arguments of ``MaskedNetwork.gradients``.
+    The arguments are the first five of ``MaskedNetwork.gradients``.
     """
     chosen = [plan[step] if step < len(plan) else np.zeros(0, int) for plan in plans]
     rows = np.concatenate(chosen)
@@ -185,7 +185,7 @@ def _batch(
 def _updated(
     logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Return logits after a step of fixed length for each unit that has a gradient."""
+    """Return the logits after a step of fixed length for each unit that has a gradient."""
     channels = logits.shape[1]
     soft = expit(logits)
     # The gradient of β/K mean(sigmoid(m)²); the weights are β/K.
@@ -198,8 +198,8 @@ def _updated(
 class _MaskSelection:
     """The best masks of each class so far.
 
-    Among the masks within the limits, these are the last ones, or with ``auto`` the sparsest. The
-    limits are checked on all images of the class, and on a sample of images of other classes.
+    These are the last masks within the limits, or with ``auto``, the sparsest ones. The limits are
+    checked on all images of the class and on a sample of images of other classes.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class _MaskSelection:
         self.best = initial
 
     def update(self, new: Paths, finished: np.ndarray) -> None:
-        """Keep the masks of the units that have finished a stage, (K,), if they are better."""
+        """Keep the masks of the units that have just finished a stage, (K,), if they are better."""
         if not finished.any():
             return
         better, masks = finished.copy(), new.hard
@@ -238,7 +238,7 @@ class _MaskSelection:
         self.best = Paths(new.layers, logits, np.where(better, new.betas, self.best.betas))
 
     def _count(self, rows: list[np.ndarray], masks: Masks, finished: np.ndarray) -> np.ndarray:
-        """Count the images that each unit that has finished classifies as its class, (K,)."""
+        """Count the images that each finished unit classifies as its class, (K,)."""
         rows = [each if is_in else each[:0] for each, is_in in zip(rows, finished, strict=True)]
         return _count_positive(self._network, self._held_out, rows, self._classes, masks)
 
@@ -259,7 +259,7 @@ def _count_positive(
     classes: np.ndarray,
     masks: Masks,
 ) -> np.ndarray:
-    """Count the images at each unit's ``rows`` that it classifies as its class, (K,)."""
+    """Count the images at each unit's ``rows`` that the unit classifies as its class, (K,)."""
     own = [held_out.own(each) for each in rows]
     units = np.repeat(np.arange(len(rows)), _lengths(own))
     predicted = decided(network.predict(held_out.images[np.concatenate(own)], units, masks))
@@ -269,7 +269,7 @@ def _count_positive(
 
 
 def _sample_others(labels: np.ndarray, number: int, count: int, seed: int) -> np.ndarray:
-    """Sample images of classes other than ``number``, sorted."""
+    """Sample images of classes other than ``number``, and return their sorted indices."""
     others = np.flatnonzero(labels != number)
     rng = np.random.default_rng([seed, int(number)])
     return np.sort(rng.choice(others, min(count, len(others)), replace=False))
