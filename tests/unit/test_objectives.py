@@ -181,10 +181,10 @@ def test_unknown_device_is_refused():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"threads": 2}, "threads 2 .* no effect; allowed: with backend tflite or tflite_int8"),
+        ({"threads": 2}, "threads 2, .* no effect with backend keras; allowed: with backend tfl"),
         (
             {"backend": "tflite", "device": "/CPU:0"},
-            "device /CPU:0 .* no effect; allowed: with backend keras",
+            "device /CPU:0, .* no effect with backend tflite; allowed: with backend keras",
         ),
         ({"backend": "tflight"}, "keras', 'tflite"),
     ],

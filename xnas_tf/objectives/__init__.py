@@ -1,4 +1,4 @@
-"""Objectives: values with a direction by which candidates are compared."""
+"""Objectives: values to minimise or maximise, by which candidates are compared."""
 
 from xnas_tf.registry import Registry
 

@@ -1,11 +1,11 @@
 """Quality of explanations: how reliable a network's attribution maps are.
 
 The metrics are those of ``xnas_tf.attribution.metrics``. A value is the mean over validation
-images, explained for their predicted class. Random draws are the same for every image and every
-rank, so a value depends on the images and the seed alone.
+images, each of which is explained for its predicted class. Random draws are the same for every
+image and every rank, so a value depends only on the images and the seed.
 
-A map that is 0 everywhere, as those of Grad-CAM often are, explains nothing. It counts as the worst
-value of the metric; otherwise networks with empty maps would win, as such maps never change.
+A map that is 0 everywhere, as Grad-CAM maps often are, explains nothing. It gets the worst value of
+the metric. Otherwise, networks with empty maps would win, because these maps never change.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from xnas_tf.attribution.base import AttributionMethod
 
 Values = dict[str, np.ndarray]
-"""Values of each image, (N,), by metric; the objective's own under ``""``."""
+"""Values of each image, (N,), by metric; the objective's own values have the key ``""``."""
 
 
 class AttributionQuality(Objective):
-    """Mean of a metric over images; its standard error is recorded."""
+    """Mean of a metric over images; its standard error is also recorded."""
 
     worst: ClassVar[float]
-    """The value of an image whose map is empty."""
+    """The value of an image with an empty map."""
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
 
     @abstractmethod
     def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        """Compute the metric of images (N, H, W, C), floats in [0, 1], for classes (N,)."""
+        """Compute the metric for classes (N,) of images (N, H, W, C), floats in [0, 1]."""
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; sums and counts are summed over the ranks."""
@@ -65,7 +65,7 @@ class CompletenessError(AttributionQuality):
     """Difference between the sum of integrated gradients and the logit's change; lower is better.
 
     It is relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
-    Networks that are less smooth need more steps. Also recorded: the error in units of the logit,
+    Networks that are less smooth need more steps. The error in units of the logit is also recorded,
     as ``completeness_error/absolute``.
     """
 
@@ -113,7 +113,7 @@ class MethodQuality(AttributionQuality):
 class Deletion(MethodQuality):
     """Area under the curve of the probability as the most important pixels turn black.
 
-    In [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
+    It is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
     worst: ClassVar[float] = 1.0
@@ -133,8 +133,8 @@ class Deletion(MethodQuality):
 class Insertion(MethodQuality):
     """Area under the curve of the probability as the most important pixels are inserted.
 
-    Pixels replace those of a blurred image. The area is in [0, 1]; higher is better (Petsiuk et al.
-    2018, arXiv 1806.07421).
+    The pixels replace those of a blurred image. The area is in [0, 1]; higher is better (Petsiuk et
+    al. 2018, arXiv 1806.07421).
     """
 
     worst: ClassVar[float] = 0.0
@@ -153,9 +153,9 @@ class Insertion(MethodQuality):
 
 
 class Sparseness(MethodQuality):
-    """Gini index of the maps: how few pixels they are concentrated on.
+    """Gini index of the maps, which is high if they are concentrated on few pixels.
 
-    In [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
+    It is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
     worst: ClassVar[float] = 0.0
@@ -178,9 +178,9 @@ class SeededQuality(MethodQuality):
 
 
 class SensitivityN(SeededQuality):
-    """Correlation of attributions with the logit's decrease when random pixels turn black.
+    """Correlation of attributions with the decrease in the logit when random pixels turn black.
 
-    In [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
+    It is in [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
     """
 
     worst: ClassVar[float] = -1.0
@@ -202,10 +202,10 @@ class SensitivityN(SeededQuality):
 class Infidelity(SeededQuality):
     """Squared error of attributions as predictions of the logit's decrease when squares turn black.
 
-    It is relative to the larger of the two, in [0, 4]; lower is better
-    (Yeh et al. 2019, arXiv 1901.09392). It suits methods whose maps are contributions to the
-    logit: integrated gradients, gradient times input, occlusion. Also recorded: the absolute
-    metric as published, in squared units of the logit, as ``infidelity/absolute``.
+    It is relative to the larger of the two mean squares, in [0, 4]; lower is better (Yeh et al.
+    2019, arXiv 1901.09392). It is suitable for methods whose maps are contributions to the logit:
+    integrated gradients, gradient times input and occlusion. The absolute metric as published, in
+    squared units of the logit, is also recorded, as ``infidelity/absolute``.
     """
 
     worst: ClassVar[float] = 4.0
@@ -226,7 +226,7 @@ class Infidelity(SeededQuality):
 class MaxSensitivity(SeededQuality):
     """Largest relative change of a map under small noise on its image.
 
-    In [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
+    It is in [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
     worst: ClassVar[float] = 2.0
@@ -252,14 +252,14 @@ class MaxSensitivity(SeededQuality):
 
 
 class Randomization(SeededQuality):
-    """Similarity of maps before and after layers are given random weights, from the output down.
+    """Similarity of maps before and after layers get random weights, starting from the output.
 
-    It is the mean absolute rank correlation over the stages, in [0, 1]; lower is better, because
-    a map that doesn't change doesn't show what was learned (Adebayo et al. 2018, arXiv
-    1810.03292). Each stage's mean correlation is recorded, as ``randomization/stage_1`` and so
-    on. Methods that multiply by the image give 0 at black pixels for any weights, which alone
-    makes their maps similar (0.91 for integrated gradients, 0.17 for SmoothGrad on a network
-    trained on digits), so they hardly distinguish candidates here.
+    It is the mean absolute rank correlation over the stages, in [0, 1]; lower is better, because a
+    map that doesn't change doesn't show what was learned (Adebayo et al. 2018, arXiv 1810.03292).
+    The mean correlation of each stage is recorded as ``randomization/stage_1`` and so on. Methods
+    that multiply by the image give 0 at black pixels whatever the weights are. This alone makes
+    their maps similar (0.91 for integrated gradients, 0.17 for SmoothGrad, on a network trained on
+    digits), so these methods hardly distinguish candidates here.
     """
 
     worst: ClassVar[float] = 1.0

@@ -1,4 +1,4 @@
-"""The base class of objectives, with their inputs and results."""
+"""The base class of objectives, and the types of their inputs and results."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Direction = Annotated[
 class Subject:
     """A candidate to score, with this rank's share of the validation split.
 
-    Before training only the first three attributes are set. The images are in an order that is
-    shuffled once per run: image i of rank r is number r + i * size.
+    Before training, only the first three attributes are set. The order of the images is shuffled
+    once per run: image i of rank r is number r + i * size in this order.
 
     Attributes:
         model: The candidate's model.
         communicator: Sums values over the ranks.
         class_names: The names of the classes.
-        images: (N, H, W, C), uint8; if they are on disk, indexing reads them.
-        labels: (N,).
+        images: Images, (N, H, W, C), uint8. If they are on disk, indexing reads them.
+        labels: The true classes, (N,).
         probabilities: The model's predictions, (N, classes).
-        metrics: Training metrics by name: loss, validation loss, compiled metrics.
-        shared_models: By attribution method, models that give the same maps and are shared by
-            many candidates, so that they are traced only once.
+        metrics: Training metrics by name: loss, validation loss and compiled metrics.
+        shared_models: Models by attribution method, which give the same maps and are shared by many
+            candidates, so that they are traced only once.
     """
 
     model: keras.Model
@@ -73,7 +73,7 @@ class Subject:
         )
 
     def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
-        """Return integers of the images of all ranks, (N, ...), given those of this rank."""
+        """Return integers for the images of all ranks, (N, ...), given those for this rank's."""
         rank, size = self.communicator.rank, self.communicator.size
         (count,) = self.communicator.sum(np.array(len(values)))
         own = np.zeros((int(count), *values.shape[1:]), np.int32)
@@ -88,7 +88,7 @@ class ObjectiveValue:
     Attributes:
         value: The value.
         metrics: Related metrics to record, by name.
-        reason: Why the meaning of the value is limited; recorded as the candidate's reason.
+        reason: The reason why the value is of limited use; recorded as the candidate's reason.
     """
 
     value: float
@@ -97,11 +97,12 @@ class ObjectiveValue:
 
 
 class Objective(BaseModel):
-    """A value with a direction. Options are fields. Plug-ins subclass this class."""
+    """A value to minimise or maximise. Options are fields. Plug-ins subclass this class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_training: ClassVar[bool] = True
-    """False if the value is known before training, so that constraints on it cost no training."""
+    """False if the value is known before training, so that constraints on it require no
+    training."""
     is_measured: ClassVar[bool] = False
     """True if the value differs between measurements of the same model."""
     unit: ClassVar[str] = ""
@@ -118,7 +119,7 @@ class Objective(BaseModel):
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
-        """Return notes for the user on the options and the data set, shown before a search.
+        """Return notes on the options and the data set, which the user sees before a search.
 
         Raises:
             InputError: See ``check``.
@@ -134,11 +135,11 @@ class Objective(BaseModel):
 
     @abstractmethod
     def score(self, subject: Subject) -> ObjectiveValue:
-        """Score one candidate; called on all of its ranks."""
+        """Score one candidate; this is called on all of its ranks."""
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics that make up the value, to show next to it."""
+        """Names of the metrics that make up the value and are shown next to it."""
         return []
 
     @property
@@ -153,5 +154,5 @@ class Objective(BaseModel):
 
     @property
     def heading(self) -> str:
-        """The label with an arrow that shows which direction is better."""
+        """The label with an arrow towards better values."""
         return f"{self.label} {'↓' if self.direction == 'minimize' else '↑'}"

@@ -1,4 +1,4 @@
-"""Distances between class means, computed from their inner products."""
+"""Computes distances between class means from their inner products."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 MissingClasses = Literal["zero", "ignore"]
 Weighting = Literal["normalized", "paper"]
 MAX_NAMES = 5
-"""Maximum number of classes to list in a reason."""
+"""Maximum number of classes to list in a message."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class ClassPairs:
     Attributes:
         counts: Number of images of each class, (classes,).
         min_images: Minimum number of images of a class; a class with fewer counts as missing.
-        missing: Whether a pair with a missing class has the distance 0 (``zero``) or is
+        missing: Whether a pair that includes a missing class has the distance 0 (``zero``) or is
             excluded (``ignore``).
-        weights: A weight for each pair, (classes, classes), symmetric; equal weights if None.
+        weights: A symmetric matrix with a weight for each pair, (classes, classes); equal weights
+            if None.
         weighting: Whether the weighted sum of the distances is divided by the sum of the weights
             (``normalized``) or by the number of pairs (``paper``).
     """
@@ -41,17 +42,17 @@ class ClassPairs:
         return self.counts >= self.min_images
 
     def distances(self, gram: np.ndarray) -> np.ndarray:
-        """Return distances of class means, 0 for missing classes; both (..., classes, classes)."""
+        """Return distances between class means, (..., classes, classes); 0 for missing classes."""
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
         """Return the weighted mean distance over pairs of classes.
 
-        The distance is one minus the cosine of the class means, whose inner products are ``gram``,
-        (..., classes, classes); see ``mean_gram``. The scale of a class has no effect. The mean,
-        (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is ``paper``; an
-        unbiased estimate of 0 may be slightly negative. It is 0 for fewer than two classes or if
-        all weights are 0. NaN is propagated.
+        The distance is one minus the cosine of two class means. ``gram`` contains their inner
+        products, (..., classes, classes); see ``mean_gram``. The scale of a class has no effect.
+        The mean, (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is ``paper``.
+        An unbiased estimate of 0 may be slightly negative. The mean is 0 if there are fewer than
+        two classes or all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         pairs = np.ones(len(upper[0]))
@@ -96,10 +97,10 @@ class ClassPairs:
 
 
 def _pair_distances(gram: np.ndarray) -> np.ndarray:
-    """Return one minus the cosine of each pair of class means; 0 if one has no direction.
+    """Return one minus the cosine of each pair of class means; 0 if a mean has no direction.
 
     Unbiased estimates of a distance of 0 may be negative. They are clipped at -2, the negative of
-    the largest distance; clipping them at 0 would turn noise into positive distances.
+    the largest distance, because clipping them at 0 would turn noise into positive distances.
     """
     lengths = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0))
     scale = lengths[..., :, None] * lengths[..., None, :]
@@ -109,7 +110,7 @@ def _pair_distances(gram: np.ndarray) -> np.ndarray:
 
 
 def _listed(names: Sequence[str], which: np.ndarray, word: str) -> str:
-    """Join the selected names by ``and`` or ``or``; at most ``MAX_NAMES`` are listed."""
+    """Join the selected names with ``and`` or ``or``, listing at most ``MAX_NAMES``."""
     selected = list(compress(names, which))
     if len(selected) > MAX_NAMES:
         selected[MAX_NAMES:] = [f"{len(selected) - MAX_NAMES} more"]

@@ -1,4 +1,4 @@
-"""The images behind introspectability, and the mean representation of each class."""
+"""The images that introspectability is computed from, and each class's mean representation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ChosenImages:
     Attributes:
         images: Images, (N, H, W, C).
         groups: The class of each image, (N,).
-        resamples: Each resample's weights of the images, (resamples, N).
+        resamples: The weights of the images in each resample, (resamples, N).
         pairs: The pairs of classes, with the number of images of each class over all ranks.
     """
 
@@ -38,7 +38,7 @@ class ClassMeans:
     Attributes:
         source: The source of the representation.
         layers: This rank's layers of the representation.
-        sums: Sums over the images of each class, (classes, D) for each layer.
+        sums: Sums of the representation over the images of each class, (classes, D) for each layer.
         chosen: This rank's images, and the pairs of classes.
         totals: Inner products of the sums of each layer.
         gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
@@ -58,5 +58,5 @@ class ClassMeans:
 
     @property
     def value(self) -> float:
-        """The mean of the distances, which is the source's value."""
+        """The mean distance, which is the value of the source."""
         return float(self.chosen.pairs.mean_distance(self.gram))

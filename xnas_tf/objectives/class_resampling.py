@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
 
 STEP = 0.05
-"""Standard deviation of the weights. It is small so that values are approximately linear in the
-weights: where classes hardly differ, a bootstrap, whose weights have a standard deviation of 1,
-varies the squared noise three times as much as new images would; these weights, twice."""
+"""Standard deviation of the weights. It is small, so that values are approximately linear in the
+weights. Where classes hardly differ, a bootstrap, with a standard deviation of 1, varies the
+squared noise three times as much as new images would; these weights vary it twice as much."""
 _thread_pools = cache(ThreadpoolController)
-"""Created once, since finding the loaded libraries takes 5 ms."""
+"""Created only once, because finding the loaded libraries takes 5 ms."""
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices, ascending, of up to ``count`` images, balanced over the classes.
+    """Return the sorted indices of up to ``count`` images, balanced over the classes.
 
-    Class means are compared pair by pair, so an image helps most in the smallest class. A class
-    that is rare among all images is also less likely to be missing among the chosen ones. The
-    classes contribute their next image in turn; in each round the earlier image comes first.
+    Class means are compared pair by pair, so an additional image helps most in the smallest class.
+    Balancing also makes it less likely that a rare class is missing among the chosen images. The
+    classes contribute their next image in turn; in each round, earlier images come first.
     ``groups`` are the images' classes, (N,), in random order.
     """
     by_class = np.argsort(groups, kind="stable")
@@ -38,7 +38,7 @@ def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Draw random weights close to 1 for the images, (count, N), the same on every call.
+    """Draw random weights close to 1 for the images, (count, N); every call draws the same ones.
 
     This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
     The weighted mean of a class with at least two images varies by ``STEP`` times the standard
@@ -52,7 +52,7 @@ def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Return the standard error of a value, given its values in the resamples, (resamples,)."""
+    """Return the standard error of a value, given the values for the resamples, (resamples,)."""
     return float(np.std(values, ddof=1) / STEP)
 
 
@@ -64,8 +64,8 @@ def resampled_sums(
 ) -> list[ClassSums]:
     """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
-    Squared norms are summed with squared weights, so that unbiased estimates, which exclude the
-    products of an image with itself, are also unbiased for resamples.
+    Squared norms are summed with squared weights. Unbiased estimates exclude the products of an
+    image with itself, and in this way they remain unbiased for resamples.
 
     Args:
         rows: This rank's representations, (N, d) for each layer.
@@ -76,10 +76,10 @@ def resampled_sums(
     inside = members.T > 0
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)
     layers = []
-    # For small products BLAS' threads mostly wait for each other, especially in competition with
-    # TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
+    # In small products, the threads of BLAS mostly wait for each other, especially if they compete
+    # with TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
     with _thread_pools().limit(limits=1, user_api="blas"):
-        for each in rows:  # one layer at a time, because all would need gigabytes
+        for each in rows:  # one layer at a time, because all need gigabytes
             layer = each.astype(np.float64)  # the standard error divides by a small step
             sums = [resamples[:, own] @ layer[own] for own in inside]
             squared_norms = np.square(layer).sum(axis=1)

@@ -25,10 +25,10 @@ class Parameters(Objective):
 
 
 class Flops(Objective):
-    """Floating-point operations per image; a multiplication and an addition count as two.
+    """Number of floating-point operations per image; a multiplication and an addition count as two.
 
-    TensorFlow's profiler counts them in the inference graph, which includes all layers that
-    consist of TensorFlow operations.
+    TensorFlow's profiler counts the operations in the inference graph, which includes all layers
+    that consist of TensorFlow operations.
     """
 
     needs_training: ClassVar[bool] = False
@@ -48,7 +48,7 @@ def count_flops(model: keras.Model) -> int:
     shape = (1, *model.input_shape[1:])
     forward = tf.function(lambda image: model(image, training=False))
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
-    graph_def = freeze_graph(concrete)  # while eager execution is on
+    graph_def = freeze_graph(concrete)  # needs eager execution
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
         options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()

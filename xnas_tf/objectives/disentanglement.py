@@ -13,28 +13,29 @@ if TYPE_CHECKING:
     from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
 BATCH = 4
-"""Images of each class per step; few, to allow many steps."""
+"""Number of images of each class per step, which is small to allow many steps."""
 STAGES = 2
-"""Values of β per epoch. With one, a network of cells kept 99% of its channels instead of 98%."""
+"""Number of values of β per epoch. With only one, a cell network kept 99% of its channels instead
+of 98%."""
 TOLERANCE = 0.02
-"""Share of a class's images that its path may misclassify, as in ``xnas-tf disentangle``."""
+"""Allowed loss of accuracy on a class's own images, as in ``xnas-tf disentangle``."""
 
 
 class DisentanglementObjective(Objective):
-    """Diversity of the classes' paths: one minus their mean similarity; higher is better.
+    """Diversity of the classes' paths, which is one minus their mean similarity; higher is better.
 
-    Paths are masks over channels (NAD, arXiv 2003.13268), learned from a few validation images
-    for the frozen network. The similarity is the Jaccard index corrected for chance, averaged
-    over layers and class pairs. The value is 0 if all classes use the same channels, 1 if paths
-    differ as much as random ones of the same sizes, and at most 2. A full or empty mask counts as
-    equal to any other, because its overlap has no meaning. A class whose paths all exceed the
-    allowed false alarms keeps all channels, and a class without a correctly classified image has
-    no path: both count as equal to any other path. This is a quick estimate:
-    `xnas-tf disentangle` uses the complete training split.
-    Also recorded: the paper's diversity, not corrected for chance, which favors small masks;
-    false alarms (the share of other classes' images that a path assigns to its class); the share
-    of kept channels; the number of classes that keep all channels; the number of classes with a
-    correctly classified image; and the diversity of each layer.
+    Paths are masks over channels (NAD, arXiv 2003.13268). They are learned from a few validation
+    images while the network is frozen. The similarity is the Jaccard index corrected for chance,
+    averaged over layers and class pairs. The value is 0 if all classes use the same channels, 1 if
+    paths differ as much as random ones of the same sizes, and at most 2. A full or empty mask
+    counts as equal to any other mask, because its overlap has no meaning. A class for which all
+    paths exceed the allowed false alarms keeps all channels, and a class without a correctly
+    classified image has no path; both count as equal to any other path. This is a quick estimate:
+    `xnas-tf disentangle` uses the complete training split. The following metrics are also recorded:
+    the paper's diversity, which is not corrected for chance and favours small masks; false alarms
+    (the share of other classes' images that a path assigns to its class); the share of kept
+    channels; the number of classes that keep all channels; the number of classes with a correctly
+    classified image; and the diversity of each layer.
     """
 
     name: Literal["disentanglement"] = "disentanglement"
@@ -45,8 +46,8 @@ class DisentanglementObjective(Objective):
         2.0,
         ge=0,
         allow_inf_nan=False,
-        description="final weight of sparsity; it starts at a hundredth of this. Published "
-        "values: 0.02 to 5",
+        description="final weight of sparsity, which starts at a hundredth of this value; "
+        "published values are 0.02 to 5",
     )
     false_alarms: float = Field(
         0.1,
@@ -60,7 +61,7 @@ class DisentanglementObjective(Objective):
         description="names or patterns of the layers that get masks; by default the last layer of "
         "each block",
     )
-    seed: int = Field(0, ge=0, description="seed of the order of the images")
+    seed: int = Field(0, ge=0, description="seed for the order of the images")
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
@@ -77,7 +78,7 @@ class DisentanglementObjective(Objective):
         if len(classes) < 2:
             problem = "fewer than two classes have correctly classified images"
             return ObjectiveValue(0.0, count, f"{self.name}: {problem}")
-        if not len(images):  # on one of many ranks: an image that is never used
+        if not len(images):  # on one of many ranks: add an image that is never used
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
         labelled = Images(images, labels, is_right, ranks)
@@ -99,7 +100,7 @@ class DisentanglementObjective(Objective):
         return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 
     def mask_options(self) -> MaskTrainingOptions:
-        """Return the options of mask training: β increases, and classes keep the sparsest masks."""
+        """Return options for mask training: β increases, and classes keep the sparsest masks."""
         from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)

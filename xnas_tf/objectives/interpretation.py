@@ -1,4 +1,4 @@
-"""Fidelity and conciseness of an interpreter (FLINT) that is trained briefly on a candidate."""
+"""Fidelity and conciseness of an interpreter (FLINT) that is briefly trained on a candidate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
 
 TRAINING_SHARE = 0.75
-"""Share of the images on which the interpreter is trained; it is evaluated on the rest."""
+"""Share of the images on which the interpreter is trained; the rest is used to evaluate it."""
 
 
 class _InterpreterObjective(Objective):
@@ -36,10 +36,10 @@ class _InterpreterObjective(Objective):
         None,
         min_length=1,
         description="names or patterns of the layers from which attributes are computed; by "
-        "default the last blocks",
+        "default, the last blocks",
     )
     seed: int = Field(
-        0, ge=0, description="seed of the initial weights and of the order of the images"
+        0, ge=0, description="seed for the initial weights and for the order of the images"
     )
 
     def score(self, subject: Subject) -> ObjectiveValue:
@@ -72,12 +72,12 @@ class _InterpreterObjective(Objective):
 
     @abstractmethod
     def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
-        """Return the value for predictions, and metrics that only this objective records."""
+        """Return the value for predictions, and the metrics that only this objective records."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
     ) -> InterpreterPredictions:
-        """Train an interpreter and return its predictions on held-out images."""
+        """Train an interpreter, and return its predictions on held-out images."""
         from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
         from xnas_tf.interpretation.flint.training import learn
@@ -94,13 +94,13 @@ class _InterpreterObjective(Objective):
 
 
 class Fidelity(_InterpreterObjective):
-    """Agreement of an interpreter's predictions with the candidate's; higher is better.
+    """Agreement of an interpreter's predictions with those of the candidate; higher is better.
 
-    In [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on a few
+    It is in [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on a few
     non-negative attributes. It is trained post-hoc on the candidate's last layers with validation
-    images, and evaluated on others. This is a quick estimate: `xnas-tf interpret` trains longer
-    and on the training split. Also recorded: the agreement that a constant prediction could reach
-    (constant), and the share of images without a relevant attribute (silent).
+    images, and evaluated on other validation images. This is a quick estimate: `xnas-tf interpret`
+    trains longer, and on the training split. The agreement that a constant prediction could reach
+    (constant) and the share of images without a relevant attribute (silent) are also recorded.
     """
 
     name: Literal["fidelity"] = "fidelity"
@@ -114,10 +114,11 @@ class Conciseness(_InterpreterObjective):
     """Number of attributes with which an interpreter explains an image; lower is better.
 
     The value is the mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345),
-    for the same interpreter as in `fidelity`. An image without a relevant attribute, or for which
-    the interpreter's prediction differs from the candidate's, is not explained: all attributes are
-    counted for it, so that an interpreter that explains nothing has the worst value. Also recorded:
-    the plain mean (cns), the agreement with the candidate, and the metrics of `fidelity`.
+    for the same interpreter as in `fidelity`. An image is not explained if it has no relevant
+    attribute, or if the interpreter's prediction differs from the candidate's. All attributes are
+    counted for such images, so that an interpreter that explains nothing has the worst value. The
+    plain mean (cns), the agreement with the candidate and the metrics of `fidelity` are also
+    recorded.
     """
 
     name: Literal["conciseness"] = "conciseness"

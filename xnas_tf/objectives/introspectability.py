@@ -2,8 +2,7 @@
 
 Carmichael, Moon & Jacobs (arXiv 2112.08645) define it as the mean over class pairs of one minus
 the cosine between the mean representations of the predicted classes. By default, the estimate is
-corrected for its bias when there are few images, and classes that are never predicted count as
-well.
+corrected for its bias with few images, and classes that are never predicted are counted as well.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ if TYPE_CHECKING:
 Computed = dict[tuple[Any, ...], "list[LayerActivations]"]
 """Layers of representations that were computed for a candidate, by what they depend on."""
 LARGEST_ERROR = 1.0
-"""No value from 0 to 2 has a larger standard deviation. Estimates exceed it where class means
+"""Largest possible standard deviation of a value from 0 to 2. Estimates exceed it if class means
 nearly vanish, because a distance is then far from linear in the images."""
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
-"""Default minimum numbers of images, in total and per class. Per class it is at least twice
+"""Default minimum numbers of images, in total and per class. The number per class is at least twice
 ``min_images``, because a network doesn't predict all classes equally often."""
 
 
@@ -55,12 +54,12 @@ class Introspectability(Objective):
     ``integrated_gradients`` or any other method) or the concatenated outputs of all
     convolution and activation layers (``activations``, as in the XNAS paper). The value is the
     weighted mean over the sources, and each source is recorded as
-    ``introspectability/SOURCE``. Also recorded: the value of each layer of the activations,
-    and standard errors, estimated by resampling the images. These errors measure how much the value
-    varies with the images, not from one training run to the next.
+    ``introspectability/SOURCE``. The value of each layer of the activations is also recorded, as
+    are standard errors, which are estimated by resampling the images. These errors measure how much
+    the value varies with the images, not how much it varies from one training run to the next.
 
-    The default estimate is unbiased even for few images: a value of 0 is estimated as 0 on average
-    and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
+    The default estimate is unbiased even for few images: if the true value is 0, the estimate is 0
+    on average and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
     ``min_images: 1`` give the paper's formula, with ``weighting: paper`` for weighted pairs.
     """
 
@@ -75,14 +74,13 @@ class Introspectability(Objective):
     images: int | None = Field(
         None,
         ge=2,
-        description="maximum number of validation images, the same number of each class if "
-        "possible; by default 10 per class, or twice `min_images` if that is more, "
-        "and at least 128",
+        description="maximum number of validation images, balanced over the classes if possible; "
+        "by default 10 per class, or twice `min_images` if that is more, and at least 128 in total",
     )
     estimator: Estimator = Field(
         "unbiased",
-        description="`unbiased`, or `plain` as in the paper, which is more biased the fewer "
-        "images there are",
+        description="`unbiased`, or `plain` as in the paper; the bias of `plain` increases as the "
+        "number of images decreases",
     )
     missing_classes: MissingClasses = Field(
         "zero",
@@ -97,7 +95,7 @@ class Introspectability(Objective):
     )
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
     group_by: Literal["predicted", "true"] = Field(
-        "predicted", description="whether an image belongs to its predicted or its true class"
+        "predicted", description="whether images are grouped by their predicted or true class"
     )
     normalize: Normalize = Field(
         "none", description="`layer` gives all layers the same weight; `none` is as in the paper"
@@ -106,7 +104,7 @@ class Introspectability(Objective):
         None,
         min_length=1,
         description="names or patterns of the layers that `activations` uses, such as `stack3*`; "
-        "by default all",
+        "by default, all of them",
     )
     similarity: str | None = Field(
         None,
@@ -116,8 +114,8 @@ class Introspectability(Objective):
     weighting: Weighting = Field(
         "normalized",
         description="how `similarity` weights the distances: `normalized` computes their weighted "
-        "mean; `paper` computes the plain mean of distance × similarity, whose scale "
-        "is that of the similarity",
+        "mean; `paper` computes the plain mean of distance × similarity, which scales "
+        "with the similarity",
     )
     bootstrap: int = Field(100, ge=2, description="number of resamples for the standard error")
     variants: dict[str, dict[str, Any]] = Field(
@@ -153,12 +151,12 @@ class Introspectability(Objective):
             raise ValueError(f"layers and normalize are for the source {ACTIVATIONS} only")
         if self.weighting != "normalized" and self.similarity is None:
             raise ValueError(
-                f"given weighting {self.weighting} without similarity, which has no effect; "
+                f"given weighting {self.weighting}, which has no effect without similarity; "
                 "allowed: similarity: wordnet or a CSV file, or no weighting"
             )
         if self.estimator == "unbiased" and self.min_images < 2:
             raise ValueError(
-                f"given min_images {self.min_images}; allowed: at least 2, because one image "
+                f"given min_images {self.min_images}; allowed: at least 2, because a single image "
                 "shows no variance within its class, or estimator: plain"
             )
         return self
@@ -333,7 +331,7 @@ class Introspectability(Objective):
     def _combined(
         self, metrics: dict[str, float], replicates: list[np.ndarray], reasons: list[str]
     ) -> ObjectiveValue:
-        """Combine the sources into their weighted mean, with its standard error."""
+        """Combine the sources into their weighted mean, and return it with its standard error."""
         weights = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, values_of_source in zip(self.sources, replicates, strict=True):
@@ -363,7 +361,7 @@ class Introspectability(Objective):
 
 
 def introspectability_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
-    """Return the attribution methods that introspectability objectives use, with options."""
+    """Return the attribution methods, with their options, that introspectability objectives use."""
     methods = (
         method_with_steps(source, definition.steps)
         for each in measures

@@ -1,4 +1,4 @@
-"""Latency: the inference time per image on the device used for deployment."""
+"""Latency, which is the inference time per image on the device used for deployment."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 WARM_UP = 5
 """Number of warm-up calls, during which TensorFlow traces and optimizes the graph."""
 _NOISE = 8
-"""Number of images to calibrate an untrained network; it does not affect the latency."""
+"""Number of images for calibrating an untrained network; it does not affect the latency."""
 
 
 class Latency(Objective):
     """Median time per image in milliseconds; the 10th and 90th percentiles are also recorded.
 
     It is measured on rank 0, after a warm-up. The backend ``keras`` runs the network as a
-    TensorFlow graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert it as
-    ``xnas-tf export`` does with the format of that name, and measure the time of TensorFlow Lite's
-    interpreter on the CPU. The network is not trained yet, so int8 is calibrated on random images.
+    TensorFlow graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert the
+    network as ``xnas-tf export`` does for the format of the same name, and measure the time of
+    TensorFlow Lite's interpreter on the CPU. The network is not trained yet, so int8 is calibrated
+    on random images.
 
-    The precision depends on other load on the machine: on 2 shared CPU cores, ten measurements of
-    one network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to
-    100, because the load changes more slowly than a measurement takes (benchmarks/latency.py).
-    Constraints should allow for this.
+    The precision depends on other load on the machine. On 2 shared CPU cores, ten measurements of
+    one network had a standard deviation of 6 to 30% of their mean. This was the case for any
+    ``repeats`` from 20 to 100, because the load changes more slowly than a measurement takes
+    (benchmarks/latency.py). Constraints should allow for this.
     """
 
     needs_training: ClassVar[bool] = False
@@ -56,12 +57,12 @@ class Latency(Objective):
     def _check_backend(self) -> Latency:
         if self.threads != 1 and self.backend == "keras":
             raise ValueError(
-                f"given threads {self.threads} with backend keras, which has no effect; allowed: "
+                f"given threads {self.threads}, which has no effect with backend keras; allowed: "
                 "with backend tflite or tflite_int8"
             )
         if self.device != "auto" and self.backend != "keras":
             raise ValueError(
-                f"given device {self.device} with backend {self.backend}, which has no effect; "
+                f"given device {self.device}, which has no effect with backend {self.backend}; "
                 "allowed: with backend keras"
             )
         return self
@@ -94,7 +95,7 @@ class Latency(Objective):
     def _measure(self, model: keras.Model) -> list[float] | str:
         """Return the 10th, 50th and 90th percentiles in milliseconds per image, or an error.
 
-        Errors are returned, not raised, because the other ranks wait for a message.
+        Errors are returned, not raised, because the other ranks are waiting for a message.
         """
         try:
             if self.backend != "keras":
@@ -105,9 +106,9 @@ class Latency(Objective):
             return str(error) if isinstance(error, XnasError) else describe(error)
 
     def percentiles_of_file(self, content: bytes) -> list[float]:
-        """Return the 10th, 50th and 90th percentiles of a TensorFlow Lite model, in milliseconds.
+        """Return the 10th, 50th and 90th percentiles for a TensorFlow Lite model, in milliseconds.
 
-        They are per image, with this batch size and number of threads.
+        The times are per image, with this batch size and number of threads.
         """
         from xnas_tf.keras_tools import tflite
 
@@ -147,7 +148,7 @@ def time_batches(
     shape = (batch_size, *model.input_shape[1:])
     with freed_custom_gradients(), inlined_calls(model), tf.device(device):
         images = tf.constant(np.random.default_rng(0).random(shape, np.float32))
-        # Copies, because a variable stays on the device where it was created.
+        # Copy the variables, because a variable stays on the device where it was created.
         trainable = [tf.identity(v.value) for v in model.trainable_variables]
         others = [tf.identity(v.value) for v in model.non_trainable_variables]
 

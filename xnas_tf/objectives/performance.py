@@ -1,4 +1,4 @@
-"""Objectives of predictive performance."""
+"""Objectives that measure predictive performance."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class CalibrationError(Objective):
 
 
 STANDARD_METRICS = ("accuracy", "loss")
-"""Metrics of every model, regardless of how it is compiled."""
+"""Metrics that every model has, regardless of how it is compiled."""
 
 
 class Metric(Objective):
-    """A metric on the validation split with which the HyperModel compiled its models.
+    """A validation metric that the HyperModel compiled its models with.
 
-    It is named `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
-    `metric:loss`, and values returned by `HyperModel.fit` work as well. There is no default
+    Its name is `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
+    `metric:loss`, and values returned by `HyperModel.fit` can also be used. There is no default
     direction.
     """
 

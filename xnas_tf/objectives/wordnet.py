@@ -1,7 +1,8 @@
-"""Nouns of WordNet 3.0, read from its own files ``data.noun`` and ``index.noun``.
+"""Reads the nouns of WordNet 3.0 from its files ``data.noun`` and ``index.noun``.
 
-Their format is described in the manual page wndb(5WN). A synset (a sense of one or more words) is
-named by its id in ImageNet: ``n`` and its byte offset in ``data.noun``, as in ``n02119789``.
+The manual page wndb(5WN) describes their format. A synset, which is a sense of one or more words,
+is named by its id in ImageNet: ``n`` followed by its byte offset in ``data.noun``, as in
+``n02119789``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from xnas_tf.errors import InputError
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
 _HYPERNYM = re.compile(rb" @i? (\d{8}) n ")
-"""Symbols of pointers to hypernyms, and from people or places to their classes."""
+"""Symbols of pointers to hypernyms, including those from people or places to their classes."""
 _ID = re.compile(r"n\d{8}")
 
 
 class WordNet:
     """The nouns of the installed WordNet 3.0.
 
-    It is read from the folder in WordNet's environment variable ``WNSEARCHDIR``, otherwise from
-    Debian's package ``wordnet-base`` or from nltk's data.
+    They are read from the folder in WordNet's environment variable ``WNSEARCHDIR`` or, if that is
+    not set, from Debian's package ``wordnet-base`` or nltk's data.
 
     Raises:
-        InputError: If it is not installed, or if it is another version, whose ids differ.
+        InputError: If WordNet is not installed, or is another version with different ids.
     """
 
     def __init__(self) -> None:
@@ -39,9 +40,10 @@ class WordNet:
             )
 
     def senses(self, name: str) -> list[str]:
-        """Return the ids of a noun's senses, the most frequent one first; none if unknown.
+        """Return the ids of a noun's senses, most frequent first, or nothing for an unknown noun.
 
-        The only sense of an id is the id itself. Case is ignored, and underscores count as spaces.
+        The only sense of an id is the id itself. Case is ignored, and underscores are treated as
+        spaces.
         """
         if _ID.fullmatch(name):
             return [name] if self._line(name) else []
@@ -59,7 +61,7 @@ class WordNet:
     def nearest(self, name: str) -> str | None:
         """Return the noun whose spelling is closest to an unknown one, or None if none is close.
 
-        For an id it is None, because the next id may belong to any noun.
+        The result is None for an id, because the closest id may belong to any noun.
         """
         if _ID.fullmatch(name):
             return None
@@ -68,7 +70,7 @@ class WordNet:
         return next(iter(difflib.get_close_matches(noun, nouns, n=1, cutoff=0.8)), None)
 
     def path_lengths(self, synsets: list[str]) -> np.ndarray:
-        """Return the lengths of the shortest paths between synsets, (synsets, synsets), integers.
+        """Return the lengths of the shortest paths between synsets, integers (synsets, synsets).
 
         A path goes up from one synset to a common hypernym and down to the other. All nouns have
         a common hypernym, ``entity``.
@@ -79,7 +81,7 @@ class WordNet:
         )
 
     def _hypernym_distances(self, synset: str) -> dict[str, int]:
-        """Return the distance to each direct and indirect hypernym, and 0 to the synset itself."""
+        """Return the distance to each direct or indirect hypernym, and 0 for the synset itself."""
         found: dict[str, int] = {}
         level, distance = {synset}, 0
         while level:
@@ -90,7 +92,7 @@ class WordNet:
         return found
 
     def _line(self, synset: str) -> bytes:
-        """Return the synset's line of data.noun, or nothing if none begins there."""
+        """Return the synset's line of data.noun, or nothing if no line begins at its offset."""
         start = int(synset[1:])
         if self._data[start - 1 : start + 9] != b"\n" + synset[1:].encode() + b" ":
             return b""

@@ -1,4 +1,4 @@
-"""Similarity of classes, based on the lengths of the paths between them in WordNet."""
+"""Similarity of classes based on the lengths of paths between them in WordNet."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from xnas_tf.errors import InputError
 from xnas_tf.objectives.wordnet import WordNet
 
 PACKAGED = "imagenet16_120_path_lengths.csv"
-"""Path lengths between ImageNet-16-120's classes: tools/imagenet16_120_path_lengths.py."""
+"""Path lengths between ImageNet-16-120's classes, from tools/imagenet16_120_path_lengths.py."""
 MAX_UNKNOWN = 5
-"""Maximum number of unknown classes to list: finding the nearest noun takes almost a second."""
+"""Maximum number of unknown classes to list, because finding the nearest noun takes almost 1 s."""
 
 
 def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
     """Return 1 / (1 + path length) for each pair of classes, (classes, classes), at most 1.
 
     Classes are named by their ids in ImageNet (``n02119789``), or by nouns, whose first sense is
-    used. If all are classes of ImageNet-16-120, by id or by name, they have the senses of that data
-    set (``tiger`` is the animal, where WordNet's first sense is a person), and WordNet need not be
-    installed. The path length is that of ``path_similarity`` in nltk.
+    used. If all of them are classes of ImageNet-16-120, by id or by name, they have the senses of
+    that data set (``tiger`` is the animal, whereas WordNet's first sense is a person), and WordNet
+    does not have to be installed. The path length is that of ``path_similarity`` in nltk.
 
     Raises:
         InputError: If WordNet is needed and not installed, or doesn't contain a class.
@@ -37,7 +37,7 @@ def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def ambiguous_names(class_names: tuple[str, ...]) -> list[str]:
-    """Describe the sense that is used for each name with several senses in WordNet.
+    """For each name with several senses in WordNet, describe the sense that is used.
 
     Raises:
         InputError: See ``path_similarity``.
@@ -60,7 +60,7 @@ def _senses(wordnet: WordNet, class_names: tuple[str, ...]) -> list[list[str]]:
         listed = ", ".join(_described(wordnet, name) for name in unknown[:MAX_UNKNOWN])
         raise InputError(
             f"WordNet 3.0 has no noun {listed}{more}; allowed: nouns, or ids such as n02119789; "
-            "for other classes give a CSV matrix"
+            "for other classes, give a CSV matrix"
         )
     return senses
 
@@ -72,7 +72,7 @@ def _described(wordnet: WordNet, name: str) -> str:
 
 @cache
 def _packaged() -> tuple[dict[str, int], np.ndarray]:
-    """Return the row of each id and name of ImageNet-16-120, and the path lengths."""
+    """Return the rows of ImageNet-16-120's ids and names, and the path lengths."""
     lines = (files("xnas_tf.objectives") / PACKAGED).read_text("ascii").splitlines()
     table = [line.split(",") for line in lines if not line.startswith("#")]
     rows = {_folded(key): row for row, line in enumerate(table) for key in line[:2]}
@@ -80,7 +80,7 @@ def _packaged() -> tuple[dict[str, int], np.ndarray]:
 
 
 def _packaged_rows(class_names: tuple[str, ...]) -> list[int] | None:
-    """Return the classes' rows in the packaged table, or None if it lacks one of them."""
+    """Return the classes' rows in the packaged table, or None if the table lacks a class."""
     rows, names = _packaged()[0], [_folded(name) for name in class_names]
     return [rows[name] for name in names] if rows.keys() >= set(names) else None
 
