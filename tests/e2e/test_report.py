@@ -133,7 +133,7 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
         model = opened.locator(f"#model-{candidate.id}")
         if not model.evaluate("details => details.open"):
             model.locator("summary").first.click()
-        model.get_by_text("distances of class means").first.wait_for()
+        model.get_by_text("distances between class means").first.wait_for()
         assert not known[candidate.id]["problem"]
         accuracy = known[candidate.id]["accuracy"][1]
         assert accuracy == pytest.approx(candidate.metrics["test_accuracy"])
@@ -338,7 +338,7 @@ def test_texts_are_of_what_is_shown(page, tmp_path, config, has_line):
     file.write_text(render(data), encoding="utf-8")
     with visited(page, file.as_uri()) as view:
         text = {name: view.locator(f"#{name}").inner_text() for name in SECTIONS}
-    assert ("the line is the border" in text["front"]) == has_line
+    assert ("the line is the boundary" in text["front"]) == has_line
     assert "Mark a candidate" in text["lineage"] and "null" not in text["lineage"]
     assert "too few candidates with results" in text["influence"]
     assert "a source is 0" in text["table"]

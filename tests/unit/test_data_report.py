@@ -39,7 +39,7 @@ def test_what_a_search_would_refuse_is_shown_all_the_same(pets):
     report = inspect_data(f"folder:{pets}", ["dataset.max_corrupt=0.02"])
     assert (
         report.notes[0]
-        == "a search refuses this data set: 7% is unreadable, dataset.max_corrupt 2%"
+        == "a search rejects this data set: 7% of it is unreadable; dataset.max_corrupt is 2%"
     )
 
 

@@ -1,4 +1,4 @@
-"""The candidates of a run as a table, JSON or CSV."""
+"""Lists the candidates of a run as a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.number_format import format_value, shortened
 
 MAX_NOTES = 5
-"""Maximum number of candidates for which a table says why a value is 0."""
+"""Maximum number of candidates for which a table explains why a value is 0."""
 
 
 @dataclass(frozen=True)
 class CandidateList:
-    """Candidates of a run to list, in this order, with the ids of the Pareto-optimal ones."""
+    """Candidates of a run in list order, and the ids of the Pareto-optimal ones."""
 
     run: Run
     candidates: Sequence[Candidate]
@@ -37,9 +37,9 @@ class CandidateList:
 def listing(
     run: Run, everyone: bool, prefer: str | None = None, within: float | None = None
 ) -> CandidateList:
-    """Select the Pareto-optimal candidates and, if ``everyone``, all other finished ones.
+    """Select the Pareto-optimal candidates and, if ``everyone`` is true, all other finished ones.
 
-    Dominated candidates come first, then those that violate constraints. See
+    Among the others, dominated candidates come before those that violate constraints. See
     ``Run.recommendation`` for the other arguments and for errors.
     """
     front, recommended = run.pareto(), run.recommendation(prefer, within)
@@ -52,7 +52,7 @@ def listing(
 def pareto_table(listed: CandidateList) -> Table:
     """Return a table with one candidate per row.
 
-    One star marks the Pareto-optimal candidates, two stars the recommended one.
+    One star marks the Pareto-optimal candidates, and two stars mark the recommended one.
     """
     columns = measured_columns(listed.run.config)
     table = Table(box=box.SIMPLE_HEAD)
@@ -77,7 +77,7 @@ def pareto_table(listed: CandidateList) -> Table:
             f"{test:.2%}" if test is not None else "",
             *([remark] if any(remarks) else []),
             *([", ".join(map(str, candidate.parents))] if has_parents else []),
-            Text(shortened(candidate.genotype)),  # may contain what rich would take for markup
+            Text(shortened(candidate.genotype)),  # rich must not interpret it as markup
         )
     zeros = [c for c in listed.candidates if any(column.value(c) == 0 for column in columns)]
     notes = [f"candidate {c.id}: {c.reason}" for c in zeros if c.reason and not c.collapsed]
@@ -138,7 +138,7 @@ def _directions(objectives: Sequence[Objective]) -> list[dict[str, str]]:
 def pareto_csv(listed: CandidateList, any_state: bool = False) -> str:
     """Return the candidates as CSV with a header line; see ``candidate_rows``.
 
-    With ``any_state``, the other candidates of the run follow, in any state.
+    With ``any_state``, they are followed by the run's other candidates, in any state.
     """
     ids = {candidate.id for candidate in listed.candidates}
     others = [c for c in listed.run.candidates() if c.id not in ids] if any_state else []

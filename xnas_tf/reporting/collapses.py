@@ -1,4 +1,4 @@
-"""A summary of candidates whose training collapsed: their number, and the likely cause."""
+"""Summarises the candidates whose training collapsed: their number and the likely cause."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from xnas_tf.training.options import RATES, TrainingOptions
 from xnas_tf.utils.number_format import counted
 
 _ACCURACY_GAP = 0.2
-"""Minimum excess of training accuracy over validation accuracy if a network has learned and only
-its predictions in inference mode are wrong."""
+"""If training accuracy exceeds validation accuracy by at least this much, the network is assumed to
+have learned, and only its predictions in inference mode are assumed to be wrong."""
 
 
 def collapse_text(
@@ -22,7 +22,7 @@ def collapse_text(
 
     Args:
         candidates: Candidates of a run, in any state.
-        config: Its configuration.
+        config: The run's configuration.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
@@ -55,8 +55,8 @@ def _normalization_cause(training: TrainingOptions) -> str:
 
 def _own_step_cause(training: TrainingOptions) -> str:
     return (
-        "the learning rate with which your HyperModel compiles its models does not suit them, too "
-        "many of their layers are frozen, or there are too few epochs (try "
+        "the learning rate with which your HyperModel compiles its models is unsuitable, too many "
+        "of their layers are frozen, or there are too few epochs (try "
         f"training.epochs={3 * training.epochs})"
     )
 

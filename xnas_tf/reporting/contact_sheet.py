@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: some images of each class, and the class counts."""
+"""Draws a contact sheet of a data set: some images of each class, and the class counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_IMAGES = 10
 def sheet_figure(data: Dataset) -> Figure:
     """Draw training images of each class in a row, as a network would see them.
 
-    Next to them, bars show how many images of the class each split contains.
+    Bars next to the images show how many images of the class each split contains.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 

@@ -1,4 +1,4 @@
-"""A report on a data set before a search: counts, preprocessing, problems, pictures."""
+"""Reports on a data set before a search: counts, preprocessing, problems and pictures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from xnas_tf.utils.pictures import save_png
 from xnas_tf.utils.progress import log_message
 
 SHOWN_PROBLEMS = 100
-"""Maximum number of files in the table; JSON lists all."""
+"""Maximum number of files in the table; the JSON lists all of them."""
 
 
 @dataclass(frozen=True, repr=False)
 class DataReport:
-    """A data set, and its preprocessing in a search with a configuration."""
+    """A data set, and how a search with a given configuration preprocesses it."""
 
     dataset: Dataset
     config: Config
@@ -54,11 +54,11 @@ class DataReport:
         share = unreadable / (unreadable + sum(map(len, self.dataset.parts.values())))
         if share <= limit:
             return self.dataset.notes
-        refused = f"{share:.0%} is unreadable, dataset.max_corrupt {limit:.0%}"
-        return [f"a search refuses this data set: {refused}", *self.dataset.notes]
+        refused = f"{share:.0%} of it is unreadable; dataset.max_corrupt is {limit:.0%}"
+        return [f"a search rejects this data set: {refused}", *self.dataset.notes]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-serialisable values."""
+        """Return all results as JSON-serialisable values."""
         counts = np.stack([self.dataset.counts[split] for split in SPLITS], axis=1).tolist()
         rows = zip(self.dataset.class_names, counts, strict=True)
         return {
@@ -139,15 +139,15 @@ def inspect_data(
     overrides: Iterable[str] = (),
     log: Callable[[str], None] = log_message,
 ) -> DataReport:
-    """Load a data set as a search would, and report on it.
+    """Load a data set in the same way as a search, and report on it.
 
     Args:
         dataset: The name of a data set, a YAML configuration file, a configuration, or a run.
         overrides: Options as ``section.key=value``.
-        log: Called with a message before work that takes a while.
+        log: Called with a message before a step that takes a while.
 
     Raises:
-        InputError: If there is no such data set, or it is not suitable for classification.
+        InputError: If the data set does not exist, or is not suitable for classification.
     """
     dataset = dataset.config if isinstance(dataset, Run) else dataset
     if not isinstance(dataset, str | os.PathLike | Config):
@@ -158,13 +158,13 @@ def inspect_data(
     if not isinstance(dataset, Config) and Path(dataset).suffix not in (".yaml", ".yml"):
         dataset = Config(dataset=str(dataset))
     config = load_config(dataset, overrides)
-    # Report corrupt files even if there are so many that a search would reject the data set.
+    # Report corrupt files, even if there are too many of them for a search.
     settings = {**config.dataset.model_dump(), "max_corrupt": 1.0}
     return DataReport(load_dataset(**settings, log=log), config)
 
 
 def data_tables(report: DataReport) -> list[Table | Text]:
-    """Return the report as tables and texts: classes, steps, problems, notes."""
+    """Return the report as tables and texts: classes, steps, problems and notes."""
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
     problems = [(name, kind) for kind, name in findings.problems]
@@ -172,7 +172,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     if problems:
         tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
     if len(problems) > SHOWN_PROBLEMS:
-        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more: JSON lists them all")
+        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more; the JSON lists them all")
     return [*tables, *map(Text, texts)]
 
 

@@ -1,4 +1,4 @@
-"""The final step of a search: test metrics and attributions of the Pareto-optimal models."""
+"""The final step of a search: tests the Pareto-optimal models and draws attributions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xnas_tf.training.callbacks import Interrupted
 DRAWN = "drawn"
 """Fact of a run: the ids of the candidates that were tested and drawn."""
 SHOWN = 8
-"""Number of validation images whose attributions are drawn for each model."""
+"""Number of validation images for which to draw each model's attributions."""
 
 
 class FinalEvaluation(Callback):
@@ -43,7 +43,7 @@ class FinalEvaluation(Callback):
         self._log = log
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
-        """Test the models if the search finished."""
+        """Test the models, if the search has finished."""
         if error or run.evaluator is None:
             return
         if run.groups()[0] > 1:
@@ -70,7 +70,7 @@ class FinalEvaluation(Callback):
             clear_session()
 
     def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
-        # This process runs the HyperModel's code anyway.
+        # Safe mode is not needed, because this process runs the HyperModel's code anyway.
         model = candidate.load_model(safe=self._context.space.is_built_in)
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)

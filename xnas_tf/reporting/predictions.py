@@ -1,4 +1,4 @@
-"""Data on a model's predictions: confusion matrix, accuracies, calibration."""
+"""Computes data on a model's predictions: confusion matrix, accuracies and calibration."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     """Summarise a model's predictions on the test split.
 
     Returns:
-        ``confusion`` (classes, classes), with true classes in rows; and as ``[low, accuracy,
-        high]``, with Wilson's interval (1927), ``accuracy`` over all images and ``classes`` for
-        each class, None for a class without images.
+        ``confusion`` (classes, classes), with true classes in rows; ``accuracy`` over all images;
+        and ``classes``, the accuracy of each class, or None for a class without images. Accuracies
+        are given as ``[low, accuracy, high]``, with Wilson's interval (1927).
     """
     confusion = confusion_matrix(labels, predicted, labels=np.arange(classes))
     correct, totals = np.diag(confusion), confusion.sum(axis=1)
@@ -32,7 +32,7 @@ BINS = 10
 
 
 def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Compare a model's confidence, the probability of the predicted class, with its accuracy.
+    """Compare a model's confidence (the probability of the predicted class) with its accuracy.
 
     Args:
         labels: True classes, (N,).
@@ -40,8 +40,9 @@ def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
 
     Returns:
         ``error``, the expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) with
-        bins of equal width; and ``bins``: for each bin that has images, its mean confidence, its
-        accuracy as ``[low, accuracy, high]`` with Wilson's 95% interval, and its number of images.
+        bins of equal width; and ``bins``, with the mean confidence, the accuracy as ``[low,
+        accuracy, high]`` with Wilson's 95% interval, and the number of images, for each bin that
+        has images.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)

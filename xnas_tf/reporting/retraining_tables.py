@@ -1,4 +1,4 @@
-"""A retraining as a table."""
+"""Formats a retraining as a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CAPTION = (
 
 
 def retraining_table(retraining: Retraining) -> Table:
-    """Return a table with one network per row, the baseline last."""
+    """Return a table with one network per row, and the baseline in the last row."""
     epochs = f"at most {counted(retraining.config.training.epochs, 'epoch')}"
     table = Table(
         box=box.SIMPLE_HEAD,

@@ -1,4 +1,4 @@
-"""The callbacks of a search: this package's, which report on the search, and the user's."""
+"""Creates the callbacks of a search: those of this package that report on it, and the user's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress of a running search."""
+"""Shows the progress of a running search."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ class SearchProgress(Callback):
             return ""
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
         best = sign * min(sign * c.objectives[name] for c in front)
-        is_single = len(self._config.objectives) == 1  # of which it says nothing more
+        is_single = len(self._config.objectives) == 1  # the hypervolume adds nothing
         volume = "" if hypervolume is None or is_single else f"  hypervolume {hypervolume:.3f}"
         epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""
         return f"  best {name} {brief_value(best)}{volume}{epochs}"
 
     def _line(self, candidate: Candidate) -> str:
-        """Return one line about any candidate that has ended."""
+        """Return a line of text about a candidate that has ended."""
         promoted = f" (promoted from {candidate.promoted_from})" if candidate.promoted_from else ""
         about = f"candidate {candidate.id}{promoted}"
         source = candidate.reused_from or f"{candidate.seconds_total:.1f} s"

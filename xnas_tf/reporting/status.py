@@ -1,4 +1,4 @@
-"""The progress of a run, read from its database."""
+"""Reads the progress of a run from its database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOST = ("failed", "infeasible")
 
 
 def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str, Any]:
-    """Return counts and times of a run, as JSON-serialisable values.
+    """Return the counts and times of a run as JSON-serialisable values.
 
     Counts of states exclude promotions (``search.fidelity``) unless stated otherwise.
     """
@@ -48,25 +48,25 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "failed": states["failed"],
         "infeasible": states["infeasible"],
         "duplicate": states["duplicate"],
-        # Trained, but violating a limit on a value that is known only after training.
+        # Trained, but violating the limit of a value that is known only after training.
         "violating": sum(
             not c.promoted_from and bool(c.violations(run.config.constraints)) for c in candidates
         ),
         # Including promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
         "collapsed_because": collapse_text(candidates, run.config, own_optimizer),
-        # Done by reusing results of earlier runs.
+        # Done by reusing the results of earlier runs.
         "reused": reused,
-        # Being evaluated or interrupted by a kill, but not queued.
+        # Being evaluated, or interrupted when the search was killed, but not queued.
         "running": sum(c.state == "running" and c.group != NO_GROUP for c in candidates),
-        # Number of candidates that are done, by epochs of training.
+        # Number of candidates that are done, by the epochs that they were trained for.
         "reached": {epochs: reached[epochs] for epochs in run.config.rungs},
         "promotions_failed": sum(bool(c.promoted_from) and c.state in _LOST for c in candidates),
         "trainings_saved": states["infeasible"] + states["duplicate"] + reused + proposed_again,
         "groups": groups,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
-        # Candidates trained per hour of evaluation; None before the first one, like the time left.
+        # Candidates trained per hour of evaluation. Like the time left, None before the first one.
         "per_hour": len(trained) / spent * 3600 if trained and spent else None,
         "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
         "recommended": recommended.id,
@@ -95,7 +95,7 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of ``run_status`` as names and texts, without what does not apply."""
+    """Return the applicable values of ``run_status`` as names and texts."""
     done, failed = status["done"] - status["reused"], status["failed"]
     duplicates, reused = status["duplicate"], status["reused"]
     lines = {
@@ -119,7 +119,7 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of(count: int, wanted: int) -> str:
-    """Return ``3 of 16``; a run may have more than the configuration now requests."""
+    """Return text like ``3 of 16``; a run may have more than the configuration now requests."""
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 
@@ -139,7 +139,7 @@ def _state_text(status: Mapping[str, Any]) -> str:
 
 
 def _reached_text(status: Mapping[str, Any]) -> str:
-    """Return for example ``16 candidates reached 1, 5 reached 3``."""
+    """Return text like ``16 candidates reached 1, 5 reached 3``."""
     (first, count), *others = status["reached"].items()
     texts = [f"{counted(count, 'candidate')} reached {first}"]
     texts += [f"{count} reached {epochs}" for epochs, count in others]
@@ -149,7 +149,7 @@ def _reached_text(status: Mapping[str, Any]) -> str:
 
 
 def _groups_text(status: Mapping[str, Any]) -> str:
-    """Return for example ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
+    """Return text like ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
     ranks = status["ranks_per_group"]
     each = counted(ranks, "rank")
     shares = ", ".join(f"{share:.0%}" for share in status["utilisation"].values())

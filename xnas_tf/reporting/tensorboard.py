@@ -41,14 +41,14 @@ class TensorBoard(Callback):
         }
 
     def on_search_begin(self, run: SearchRun) -> None:
-        """Write candidates that an earlier session recorded but did not get to write."""
+        """Write candidates that an earlier session recorded but did not write."""
         for candidate in run:
             self._write(candidate)
 
     def on_epoch_end(
         self, run: SearchRun, candidate: Candidate, epoch: int, logs: Mapping[str, float]
     ) -> None:
-        """Write the epoch's values on the candidate's curves."""
+        """Add the epoch's values to the candidate's curves."""
         self._curves.update(self._folder(candidate), candidate.history)
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
@@ -60,7 +60,7 @@ class TensorBoard(Callback):
         self._write(candidate)
 
     def _write(self, candidate: Candidate) -> None:
-        """Write a finished candidate, unless it has been written."""
+        """Write a finished candidate, unless it has already been written."""
         folder = self._folder(candidate)
         if candidate.state != "done":
             self._curves.close(folder)
@@ -134,7 +134,7 @@ class TensorBoard(Callback):
         names = dict.fromkeys(variable.name for variable in self._context.space.variables)
         tags = {tag: tag.removeprefix("objective/") for tag in self._tags}
         tags |= {TEST_ACCURACY: "test accuracy", SECONDS: "seconds"}
-        tags = dict(sorted(tags.items(), key=lambda tag: "/" in tag[1]))  # five are ticked at first
+        tags = dict(sorted(tags.items(), key=lambda tag: "/" in tag[1]))  # ticks the first five
         hparams.hparams_config(
             hparams=[hparams.HParam(name) for name in names],
             metrics=[hparams.Metric(tag, display_name=name) for tag, name in tags.items()],

@@ -1,4 +1,4 @@
-"""How the groups of ranks spend their time."""
+"""Shows how the groups of ranks spend their time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ WAIT = "#f0c04a"
 
 
 class Bar(NamedTuple):
-    """The time of one candidate on its group, in hours since the first candidate started.
+    """The time that a group spends on one candidate, in hours since the first candidate started.
 
     Attributes:
-        begin: Time at which the candidate was assigned to the group.
+        begin: Time when the candidate was assigned to the group.
         length: Duration of its evaluation.
-        wait: How long the group had waited for the candidate.
+        wait: Time that the group waited for the candidate.
     """
 
     candidate: int
@@ -39,7 +39,7 @@ class Bar(NamedTuple):
 
 
 def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
-    """Return, for each group, the share of time that it spent evaluating rather than waiting."""
+    """Return the share of time that each group spent evaluating rather than waiting."""
     busy: dict[int, float] = defaultdict(float)
     waited: dict[int, float] = defaultdict(float)
     for c in sorted(candidates, key=lambda c: c.group):
@@ -79,7 +79,7 @@ def timeline_figure(bars: Sequence[Bar]) -> Figure:
     scale, unit = (1, "hours") if end > 2 else (60, "minutes")
     figure = Figure(figsize=(9, min(20, 1.6 + 0.35 * len(groups))), layout="constrained")
     axes = figure.subplots()
-    # One collection per state: a patch per bar would take a minute for a long search.
+    # One collection per state, because a patch per bar would take a minute for a long search.
     for state, colour in COLOURS.items():
         spans = [(b.group, scale * b.begin, scale * b.length) for b in bars if b.state == state]
         axes.add_collection(_boxes(spans, 0.8, facecolor=colour, edgecolor="white", linewidth=0.5))
@@ -97,7 +97,7 @@ def timeline_figure(bars: Sequence[Bar]) -> Figure:
 def _boxes(
     spans: Sequence[tuple[int, float, float]], height: float, **style: Any
 ) -> PolyCollection:
-    """Return a box for each (group, begin, length)."""
+    """Return a box for each tuple of (group, begin, length)."""
     from matplotlib.collections import PolyCollection  # noqa: PLC0415 - heavy
 
     low, high = -height / 2, height / 2

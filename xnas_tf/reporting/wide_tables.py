@@ -1,4 +1,4 @@
-"""Tables that are wider than the terminal."""
+"""Splits tables that are wider than the terminal."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rich.measure import measure_renderables
 from rich.table import Column, Table
 
 MAX_WIDTH = 48
-"""Width of a column beyond which text, such as a genotype, may take more lines."""
+"""Width of a column beyond which text, such as a genotype, may wrap onto more lines."""
 ANY_WIDTH = 10_000
-"""Number larger than any table needs."""
+"""A width larger than any table needs."""
 
 
 def split_to_fit(table: Table, console: Console) -> list[Table]:
     """Split a table that does not fit into several tables, so that no value is cut off.
 
-    Each table has some of the columns, and repeats the first one. Texts wrap between words, mostly
-    onto two lines; only words longer than ``MAX_WIDTH`` may be folded.
+    Each table has some of the columns, and repeats the first column. Texts wrap between words,
+    usually onto two lines; only words longer than ``MAX_WIDTH`` may be broken.
     """
     unlimited = console.options.update_width(ANY_WIDTH)
     if console.measure(table, options=unlimited).maximum <= console.width:
@@ -37,7 +37,7 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
 
 
 def _width_range(column: Column, console: Console) -> tuple[int, int]:
-    """Return the widths of a column with few lines, broken between words, and with one line."""
+    """Return a column's width with its text wrapped onto a few lines, and on a single line."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
@@ -45,7 +45,7 @@ def _width_range(column: Column, console: Console) -> tuple[int, int]:
 
 
 def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
-    """Return the width that remains in the terminal if all columns are as narrow as possible."""
+    """Return the width that is left in the terminal if all columns are as narrow as possible."""
     # Each column has a space on both sides and an edge, and the table has one more edge.
     return console.width - 1 - sum(widths[index][0] + 3 for index in group)
 

@@ -1,4 +1,4 @@
-"""The data of a report that compares several runs."""
+"""Collects the data for a report that compares several runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
 from xnas_tf.utils.number_format import six_digits
 
 _EXECUTION = ("distributed", "dataset")
-"""Sections that do not affect the results of a search, or are compared separately."""
+"""Sections of the configuration that do not affect results, or are compared separately."""
 
 
 def comparison_data(
@@ -27,10 +27,10 @@ def comparison_data(
     Args:
         runs: Two or more runs with the same data and objectives.
         prefer: Criterion for the recommended candidates; see ``Run.recommendation``.
-        within: Percentage points by which their error may exceed the best.
+        within: Percentage points by which their error may exceed the lowest error.
 
     Raises:
-        InputError: If data or objectives differ between the runs, so that their values cannot be
+        InputError: If the runs differ in data or objectives, so that their values cannot be
             compared.
     """
     _check_comparable(runs)
@@ -59,7 +59,7 @@ def comparison_data(
 
 
 def _check_comparable(runs: Sequence[Run]) -> None:
-    """Raise an error if two runs differ in data or objectives, or are the same."""
+    """Raise an error if two runs differ in data or objectives, or are the same run."""
     first = runs[0]
     for other in runs[1:]:
         for what, one, two in (
@@ -69,7 +69,7 @@ def _check_comparable(runs: Sequence[Run]) -> None:
             if one != two:
                 raise InputError(
                     f"{first.path} and {other.path} cannot be compared: they differ in their "
-                    f"{what} ({_difference(what, first, other)}); report on each separately"
+                    f"{what} ({_difference(what, first, other)}); report on each one separately"
                 )
     paths = [run.path.resolve() for run in runs]
     if len(set(paths)) < len(paths):
@@ -98,7 +98,7 @@ def _difference(what: str, one: Run, two: Run) -> str:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key."""
+    """Flatten nested settings into a mapping with dotted keys."""
     if isinstance(value, list) and not all(isinstance(each, dict) for each in value):
         return {key: value}
     if isinstance(value, list | dict) and value:
@@ -117,7 +117,7 @@ def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Return the name of each run's folder, or its path if two have the same name."""
+    """Return the name of each run's folder, or its path if two folders have the same name."""
     names = [run.path.resolve().name for run in runs]
     return [
         name if names.count(name) == 1 else str(run.path)
@@ -128,7 +128,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _reference(
     everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]], config: Config
 ) -> dict[str, float]:
-    """Return the worst value of each objective over all runs; empty if there are no results."""
+    """Return the worst value of each objective over all runs, or nothing without results."""
     done = [
         c
         for candidates, front in zip(everyone, fronts, strict=True)

@@ -1,4 +1,4 @@
-"""Data of a trained model for a report: test metrics, attributions, class distances, layers."""
+"""Examines a trained model: test metrics, attributions, class distances and layers."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.html_page import picture_uri
 
 SHOWN_CLASSES = 30
-"""Maximum number of classes whose mean maps and distances are shown."""
+"""Maximum number of classes to show mean maps and distances for."""
 MAX_PIXELS = 96
-"""Maximum length of a picture's longer side; the page enlarges smaller ones."""
+"""Maximum length of a picture's longer side; the page scales smaller pictures up."""
 
 
 class Examiner:
-    """Examines models, all on the same ``count`` test images.
+    """Examines all models on the same ``count`` test images.
 
     Args:
-        data: The data; introspectability is measured on their validation split.
+        data: The data set; introspectability is measured on its validation split.
         count: Number of test images for which attributions are shown.
         order: Indices of the validation images to use, in this order; all if None.
         objective: The introspectability to measure.
-        measured: Whether to measure the quality of the attributions as well, which takes longer.
+        measured: Whether to measure the quality of the attributions, which takes longer.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Examiner:
             model: An image classifier that expects values from 0 to 1.
 
         Raises:
-            Exception: Any exception of a user's layers.
+            Exception: Any exception that a user's layers raise.
         """
         try:
             test = self._data.test
@@ -146,7 +146,7 @@ class Examiner:
 
 
 def run_examiner(run: Run, count: int) -> Examiner:
-    """Return an examiner of a run's models, with the options of its search.
+    """Return an examiner for a run's models, with the options of its search.
 
     Raises:
         InputError: If the run's data cannot be loaded.
@@ -173,13 +173,13 @@ def layer_rows(model: keras.Model) -> list[list[Any]]:
 def _shape_text(layer: keras.layers.Layer) -> str:
     try:
         shapes = [tuple(tensor.shape[1:]) for tensor in tf.nest.flatten(layer.output)]
-    except (AttributeError, ValueError):  # a layer that was never called with symbolic inputs
+    except (AttributeError, ValueError):  # never called with symbolic inputs
         return ""
     return ", ".join(" × ".join(str(size or "?") for size in shape) for shape in shapes)
 
 
 def _means_data(means: ClassMeans, names: Sequence[str], is_predicted: bool) -> dict[str, Any]:
-    """Return the distances of one source's class means, except for classes without images."""
+    """Return the distances between a source's class means, leaving out classes without images."""
     chosen, pairs, counts = means.chosen, means.chosen.pairs, means.chosen.pairs.counts
     present = np.flatnonzero(counts)[:SHOWN_CLASSES]
     distances = means.distances[np.ix_(present, present)]

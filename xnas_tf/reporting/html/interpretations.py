@@ -1,4 +1,4 @@
-"""Results of ``disentangle`` and ``interpret`` as sections of a report."""
+"""Collects the results of ``disentangle`` and ``interpret`` for sections of a report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _kinds() -> list[_Kind]:
         _Kind(
             "Paths of classes (NAD)",
             "The sub-architecture that each class uses: a mask over the channels of each "
-            "layer, learned with the network frozen (arXiv 2003.13268).",
+            "layer, learned while the network was frozen (arXiv 2003.13268).",
             "xnas-tf disentangle",
             DISENTANGLEMENTS,
             "disentanglement.json",
@@ -44,7 +44,7 @@ def _kinds() -> list[_Kind]:
         _Kind(
             "Attributes (FLINT)",
             "A few attributes from which a linear classifier reproduces the network's "
-            "predictions, and images that activate them (arXiv 2010.09345).",
+            "predictions, and the images that activate them (arXiv 2010.09345).",
             "xnas-tf interpret",
             INTERPRETATIONS,
             "interpretation.json",
@@ -54,7 +54,7 @@ def _kinds() -> list[_Kind]:
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
-    """Return the saved results of each command by candidate, or why they cannot be read."""
+    """Return the saved results of each command by candidate, or the reason they cannot be read."""
     return [_data(kind, _of_candidates(kind, run.path)) for kind in _kinds()]
 
 
@@ -62,8 +62,9 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
     """Return the saved results of each command for a model that does not belong to a run.
 
     Args:
-        root: The folder in which the commands were run, which contains their default folders.
-        name: The model's name in that folder.
+        root: The folder in which the commands were run, which contains their default output
+            folders.
+        name: The model's name within this folder.
         accuracy: The model's accuracy on the test split. Results with a different accuracy belong
             to another model or data set of this name, and are omitted.
     """
@@ -82,7 +83,7 @@ def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
-    """Return the texts, metrics and pictures in each ``candidate-00007`` of a run."""
+    """Return the texts, metrics and pictures in a run's folders such as ``candidate-00007``."""
     parent = path / kind.folder
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [

@@ -1,4 +1,4 @@
-"""The data of a report on a single model."""
+"""Collects the data for a report on a single model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from xnas_tf.reporting.html.summary import Facts, data_text, made_text
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
 
 MOST_CLASSES = 30
-"""Maximum number of classes of which an image is shown, whatever number is requested."""
+"""Maximum number of classes to show an image of, whatever number is requested."""
 
 
 def model_name(given: AnyModel) -> str:
@@ -41,7 +41,7 @@ def model_name(given: AnyModel) -> str:
 
 
 def _called(given: AnyModel) -> str:
-    """Return what a sentence calls the model."""
+    """Return a phrase that refers to the model in a sentence."""
     if isinstance(given, Candidate):
         return f"candidate {given.id}"
     if isinstance(given, str | Path):
@@ -60,7 +60,7 @@ def model_data(
     """Collect all data for the page; see ``save_report`` for the arguments.
 
     Raises:
-        InputError: If there is no such model or data set, or they do not match.
+        InputError: If the model or the data set does not exist, or they do not match.
     """
     subject = _subject(given, safe)
     data = subject.load_dataset(dataset)
@@ -72,7 +72,7 @@ def model_data(
     accuracy = accuracy_of(subject.model, data.test, resolved.name)
     report_accuracy(accuracy, resolved, log, subject.model, data.test)
     facts = _facts(subject.model, data, accuracy, resolved)
-    layers = layer_rows(subject.model)  # without the scaling that is added below
+    layers = layer_rows(subject.model)  # without the scaling layer added below
     examiner = Examiner(data, count, measured=True)
     log("measuring its attributions")
     examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
@@ -107,7 +107,7 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
     return [
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
-        ("parameters, with non-trainable ones", f"{model.count_params():,}"),
+        ("parameters, including non-trainable ones", f"{model.count_params():,}"),
         ("input range", f"{resolved.name}: {resolved.reason.partition('; `')[0]}"),
     ]
 
@@ -116,7 +116,7 @@ def _chance_text(accuracy: Accuracy) -> str:
     if not accuracy.is_chance:
         return ""
     return (
-        "The accuracy is no better than that of always predicting the commonest class, so the "
+        "The accuracy is no better than that of always predicting the most common class, so the "
         "explanations of this model mean little. The input range, the order of the classes or the "
         "training may be wrong."
     )

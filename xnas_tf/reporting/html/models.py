@@ -1,4 +1,4 @@
-"""Data and pictures of a run's models for a report."""
+"""Collects data and pictures of a run's models for a report."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates with a section: the named ones, or the first ones of the front.
+    """Choose the candidates that get a section: the named ones, or some of the front.
 
     Args:
         run: The run.
-        front: The Pareto-optimal candidates, best in the first objective first.
+        front: The Pareto-optimal candidates, sorted by the first objective, best first.
         named: Ids, ``recommended`` or ``best``.
-        most: Maximum number of candidates of the front: the recommended one, which comes first, and
-            others spaced evenly from one end to the other.
+        most: Maximum number of candidates to choose from the front: the recommended one, which
+            comes first, and others spaced evenly from one end to the other.
         recommended: Id of the recommended candidate; None if there is none.
 
     Raises:
-        InputError: If there is no such candidate.
+        InputError: If a named candidate does not exist.
     """
     if wanted := named_candidates(named):
         return run.choose_all(wanted)
@@ -56,7 +56,7 @@ def chosen_models(
 def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None], safe: bool = True
 ) -> dict[str, Any]:
-    """Collect recorded data of each model, and examine saved models on ``count`` test images."""
+    """Collect each model's recorded data, and examine saved models on ``count`` test images."""
     recorded = [recorded_data(run, candidate) for candidate in chosen]
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):

@@ -1,4 +1,4 @@
-"""Write a report on a run, on several runs or on a model as one HTML file."""
+"""Writes a report on a run, on several runs or on a model as one HTML file."""
 
 from __future__ import annotations
 
@@ -59,18 +59,19 @@ def save_report(  # noqa: PLR0913 - options with defaults
     Args:
         run: A finished or running search; several searches to compare; or a model: a Keras image
             classifier, a candidate, or the path of a ``.keras`` file or an exported candidate.
-        out: The file. If None: ``RUN/report.html``, ``comparison.html`` for several runs, or
-            ``NAME-report.html`` for a model. Only an earlier report is overwritten.
-        candidates: Candidates whose models are shown: ids, ``recommended`` or ``best``; the
-            Pareto-optimal ones if empty.
-        models: Maximum number of Pareto-optimal models shown; with 0 no model is opened.
-        images: Number of test images for which each model's attributions are shown.
+        out: The file. If None, ``RUN/report.html`` for a run, ``comparison.html`` for several runs,
+            or ``NAME-report.html`` for a model. An existing file is overwritten only if it is a
+            report.
+        candidates: Candidates whose models are shown, as ids, ``recommended`` or ``best``; if
+            empty, the Pareto-optimal ones.
+        models: Maximum number of Pareto-optimal models to show; if 0, no model is opened.
+        images: Number of test images for which to show each model's attributions.
         log: Called with progress messages.
         prefer: Criterion for the recommended candidate; see ``Run.recommendation``.
-        within: Percentage points by which its error may exceed the best.
+        within: Percentage points by which its error may exceed the lowest error.
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
-        dataset: For a model, the data set on which to measure it, or its name; that of its run if
-            None.
+        dataset: For a model, the data set on which to measure it, or the data set's name; if None,
+            that of the model's run.
         input_range: For a model, the values that it expects: ``0-1``, ``0-255``, ``-1-1`` or
             ``auto``, see ``keras_tools.input_range.range_of``.
 
@@ -78,8 +79,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
         The file.
 
     Raises:
-        InputError: If there is no such run, candidate or model, runs cannot be compared, or the
-            file exists and is not a report, or cannot be written.
+        InputError: If a run, candidate or model does not exist, runs cannot be compared, the file
+            exists and is not a report, or the file cannot be written.
     """
     runs: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     if not runs:
@@ -109,7 +110,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
 
 
 def render(data: dict[str, Any], kind: str = "run") -> str:
-    """Return the page of a kind of report with its data, which the page's scripts draw."""
+    """Return the page for a kind of report, with the data that the page's scripts draw."""
     assets = files(__package__) / "assets"
     scripts = [(assets / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS[kind]]
     return html_page(data["title"], subtitle=data["subtitle"], scripts=scripts, data=data)
@@ -126,7 +127,7 @@ def _holds_model(path: Path) -> bool:
 
 
 def _refuse(what: str, **given: Any) -> None:
-    """Raise an error if an option is given that does not apply."""
+    """Raise an error if one of these options is given, because they do not apply."""
     for name, value in given.items():
         if value is not None and value != ():
             raise InputError(f"`{name}` does not apply to {what}")
@@ -151,6 +152,6 @@ def _checked(file: str | Path) -> Path:
         raise InputError(f"`out` {path} cannot be written: {error}") from error
     if not is_report:
         raise InputError(
-            f"{path} exists, is not a report and was not touched; name another file with `out`"
+            f"{path} exists, is not a report and was not touched; choose another file with `out`"
         )
     return path

@@ -1,4 +1,4 @@
-"""Data on the quality of a model's attributions."""
+"""Collects data on the quality of a model's attributions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
-    """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` measured any."""
+    """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` wrote one."""
     try:
         return quality_data(_saved(file))
     except (KeyError, TypeError, AttributeError):
@@ -16,7 +16,7 @@ def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
 
 
 def saved_warnings(file: Path) -> list[str]:
-    """Read what ``xnas-tf explain`` warned of, such as empty maps."""
+    """Read the warnings of ``xnas-tf explain``, for example about empty maps."""
     try:
         return [str(text) for text in _saved(file).get("warnings", [])]
     except (TypeError, AttributeError):
@@ -31,10 +31,10 @@ def _saved(file: Path) -> Any:
 
 
 def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return the mean metrics of the result of ``Explanation.as_dict``.
+    """Return the mean metrics in the result of ``Explanation.as_dict``.
 
-    They are by title of the method, or by its name in files if several have the same title, and
-    by name.
+    They are keyed by the method's title (or by its name in files, if several methods have the same
+    title), and then by the metric's name.
     """
     methods = explanation["methods"]
     titles = [content.get("title", key) for key, content in methods.items()]

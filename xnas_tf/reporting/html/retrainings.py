@@ -1,4 +1,4 @@
-"""Data of retrained models for a report."""
+"""Collects data on retrained models for a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnas_tf.storage.run import Run
 
 
 def retrainings_data(run: Run) -> dict[str, Any]:
-    """Return each retraining of a run with its models, or the reason why they cannot be read."""
+    """Return each retraining of a run with its models, or the reason they cannot be read."""
     data: dict[str, Any] = {"command": "xnas-tf retrain", "found": [], "problem": ""}
     try:
         return data | {"found": [_retraining_data(each) for each in retrainings(run)]}

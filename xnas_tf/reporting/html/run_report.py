@@ -1,4 +1,4 @@
-"""The data of a report on a run."""
+"""Collects the data for a report on a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report_data(
 ) -> dict[str, Any]:
     """Collect all data for the page; see ``save_report`` for the arguments."""
     everyone = run.candidates()
-    front = ordered_front(everyone, run.config)  # from the same read, as a search may be running
+    front = ordered_front(everyone, run.config)  # from one read: a search may be running
     recommended = run.recommended_of(front, prefer, within)
     chosen = chosen_models(run, front, candidates, models, recommended.id)
     comparable = comparable_candidates(everyone, front)

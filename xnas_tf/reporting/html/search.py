@@ -1,4 +1,4 @@
-"""Data of the search itself for a report."""
+"""Collects data on the search itself for a report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def search_data(
     front: Sequence[Candidate],
     recommended: Recommendation,
 ) -> dict[str, Any]:
-    """Collect the data of all sections about the search; the front is sorted, best first."""
+    """Collect the data for all sections about the search; the front is sorted, best first."""
     config = run.config
     return {
         "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
@@ -59,7 +59,7 @@ def search_data(
 
 
 def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str, list[Any]]:
-    """Return all candidates by column, which takes a third of the space that records take."""
+    """Return all candidates by column, which takes a third of the space of a list of records."""
     names = ("id", "genotype", "state", "generation", "epochs", "parents", "reason", "collapsed")
     return {
         **{name: [getattr(candidate, name) for candidate in candidates] for name in names},
@@ -77,7 +77,7 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
 
 
 def known_interval(candidate: Candidate, name: str, images: int) -> list[float] | None:
-    """Return the 95% interval of an objective; None if its uncertainty is unknown."""
+    """Return the 95% interval of an objective, or None if its uncertainty is unknown."""
     low, high = interval_of(candidate, name, images)
     return None if math.isnan(low + high) else [low, high]
 
@@ -90,7 +90,7 @@ def _others(config: Config) -> list[Column]:
 def lost_data(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:
     """Group the candidates without a result by state and reason, the most frequent first.
 
-    Reasons that differ only in numbers count as one; the first is quoted.
+    Reasons that differ only in numbers count as one reason, and the first of them is quoted.
     """
     kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for candidate in candidates:

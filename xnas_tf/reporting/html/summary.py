@@ -1,4 +1,4 @@
-"""The summary of a report: the data, the budget and the best accuracy, as text."""
+"""Writes the summary of a report: the data, the budget and the best accuracy, as text."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from xnas_tf.utils.number_format import counted
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
-"""Names of the splits for use in a sentence."""
+"""Names of the splits for use in sentences."""
 
 Facts = list[tuple[str, str]]
-"""Names and texts."""
+"""Pairs of a fact's name and its text."""
 
 
 def made_text() -> str:
-    """Return the time of the report and the version that wrote it."""
+    """Return the time of the report and the version of xnas-tf that wrote it."""
     return f"Written {now()[:16].replace('T', ' ')} UTC by xnas-tf {__version__}"
 
 
@@ -50,7 +50,7 @@ def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -
 
 
 def data_text(name: str, facts: Mapping[str, Any]) -> str:
-    """Return a data set's name and size, given ``Dataset.facts`` or nothing."""
+    """Return a data set's name and size as text, given ``Dataset.facts``, which may be empty."""
     if not facts:
         return name
     height, width, _ = facts["image_shape"]

@@ -1,4 +1,4 @@
-"""Base class of the callbacks for experiment trackers."""
+"""The base class of callbacks for experiment trackers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xnas_tf.storage.run_directory import write_atomically
 class Tracker(Callback):
     """A callback that logs a search and its candidates to an experiment tracker.
 
-    Each candidate is logged once, when it has ended. If that fails because a server is down or the
-    search is killed, it is logged when the search ends or is resumed.
+    Each candidate is logged once, when it has ended. If this fails because a server is down or the
+    search is killed, the candidate is logged when the search ends or is resumed.
 
     Raises:
         InputError: If the tracker's package is not installed.
@@ -37,7 +37,7 @@ class Tracker(Callback):
         self._is_open = False
 
     def on_search_begin(self, run: SearchRun) -> None:
-        """Open the tracker, and log candidates that are not logged yet."""
+        """Open the tracker, and log the candidates that have not been logged yet."""
         self._open(run)
         self._is_open = True
         self._log_missing(run)
@@ -48,7 +48,7 @@ class Tracker(Callback):
             self._log_candidate(candidate)
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
-        """Log the hypervolume, the size of the front and the best value of each objective on it."""
+        """Log the hypervolume and size of the front, and its best value of each objective."""
         if not self._is_open:
             return
         front, hypervolume = run.pareto(), run.hypervolume()
@@ -61,7 +61,7 @@ class Tracker(Callback):
         self._log_generation(values, generation)
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
-        """Log the front and the recommended model if the search finished, and close."""
+        """Log the front and the recommended model if the search finished, and close the tracker."""
         if not self._is_open:
             return
         try:
@@ -97,14 +97,14 @@ class Tracker(Callback):
 
 
 class TrackerRecord:
-    """The state that a tracker needs to resume its run: a JSON file in the run directory."""
+    """The state that a tracker needs to resume its run, in a JSON file in the run directory."""
 
     def __init__(self, run: SearchRun, package: str) -> None:
         self._path: Path = run.path / f"{package}.json"
         self._known = json.loads(self._path.read_text()) if self._path.is_file() else {}
 
     def get(self, key: str) -> Any:
-        """Return a recorded value; None if there is none."""
+        """Return a recorded value, or None if there is none."""
         return self._known.get(key)
 
     def set(self, key: str, value: Any) -> None:

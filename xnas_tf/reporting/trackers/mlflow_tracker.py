@@ -1,4 +1,4 @@
-"""Logs a search to MLflow: one run for the search, with a nested run for each candidate."""
+"""Logs a search to MLflow, with one run for the search and a nested run for each candidate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PARENT = "mlflow.parentRunId"
 _MAX_PARAMETERS, _MAX_METRICS = 100, 1000
 """Maximum number of items that MLflow accepts at once."""
 _GROUPS = ("best", "epoch", "front", "seconds")
-"""Prefixes of metrics, which MLflow shows as groups."""
+"""Prefixes of metric names, which MLflow shows as groups."""
 _MAX_RUNS = 50_000
 """Number of runs that MLflow returns at once."""
 
@@ -39,9 +39,9 @@ class MLflow(Tracker):
     The ``MLFLOW_*`` environment variables apply; put credentials there.
 
     Args:
-        experiment: Name of the experiment; MLFLOW_EXPERIMENT_NAME or ``xnas-tf`` if None.
-        tracking_uri: The tracking server or store; MLFLOW_TRACKING_URI or MLflow's default if
-            None.
+        experiment: Name of the experiment; if None, MLFLOW_EXPERIMENT_NAME or ``xnas-tf``.
+        tracking_uri: The tracking server or store; if None, MLFLOW_TRACKING_URI or MLflow's
+            default.
     """
 
     package = "mlflow"
@@ -68,7 +68,7 @@ class MLflow(Tracker):
         return candidate.id in self._runs
 
     def _resume(self, run_id: str | None) -> bool:
-        """Resume the MLflow run that an earlier session created; return whether it exists."""
+        """Resume the MLflow run that an earlier session created, and return whether it exists."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - heavy
 
         try:
@@ -83,7 +83,7 @@ class MLflow(Tracker):
         self._client.update_run(self._search_id, status="RUNNING")
         nested = f"tags.`{_PARENT}` = '{self._search_id}'"
         for each in self._client.search_runs([self._experiment_id], nested, max_results=_MAX_RUNS):
-            if each.info.status == "RUNNING":  # a session was killed while it logged it
+            if each.info.status == "RUNNING":  # a session was killed while logging it
                 self._client.delete_run(each.info.run_id)
             else:
                 self._runs[int(each.data.tags[CANDIDATE])] = each.info.run_id
@@ -133,7 +133,7 @@ class MLflow(Tracker):
         self._client.set_terminated(self._search_id, status)
 
     def _log_results(self, run: SearchRun) -> None:
-        """Log the test metrics of the front, its picture, and the recommended model."""
+        """Log the test metrics and the picture of the front, and the recommended model."""
         for candidate in run.pareto():
             tested = (
                 (n, v, candidate.epochs)
@@ -169,7 +169,7 @@ class MLflow(Tracker):
 
 
 def _name(key: str) -> str:
-    """Return a name that MLflow allows, because a HyperModel may use any characters."""
+    """Convert a name, which may contain any characters, to one that MLflow allows."""
     group, slash, name = key.partition("/")
     if group not in _GROUPS:  # MLflow's file store cannot keep both `a` and `a/b`
         group, slash, name = "", "", key
@@ -178,6 +178,6 @@ def _name(key: str) -> str:
 
 
 def _milliseconds(time: str) -> int:
-    """Return a recorded time, or the current time if it is empty, in MLflow's unit."""
+    """Convert a recorded time, or the current time if it is empty, to MLflow's unit."""
     moment = datetime.fromisoformat(time) if time else datetime.now()
     return round(moment.timestamp() * 1000)

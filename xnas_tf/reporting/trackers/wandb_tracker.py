@@ -1,4 +1,4 @@
-"""Logs a search to Weights & Biases: a group with a run for the search and for each candidate."""
+"""Logs a search to Weights & Biases, as a group of runs for the search and each candidate."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class WeightsAndBiases(Tracker):
     Log in first with ``wandb login`` or WANDB_API_KEY, unless the mode is offline.
 
     Args:
-        project: Name of the project; WANDB_PROJECT or ``xnas-tf`` if None.
-        entity: User or team; your default entity if None.
-        mode: ``online``, ``offline`` or ``disabled``; WANDB_MODE or ``online`` if None. ``wandb
+        project: Name of the project; if None, WANDB_PROJECT or ``xnas-tf``.
+        entity: User or team; if None, your default entity.
+        mode: ``online``, ``offline`` or ``disabled``; if None, WANDB_MODE or ``online``. ``wandb
             sync RUN/wandb/offline-*`` uploads offline runs.
 
     Raises:

@@ -1,5 +1,5 @@
 // The data of the page, and functions that build elements. Users' texts are only appended as text
-// nodes or set as attributes, and never parsed as markup.
+// nodes or set as attributes; they are never parsed as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 
 function fill(node, attributes, children) {
@@ -23,7 +23,7 @@ function number(value) {
     ? value.toExponential(2) : String(+value.toFixed(size < 10 ? 4 : 2));
 }
 const plain = (value) => (typeof value === "number" ? number(value) : String(value));
-// The value of a hyperparameter, with three significant digits if it is no integer.
+// The value of a hyperparameter, with three significant digits if it is not an integer.
 const setting = (value) => (typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(3))
   : plain(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
@@ -72,7 +72,7 @@ const rangeText = ([low, mean, high]) => `${percent(mean)} (${percent(low)} to $
 const percentText = ([low, mean, high]) => `${percent(mean)} (95% interval ${percent(low)} to ${percent(high)})`;
 const listeners = []; // called whenever another candidate is marked
 
-// Draw sections one after another, so that the first are seen early.
+// Draw sections one after the other, so that the first ones appear early.
 function drawAll(sections) {
   const draw = sections.shift();
   if (!draw) { document.body.dataset.ready = "yes"; return; }

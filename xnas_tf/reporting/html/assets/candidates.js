@@ -15,7 +15,7 @@ const TEXT_AT = { edge_0_1: [57, 38], edge_0_2: [95, 86], edge_1_2: [117, 43],
   edge_0_3: [72, 62], edge_1_3: [170, 38], edge_2_3: [208, 86] };
 const SHORT = { skip_connect: "skip", nor_conv_1x1: "1×1", nor_conv_3x3: "3×3", avg_pool_3x3: "pool" };
 const CELL_KEY = "In a cell, 3×3 and 1×1 are convolutions, pool is the average over 3×3 pixels, skip passes "
-  + "its input on, and dotted edges have no operation. ";
+  + "its input through unchanged, and dotted edges have no operation. ";
 
 function drawCell(place) {
   const chosen = Object.fromEntries(hyperparametersOf(place));
@@ -36,7 +36,7 @@ function drawCell(place) {
 }
 const genotype = (place) => el("details", { class: "genotype" }, el("summary", {}, "genotype"),
   el("code", {}, all.genotype[place]));
-// The architecture in a cell of a table: a drawing, or the hyperparameters as text.
+// The architecture for a cell of a table, as a drawing or as a text of the hyperparameters.
 const shortArchitecture = (place) => (data.cell ? [drawCell(place), genotype(place)]
   : hyperparametersOf(place).map(([name, value]) => `${name} ${setting(value)}`).join(" · "));
 const architecture = (place) => (data.cell ? el("div", {}, drawCell(place))

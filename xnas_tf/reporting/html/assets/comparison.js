@@ -19,15 +19,15 @@ function summarySection() {
   shown.querySelectorAll("tbody tr").forEach((row) => row.querySelectorAll("td").forEach((cell, at) => {
     cell.dataset.label = [...headings.slice(1), "recommended"][at];
   }));
-  section("summary", "Summary", `All runs used the same data: ${data.dataset}. Intervals contain the variation of the `
-    + "validation images only: two searches with other seeds differ more.", scroller("Runs", shown));
+  section("summary", "Summary", `All runs used the same data: ${data.dataset}. Intervals include only the variation due to the `
+    + "validation images; two searches with different seeds differ more.", scroller("Runs", shown));
 }
 
 function frontsSection() {
   const shown = { x: 0, y: Math.min(1, titles.length - 1) };
   const made = section("fronts", "Pareto fronts", "The Pareto-optimal candidates of each run, with 95% intervals; a "
-    + "ring marks the recommended ones. The lines are the borders of what each front dominates: a run whose line lies "
-    + "closer to the better corner found better candidates.");
+    + "ring marks the recommended ones. The lines are the boundaries of what each front dominates: the closer a run's "
+    + "line is to the better corner, the better the candidates that the run found.");
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
   if (titles.length > 1) {
     made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
@@ -63,11 +63,11 @@ function drawRun(plot, run, at, shown) {
 function progressSection() {
   if (!data.runs.some((run) => run.progress.trainings.length)) return;
   const reference = data.reference.map(([title, value]) => `${title} ${number(value)}`).join(", ");
-  const made = section("progress", "Progress", "The hypervolume of each front, which is larger the better the front "
-    + `is in all objectives, in the same unit for all runs. Its reference point is the worst value in any run: ${reference}.`);
+  const made = section("progress", "Progress", "The hypervolume of each front, in the same unit for all runs. The better "
+    + `a front is in all objectives, the larger it is. Its reference point consists of the worst values in any run: ${reference}.`);
   const plots = el("div", { class: "grid-of" });
   made.append(plots, key());
-  for (const [way, title] of [["trainings", "trainings"], ["hours", "hours since the first candidate began"]]) {
+  for (const [way, title] of [["trainings", "trainings"], ["hours", "hours since the first candidate started"]]) {
     const lines = data.runs.map((run) => run.progress[way].map((x, at) => [x, run.progress.hypervolume[at]])
       .filter(([x, y]) => x !== null && y !== null));
     const box = el("figure", {});
@@ -85,7 +85,7 @@ function progressSection() {
 
 function settingsSection() {
   if (!data.settings.length) return;
-  section("settings", "Settings that differ", "Everything else in the configurations is the same.", scroller("Settings",
+  section("settings", "Settings that differ", "All other settings are the same.", scroller("Settings",
     table(["setting", ...data.runs.map((run) => run.name)], data.settings, "settings that differ")));
 }
 

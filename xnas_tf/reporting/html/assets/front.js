@@ -16,14 +16,14 @@ function frontSection() {
   const shorter = all.state.filter((state, at) => state === "done" && all.epochs[at] !== data.epochs)
     .length;
   const missing = all.id.length - shownPlaces.length - shorter;
-  const other = (missing ? `${plural(missing, "candidate")} without a result not drawn. ` : "")
-    + (shorter ? `${plural(shorter, "candidate")} not trained for ${data.epochs} epochs not drawn. ` : "");
-  const marks = (data.objectives.length === 2 ? "; with both objectives on the axes, the line is the border of what "
+  const other = (missing ? `Not drawn: ${plural(missing, "candidate")} without a result. ` : "")
+    + (shorter ? `Not drawn: ${plural(shorter, "candidate")} not trained for ${data.epochs} epochs. ` : "");
+  const marks = (data.objectives.length === 2 ? "; with both objectives on the axes, the line is the boundary of what "
     + "these dominate" : "") + (data.intervals.flat().some(Boolean) ? "; bars are 95% intervals" : "");
-  const made = section("front", "Pareto front", "Each point is a candidate. ↓: less is better, ↑: more is "
+  const made = section("front", "Pareto front", "Each point is a candidate. ↓: lower is better, ↑: higher is "
     + "better. No candidate is better than a Pareto-optimal one in all objectives"
     + `${frontPlaces.length ? marks : ""}. ${other}`
-    + "Hover, or focus the picture and use the arrow keys; a click or Enter marks a candidate in "
+    + "Hover over a point, or focus the picture and use the arrow keys. A click or Enter marks a candidate in "
     + "every section.");
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };
   const titles = axes.map((axis) => axis.title);
@@ -113,10 +113,10 @@ function progressSection() {
   const known = data.progress;
   if (!known.trainings.length) return;
   const made = section("progress", "Progress",
-    "The hypervolume of the front, from the end of generation 0 on, and its best value of each "
+    "The hypervolume of the front, from the end of generation 0 on, and the front's best value of each "
     + "objective.");
   let by = 0;
-  const ways = [["trainings", known.trainings], ["hours since the first candidate began", known.hours]];
+  const ways = [["trainings", known.trainings], ["hours since the first candidate started", known.hours]];
   const plots = el("div", { class: "grid-of" });
   made.append(el("div", { class: "controls" }, picker("over", ways.map(([name]) => name), by, (at) => {
     by = at;

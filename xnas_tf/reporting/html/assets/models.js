@@ -1,9 +1,9 @@
-// What was measured of a model: attributions, mistakes, calibration, class means, layers.
+// The results for a model: attributions, mistakes, calibration, class means and layers.
 const models = data.models, names = models.classes || [];
 const picture = (source, alt, caption) => el("figure", { class: "picture" },
   el("img", { src: source, alt }), caption ? el("figcaption", {}, caption) : null);
-const MAPS = "Grad-CAM: from dark blue to yellow, the more the place counts. Integrated gradients: purple speaks "
-  + "for the class, orange against it. Each map is scaled to its own maximum: compare places, not strengths.";
+const MAPS = "Grad-CAM: from dark blue (unimportant) to yellow (important). Integrated gradients: purple speaks for "
+  + "the class, orange against it. Each map is scaled to its own maximum, so compare positions, not strengths.";
 
 // The same images for all models, with a row for each model and method.
 function gallery(able, heading) {
@@ -51,8 +51,8 @@ function classAccuracies(model) {
   "accuracy by class, with Wilson's interval"));
 }
 function calibration({ error, bins }) {
-  const box = el("figure", {}, el("figcaption", {}, "accuracy by confidence, with 95% intervals; on the dashed line "
-    + "both are equal"));
+  const box = el("figure", {}, el("figcaption", {}, "accuracy by confidence, with 95% intervals; on the dashed line, "
+    + "the two are equal"));
   new Plot(box, "Accuracy by confidence", 260, () => ({ x: { title: "confidence", values: [0, 1] },
     y: { title: "accuracy", values: [0, 1] }, draw: (plot) => {
       plot.path([[plot.x(0), plot.y(0)], [plot.x(1), plot.y(1)]], colour("--grey"), 1, [6, 4]);
@@ -62,8 +62,8 @@ function calibration({ error, bins }) {
       }
     } }));
   const rows = bins.map(([mean, accuracy, count]) => [percent(mean), rangeText(accuracy), number(count)]);
-  return [el("p", { class: "about" }, `Of the images predicted with a confidence of 80%, 80% should be right. The mean gap, the `
-    + `expected calibration error, is ${percent(error)}.`),
+  return [el("p", { class: "about" }, `Of the images predicted with a confidence of 80%, 80% should be correct. The mean difference, `
+    + `called the expected calibration error, is ${percent(error)}.`),
   el("div", { class: "grid-of" }, box, scroller("Accuracy by confidence", table(["mean confidence",
     "accuracy (95%)", "images"], rows, "test images by confidence")))];
 }
@@ -74,34 +74,34 @@ function classMeans(means) {
   return el("div", {}, el("h4", {}, `${means.source}: class means`),
     means.maps.length ? el("div", { class: "strip" }, means.maps.map((map, at) => picture(map,
       `mean ${means.source} map of class ${called[at]}`, `${called[at]} (${means.counts[at]})`))) : null,
-    heat(means.distances, called, called, `distances of class means; introspectability ${number(means.value)}`,
+    heat(means.distances, called, called, `distances between class means; introspectability ${number(means.value)}`,
       (value) => value.toFixed(2), (value) => Math.max(value, 0) / top),
     means.reasons.map((reason) => el("p", { class: "about" }, reason)));
 }
 function classMeansOf(model) {
   return [el("p", { class: "about" }, `Mean representations of the classes on ${number(models.looked_at)} validation `
-    + "images; in brackets, the number of images of each class. Introspectability is the mean distance of two classes: "
-    + "the higher it is, the more the model distinguishes the classes."
+    + "images, with the number of images of each class in brackets. Introspectability is the mean distance between two "
+    + "classes: the higher it is, the more the model distinguishes the classes."
     + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
       + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
     + (model.means.some(({ distances }) => distances.flat().some((value) => value < 0))
-      ? " The estimate is unbiased, so a distance may be slightly negative where two classes do not differ." : "")),
+      ? " The estimate is unbiased, so the distance may be slightly negative if two classes do not differ." : "")),
   el("div", { class: "grid-of" }, model.means.map(classMeans))];
 }
-const QUALITY = { deletion: "↓ probability left as the most important pixels are removed",
+const QUALITY = { deletion: "↓ probability as the most important pixels are removed",
   insertion: "↑ probability as the most important pixels are added",
-  sensitivity_n: "↑ correlation with the score's fall when pixels are removed",
+  sensitivity_n: "↑ correlation with the decrease in the score when pixels are removed",
   max_sensitivity: "↓ largest change of the map under small noise",
   randomization: "↓ similarity to the maps of a network with random weights",
-  sparseness: "↑ from 0, all pixels alike, to 1, a single pixel",
-  completeness_error: "↓ gap between the map's sum and the change of the score" };
+  sparseness: "↑ from 0 (all pixels are equal) to 1 (a single pixel)",
+  completeness_error: "↓ difference between the map's sum and the change in the score" };
 function quality(model) {
   const methods = Object.keys(model.quality || {});
   const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
   return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
     [el("th", { scope: "row" }, name.replaceAll("_", " "), el("p", { class: "meaning" }, QUALITY[name] || "")),
       ...methods.map((method) => number(model.quality[method][name]))]),
-  "means over the images explained whose map is not empty")) : null;
+  "means over the explained images with non-empty maps")) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));

@@ -1,4 +1,4 @@
-// A plot with axes: marks on a canvas, axes as SVG below it, focusable marks as SVG above it.
+// A plot with marks on a canvas, axes as SVG below it, and focusable marks as SVG above it.
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function ticks(low, high, count) {
@@ -13,7 +13,7 @@ const tickText = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponenti
   : short.format(value));
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
-// What an axis shows: the points, and their intervals up to one spread of the points further.
+// The range of an axis: the points, and their intervals up to one spread of the points beyond them.
 function spread(points, intervals) {
   const known = points.filter((value) => value !== null);
   const low = Math.min(...known), high = Math.max(...known), wide = high - low || Infinity;
@@ -122,7 +122,7 @@ class Plot {
 const steps = (points) => points.flatMap(([x, y], at) =>
   (at ? [[x, points[at - 1][1]], [x, y]] : [[x, y]]));
 
-// The border of what a front dominates, from one edge of the plot to the other.
+// The boundary of what a front dominates, from one edge of the plot to the other.
 function staircase(plot, points, [xFalls, yFalls]) {
   const along = [...points].sort((a, b) => (xFalls ? a[0] - b[0] : b[0] - a[0]));
   const { left, right, top, bottom } = plot.area;

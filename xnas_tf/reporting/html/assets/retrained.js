@@ -2,10 +2,10 @@
 function retrainedSection() {
   const { found, problem } = data.retrainings;
   if (!found.length && !problem) return;
-  section("retrained", "Retrained", found.length ? "Trained in full with several seeds, and compared with a "
+  section("retrained", "Retrained", found.length ? "Fully trained with several seeds, and compared with a "
     + "hand-designed residual network. The best epoch by validation accuracy was evaluated on the test split. 95% "
-    + "intervals: of the mean over seeds (t), which does not account for other test images, or of one model over the "
-    + "test images (Wilson)." : "",
+    + "intervals are those of the mean over seeds (t), which do not account for other test images, or of one model "
+    + "over the test images (Wilson)." : "",
   problem ? el("p", { class: "problem" }, problem) : null,
   ...found.map((each, at) => {
     const inner = el("div", {});

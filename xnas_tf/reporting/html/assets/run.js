@@ -86,19 +86,19 @@ function modelsSection() {
   const left = data.front.filter((id) => !modelOf.has(id)).length;
   if (!left && !models.models.length) return;
   section("models", "Models", (left ? `${plural(left, "Pareto-optimal candidate")} not shown here; `
-    + "xnas-tf report --candidate ID shows others, --models N more. " : "") + (models.models.length ? "Open one to see it." : ""),
+    + "xnas-tf report --candidate ID shows others, --models N more. " : "") + (models.models.length ? "Open a model to see its results." : ""),
   models.problem ? el("p", { class: "problem" }, `No model was opened: ${models.problem}`) : null,
   ...models.models.map(modelCard));
 }
 
 function moreSection() {
   const missing = [
-    [!data.retrainings.found.length, "test accuracy after full trainings, alongside a baseline", "xnas-tf retrain"],
+    [!data.retrainings.found.length, "test accuracy after full training, alongside a baseline", "xnas-tf retrain"],
     [!models.models.some((model) => Object.keys(model.quality).length), "quality of attributions", "xnas-tf explain"],
     ...data.interpretations.map((kind) => [!kind.found.length, kind.title, kind.command]),
   ].filter(([isMissing]) => isMissing).map(([, what, command]) => [what, el("code", {}, `${command} ${data.path}`)]);
   if (missing.length) {
-    section("more", "More", "Run one of these commands, and write the report again.", scroller("More",
+    section("more", "More", "To add more, run one of these commands and write the report again.", scroller("More",
       table(["adds", "command"], missing, "not in this report yet")));
   }
 }

@@ -10,8 +10,8 @@ function parallelSection() {
       values: all.objectives[at], falls: objective.direction === "minimize" }))];
   const few = others.filter((_, at) => at % Math.ceil(others.length / LINES) === 0);
   const made = section("parallel", "Parallel coordinates", "One line per candidate, through its "
-    + "hyperparameters and its objectives, whose better end is up."
-    + (few.length < others.length ? ` Only ${few.length} of those not on the front are drawn.` : ""));
+    + "hyperparameters and its objectives; better values of an objective are higher."
+    + (few.length < others.length ? ` Only ${few.length} of the candidates that are not on the front are drawn.` : ""));
   const inner = el("div", {});
   inner.style.minWidth = `${uprights.length * 60}px`;
   made.append(scroller("Parallel coordinates", inner));
@@ -104,10 +104,10 @@ function influenceSection() {
     if (shownPlaces.length) section("influence", "What matters for each objective", `Not estimated: ${known.why_not}.`);
     return;
   }
-  const made = section("influence", "What matters for each objective", `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance: `
-    + "the share of its variance that is no longer predicted when a hyperparameter is shuffled. Below "
-    + "it, the mean prediction when all candidates get one value. Intervals: 90% over bootstrap "
-    + "samples; values whose intervals overlap cannot be told apart.");
+  const made = section("influence", "What matters for each objective", `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance is `
+    + "the share of an objective's variance that is no longer predicted when a hyperparameter is shuffled. Below it is "
+    + "the mean prediction if all candidates had the same value. Intervals are 90% intervals over bootstrap samples; "
+    + "values with overlapping intervals cannot be told apart.");
   made.append(...known.objectives.map((each, at) => {
     const [low0, foreseen, high0] = each.foreseen;
     const top = Math.max(...each.hyperparameters.map((one) => one.importance[2]), 0.01);
@@ -116,8 +116,8 @@ function influenceSection() {
     const ordered = [...each.hyperparameters].sort((a, b) => b.importance[1] - a.importance[1]);
     return el("details", { open: at === 0 }, el("summary", {}, el("h3", {}, each.name)),
       el("p", {}, low0 > 0 ? `${percent(foreseen)} of its variance is predicted on held-out candidates `
-        + `(${percent(low0)} to ${percent(high0)}).` : "It is not reliably predicted on held-out candidates: "
-        + "do not trust what follows."),
+        + `(${percent(low0)} to ${percent(high0)}).` : "It is not reliably predicted on held-out candidates, "
+        + "so do not trust the following."),
       el("div", { class: "grid-of narrow" }, ordered.map((one) => scroller(one.name,
         table(["", "", "mean (90%)"], [
           [el("th", { scope: "row" }, "importance"), whisker(one.importance, Math.min(0, one.importance[0]), top),
@@ -132,14 +132,14 @@ function groupsSection() {
   const { busy, bars } = data.groups;
   if (!bars.length) return;
   const made = section("groups", "Utilisation", "The timeline of each group of ranks, and the share of "
-    + "its time that it spent evaluating rather than waiting for a candidate.", busy.length ? scroller("Utilisation",
+    + "time that it spent evaluating candidates rather than waiting for them.", busy.length ? scroller("Utilisation",
     table(["group", "busy"], busy.map(({ group, share }) => [group, percent(share)]), "share of time")) : null);
   const [scaleBy, unit] = Math.max(...bars.map((bar) => bar[3] + bar[4])) > 2 ? [1, "hours"] : [60, "minutes"];
   const colours = { done: "--blue", failed: "--red", infeasible: "--grey", duplicate: "--green", waiting: "--yellow" };
   const groups = new Set(bars.map((bar) => bar[1]));
   const thick = Math.min(24, 260 / groups.size);
   new Plot(made, "Timeline of the groups", Math.min(360, 90 + 30 * groups.size), () => ({
-    x: { title: `${unit} since the first candidate began`,
+    x: { title: `${unit} since the first candidate started`,
       values: bars.flatMap((bar) => [0, scaleBy * (bar[3] + bar[4])]) },
     y: { title: "group", whole: true, values: [...groups, Math.min(...groups) - 0.5, Math.max(...groups) + 0.5] },
     draw: (plot) => {
@@ -158,7 +158,7 @@ function groupsSection() {
 
 function lostSection() {
   if (!data.lost.length) return;
-  section("lost", "Failures", "Candidates without a result, and why. Reasons that differ only in numbers are "
+  section("lost", "Failures", "Candidates without a result, and the reasons. Reasons that differ only in numbers are "
     + "counted together.", scroller("Failures", table(["state", "count", "reason", "candidates"],
     data.lost.map(({ state, reason, ids }) => [state, number(ids.length), el("td", { class: "text" }, reason),
       ids.slice(0, 20).join(", ") + (ids.length > 20 ? ", …" : "")]), "candidates without a result")));

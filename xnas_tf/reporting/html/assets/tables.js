@@ -1,5 +1,5 @@
 // Tables of candidates.
-// A table whose columns can be sorted, of the candidates at some places.
+// A table of the candidates at some places, with columns that can be sorted.
 function candidateTable(id, title, about, places, more = []) {
   if (!places.length) return;
   const columns = [["id", (place) => all.id[place]], ["architecture", (place) => all.genotype[place]], ...more,
@@ -45,6 +45,6 @@ const MOST = 100;
 function violatingSection() {
   const shown = violating.slice(0, MOST);
   candidateTable("violating", "Candidates that violate constraints", "These were trained, but are not on the "
-    + "front, as a measured value is beyond its limit. "
-    + (violating.length > MOST ? `The first ${MOST} of ${number(violating.length)}; xnas-tf pareto --all lists all. ` : ""), shown, [["violates", (place) => all.violations[place]]]);
+    + "front, because a measured value is beyond its limit. "
+    + (violating.length > MOST ? `The first ${MOST} of ${number(violating.length)} are shown; xnas-tf pareto --all lists all of them. ` : ""), shown, [["violates", (place) => all.violations[place]]]);
 }
