@@ -86,7 +86,7 @@ def test_the_one_recommended_is_the_default_and_others_can_be_named(run):
     ("options", "message"),
     [
         ({"candidates": [9]}, "has no candidate 9; allowed: 1 to 3"),
-        ({"candidates": [3]}, "it is failed in .*; allowed: those that are done, 1, 2"),
+        ({"candidates": [3]}, "its state in .* is failed; allowed: candidates that are done, 1, 2"),
         ({"epochs": 0}, "`epochs` 0: allowed: 1 or more"),
         ({"patience": 0}, "`patience` 0: allowed: 1 or more"),
         ({"seeds": 0}, "`seeds` 0: allowed: 1 or more"),

@@ -1,4 +1,4 @@
-"""Trains selected architectures in full, with several seeds, next to a hand-designed baseline."""
+"""Fully trains selected architectures with several seeds, alongside a hand-designed baseline."""
 
 from xnas_tf.retraining.job import retrain
 from xnas_tf.retraining.results import Retrained, Retraining, Training, retrainings

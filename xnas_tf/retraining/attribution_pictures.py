@@ -1,4 +1,4 @@
-"""Draws attributions for TensorBoard while networks learn."""
+"""Draws attributions for TensorBoard while networks are being trained."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
 
 PICTURES = 10
-"""Approximate number of pictures per training; each takes a few seconds."""
+"""Approximate number of pictures per training; each one takes a few seconds."""
 SHOWN = 8
 """Number of validation images in a picture."""
 
 
 class AttributionPictures:
-    """Pictures of attributions of the same images, after the first epoch and some later ones.
+    """Draws attributions of the same images after the first epoch and after some later epochs.
 
     Args:
         folder: TensorBoard's folder for the retraining.
@@ -49,7 +49,7 @@ class AttributionPictures:
         Args:
             name: The name of the training; its pictures go to the folder ``NAME-attributions``.
             model: The model in its current state.
-            epoch: Number of the epoch, from 1.
+            epoch: Number of the epoch, starting at 1.
         """
         if name in self._failed or (epoch > 1 and epoch % self._every):
             return

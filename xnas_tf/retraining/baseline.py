@@ -1,10 +1,10 @@
 """The hand-designed network with which retrained candidates are compared.
 
 The baseline is the residual network of He et al. (2016, arXiv 1512.03385, section 4.2) for
-CIFAR-10: a convolution, three stages of n residual blocks with C, 2C and 4C channels, global
-average pooling and a linear classifier; 6n + 2 layers with weights. The published networks have
-C = 16. Shortcuts that change the shape are 1x1 convolutions (their option B), which need no custom
-layer.
+CIFAR-10. It consists of a convolution, three stages of n residual blocks with C, 2C and 4C
+channels, global average pooling and a linear classifier, and has 6n + 2 layers with weights. The
+published networks have C = 16. Shortcuts that change the shape are 1x1 convolutions (option B in
+the paper), which need no custom layer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 STAGES = 3
 HE_CHANNELS = 16
 HE_BLOCKS = (1, 3, 5, 7, 9)
-"""Numbers of blocks of a stage: the minimum, and those of ResNet-20, -32, -44 and -56."""
+"""Numbers of blocks per stage: the minimum, and those of ResNet-20, -32, -44 and -56."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class ResNet:
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
     """Return the residual network whose number of trainable parameters is closest to the given one.
 
-    Its depth is that of the deepest published network that has no more parameters with 16 channels;
-    the number of channels is then chosen for that depth.
+    It has the depth of the deepest published network that, with 16 channels, does not exceed this
+    number. The number of channels is then chosen for that depth.
     """
     fitting = [
         blocks
@@ -149,8 +149,9 @@ def _block(x: keras.KerasTensor, channels: int, name: str, strides: int) -> kera
 
     shortcut = x
     if strides > 1:
-        # Every second position, then a 1x1 convolution: equivalent to a strided convolution, whose
-        # gradient oneDNN computes wrongly for few channels (keras_tools/strided_convolution.py).
+        # Take every second position, then apply a 1x1 convolution. This is equivalent to a strided
+        # convolution, but oneDNN computes its gradient wrongly for few channels
+        # (keras_tools/strided_convolution.py).
         positions = layers.MaxPooling2D(1, strides, "same", name=f"{name}_shortcut_positions")
         shortcut = _conv_norm(positions(x), channels, 1, f"{name}_shortcut")
     x = _conv_norm(x, channels, 3, f"{name}_a", strides)

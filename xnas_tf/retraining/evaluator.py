@@ -1,4 +1,4 @@
-"""One full training: early stopping and the test metrics."""
+"""Evaluates a network by training it fully, with early stopping, and testing it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from xnas_tf.training.predictor import Predictor
 
 
 class Retrainer:
-    """Evaluator that trains candidates and the baseline in full, on all ranks at once.
+    """Evaluator that fully trains candidates and the baseline, on all ranks together.
 
     Args:
         config: The configuration of the retraining, whose ``training.keep`` is ``best``.
@@ -35,8 +35,8 @@ class Retrainer:
         space: Builds the candidates.
         communicator: All ranks.
         patience: Number of epochs without improvement after which training ends.
-        pictures: Draws attributions of the networks while they learn, on rank 0 and for the first
-            seed.
+        pictures: Draws attributions of the networks while they are trained, on rank 0 and for the
+            first seed.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Retrainer:
         pictures: AttributionPictures | None = None,
     ) -> None:
         self._candidates = Evaluator(config, dataset, space, communicator)
-        # Not a search space, but it has every method that an evaluator calls.
+        # It is not a search space, but it has every method that an evaluator calls.
         baselines: Any = BaselineSpace(dataset.image_shape, dataset.classes)
         self._baselines = Evaluator(_baseline_config(config), dataset, baselines, communicator)
         self._communicator = communicator
@@ -110,7 +110,7 @@ class Retrainer:
 
 
 def _baseline_config(config: Config) -> Config:
-    """Leave out the metrics of a HyperModel: the baseline is not one of its models."""
+    """Leave out the metrics of a HyperModel, because the baseline is not one of its models."""
 
     def applicable(measures: Sequence[Objective]) -> list[Objective]:
         return [

@@ -1,4 +1,4 @@
-"""Retraining, in one process or on all ranks of a job."""
+"""Retrains candidates in one process or on all ranks of a job."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ def retrain(  # noqa: PLR0913 - options with defaults
     verbose: int = 1,
     log: Callable[[str], None] = log_message,
 ) -> Retraining | None:
-    """Train candidates of a run in full, alongside a residual network of the same size.
+    """Fully train candidates of a run, alongside a residual network of the same size.
 
     Each network is trained with several seeds.
-    Training ends early when the validation accuracy stops improving; the weights of the best
-    epoch are kept, and evaluated once on the test split. Everything is written to a folder in
+    Training ends early when the validation accuracy stops improving. The weights of the best epoch
+    are kept and evaluated once on the test split. Everything is written to a folder in
     ``RUN/retrained``. Repeating the call with the same settings resumes an interrupted retraining;
     different settings get a new folder.
 
     Args:
         run: The run, or its directory.
-        candidates: One or more candidates, each as an id, ``recommended``, ``best`` or a
-            ``Candidate``; the recommended one if empty and ``pareto`` is false.
+        candidates: One or more candidates, each given as an id, ``recommended``, ``best`` or a
+            ``Candidate``. If empty and ``pareto`` is false, the recommended candidate is trained.
         pareto: Whether to include the Pareto-optimal candidates.
-        epochs: Maximum number of training epochs; 10 times as many as in the search if None.
-        seeds: Number of seeds for each network, from seed 0.
-        patience: Number of epochs without improvement after which training ends; a third of the
-            epochs, at least 5, if None.
+        epochs: Maximum number of training epochs; if None, 10 times as many as in the search.
+        seeds: Number of seeds for each network, starting at seed 0.
+        patience: Number of epochs without improvement after which training ends; if None, a third
+            of the epochs, but at least 5.
         overrides: Options as ``section.key=value``, in the sections ``space``, ``training``,
             ``objectives``, ``record`` and ``distributed``.
         baseline: Whether to train the residual network.
-        gallery: Whether to draw attributions of each network for TensorBoard while it learns with
-            its first seed.
+        gallery: Whether to draw attributions of each network for TensorBoard while it is trained
+            with its first seed.
         verbose: Output of rank 0: 0 for warnings only, 1 for progress as well, 2 for a line per
             epoch as well.
         log: Called on rank 0 with messages about the start and the end of each training.
@@ -148,12 +148,12 @@ class _Job:
         )
 
     def _check_data(self, dataset: Dataset) -> None:
-        """Reject data that have changed, as their test images may have been used in the search."""
+        """Reject data that have changed, because the search may have used their test images."""
         facts = dataset.facts
         lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
         if lines:
             listed = "\n  ".join(lines)
-            raise InputError(f"the data of {self.source.path} has changed:\n  {listed}")
+            raise InputError(f"the data of {self.source.path} have changed:\n  {listed}")
 
     def _train(
         self,
@@ -196,7 +196,7 @@ def check_fits(candidate: Candidate, space: SearchSpace) -> None:
     """Check that a search space contains the architecture of a candidate.
 
     Raises:
-        InputError: If the space does not have one of its hyperparameters, or builds another
+        InputError: If the space lacks one of the candidate's hyperparameters, or builds another
             architecture from them.
     """
     known = {variable.name for variable in space.variables}

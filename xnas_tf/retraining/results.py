@@ -34,7 +34,7 @@ Interval = list[float]
 
 @dataclass(frozen=True)
 class Training:
-    """One network trained with one seed.
+    """A network trained with one seed.
 
     Attributes:
         key: The network's name in file names.
@@ -43,13 +43,13 @@ class Training:
         genotype: The architecture.
         seed: Seed of the initial weights, the order of images and the augmentation.
         state: ``done`` or ``failed``.
-        reason: Why it failed, or a remark about unusual values.
+        reason: Why the training failed, or a remark about unusual values.
         objectives: Objective values after the best epoch, on the validation split.
-        metrics: Further metrics; the names of those on the test split start with ``test_``.
+        metrics: Further metrics; names of metrics on the test split start with ``test_``.
         history: Metrics of each epoch.
         seconds: Time by phase, since the last start.
-        versions: Versions of the software on which the result depends.
-        finished: End time, ISO 8601 UTC.
+        versions: Versions of the software that the result depends on.
+        finished: End time in UTC, in ISO 8601 format.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Training:
 
 
 def network_key(candidate: int, genotype: str) -> str:
-    """Return the prefix of the names of a network's files; its genotype for the baseline."""
+    """Return the prefix of a network's file names, which is the genotype for the baseline."""
     return genotype if candidate == BASELINE else f"candidate-{candidate:05d}"
 
 
@@ -87,7 +87,7 @@ class Retrained:
     """One network with all its finished trainings.
 
     Attributes:
-        trainings: The trainings, by seed; at least one.
+        trainings: One or more trainings, sorted by seed.
         test_images: Number of images in the test split.
     """
 
@@ -125,7 +125,7 @@ class Retrained:
 
     @property
     def kind(self) -> str:
-        """Kind of interval given for the test accuracy."""
+        """The kind of interval that is given for the test accuracy."""
         count = len(self.trainings)
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 
@@ -138,9 +138,9 @@ class Retrained:
         return mean_interval([metric(training) for training in self.trainings])
 
     def measured(self, name: str) -> dict[str, Any] | None:
-        """Return the mean and the interval of an objective or a recorded metric.
+        """Return the mean and the interval of an objective or of a recorded metric.
 
-        Return None if the network has no such value; the baseline has none of a HyperModel's
+        Return None if the network does not have the value; the baseline has none of a HyperModel's
         metrics.
         """
         if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
@@ -152,7 +152,7 @@ class Retrained:
         return {"mean": self.mean(value), "interval": self.over_seeds(value)}
 
     def as_dict(self, config: Config) -> dict[str, Any]:
-        """Return everything as JSON values, with intervals as ``[low, mean, high]``.
+        """Return all results as JSON values, with intervals as ``[low, mean, high]``.
 
         Args:
             config: The configuration of the retraining.
@@ -181,7 +181,7 @@ class Retraining:
         path: The folder.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If the folder cannot be read.
     """
 
     @check_types(path=PATH)
@@ -215,7 +215,7 @@ class Retraining:
         return page_html(f"Retraining {self.path}", facts, table_html(headings, rows), notes=notes)
 
     def plot(self) -> Figure:
-        """Draw the test accuracies of the networks, with 95% intervals and each seed as a dot.
+        """Draw the test accuracies of the networks, with 95% intervals and a dot for each seed.
 
         Raises:
             InputError: If no training is finished yet.
@@ -234,7 +234,7 @@ class Retraining:
             axis.plot(seeds, [place + 0.2] * len(seeds), ".", color=GREY)
         axis.set_yticks(range(len(models)), [f"{m.title}\n{m.kind}" for m in models], fontsize=8)
         axis.set_ylim(len(models) - 0.5, -0.5)
-        axis.set_xlabel("test accuracy ↑, %: 95% interval, and each seed as a grey dot", fontsize=9)
+        axis.set_xlabel("test accuracy ↑, %, with 95% interval; grey dots are seeds", fontsize=9)
         axis.grid(alpha=0.3, axis="x")
         set_title(figure, f"Retrained for at most {counted(self.config.training.epochs, 'epoch')}")
         return figure
@@ -258,11 +258,11 @@ class Retraining:
         return [Retrained(tuple(each), self.test_images) for each in by_key.values()]
 
     def failures(self) -> list[Training]:
-        """Return the trainings that failed; running the same command again repeats them."""
+        """Return the failed trainings, which are repeated if the same command is run again."""
         return [training for training in self.trainings() if training.state == "failed"]
 
     def notes(self) -> list[str]:
-        """Return what a reader of the values should know: odd values, and intervals without use."""
+        """Return notes for readers of the values, on unusual values and uninformative intervals."""
         models = self.models()
         odd = [f"{m.title}: {t.reason}" for m in models for t in m.trainings if t.reason]
         pairs = [m.test_accuracy for m in models if len(m.trainings) == 2]
@@ -278,14 +278,14 @@ class Retraining:
         """Load a trained Keras model; see ``Candidate.load_model`` for ``safe``.
 
         Raises:
-            InputError: If it does not exist or cannot be loaded.
+            InputError: If the model does not exist or cannot be loaded.
         """
         from xnas_tf.explanation.model_loading import load_subject
 
         return load_subject(self.model_path(training.key, training.seed), safe=safe).model
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
+        """Return all results as JSON values."""
         return {
             "folder": str(self.path),
             "epochs": self.config.training.epochs,
@@ -302,10 +302,10 @@ def _mean_text(measured: dict[str, Any] | None) -> str:
 
 @check_types()
 def retrainings(run: Run | str | Path) -> list[Retraining]:
-    """Return the retrainings of a run, one for each choice of settings, by folder.
+    """Return the retrainings of a run by folder, with one for each choice of settings.
 
     Raises:
-        InputError: If there is no such run, or a retraining cannot be read.
+        InputError: If the run does not exist, or a retraining cannot be read.
     """
     folders = sorted((load_run(run).path / FOLDER).glob("*-epochs-*"))
     return [Retraining(folder) for folder in folders if (folder / FACTS).is_file()]

@@ -1,4 +1,4 @@
-"""Rank 0 of a retraining, which schedules the trainings and writes the results."""
+"""Schedules the trainings of a retraining and writes the results, on rank 0."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Re
 
 
 class RetrainingSession:
-    """A ``TaskSource`` that yields one training at a time: all ranks train the same network.
+    """A ``TaskSource`` that yields one training at a time, for all ranks to share.
 
-    All networks are trained with one seed, then with the next.
+    All networks are trained with one seed before the next seed begins.
 
     Args:
         retraining: The folder.
         candidates: The candidates to retrain.
-        seeds: Number of seeds for each network, from seed 0.
-        dataset: The images for the baseline; None to train no baseline.
+        seeds: Number of seeds for each network, starting at seed 0.
+        dataset: The images for the baseline; if None, no baseline is trained.
         folder: TensorBoard's folder for the retraining.
         show_epoch: Called after each epoch.
         log: Called with messages about the start and the end of each training.
@@ -157,8 +157,8 @@ class RetrainingSession:
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
-        The next command resumes failed training from its last checkpoint, since the failure may be
-        due to a lack of memory.
+        The next command resumes a failed training from its last checkpoint, because the failure may
+        have been due to a lack of memory.
         """
         if self._current is None:
             return
@@ -191,7 +191,7 @@ class RetrainingSession:
 
     @contextmanager
     def _curves_optional(self, name: str) -> Iterator[None]:
-        """Continue the training if its curves cannot be written."""
+        """Continue training even if the curves cannot be written."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - TensorBoard rejects some names
@@ -212,7 +212,7 @@ class RetrainingSession:
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
     def _upcoming(self) -> tuple[int, Network, int] | None:
-        """Return the index of the next training, its network and seed; None if none is left."""
+        """Return the index, network and seed of the next training, or None if none is left."""
         trainings = ((network, seed) for seed in self._seeds for network in self._with_baseline())
         for place, (network, seed) in enumerate(trainings, start=1):
             if training_name(network.key, seed) not in self._ended:
@@ -220,7 +220,7 @@ class RetrainingSession:
         return None
 
     def _with_baseline(self) -> Iterator[Network]:
-        """Yield the candidates, then a baseline of the size of the largest one trained so far."""
+        """Yield the candidates, then a baseline with the size of the largest one trained so far."""
         yield from self._networks
         ids = {network.candidate for network in self._networks}
         done = [training for training in self._ended.values() if training.state == "done"]

@@ -1,4 +1,4 @@
-"""Settings of a retraining, derived from a run and the user's changes."""
+"""Derives the settings of a retraining from a run and the user's changes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
 TIMES = 10
-"""The default number of epochs, as a multiple of the search's. Published multiples: 17
-(NAS-Bench-201: 12 and 200 epochs), 12 (DARTS: 50 and 600)."""
+"""The default number of epochs, as a multiple of that of the search. Published multiples are 17
+(NAS-Bench-201: 12 and 200 epochs) and 12 (DARTS: 50 and 600)."""
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
-"""The default patience is a third of the epochs: while the learning rate of a cosine schedule is
-still high, a network may not improve for a while."""
+"""The default patience is a third of the epochs, because a network may not improve for a while as
+long as the learning rate of a cosine schedule is still high."""
 CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
-"""Sections that may be changed. With another split of the data, images of the search could become
-test images."""
+"""Sections that may be changed. The data cannot be changed, because with another split, images of
+the search could become test images."""
 
 LATER_KEYS = {
     "record": [],
@@ -33,7 +33,7 @@ LATER_KEYS = {
     "class_weight": {},
     "callbacks": [],
 }
-"""Keys that earlier versions lack, with the values that give the same results as there."""
+"""Keys that earlier versions lack, with the values that reproduce their results."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RetrainingOptions:
     """The settings of a retraining.
 
     Attributes:
-        config: The run's configuration without search and constraints, with the user's changes.
+        config: The run's configuration with the user's changes, but without search and constraints.
         patience: Number of epochs without improvement after which training ends.
     """
 
@@ -50,7 +50,7 @@ class RetrainingOptions:
 
     @property
     def key(self) -> str:
-        """A hash of the settings on which results depend."""
+        """A hash of the settings that results depend on."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
         text = json.dumps([_without_later_keys(config), self.patience], sort_keys=True)
@@ -59,7 +59,7 @@ class RetrainingOptions:
 
 
 def _without_later_keys(config: Any) -> Any:
-    """Leave out keys that would give retrainings of earlier versions another ``key``."""
+    """Leave out keys that would change the ``key`` of retrainings from earlier versions."""
     if isinstance(config, list):
         return [_without_later_keys(each) for each in config]
     if not isinstance(config, dict):
@@ -76,9 +76,9 @@ def resolve(
 
     Args:
         run: The run.
-        epochs: Maximum number of training epochs; if None, the number that an override
-            sets, or ``TIMES`` as many as in the search.
-        patience: See ``RetrainingOptions``; a share of the epochs if None.
+        epochs: Maximum number of training epochs. If None, the number that an override sets, or
+            otherwise ``TIMES`` as many as in the search.
+        patience: See ``RetrainingOptions``; if None, a share of the epochs.
         overrides: Options as ``section.key=value``.
 
     Raises:
@@ -104,8 +104,8 @@ def resolve(
         config = load_config(config, [f"training.epochs={epochs}"])
     if config.training.keep != "best":
         raise InputError(
-            f"training.keep: given {config.training.keep!r}; allowed: 'best', as a retraining ends "
-            "when the model no longer improves"
+            f"training.keep: given {config.training.keep!r}; allowed: 'best', because a retraining "
+            "ends when the model no longer improves"
         )
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
     return RetrainingOptions(config, patience or default)
@@ -123,7 +123,7 @@ def chosen_candidates(
         pareto: Whether to include the Pareto-optimal candidates.
 
     Raises:
-        InputError: If there is no such candidate, or it was not trained.
+        InputError: If a candidate does not exist, or was not trained.
     """
     chosen = run.choose_all(named, pareto)
     for candidate in chosen:
@@ -131,18 +131,18 @@ def chosen_candidates(
             done = [str(c.id) for c in run.candidates() if c.state == "done"]
             allowed = f"{', '.join(done[:20])}{', …' if len(done) > 20 else ''}" or "none yet"
             raise InputError(
-                f"`candidate` {candidate.id}: it is {candidate.state} in {run.path}; allowed: "
-                f"those that are done, {allowed}"
+                f"`candidate` {candidate.id}: its state in {run.path} is {candidate.state}; "
+                f"allowed: candidates that are done, {allowed}"
             )
     return chosen
 
 
 def _base_config(run: Run) -> Config:
-    """Return the run's configuration without options that only a search needs.
+    """Return the run's configuration without the options that only a search needs.
 
-    Constraints for small networks would reject large ones, and rungs would set the epochs. The best
-    epoch is always kept, and a retraining has its own early stopping, so Keras callbacks of the
-    search are left out.
+    Constraints that are meant for small networks would reject large ones, and rungs would set the
+    epochs. The best epoch is always kept. A retraining has its own early stopping, so the Keras
+    callbacks of the search are left out.
     """
     training = run.config.training
     return run.config.model_copy(
