@@ -365,7 +365,7 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"x": as_dataset(X, Y), "y": Y}, "`y`: leave it out, as the tf.data.Dataset `x`"),
+        ({"x": as_dataset(X, Y), "y": Y}, "`y`: leave it out, because the tf.data.Dataset `x`"),
         ({"x": as_dataset(X, Y).repeat()}, "`x` is infinite"),
         ({"x": as_dataset(X, Y).take(0)}, "`x` is empty"),
         ({"x": as_dataset(X, Y, Y)}, r"`x` has elements .*; allowed: pairs \(image, label\)"),

@@ -1,4 +1,4 @@
-"""Arguments and methods of KerasTuner's tuners that have no meaning here."""
+"""Arguments and methods of KerasTuner's tuners that have no equivalent here."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OF_TUNERS: dict[str, tuple[Any, str]] = {
     "factor": (None, _FIDELITY),
     "hyperband_iterations": (None, _FIDELITY),
 }
-"""Arguments of KerasTuner's tuners: the value without effect, and the alternative."""
+"""Arguments of KerasTuner's tuners, with the value that has no effect, and the alternative."""
 OF_FIT: dict[str, tuple[Any, str]] = {
     "shuffle": (True, _IN_FIT),
     "sample_weight": (None, f"give `class_weight`, or {_IN_FIT}"),
@@ -52,7 +52,7 @@ OF_FIT: dict[str, tuple[Any, str]] = {
     "validation_batch_size": (None, "it would change no result"),
     "validation_freq": (1, "each epoch is validated"),
 }
-"""The same for the arguments of ``Model.fit`` that KerasTuner's ``search`` accepts."""
+"""Arguments of ``Model.fit`` that KerasTuner's ``search`` accepts, in the same form."""
 HOOKS = (
     "run_trial",
     *(
@@ -61,11 +61,11 @@ HOOKS = (
         for when in ("begin", "end")
     ),
 )
-"""Methods of KerasTuner's tuners that subclasses override but that are never called here."""
+"""Methods of KerasTuner's tuners that subclasses may override, but that are never called here."""
 
 
 def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: list[str]) -> None:
-    """Reject arguments that have no meaning here, unless their value has no effect.
+    """Reject arguments that have no equivalent here, unless their value has no effect.
 
     Args:
         given: The arguments.
@@ -73,7 +73,7 @@ def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: 
         own: Names of the arguments that are supported.
 
     Raises:
-        InputError: If there is such an argument; the message suggests an alternative.
+        InputError: If an argument is rejected; the message suggests an alternative.
     """
     for name, value in given.items():
         if name not in known:
@@ -89,7 +89,7 @@ def check_hooks(kind: type) -> None:
     """Check that a subclass does not override methods of KerasTuner that are never called here.
 
     Raises:
-        InputError: If the subclass overrides one.
+        InputError: If the subclass overrides one of them.
     """
     if found := [name for name in HOOKS if hasattr(kind, name)]:
         raise InputError(

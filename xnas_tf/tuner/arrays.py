@@ -19,7 +19,7 @@ from xnas_tf.storage.run_directory import CONFIG, run_config, write_atomically
 from xnas_tf.tuner.tf_data import elements, is_dataset, sorted_by_content
 
 Arrays = Any
-"""Images and labels, or a ``tf.data.Dataset`` of such pairs."""
+"""Images and labels, or a ``tf.data.Dataset`` of pairs of an image and a label."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Stored:
     Attributes:
         name: The data set's name.
         class_of: The class name of each label.
-        is_new: Whether the file did not exist before.
+        is_new: Whether the file is new, that is, did not exist before.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Stored:
 
     @contextmanager
     def removed_if_refused(self, run_dir: Path) -> Iterator[None]:
-        """Remove the file again if an ``InputError`` leaves the context before the run began."""
+        """Remove a new file again if an ``InputError`` leaves the context before the run begins."""
         try:
             yield
         except InputError:
@@ -53,12 +53,12 @@ class Stored:
         """Convert class weights keyed by label, as in Keras, to class weights keyed by class name.
 
         Raises:
-            InputError: If they are not a mapping, or no image has such a label.
+            InputError: If the weights are not a mapping, or no image has one of the labels.
         """
         if not isinstance(given, Mapping):
             raise InputError(
                 f"`class_weight` is of type {type(given).__name__}; allowed: a mapping of labels "
-                "and weights, such as {0: 1.0, 1: 5.0}"
+                "to weights, such as {0: 1.0, 1: 5.0}"
             )
         found = {}
         for label, weight in given.items():
@@ -78,7 +78,7 @@ def stored(
     test: Arrays | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Stored:
-    """Store arrays next to a run, so that its data can be loaded again.
+    """Store arrays next to a run, so that the run's data can be loaded again.
 
     The file is named after the run directory and a digest of the content.
 
@@ -87,7 +87,7 @@ def stored(
     """
     x, y = data
     if is_dataset(x) and y is not None:
-        raise InputError("`y`: leave it out, as the tf.data.Dataset `x` contains the labels")
+        raise InputError("`y`: leave it out, because the tf.data.Dataset `x` contains the labels")
     class_names = getattr(x, "class_names", None) if class_names is None else class_names
     images, labels = (
         _checked_pair("`x`", "`x`", x) if is_dataset(x) else checked_arrays("`x`", "`y`", x, y)
@@ -142,11 +142,12 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
     """Check images and labels given in the forms that ``Tuner.search`` accepts.
 
     Returns:
-        Images (N, H, W, C) and labels (N,) with their values unchanged; one-hot labels become
-        class numbers.
+        Images (N, H, W, C) and labels (N,), with their values unchanged, except that one-hot labels
+        become class numbers.
 
     Raises:
-        InputError: If they are not arrays of images and labels, called ``x_name`` and ``y_name``.
+        InputError: If they are not arrays of images and labels. The message calls them ``x_name``
+            and ``y_name``.
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(
@@ -156,7 +157,7 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
         )
     images = np.asarray(check_images(x, x_name))
     labels, unused = one_per_image(y, len(images), y_name)
-    return images, np.asarray(y) if unused else labels  # a data set reports what is unused
+    return images, np.asarray(y) if unused else labels  # the data set reports unused columns
 
 
 def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Assumptions about the data of a search, made before the data are known."""
+"""Makes assumptions about the data of a search before the data are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xnas_tf.spaces.building import build_model
 from xnas_tf.spaces.options import SpaceOptions
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
-"""Assumed where the default model does not determine them."""
+"""Values to assume if the default model does not determine them."""
 
 
 def assumed_data(space: SpaceOptions) -> tuple[tuple[int, int, int], int]:

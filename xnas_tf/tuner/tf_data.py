@@ -1,4 +1,4 @@
-"""Images and labels of a ``tf.data.Dataset``, as arrays."""
+"""Reads the images and labels of a ``tf.data.Dataset`` into arrays."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def is_dataset(data: Any) -> bool:
 
 
 def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and the labels of a ``tf.data.Dataset`` of pairs, batched or not.
+    """Return the images and labels of a ``tf.data.Dataset`` of pairs, which may be batched.
 
     Raises:
-        InputError: If it has other elements, is infinite or empty, or its images differ in shape.
+        InputError: If the elements are not pairs, the data set is infinite or empty, or the images
+            differ in shape.
     """
     spec = dataset.element_spec
     if not (isinstance(spec, tuple) and len(spec) == 2 and all(hasattr(s, "shape") for s in spec)):
@@ -41,9 +42,9 @@ def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sorted_by_content(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and labels in an order that depends on nothing else.
+    """Return images and labels in an order that depends only on their content.
 
-    A ``tf.data.Dataset`` that shuffles gives another order each time, but is the same data.
+    A ``tf.data.Dataset`` that shuffles returns the same data in a different order each time.
     """
     digests = digests_of(images)
     keys = [(digests[row].tobytes(), str(label)) for row, label in enumerate(labels.tolist())]
@@ -58,7 +59,7 @@ def _is_batched(image: Any, label: Any, name: str) -> bool:
             return bool(image.rank > _IMAGE)
         if label.rank > 1 or image[0] is None:
             return True
-        if image[0] != label[0]:  # a one-hot label of an image (H, W, C)
+        if image[0] != label[0]:  # an image (H, W, C) with a one-hot label
             return False
     raise InputError(
         f"{name} has elements of shapes {image} and {label}, which may be an image and a label or "

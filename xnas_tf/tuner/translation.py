@@ -1,4 +1,4 @@
-"""Translation between keras-tuner's terms and those of the configuration."""
+"""Translates between keras-tuner's terms and those of the configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ARGUMENTS = {
     "search.candidates": "max_trials",
     "search.seed": "seed",
 }
-"""Keys of the configuration that arguments of ``xt.Tuner`` and its ``search`` always set."""
+"""Keys of the configuration that arguments of ``xt.Tuner`` and ``Tuner.search`` always set."""
 _OPTIONAL = {
     "dataset.validation": "validation_split",
     "training.epochs": "epochs",
@@ -31,7 +31,7 @@ _OPTIONAL = {
     "training.class_weight": "class_weight",
     "training.callbacks": "callbacks",
 }
-"""Keys that arguments set if they are given."""
+"""Keys that arguments set only if they are given."""
 
 
 def space_section(hypermodel: Any) -> Any:
@@ -58,7 +58,7 @@ def space_section(hypermodel: Any) -> Any:
     if isinstance(hypermodel, str):
         return {"name": hypermodel} if hypermodel in SPACES.names() else {"hypermodel": hypermodel}
     module, name = (getattr(hypermodel, key, "") for key in ("__module__", "__qualname__"))
-    is_main = module == "__main__"  # a different program in other processes
+    is_main = module == "__main__"  # another program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
     kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
@@ -66,11 +66,11 @@ def space_section(hypermodel: Any) -> Any:
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check further sections of the configuration, and return those that are not None.
+    """Check additional sections of the configuration, and return those that are not None.
 
     Raises:
-        InputError: If keys must be added to a section that is not a mapping, or a section has a
-            key that an argument sets.
+        InputError: If a section is not a mapping but arguments set some of its keys, or a section
+            has a key that an argument sets.
     """
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
@@ -87,11 +87,11 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validated(sections: Mapping[str, Any]) -> Config:
-    """Return the configuration made of these sections.
+    """Return the configuration that consists of these sections.
 
     Raises:
-        InputError: If it is invalid. The message names arguments of ``xt.Tuner`` that set the
-            values.
+        InputError: If the configuration is invalid. The message names the arguments of ``xt.Tuner``
+            that set the values.
     """
     try:
         return validate_config(sections, "xt.Tuner")
@@ -111,10 +111,11 @@ def objectives_of(objective: Any) -> list[Any]:
 
 
 def translated(objective: Any) -> Any:
-    """Translate an objective of keras-tuner for the configuration; return others unchanged.
+    """Translate an objective of keras-tuner for the configuration; return any other unchanged.
 
     Raises:
-        InputError: If it is not measured on validation images, or its direction is unknown.
+        InputError: If the objective is not measured on validation images, or its direction is
+            unknown.
     """
     if isinstance(objective, str):
         if objective not in _OF_TRAINING and not objective.startswith("val_"):
@@ -142,7 +143,7 @@ def _direction_of(name: str) -> str:
     except ValueError as error:
         raise InputError(
             f"`objective`: {suggest(name, _COMMON)}, the name of an objective, or "
-            f'keras_tuner.Objective({name!r}, "max") of any other metric'
+            f'keras_tuner.Objective({name!r}, "max") for any other metric'
         ) from error
     return oracle.objective.direction
 

@@ -37,29 +37,29 @@ if TYPE_CHECKING:
     import keras_tuner
 
 VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
-"""Values of ``verbose`` in Keras, and the corresponding ones of ``xt.search``."""
+"""Values of ``verbose`` in Keras, and the corresponding values for ``xt.search``."""
 
 
 class Tuner:
     """Tuner that searches the models of a HyperModel, with one or more objectives.
 
     It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
-    directory is ``directory/project_name``; all other commands work with it (``xnas-tf report``,
-    …). Repeating the same search resumes the run unless it is finished.
+    directory is ``directory/project_name``, and all other commands, such as ``xnas-tf report``, can
+    use it. Repeating the same search resumes the run unless it is finished.
 
     Args:
-        hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``;
-            ``package.module:Name`` of one; or the name of a built-in space such as ``vgg_like``.
-            Classes and functions may take ``input_shape`` and ``classes``.
-        objective: One or a list of: ``val_accuracy``, ``val_loss`` or another Keras metric; a
-            ``keras_tuner.Objective`` for any metric with which the HyperModel compiles its models;
-            the name of an objective, such as ``introspectability``, or a mapping with its name and
-            options.
+        hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``; the path
+            ``package.module:Name`` of one of these; or the name of a built-in space such as
+            ``vgg_like``. Classes and functions may take ``input_shape`` and ``classes``.
+        objective: An objective or a list of them. Each is ``val_accuracy``, ``val_loss`` or another
+            Keras metric; a ``keras_tuner.Objective`` for any metric that the HyperModel compiles
+            its models with; the name of an objective, such as ``introspectability``; or a mapping
+            with its name and options.
         max_trials: Number of candidates to train.
         directory: The folder for runs.
         project_name: The name of the run.
         seed: The seed of the search; 0 if None.
-        overwrite: Whether to move an existing run of that name aside and start again.
+        overwrite: Whether to move an existing run of that name aside and start a new one.
         config: Settings that have no argument of their own, keyed by the sections of the
             configuration, such as ``{"training": {"optimizer": "adam"}}``.
         **others: Other arguments of keras-tuner's tuners, which are rejected with a suggestion
@@ -122,20 +122,20 @@ class Tuner:
 
         Args:
             x: Images, (N, H, W) or (N, H, W, C), with values in any range (see
-                docs/reference/data.md); models get them as floats in [0, 1]. Alternatively a
-                ``tf.data.Dataset`` of images and labels, batched or not, which is read once, or
-                the name of a data set, such as ``folder:pets``.
+                docs/reference/data.md); models get them as floats in [0, 1]. Alternatively, a
+                ``tf.data.Dataset`` of images and labels, batched or not, which is read once; or the
+                name of a data set, such as ``folder:pets``.
             y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).
             epochs: Number of epochs for which to train each candidate.
             batch_size: The batch size for training.
             validation_data: Images and labels on which to compare candidates, as a pair or a
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
-                default 0.2; drawn at random, with the same share of each class.
+                default 0.2. It is drawn at random, with the same share of each class.
             test_data: Images and labels for the final metrics. If not given, a share of ``x`` is
-                used: 0.2, unless ``config`` sets ``dataset.test``.
-            callbacks: Keras callbacks, which are copied for each candidate. Those that write files
-                write into a folder for each candidate, such as ``candidate-00007``. An
+                used, which is 0.2 unless ``config`` sets ``dataset.test``.
+            callbacks: Keras callbacks, which are copied for each candidate. Callbacks that write
+                files use a separate folder for each candidate, such as ``candidate-00007``. An
                 ``xnas_tf.Callback`` is called during the search.
             class_weight: The weight of each class in the loss, by its label, as in Keras' ``fit``.
             class_names: Names of the classes.
@@ -157,7 +157,7 @@ class Tuner:
         if not isinstance(verbose, str | Integral) or verbose not in VERBOSE:
             raise InputError(f"`verbose`: given {verbose!r}; allowed: 'auto', 0, 1 or 2")
         of_training, of_search = _split_callbacks(callbacks)
-        if validation_data is not None and validation_split == 0:  # the default of Keras' fit
+        if validation_data is not None and validation_split == 0:  # the default of Keras's fit
             validation_split = None
         given: dict[str, dict[str, Any]] = {
             "dataset": {"validation": validation_split},
@@ -188,7 +188,7 @@ class Tuner:
         callbacks: Sequence[Callback],
         verbose: int | str,
     ) -> Run | None:
-        """Run the search on a data set, with the values that are given for keys of sections."""
+        """Run the search on a data set, with the given values for keys of sections."""
         given["dataset"]["name"] = dataset
         sections = {**self._config, "space": space_section(self._hypermodel)}
         for section, values in given.items():
@@ -202,7 +202,7 @@ class Tuner:
                 callbacks=callbacks,
                 verbose=VERBOSE[verbose],
             )
-        except InputError as error:  # it names the arguments of ``xt.search``
+        except InputError as error:  # the message names arguments of ``xt.search``
             text = str(error).replace("`run_dir`", "`project_name`")
             error.args = (text.replace("`fresh`", "`overwrite`"),)
             raise
@@ -215,11 +215,11 @@ class Tuner:
 
     @property
     def hypermodel(self) -> keras_tuner.HyperModel:
-        """The HyperModel, as for ``tuner.hypermodel.build(best_hp)``."""
+        """The HyperModel, for use as in ``tuner.hypermodel.build(best_hp)``."""
         return self._space().create(*self._data()[:2])
 
     def _space(self) -> Any:
-        section = space_section(self._hypermodel)  # as this process names it
+        section = space_section(self._hypermodel)  # under the name in this process
         return Config(space=section).space
 
     def _data(self) -> tuple[tuple[int, int, int], int, bool]:
@@ -234,7 +234,7 @@ class Tuner:
 
     @property
     def run(self) -> Run:
-        """The run; raises an ``InputError`` if no search has been started yet."""
+        """The run; accessing it raises an ``InputError`` if no search has been started yet."""
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
@@ -244,8 +244,8 @@ class Tuner:
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """Return the hyperparameters of the best candidates.
 
-        The recommended candidate comes first, then the others on the front, then the rest; both
-        groups start with the best in the first objective.
+        The recommended candidate comes first, then the others on the front, and then the rest.
+        Within both groups, candidates are sorted by the first objective, best first.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -259,10 +259,10 @@ class Tuner:
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
-        They are built and compiled by the HyperModel, or compiled as in the search, and have the
-        trained weights. They come in the order of ``get_best_hyperparameters``. Only models of
-        candidates that were on the front when they finished are kept. See ``Candidate.load_model``
-        for ``safe``.
+        The models are built and compiled by the HyperModel, or compiled as in the search, and have
+        the trained weights. They are in the order of ``get_best_hyperparameters``. Only the models
+        of candidates that were on the front when they finished are kept. See
+        ``Candidate.load_model`` for ``safe``.
         """
         run = self.run
         kept = [c for c in self._ordered(run) if c.model_path is not None]
@@ -283,7 +283,7 @@ class Tuner:
             model.set_weights(weights)
         except ValueError as error:
             raise InputError(
-                f"candidate {candidate.id}: `hypermodel` builds a different model now: {error}"
+                f"candidate {candidate.id}: `hypermodel` now builds a different model: {error}"
             ) from error
         if not model.compiled:
             compile_model(model, run.config.training, steps=1)
@@ -292,8 +292,8 @@ class Tuner:
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
 
-        One star marks those on the front, and two stars the recommended one; the reason is given
-        below the table.
+        One star marks candidates on the front, and two stars mark the recommended one. The reason
+        for the recommendation is given below the table.
         """
         run = self.run
         recommended = run.recommendation()
@@ -315,11 +315,11 @@ class Tuner:
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
 
-        Before the search, the shape of the images and the number of classes are those that the
-        default model expects.
+        Before the search, the image shape and the number of classes that the default model expects
+        are assumed.
 
         Raises:
-            InputError: If the HyperModel cannot build models that suit a search.
+            InputError: If the HyperModel cannot build models that are suitable for a search.
         """
         from xnas_tf.spaces.search_space import SearchSpace  # noqa: PLC0415 - heavy
 
@@ -357,7 +357,7 @@ def _names_of(function: Any) -> list[str]:
 
 
 def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
-    """Split callbacks into those of Keras, which act during training, and those of the search."""
+    """Split callbacks into Keras callbacks, which act during training, and search callbacks."""
     import keras  # noqa: PLC0415 - heavy
 
     some = () if callbacks is None else callbacks
