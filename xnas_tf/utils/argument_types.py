@@ -1,4 +1,4 @@
-"""Checks the types of a function's arguments, with errors that name them."""
+"""Checks the types of a function's arguments, with errors that name the arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """A kind of argument: its type, and the text that describes allowed values in errors."""
+    """A kind of argument: its type, and how error messages describe the allowed values."""
 
     type: Any
     allowed: str
@@ -66,7 +66,7 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
 def _mismatch(
     function: str, signature: inspect.Signature, given: Iterable[str], error: TypeError
 ) -> str:
-    """Say why arguments do not fit a signature, with the nearest name if one does not exist."""
+    """Say why arguments do not fit a signature, and suggest the nearest name for unknown ones."""
     names = [name for name in signature.parameters if name != "self"]
     for name in given:
         if name not in signature.parameters:

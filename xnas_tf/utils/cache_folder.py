@@ -1,4 +1,4 @@
-"""The cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf``, or a temporary directory."""
+"""Finds the cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf`` or a temporary one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def private_folder() -> Path:
     """Return a temporary folder that only this user can access.
 
     Raises:
-        OSError: If there is no place for temporary files.
+        OSError: If there is no directory for temporary files.
     """
     folder = Path(tempfile.gettempdir()) / f"xnas-tf-{os.getuid()}"
-    with suppress(OSError):  # for example, a file of another user
+    with suppress(OSError):  # for example, another user's file
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
         is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
@@ -56,7 +56,7 @@ def host_lock(name: str) -> Iterator[None]:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # without a writable cache there is nothing to protect
+    except OSError:  # without a writable cache, there is nothing to protect
         yield
         return
     try:

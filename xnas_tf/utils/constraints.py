@@ -35,7 +35,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return how far a value violates the limit, as a share of the limit; 0 if it does not."""
+        """Return by how much a value violates the limit, as a share of it; 0 if it does not."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 
@@ -44,7 +44,7 @@ class Constraint:
 
 
 def describe_violations(limits: Mapping[str, Constraint], values: Mapping[str, float]) -> str:
-    """Describe the limits that the values known so far violate; empty if there are none."""
+    """Describe the limits that the values known so far violate; return "" if there are none."""
     broken = [
         f"{name} is {brief_value(values[name], 6)}, wanted: {limit}"
         for name, limit in limits.items()

@@ -1,4 +1,4 @@
-"""Heartbeats from long-running work, with which a watchdog detects hangs."""
+"""Heartbeats of long-running work, which let a watchdog detect hangs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report_progress() -> None:
 
 @contextmanager
 def on_progress(listener: Callable[[], None]) -> Iterator[None]:
-    """Make a function the listener of this thread's heartbeats inside the context.
+    """Make a function the listener for this thread's heartbeats inside the context.
 
     The function may raise an exception to stop the work.
     """

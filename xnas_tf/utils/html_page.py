@@ -1,4 +1,4 @@
-"""A self-contained HTML page of titled sections."""
+"""Builds a self-contained HTML page from titled sections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 MARK = '<meta name="generator" content="xnas-tf'
-"""Identifies a file as a page of xnas-tf, which may be replaced by a newer one."""
+"""Marks a file as a page of xnas-tf, which a newer page may replace."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Section:
     """A section of a page.
 
     Attributes:
-        id: Name of its anchor in the page, for links.
+        id: Name of the section's anchor in the page, for links.
         title: Heading of the section, which is also its link in the navigation.
-        about: Description of the content and how to read it, as plain text.
-        content: HTML, in which users' text has been escaped. Style attributes have no effect.
+        about: Plain text that describes the content and how to read it.
+        content: HTML in which users' text has been escaped. Style attributes have no effect.
     """
 
     id: str
@@ -42,15 +42,15 @@ def html_page(
 ) -> str:
     """Return a page with sticky navigation, in the light or dark colours of the system.
 
-    The content security policy allows only the page's own script and style and embedded pictures.
-    The data are JSON without ``<``, so no text in them can become markup.
+    The content security policy allows only the page's own script and style, and embedded pictures.
+    The data are JSON without ``<``, so that text in them cannot become markup.
 
     Args:
-        title: Plain text, as is ``subtitle``.
-        sections: Content of the page without scripts.
-        subtitle: A line below the title.
-        scripts: JavaScript sources, which are run as one script.
-        data: Data for the scripts: the content of the element ``#data``.
+        title: The title, as plain text.
+        sections: The content of the page without scripts.
+        subtitle: A line below the title, as plain text.
+        scripts: JavaScript sources, which run as one script.
+        data: Data for the scripts, which becomes the content of the element ``#data``.
     """
     style, page = _asset("page.css"), _asset("page.html")
     script = "\n".join(['"use strict";', *scripts])
@@ -79,7 +79,7 @@ def picture_uri(png: bytes) -> str:
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
     """Return a picture on a white card, with a caption below.
 
-    It is as wide as the page at most; on narrow pages it scrolls, so that it stays readable.
+    It is at most as wide as the page. On narrow pages it scrolls, so that it stays readable.
     """
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
     picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'

@@ -10,15 +10,15 @@ import numpy as np
 CONFIDENCE = 0.95
 """Confidence level of all intervals."""
 _QUANTILE = 1.959963984540054
-"""Quantile of the normal distribution at that level, a constant since importing SciPy takes a
-second."""
+"""Quantile of the normal distribution at that level. It is a constant, because importing SciPy
+takes a second."""
 
 
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
     """Compute Wilson's confidence interval (1927) of an accuracy on ``count`` images.
 
     Returns:
-        ``[low, accuracy, high]``; None if there are no images.
+        ``[low, accuracy, high]``, or None if there are no images.
     """
     if not count:
         return None
@@ -39,7 +39,7 @@ def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly higher than that of always predicting one class.
 
     This is the case if the lower end of the confidence interval is above the share of the most
-    frequent class. Return False if there are no images.
+    frequent class. The result is False if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.
@@ -54,14 +54,14 @@ def mean_interval(values: Sequence[float]) -> list[float] | None:
     """Compute Student's confidence interval (1908) of a mean.
 
     Returns:
-        ``[low, mean, high]``; None for fewer than two values.
+        ``[low, mean, high]``, or None if there are fewer than two values.
     """
     from scipy.stats import t  # noqa: PLC0415 - heavy
 
     count = len(values)
     if count < 2:
         return None
-    differences = np.asarray(values, np.float64) - values[0]  # exactly 0 where all are equal
+    differences = np.asarray(values, np.float64) - values[0]  # exactly 0 if all are equal
     mean = float(values[0] + differences.mean())
     error = float(differences.std(ddof=1) / np.sqrt(count))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error

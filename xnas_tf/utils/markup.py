@@ -20,9 +20,9 @@ def table_html(
     most: int = ROWS,
     name: str = "",
 ) -> str:
-    """Return a table of ``most`` rows with headings; the row at index ``marked`` is bold.
+    """Return a table with headings and at most ``most`` rows; the row at index ``marked`` is bold.
 
-    ``name`` is its class, by which a page's style finds it.
+    ``name`` is the table's CSS class, which lets a page style it.
     """
     lines = [
         _row(row, "td", ' style="font-weight:bold"' if number == marked else "")
@@ -36,7 +36,7 @@ def table_html(
 
 
 def rich_html(table: Table) -> str:
-    """Return a table for the terminal as HTML."""
+    """Convert a table for the terminal to HTML."""
     title = f"<h5>{_escape(_plain(table.title))}</h5>" if table.title else ""
     headings = [_plain(column.header) for column in table.columns]
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
@@ -48,7 +48,7 @@ def _plain(text: Any) -> str:
 
 
 def page_html(title: str, facts: Mapping[str, Any], *tables: str, notes: Iterable[str] = ()) -> str:
-    """Return a page with a title, named facts (except empty ones), HTML tables, and notes."""
+    """Return a page with a title, named facts (without empty ones), HTML tables and notes."""
     shown = [(name, value) for name, value in facts.items() if value not in ("", None)]
     lines = "".join(
         f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in shown

@@ -16,29 +16,29 @@ def format_value(value: float | None) -> str:
 
 
 def brief_value(value: float, digits: int = 4) -> str:
-    """Format a number for a line of text: counts in full, others with a few significant digits."""
+    """Format a number for a line of text: counts with all digits, others with a few."""
     is_whole = float(value).is_integer() or abs(value) >= 10**digits
     return f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 def six_digits(value: float | None) -> float | None:
-    """Round to six significant digits, which is more than a picture or a table shows."""
+    """Round to six significant digits, which are more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")
 
 
 def setting_text(value: Any) -> str:
-    """Return the value of a hyperparameter, a float with three significant digits."""
+    """Format the value of a hyperparameter, with three significant digits if it is a float."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def shortened(text: str) -> str:
-    """Return a text with its decimal fractions in three significant digits.
+    """Round the decimal fractions in a text to three significant digits.
 
-    Genotypes of continuous hyperparameters have 17 digits, which nobody reads in a table.
+    In genotypes, continuous hyperparameters have 17 digits, which nobody reads in a table.
     """
     return _FRACTION.sub(lambda found: setting_text(float(found[0])), text)
 
 
 def counted(count: int, noun: str) -> str:
-    """Return ``1 epoch`` or ``2 epochs``: a count with its noun."""
+    """Return a count with its noun, such as ``1 epoch`` or ``2 epochs``."""
     return f"{count:,} {noun}" + ("s" if count != 1 else "")

@@ -1,4 +1,4 @@
-"""Base class of the configuration's sections, and error messages that name the key."""
+"""The base class of the configuration's sections, and error messages that name the key."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     """Create an objective or a search space from its entry in the configuration.
 
     Args:
-        registry: The implementations by name.
+        registry: The implementations, by name.
         entry: A name, a mapping with a name and options, or an instance of ``base``.
-        base: Class from which the implementation must be derived.
+        base: The class that the implementation must be derived from.
 
     Raises:
         PydanticCustomError: If the entry is invalid.
@@ -56,7 +56,7 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
 
 
 def problems(error: ValidationError, model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """Yield one line per error: the key with a prefix, the given value and the allowed ones."""
+    """Yield one line per error, with the prefixed key, the given value and the allowed values."""
     for item in error.errors():
         yield from _explain(item, model, prefix)
 
@@ -79,7 +79,7 @@ def _explain(item: ErrorDetails, model: type[BaseModel], prefix: str) -> Iterabl
 
 
 def _suggested_key(model: type[BaseModel], parents: Sequence[str], name: str) -> str:
-    """Describe a wrong key, with that of the same name in another section if there is one."""
+    """Describe a wrong key, and mention keys of the same name in other sections."""
     own = _section(model, parents).model_fields
     elsewhere = [
         f"{section}.{name}"

@@ -1,4 +1,4 @@
-"""Directories that are created completely or not at all."""
+"""Creates directories either completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         A temporary directory to write into, which is renamed to ``path`` at the end.
 
     Raises:
-        InputError: If ``path`` exists already, or cannot be written.
+        InputError: If ``path`` already exists or cannot be written.
     """
     check_new(path)
     try:
@@ -39,9 +39,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def check_new(path: Path) -> Path:
-    """Return a path; raise an ``InputError`` if it exists."""
+    """Return a path, or raise an ``InputError`` if it exists."""
     if path.exists():
-        raise InputError(f"{path} already exists and was not touched; name another with `out`")
+        raise InputError(f"{path} already exists and was not touched; choose another with `out`")
     return path
 
 

@@ -16,7 +16,7 @@ class PhaseTimes(dict[str, float]):
 
         Args:
             phase: Name of the phase.
-            within: Phase that also measures this time, from which it is subtracted.
+            within: Enclosing phase that also measures this time; the time is subtracted from it.
         """
         begin = time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""Draws Matplotlib figures as PNG."""
+"""Draws Matplotlib figures as PNG files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
-    """Draw a Matplotlib figure as PNG, with literal text: a ``$`` does not start a formula."""
+    """Draw a Matplotlib figure as PNG, with literal text, where ``$`` does not start a formula."""
     import matplotlib as mpl  # noqa: PLC0415 - heavy
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.text import Text  # noqa: PLC0415 - heavy
@@ -23,7 +23,7 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     # ``savefig`` would draw the figure twice to compute its layout.
     figure.set_dpi(dpi)
     buffer = io.BytesIO()
-    with mpl.rc_context({"text.parse_math": False}):  # for ticks that are created while drawing
+    with mpl.rc_context({"text.parse_math": False}):  # for ticks created while drawing
         for text in figure.findobj(Text):
             text.set_parse_math(False)
         FigureCanvasAgg(figure).print_png(buffer)
@@ -36,7 +36,7 @@ def check_picture(path: Path, option: str) -> None:
     Only an earlier picture may be overwritten.
 
     Raises:
-        InputError: If there is no such folder, or the path is something other than a picture.
+        InputError: If the folder does not exist, or the path is something other than a picture.
     """
     if not path.parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}")
@@ -48,7 +48,7 @@ def check_picture(path: Path, option: str) -> None:
 
 
 def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
-    """Draw a Matplotlib figure into the PNG file given by a command-line option.
+    """Save a Matplotlib figure as the PNG file given by a command-line option.
 
     Raises:
         InputError: If the file cannot be written, or is something other than a PNG file.

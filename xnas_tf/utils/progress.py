@@ -1,6 +1,7 @@
-"""Messages and progress of a running command, in a terminal, a notebook or a log file.
+"""Shows messages and the progress of a running command in a terminal, notebook or log file.
 
-All messages are records of the logger ``xnas_tf``. While a command runs, a ``Display`` shows them.
+All messages are records of the logger ``xnas_tf``. While a command is running, a ``Display`` shows
+them.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ from xnas_tf.utils.number_format import brief_value
 
 LOGGER = logging.getLogger("xnas_tf")
 SHOWN_LINES = 10
-"""Number of latest lines that a notebook shows; warnings are always shown."""
+"""Number of most recent lines that a notebook shows; warnings are always shown."""
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-"""The lowest level that is shown, by verbosity."""
+"""The lowest log level that is shown, by verbosity."""
 _SILENT = logging.CRITICAL + 1
 Update = Callable[[float, float, str], None]
 """Called with the completed amount, the total, and a description of the current work."""
 ShowEpoch = Callable[[int, int, dict[str, float]], None]
 """Called with the number of an epoch, the number of epochs, and the epoch's metrics."""
 ShowStep = Callable[[int, int], None]
-"""Called with the number of completed steps, and of all steps."""
+"""Called with the number of completed steps and the number of all steps."""
 
 
 class Display(logging.Handler):
     """Log handler that prints messages on stderr or, in a notebook, updates one output of the cell.
 
     Args:
-        verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch too.
+        verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch as
+            well.
     """
 
     def __init__(self, verbose: int) -> None:
@@ -64,7 +66,7 @@ class Display(logging.Handler):
 
 
 class _Cell:
-    """One output of a notebook's cell: a bar above the latest messages."""
+    """One output of a notebook cell: a bar above the most recent messages."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, bool]] = []
@@ -103,17 +105,17 @@ class _Cell:
 
 
 def log_message(text: str) -> None:
-    """Log a message for the user; it is a warning if it begins with ``warning:``."""
+    """Log a message for the user, as a warning if it begins with ``warning:``."""
     LOGGER.log(logging.WARNING if text.startswith("warning: ") else logging.INFO, text)
 
 
 def display() -> Display | None:
-    """Return the display of the running command; None if it has none."""
+    """Return the display of the running command, or None if it has none."""
     return next((each for each in LOGGER.handlers if isinstance(each, Display)), None)
 
 
 def has_bar() -> bool:
-    """Return whether a bar can be shown: not in a log file, and not if only warnings are shown."""
+    """Return whether a bar can be shown; it cannot in log files, or if only warnings are shown."""
     handler = display()
     if handler is None or handler.level > logging.INFO:
         return False
@@ -130,7 +132,7 @@ def displayed(verbose: int = 1) -> Iterator[None]:
     level, propagate = LOGGER.level, LOGGER.propagate
     LOGGER.addHandler(handler)
     LOGGER.setLevel(min(level or handler.level, handler.level))
-    LOGGER.propagate = False  # or a handler of the root logger prints each message again
+    LOGGER.propagate = False  # otherwise a root handler prints each message again
     try:
         yield
     finally:
@@ -147,7 +149,7 @@ def silence() -> None:
 
 @contextmanager
 def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
-    """Show a bar inside the context if possible; yield the function that moves it."""
+    """Show a bar inside the context if possible, and yield the function that moves it."""
     handler = display()
     if handler is None or not has_bar():
         yield lambda _completed, _total, _text: None
@@ -168,7 +170,7 @@ def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
 
 @contextmanager
 def epochs_bar() -> Iterator[ShowEpoch]:
-    """Show the epochs of training in a bar, or as lines where a bar is not possible."""
+    """Show the epochs of training as a bar, or as lines where a bar is not possible."""
     level = logging.DEBUG if has_bar() else logging.INFO
     with progress_bar("training") as update:
 
@@ -182,7 +184,7 @@ def epochs_bar() -> Iterator[ShowEpoch]:
 
 @contextmanager
 def steps_bar(text: str) -> Iterator[ShowStep]:
-    """Show the steps of a task in a bar, or as ten lines where a bar is not possible."""
+    """Show the steps of a task as a bar, or as ten lines where a bar is not possible."""
     with progress_bar(text) as update:
 
         def show(step: int, steps: int) -> None:

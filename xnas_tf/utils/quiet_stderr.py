@@ -1,4 +1,4 @@
-"""Silences native code."""
+"""Silences the output of native code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def silenced_native_code() -> Iterator[None]:
-    """Discard output of the process on stderr.
+    """Discard the process's output on stderr inside the context.
 
-    TensorFlow's converters and interpreters log to it directly, regardless of
+    TensorFlow's converters and interpreters log directly to stderr, regardless of
     ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.
     """
     try:

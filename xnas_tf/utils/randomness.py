@@ -1,8 +1,8 @@
-"""Seeds of candidates, and Python's global random generator for one thread at a time.
+"""Seeds candidates, and gives one thread at a time Python's global random generator.
 
-Keras and Platypus use the global generator.
-The watchdog's thread may report a hang to the search while the main thread builds models. Drawing
-random numbers in one thread must not affect the other thread.
+Keras and Platypus use the global generator. The watchdog's thread may report a hang to the search
+while the main thread is building models. Random numbers drawn in one thread must not affect the
+other.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 class TrainingCurves:
-    """Writer of training curves and final metrics during training, in one folder per training."""
+    """Writes training curves and final metrics during training, in one folder per training."""
 
     def __init__(self) -> None:
         self._running: dict[Path, _Curves] = {}
 
     def update(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-        """Write the new epochs of a training, so that TensorBoard shows them at once.
+        """Write the new epochs of a training, so that TensorBoard shows them immediately.
 
         If a training was resumed or restarted, its folder is replaced.
 
@@ -49,7 +49,7 @@ class TrainingCurves:
         Args:
             folder: TensorBoard's log directory of the training.
             history: Metrics of each epoch.
-            metrics: Final metrics by tag, written at the step of the last epoch.
+            metrics: Final metrics by tag, which are written at the step of the last epoch.
             hyperparameters: Hyperparameters for the HParams tab, if given.
             title: Name of the training in the HParams tab.
         """
@@ -59,7 +59,7 @@ class TrainingCurves:
             self.update(folder, history)
         self.close(folder)
         draft = folder.with_name(f".{folder.name}")
-        shutil.rmtree(draft, ignore_errors=True)  # left behind by a process that was killed
+        shutil.rmtree(draft, ignore_errors=True)  # left behind by a killed process
         with writer(draft):
             if hyperparameters:
                 shown = {name: _plain(value) for name, value in hyperparameters.items()}
@@ -77,7 +77,7 @@ class TrainingCurves:
 
 
 class _Curves:
-    """The curves of one training, in a file whose name differs from those of final metrics."""
+    """The curves of one training, in a file named differently from that of final metrics."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")

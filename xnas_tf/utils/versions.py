@@ -1,4 +1,4 @@
-"""Versions of the packages on which results depend."""
+"""Finds the versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "horovod", "tf-explain", "plat
 
 
 def versions() -> dict[str, str]:
-    """Return the version of Python, xnas-tf and each installed package, by name."""
+    """Return the versions of Python, xnas-tf and the installed packages, by name."""
     installed = {name: package_version(name) for name in PACKAGES}
     found = {name: number for name, number in installed.items() if number}
     return {"python": platform.python_version(), "xnas-tf": __version__, **found}
 
 
 def package_version(name: str) -> str | None:
-    """Return the installed version of a package or of its ``-cpu`` build; None if missing."""
+    """Return the installed version of a package or its ``-cpu`` build, or None if missing."""
     for variant in (name, f"{name}-cpu"):
         try:
             return version(variant)
