@@ -1,10 +1,10 @@
-"""What each accelerator saves of a whole search: each is switched off in turn.
+"""Measures how much time each accelerator saves in a whole search, by switching it off.
 
 python benchmarks/accelerators.py [--only quickstart cifar10 hypermodel] [--ways usual plain …]
 
-All searches of a task run at once but in turns of half a second (benchmarks/throughput_turns.py),
-one process each. A ratio over 1 is what the search takes longer without the accelerator. Ends with
-one line of JSON.
+All searches of a task run side by side, each in its own process, and take turns of half a second
+(benchmarks/throughput_turns.py). A ratio above 1 shows by which factor the search is slower without
+the accelerator. The last line of the output is JSON.
 
 ``--way NAME search CONFIG …`` runs the command line with that accelerator switched off.
 """
@@ -75,7 +75,7 @@ WAYS["any"] = tuple(switch for switches in WAYS.values() for switch in switches)
 
 
 def cifar10(folder: Path) -> Path:
-    """The sample of CIFAR-10 and the configuration of task (b)."""
+    """Write the sample of CIFAR-10, and return the configuration of task (b)."""
     with np.load(SAMPLE) as sample:
         np.savez(folder / "cifar10.npz", **{k: sample[k] for k in sample.files})
     config = folder / "cifar10.yaml"
@@ -90,7 +90,7 @@ def cifar10(folder: Path) -> Path:
 
 
 def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
-    """Seconds of one search each way, in turns."""
+    """Run a search in each way, in turns, and return their seconds."""
     from throughput_turns import search_in_turns
 
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +101,7 @@ def measure(task: str, ways: list[str], extra: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print, or run one search with an accelerator switched off."""
+    """Measure and print the results, or run one search with an accelerator switched off."""
     if sys.argv[1:2] == ["--way"]:
         from xnas_tf.utils.environment import set_defaults
 

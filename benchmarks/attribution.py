@@ -1,13 +1,13 @@
-"""Attributions of a network's own predictions: ours against tf-explain used as it comes.
+"""Compares our attributions of a network's predictions with plain tf-explain.
 
 python benchmarks/attribution.py
 
-Five different NAS-Bench-201 networks (C=16, N=1) explain 1,000 MNIST images of mixed predicted
-classes, one network after the other, ours and tf-explain in turns within one process; whatever
-is traced for a network counts. tf-explain is used class by class through its static methods,
-and image by image through ``explain`` on the first 20 images, its time scaled up. Peak memory
-comes from a process of its own for each way, growth from one that explains 50 networks. Ends
-with one line of JSON.
+The predictions of five different NAS-Bench-201 networks (C=16, N=1) for 1,000 MNIST images of
+various predicted classes are explained, one network after the other. Within one process, our
+methods and tf-explain take turns, and the time for tracing a network is included. tf-explain is
+used class by class through its static methods, and image by image through ``explain`` on the first
+20 images, with its time scaled up. Peak memory is measured in a separate process for each way, and
+memory growth in a process that explains 50 networks. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ Way = Callable[[keras.Model, np.ndarray, np.ndarray], object]
 
 
 def random_cell(seed: int) -> dict[str, str]:
-    """A cell in which every edge does something."""
+    """Draw a cell in which every edge has an operation."""
     rng = np.random.default_rng(seed)
     return {edge: str(rng.choice(OPERATIONS[1:])) for edge in EDGES}
 
 
 def make_model(cell: dict[str, str], seed: int, images: np.ndarray) -> keras.Model:
-    """An untrained network whose classifier is set so that all classes are predicted."""
+    """Create an untrained network with a classifier that predicts all classes."""
     keras.utils.set_random_seed(seed)
     model = cell_network(cell, (28, 28, 1), 16)
     classifier = model.get_layer("logits")
@@ -97,7 +97,7 @@ WAYS: dict[str, Way] = {
 
 
 def pass_seconds(model: keras.Model, images: np.ndarray) -> float:
-    """Seconds of one forward and backward pass to the images, already traced: the median of 3."""
+    """Return the median seconds of 3 traced forward and backward passes to the images."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, 28, 28, 1))])
     def gradient(batch: tf.Tensor) -> tf.Tensor:
@@ -117,14 +117,14 @@ def pass_seconds(model: keras.Model, images: np.ndarray) -> float:
 
 
 def prepare(seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """A network, the images, and the classes that it predicts for them."""
+    """Return a network, the images, and the classes that it predicts for them."""
     images = load_dataset("mnist5k").train.images[:IMAGES] / np.float32(255)
     model = make_model(random_cell(seed), seed, images)
     return model, images, np.argmax(model.predict(images, verbose=0, batch_size=100), axis=1)
 
 
 def measure_times() -> tuple[dict[str, float], float]:
-    """Mean seconds a network by way, and of the forward and backward pass."""
+    """Return the mean seconds per network for each way, and for a forward and backward pass."""
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     passes = []
     for seed in range(MODELS):
@@ -142,7 +142,7 @@ def measure_times() -> tuple[dict[str, float], float]:
 
 
 def measure_memory(name: str) -> float:
-    """Peak memory in MB that five networks explained in one way add."""
+    """Return the peak memory in MB that explaining five networks in one way adds."""
     before = added = 0.0
     for seed in range(MODELS):
         model, images, predicted = prepare(seed)
@@ -155,7 +155,7 @@ def measure_memory(name: str) -> float:
 
 
 def measure_growth() -> float:
-    """MB by which memory grows from the 10th network explained to the 50th."""
+    """Return by how many MB memory grows from the 10th to the 50th network explained."""
     readings = []
     for seed in range(GROWTH):
         model, images, _ = prepare(seed)
@@ -169,7 +169,7 @@ def measure_growth() -> float:
 
 
 def main() -> None:
-    """Prints the tables and the figures."""
+    """Measure everything, and print the tables and the JSON line."""
     if sys.argv[1:2] == ["memory"]:
         print(measure_memory(sys.argv[2]))
         return
@@ -178,7 +178,7 @@ def main() -> None:
         return
     times, one_pass = measure_times()
     memory = {name: float(last_line(__file__, "memory", name)) for name in WAYS}
-    print(f"a network, {IMAGES} images: seconds, and peak memory added by {MODELS} networks")
+    print(f"Seconds per network for {IMAGES} images, and peak memory added by {MODELS} networks")
     for name, seconds in times.items():
         print(f"{name:32} {seconds:8.2f} s {memory[name]:7.0f} MB")
     print(f"{'one forward and backward pass':32} {one_pass:8.2f} s")

@@ -1,4 +1,4 @@
-"""What several benchmarks need."""
+"""Functions that several benchmarks share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 def cell_network(
     cell: str | Mapping[str, str], shape: tuple[int, int, int], channels: int, stack: int = 1
 ) -> keras.Model:
-    """A network of NAS-Bench-201's cells, given as genotype or by edge, of ten classes."""
+    """Build a network of NAS-Bench-201 cells with ten classes, from a genotype or operations."""
     import keras_tuner
 
     from xnas_tf.spaces.nas_bench_201 import NASBench201
@@ -45,7 +45,7 @@ def cell_network(
 
 
 class WideSpace(Space):
-    """Cells of more edges than NAS-Bench-201's."""
+    """Cells with more edges than those of NAS-Bench-201."""
 
     def __init__(self, edges: int) -> None:
         self.variables = tuple(Choice(f"edge_{i}", OPERATIONS) for i in range(edges))
@@ -56,7 +56,7 @@ class WideSpace(Space):
 
 
 def last_line(script: str, *words: str, **environment: str) -> str:
-    """The last line that a script prints in a process of its own."""
+    """Run a script in its own process, and return the last line that it prints."""
     output = subprocess.run(
         [sys.executable, script, *words],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
@@ -68,7 +68,7 @@ def last_line(script: str, *words: str, **environment: str) -> str:
 
 
 def search(config: str, run: Path, changes: Sequence[str]) -> None:
-    """Search with changed keys of a configuration, in a process of one thread."""
+    """Run a search with changes to a configuration, in a process with one thread."""
     options = [word for text in changes for word in ("--set", text)]
     command = [sys.executable, "-m", "xnas_tf", "search", config, "--run-dir", str(run), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
@@ -78,7 +78,7 @@ def search(config: str, run: Path, changes: Sequence[str]) -> None:
 def with_and_without(
     work: Callable[[int, bool], T], seeds: int, jobs: int
 ) -> tuple[list[T], list[T]]:
-    """What work on each seed gives with something and without it, several at a time."""
+    """Call a function for each seed, with a feature and without it, several calls at a time."""
     pairs = [(seed, way) for seed in range(seeds) for way in (True, False)]
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(work, *zip(*pairs, strict=True)))
@@ -86,26 +86,26 @@ def with_and_without(
 
 
 def gain(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
-    """The mean difference with its 95% interval (Student's t)."""
+    """Return the mean difference with its 95% interval (Student's t)."""
     low, mean, high = mean_interval(np.subtract(one, other))
     return {"gain": mean, "gain_low": low, "gain_high": high}
 
 
-# Memory, as Linux counts it, in MB.
+# Memory in MB, as counted by Linux.
 
 
 def resident_mb() -> float:
-    """Resident memory of this process."""
+    """Return the resident memory of this process."""
     return _status_mb("VmRSS")
 
 
 def peak_mb() -> float:
-    """Largest resident memory since ``forget_peak``, or since the start."""
+    """Return the largest resident memory since ``forget_peak``, or since the start."""
     return _status_mb("VmHWM")
 
 
 def forget_peak() -> float:
-    """Start a new peak; return the memory resident now."""
+    """Reset the peak, and return the current resident memory."""
     Path("/proc/self/clear_refs").write_text("5")
     return resident_mb()
 

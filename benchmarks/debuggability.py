@@ -1,14 +1,14 @@
-"""Do attributions reveal a bug that was planted in the training data, and do they reveal it
-better in models of high introspectability?
+"""Tests whether attributions reveal a bug planted in the training data, and whether they reveal it
+better in models with high introspectability.
 
 python benchmarks/debuggability.py [CELLS] [--seeds N] [--seed N] [--figure FILE]
 
 A small patch whose position or brightness gives the class away is planted in most training and
-validation images. Random cells are trained with it, and once more without it as a control. On
-held-out images with the patch, attributions are compared with where the patch is. Tables go to
-standard output as Markdown, with 95% intervals by bootstrap over cells, then one line of JSON;
-a line of JSON for each model goes to standard error. The method is in
-docs/benchmarks/debuggability.md.
+validation images. Random cells are trained with the patch, and once more without it as a control.
+On held-out images with the patch, attributions are compared with the position of the patch.
+Markdown tables, with 95% bootstrap intervals over cells, and then one line of JSON go to standard
+output; a line of JSON for each model goes to standard error. See docs/benchmarks/debuggability.md
+for the method.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
+sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
 
 from benchmarks.debuggability_models import (  # noqa: E402
     Bench,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def draw_cells(count: int, rng: np.random.Generator) -> list[dict[str, str]]:
-    """Random cells with a path from input to output, each with other live operations."""
+    """Draw random cells with a path from input to output, each with different live operations."""
     cells: dict[tuple[str, ...], dict[str, str]] = {}
     while len(cells) < count:
         cell = {edge: str(rng.choice(OPERATIONS)) for edge in EDGES}
@@ -62,8 +62,8 @@ def draw_cells(count: int, rng: np.random.Generator) -> list[dict[str, str]]:
 def look(
     bench: Bench, variant: Variant, _: Result, model: keras.Model
 ) -> tuple[dict[str, float], Seen]:
-    """Introspectability of a model with the bug, and what it makes of the images. ``searched`` is
-    the value on validation images with patches, as a search would see it."""
+    """Measure the introspectability of a model with the bug, and its behaviour on the images.
+    ``searched`` is the value on validation images with patches, as a search would see it."""
     searched = bench.introspectability(model, variant.dataset)["attributions"]
     return {**bench.introspectability(model), "searched": searched}, look_at(model, variant)
 
@@ -71,11 +71,11 @@ def look(
 def run_cell(
     bench: Bench, cell: dict[str, str], seed: int, variants: Sequence[Variant]
 ) -> Iterator[tuple[str, dict[str, float], Explanation | None]]:
-    """Trains a cell with each variant of the bug, then without it as a control that explains
-    the same images; from the same initial weights and in the same order of images.
+    """Train a cell with each variant of the bug, and then without it, as a control that explains
+    the same images. Initial weights and the order of images are the same.
 
     Yields:
-        Variant, figures and examples of each model with the bug.
+        The variant, the measurements and the examples of each model with the bug.
     """
     found = [bench.train(v.dataset, cell, seed, partial(look, bench, v)) for v in variants]
 
@@ -91,10 +91,10 @@ def run_cell(
 
 
 def run(cells: int, seeds: range) -> tuple[list[Row], dict[int, Explanation]]:
-    """Trains and measures everything.
+    """Train all models and measure them.
 
     Returns:
-        A row for each model with the bug, and by cell examples of the first variant and seed.
+        A row for each model with the bug, and examples of the first variant and seed by cell.
     """
     bench = Bench()
     drawn = draw_cells(cells, np.random.default_rng(seeds.start))
@@ -112,12 +112,12 @@ def run(cells: int, seeds: range) -> tuple[list[Row], dict[int, Explanation]]:
 
 
 def main() -> None:
-    """Runs everything, then prints the tables and the figures."""
-    parser = argparse.ArgumentParser(description="does a planted bug show in attributions?")
-    parser.add_argument("cells", nargs="?", type=int, default=20, help="random cells")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
-    parser.add_argument("--seed", type=int, default=0, help="the first one; also draws the cells")
-    parser.add_argument("--figure", type=Path, help="draws examples into this PNG file")
+    """Run everything, and print the tables and the JSON line."""
+    parser = argparse.ArgumentParser(description="test whether attributions show a planted bug")
+    parser.add_argument("cells", nargs="?", type=int, default=20, help="number of random cells")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings per cell")
+    parser.add_argument("--seed", type=int, default=0, help="first seed; it also draws the cells")
+    parser.add_argument("--figure", type=Path, help="PNG file to draw examples into")
     options = parser.parse_args()
     begin = time.perf_counter()
     rows, examples = run(options.cells, range(options.seed, options.seed + options.seeds))

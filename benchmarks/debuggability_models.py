@@ -1,4 +1,4 @@
-"""Training a cell with and without a planted bug, and looking at what it learned."""
+"""Trains a cell with and without a planted bug, and examines what it learned."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     from xnas_tf.explanation import Explanation
 
 VARIANTS = {"position": (position_bug, 0.8), "brightness": (brightness_bug, 0.9)}
-"""Bugs, and the share of training and validation images that get a patch if their class has
-one."""
+"""Variants of the bug, and for each the share of training and validation images that get a patch if
+their class has one."""
 METHODS = {"grad_cam": {}, "integrated_gradients": {"steps": 8}, "smooth_grad": {"samples": 16}}
-"""Attribution methods and their options; fewer points than by default, to save time."""
+"""Attribution methods and their options, with fewer points than by default to save time."""
 PLAIN = {"images": 128, "estimator": "plain", "missing_classes": "ignore", "min_images": 1}
-"""The paper's formula, the default when the experiment was made."""
+"""The paper's formula, which was the default at the time of the experiment."""
 INTROSPECTABILITY = {"attributions": PLAIN, "activations": {"sources": ["activations"], **PLAIN}}
-"""The objective's options by measure; the sources of the first are the defaults."""
+"""The objective's options by measure; the first measure uses the default sources."""
 PROBE_OF = {"own": "own", "flipped": "wrong"}
-"""Kinds of images that are explained, and the probe each comes from: with their own class's
-patch, taken for it; and those that another class's patch flipped."""
+"""Kinds of images to explain, and the probe that each kind comes from: images with the patch of
+their own class that are classified as this class, and images that another class's patch flipped."""
 EXPLAINED, LEAST, EXAMPLES = 100, 5, 3
-"""Images of a kind that are explained, at most; fewest of which figures are taken; drawn."""
+"""Number of images of each kind: the maximum to explain, the minimum to measure, and the number to
+draw."""
 T = TypeVar("T")
 
 
@@ -49,9 +50,9 @@ class Variant:
 
     Attributes:
         name: ``position`` or ``brightness``.
-        bug: Each class's patch.
-        dataset: The data set with patches in its train and validation parts.
-        probes: Images of the test part; see ``debuggability_patch.probes``.
+        bug: The patch of each class.
+        dataset: The data set, with patches in its training and validation splits.
+        probes: Images of the test split; see ``debuggability_patch.probes``.
     """
 
     name: str
@@ -62,12 +63,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model says to a probe of N images.
+    """A model's predictions for a probe of N images.
 
     Attributes:
         probe: The images.
         before: Predicted classes without the patch, (N,).
-        outputs: Probabilities with it, (N, classes).
+        outputs: Probabilities with the patch, (N, classes).
     """
 
     probe: Probe
@@ -81,28 +82,28 @@ class Answers:
 
     @property
     def taken(self) -> np.ndarray:
-        """Whether an image is taken for the class of its patch, (N,)."""
+        """Whether an image is classified as the class of its patch, (N,)."""
         return self.after == self.probe.targets
 
     @property
     def free(self) -> np.ndarray:
-        """Whether it is taken for another class without the patch, (N,)."""
+        """Whether it is classified as another class without the patch, (N,)."""
         return self.before != self.probe.targets
 
     @property
     def flipped(self) -> np.ndarray:
-        """Whether the patch, and nothing else, made the model take it for its class, (N,)."""
+        """Whether only the patch made the model predict the class of the patch, (N,)."""
         return self.free & self.taken
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one model with one variant.
+    """Observations of one model with one variant.
 
     Attributes:
-        answers: By probe.
-        rows: By kind, the images of the probe that were explained, (E,).
-        maps: By kind and method, attributions of the patch's class, (E, H, W).
+        answers: The predictions, by probe.
+        rows: Indices of the probe's images that were explained, (E,), by kind.
+        maps: Attributions of the patch's class, (E, H, W), by kind and method.
     """
 
     answers: dict[str, Answers]
@@ -111,7 +112,7 @@ class Seen:
 
 
 class Bench:
-    """The quickstart's data, search space and training, on one process."""
+    """The quickstart's data, search space and training, in one process."""
 
     def __init__(self) -> None:
         set_defaults()
@@ -133,7 +134,7 @@ class Bench:
         seed: int,
         look: Callable[[Result, keras.Model], T],
     ) -> T:
-        """Trains a cell as a search would, and returns what ``look`` makes of the model."""
+        """Train a cell as a search would, and return the result of ``look`` for the model."""
         from xnas_tf.candidate import Candidate
         from xnas_tf.evaluation.evaluator import Evaluator
 
@@ -150,8 +151,8 @@ class Bench:
     def introspectability(
         self, model: keras.Model, dataset: Dataset | None = None
     ) -> dict[str, float]:
-        """Each measure in ``INTROSPECTABILITY``, on the validation images of a data set; without
-        any patch if None."""
+        """Compute each measure in ``INTROSPECTABILITY`` on the validation images of a data set, or
+        without patches if the data set is None."""
         from xnas_tf.objectives.base import Subject
         from xnas_tf.objectives.introspectability import Introspectability
         from xnas_tf.training.predictor import Predictor
@@ -167,7 +168,7 @@ class Bench:
 
 
 def make_variants(dataset: Dataset, rng: np.random.Generator) -> list[Variant]:
-    """Plants the bug in every way."""
+    """Plant the bug in every way."""
     variants = []
     for name, (make, share) in VARIANTS.items():
         bug = make(dataset.image_shape[0], dataset.classes, rng)
@@ -183,12 +184,12 @@ def make_variants(dataset: Dataset, rng: np.random.Generator) -> list[Variant]:
 def look_at(
     model: keras.Model, variant: Variant, rows: Mapping[str, np.ndarray] | None = None
 ) -> Seen:
-    """What a model does with each probe, and its attributions.
+    """Compute a model's predictions for each probe, and its attributions.
 
     Args:
         model: The model.
         variant: The variant.
-        rows: Images explained, by kind; those that count for this model if None.
+        rows: Images to explain, by kind; if None, those that apply to this model.
     """
     from xnas_tf.attribution import ATTRIBUTIONS
     from xnas_tf.keras_tools.preprocessing import to_model_input
@@ -210,7 +211,7 @@ def look_at(
 
 
 def compared(variant: Variant, bugged: Seen, control: Seen) -> dict[str, float]:
-    """Figures of a model with the bug beside those of its control, on the same images."""
+    """Return measurements of a model with the bug and of its control on the same images."""
     found = {**behaviour(bugged.answers, ""), **behaviour(control.answers, "/control")}
     for (kind, method), maps in bugged.maps.items():
         rows = bugged.rows[kind]
@@ -227,8 +228,8 @@ def compared(variant: Variant, bugged: Seen, control: Seen) -> dict[str, float]:
 
 
 def behaviour(answers: Mapping[str, Answers], end: str) -> dict[str, float]:
-    """Accuracy with and without patches, and the share of images that a wrong one flips, of
-    those it can. Names get ``end``."""
+    """Return the accuracy with and without patches, and the share of images flipped by a wrong
+    patch among those that it can flip. ``end`` is appended to the names."""
     own, wrong = answers["own"], answers["wrong"]
     shares = {
         "reliance": wrong.flipped.sum() / wrong.free.sum(),
@@ -240,7 +241,7 @@ def behaviour(answers: Mapping[str, Answers], end: str) -> dict[str, float]:
 
 
 def examples_of(seen: Seen, class_names: tuple[str, ...]) -> Explanation | None:
-    """The first images that the patch flipped, explained; None where there are too few."""
+    """Return the first images that the patch flipped, with attributions; None if too few."""
     from xnas_tf.attribution import ATTRIBUTIONS
     from xnas_tf.explanation import Explanation
 

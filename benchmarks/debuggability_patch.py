@@ -1,7 +1,8 @@
-"""A known bug for images, and whether attributions reveal it.
+"""Plants a known bug in images, and measures whether attributions reveal it.
 
-The bug is a small square whose position or brightness gives the class away. It lies on one of
-the tiles, squares of the same size side by side, so that attributions can rank it among them.
+The bug is a small square whose position or brightness gives the class away. The image is divided
+into tiles of the same size, and the square covers one of them, so that attributions can rank it
+among the tiles.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import numpy as np
 from xnas_tf.data import Split
 
 SIDE = 3
-"""Pixels along a side of the patch and of a tile."""
+"""Side of the patch and of a tile, in pixels."""
 LEVELS = (64, 128, 191, 255)
-"""Brightness in the brightness variant, for as many classes: of ten too little was learned."""
+"""Brightness of the patches in the brightness variant, one for each class that has a patch. With
+ten levels, models learned too little."""
 
 
 @dataclass(frozen=True)
 class Bug:
-    """Where and how bright each class's patch is.
+    """The position and the brightness of each class's patch.
 
     Attributes:
         tiles: Row and column of the tile, (classes, 2).
-        brightness: 1 to 255; 0 for a class without a patch, (classes,).
+        brightness: From 1 to 255, or 0 for a class without a patch, (classes,).
     """
 
     tiles: np.ndarray
@@ -38,13 +40,13 @@ class Bug:
 
 @dataclass(frozen=True)
 class Probe:
-    """Held-out images without and with a patch.
+    """Held-out images with and without a patch.
 
     Attributes:
-        clean: Images without it, (N, H, W, C), uint8.
-        images: The same images with it.
-        labels: Their true classes, (N,).
-        targets: The class whose patch they carry, (N,).
+        clean: Images without the patch, (N, H, W, C), uint8.
+        images: The same images with the patch.
+        labels: The true classes, (N,).
+        targets: The class whose patch each image has, (N,).
     """
 
     clean: np.ndarray
@@ -54,7 +56,7 @@ class Probe:
 
 
 def border(size: int) -> np.ndarray:
-    """Tiles along the border of images of ``size`` pixels a side, clockwise, (tiles, 2)."""
+    """Return the border tiles of images with sides of ``size`` pixels, clockwise, (tiles, 2)."""
     last = size // SIDE - 1
     along = np.arange(last)
     zero, end = np.zeros_like(along), np.full_like(along, last)
@@ -63,29 +65,30 @@ def border(size: int) -> np.ndarray:
 
 
 def position_bug(size: int, classes: int, rng: np.random.Generator) -> Bug:
-    """White patches, evenly spread along the border, each class at a place of its own."""
+    """Return white patches, spread evenly along the border, with a different position per class."""
     ring = border(size)
     places = ring[np.arange(classes) * len(ring) // classes]
     return Bug(rng.permutation(places), np.full(classes, 255))
 
 
 def brightness_bug(size: int, classes: int, rng: np.random.Generator) -> Bug:
-    """Patches at one place of the border; ``LEVELS`` tell random classes, the others have none."""
+    """Return patches at one position of the border: random classes get the brightness ``LEVELS``,
+    and the other classes get no patch."""
     brightness = np.zeros(classes, int)
     brightness[rng.permutation(classes)[: len(LEVELS)]] = LEVELS
     return Bug(np.tile(rng.choice(border(size)), (classes, 1)), brightness)
 
 
 def plant(images: np.ndarray, owners: np.ndarray, bug: Bug) -> np.ndarray:
-    """Puts patches into square images.
+    """Put patches into square images.
 
     Args:
-        images: (N, H, H, C), uint8; stay as they are.
+        images: Images, (N, H, H, C), uint8; they are not changed.
         owners: The class whose patch each image gets, (N,).
         bug: The patches.
     """
     planted = images.copy()
-    first = images.shape[1] % SIDE  # where the tiles begin: what is left over lies before them
+    first = images.shape[1] % SIDE  # the tiles begin after the remainder
     for image, owner in zip(planted, owners, strict=True):
         row, column = first + SIDE * bug.tiles[owner]
         if bug.brightness[owner]:
@@ -94,14 +97,14 @@ def plant(images: np.ndarray, owners: np.ndarray, bug: Bug) -> np.ndarray:
 
 
 def plant_share(part: Split, bug: Bug, share: float, rng: np.random.Generator) -> Split:
-    """Puts the patch of their own class into a random share of the images."""
+    """Put the patch of the image's own class into a random share of the images."""
     chosen = rng.random(len(part)) < share
     planted = plant(part.images, part.labels, bug)
     return Split(np.where(chosen[:, None, None, None], planted, part.images), part.labels)
 
 
 def probes(part: Split, bug: Bug, rng: np.random.Generator) -> dict[str, Probe]:
-    """Images with the patch of their own class (where it has one), and with another's."""
+    """Return images with the patch of their own class, if it has one, and of another class."""
     part = part.take(rng.permutation(len(part)))
     own = part.take(np.isin(part.labels, bug.classes))
     others = [rng.choice(bug.classes[bug.classes != label]) for label in part.labels]
@@ -115,18 +118,18 @@ def probes(part: Split, bug: Bug, rng: np.random.Generator) -> dict[str, Probe]:
 
 
 def figures_of(maps: np.ndarray, tiles: np.ndarray) -> dict[str, np.ndarray]:
-    """How much an attribution map points at one tile.
+    """Measure how strongly attribution maps point to one tile.
 
     Args:
-        maps: Square maps (N, H, H); what is negative doesn't count.
+        maps: Square maps (N, H, H); negative values are ignored.
         tiles: Row and column of each map's tile, (N, 2).
 
     Returns:
-        Numbers (N,) by name. ``mass``: share of the map inside the tile, divided by the
-        tile's share of the area; chance is 1. ``rank`` among the tiles by mass, 1 if first
-        and 0 if last, equal ones sharing their mean rank; chance is 0.5. ``top1`` and
-        ``top5``: whether it is the first, or in the first 5% (4 of 81). A map that is all
-        zero points nowhere: mass 1, rank 0.5.
+        Numbers (N,) by name. ``mass`` is the share of the map inside the tile, divided by the
+        tile's share of the area; 1 is expected by chance. ``rank`` is the rank by mass among the
+        tiles, from 1 for the first to 0 for the last, where equal tiles share their mean rank; 0.5
+        is expected by chance. ``top1`` and ``top5`` tell whether the tile is the first, or in the
+        first 5% (4 of 81). A map of zeros has a mass of 1 and a rank of 0.5.
     """
     positive = np.maximum(maps, 0).astype(np.float64)
     size, count = maps.shape[1], maps.shape[1] // SIDE

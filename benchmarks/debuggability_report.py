@@ -1,4 +1,4 @@
-"""Tables and a picture of the debuggability benchmark."""
+"""Prints the tables and draws the figure of the debuggability benchmark."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MEASURES = {
     "activations": "of activations, on images without a patch",
 }
 OTHERS = {"searched": "as the search sees it", "control": "of the control"}
-"""Further measures of Grad-CAM and integrated gradients: on validation images with patches as
-they were planted, and of the models trained without the bug."""
+"""Further measures with Grad-CAM and integrated gradients: on validation images with the planted
+patches, and for the models trained without the bug."""
 IMAGES = {"own": "own patch", "flipped": "flipped"}
-"""Kinds of explained images, and what tables call them."""
+"""Kinds of explained images, with their names in tables."""
 ACCURACIES = {"clean": "no patch", "own": "own patch", "wrong": "wrong patch"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """Figures of one model that was trained with the bug."""
+    """Measurements of one model that was trained with the bug."""
 
     cell: int
     seed: int
@@ -46,11 +46,11 @@ class Row:
 
 
 class Columns:
-    """Rows as numbers of each cell and seed.
+    """The rows as arrays over cells and seeds.
 
     Attributes:
         variants: Names of the variants.
-        maps: Variant, kind of images and method of everything that was explained.
+        maps: Variant, kind of images and method for all attributions.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -63,7 +63,7 @@ class Columns:
         self.maps = [(v, kind, m) for v in self.variants for kind in IMAGES for m in methods]
 
     def __call__(self, variant: str, name: str) -> np.ndarray:
-        """(cells, seeds); NaN where a model has no such figure."""
+        """Return a measurement, (cells, seeds); NaN if a model does not have it."""
         column = np.full((len(self._cells), len(self._seeds)), np.nan)
         for row in self._rows:
             if row.variant == variant:
@@ -72,23 +72,23 @@ class Columns:
         return column
 
     def beside_control(self, variant: str, name: str) -> str:
-        """Mean over the cells, and in brackets that of the models without the bug."""
+        """Return the mean over the cells and, in brackets, the mean for models without the bug."""
         return f"{self.mean(variant, name):.2f} ({self.mean(variant, f'{name}/control'):.2f})"
 
     def mean(self, variant: str, name: str) -> float:
-        """Mean over the cells that have such a figure."""
+        """Return the mean over the cells that have this measurement."""
         return float(cell_means(self(variant, name)).mean())
 
 
 def print_report(rows: Sequence[Row], rng: np.random.Generator) -> dict[str, list[float | None]]:
-    """Prints all tables as Markdown.
+    """Print all tables as Markdown.
 
     Args:
-        rows: All models, of several cells and seeds.
+        rows: All models, for several cells and seeds.
         rng: Draws the resamples.
 
     Returns:
-        The figures that have an interval, by name: value, low, high.
+        The value, low end and high end of each measurement that has an interval, by name.
     """
     columns = Columns(rows)
     figures = {**print_reliance(columns, rng), **print_revealed(columns, rng)}
@@ -99,8 +99,8 @@ def print_report(rows: Sequence[Row], rng: np.random.Generator) -> dict[str, lis
 
 
 def print_reliance(columns: Columns, rng: np.random.Generator) -> dict[str, Interval]:
-    """How well models do with and without the patch, how many images it flips, and what the
-    bug does to introspectability."""
+    """Print how accurate models are with and without the patch, how many images it flips, and how
+    the bug changes introspectability."""
     found, lines = {}, []
     for variant in columns.variants:
         line = [columns.beside_control(variant, f"accuracy/{each}") for each in ACCURACIES]
@@ -110,14 +110,14 @@ def print_reliance(columns: Columns, rng: np.random.Generator) -> dict[str, Inte
         gain = interval(np.mean, by_bug, rng=rng)
         lines.append([variant, *line, f"{reliance} ({control:.3f})", f"{gain:.3f}"])
         found |= {f"{variant}/reliance": reliance, f"{variant}/introspectability/gain": gain}
-    print("Test accuracy, share flipped by a wrong patch (in brackets without the bug), and how")
-    print("much higher introspectability is than without the bug, on images without a patch:\n")
+    print("Test accuracy, share flipped by a wrong patch (in brackets: without the bug), and the")
+    print("increase in introspectability due to the bug, on images without a patch:\n")
     print_table(["variant", *ACCURACIES.values(), "flipped", "introspectability"], lines)
     return found
 
 
 def print_revealed(columns: Columns, rng: np.random.Generator) -> dict[str, Interval]:
-    """How much attributions point at the patch, over all cells."""
+    """Print how strongly attributions point to the patch, over all cells."""
     found, lines = {}, []
     for variant, kind, method in columns.maps:
         models = np.isfinite(columns(variant, f"{kind}/{method}/mass")).sum()
@@ -130,14 +130,14 @@ def print_revealed(columns: Columns, rng: np.random.Generator) -> dict[str, Inte
         for figure in ("top1", "top5"):
             line.append(columns.beside_control(variant, f"{kind}/{method}/{figure}"))
         lines.append(line)
-    print("What attributions show; in brackets the control on the same images:\n")
+    print("What attributions show (in brackets: the control on the same images):\n")
     figures = ["mass ratio", "gain", "rank", "gain", "first", "first 5%"]
     print_table(["variant", "images", "method", "models", *figures], lines)
     return found
 
 
 def print_halves(columns: Columns, measure: str, rng: np.random.Generator) -> dict[str, Interval]:
-    """Cells of low introspectability against cells of high, as one measure has it."""
+    """Print a comparison of cells with low and high introspectability, by one measure."""
     found, lines = {}, []
     print(f"Introspectability {MEASURES[measure]}:\n")
     for variant in columns.variants:
@@ -163,7 +163,7 @@ def print_halves(columns: Columns, measure: str, rng: np.random.Generator) -> di
 
 
 def print_others(columns: Columns, rng: np.random.Generator) -> dict[str, Interval]:
-    """Rank correlations with introspectability measured in other ways."""
+    """Print rank correlations with introspectability measured in other ways."""
     found, lines = {}, []
     for variant, images, title, name in outcomes(columns):
         line = [variant, images, title]
@@ -172,13 +172,13 @@ def print_others(columns: Columns, rng: np.random.Generator) -> dict[str, Interv
             rho = found[f"{variant}/{name}/{measure}/spearman"] = interval(spearman, *both, rng=rng)
             line.append(str(rho))
         lines.append(line)
-    print("Spearman with introspectability of Grad-CAM and integrated gradients, other images:\n")
+    print("Spearman with introspectability by Grad-CAM and integrated gradients, other images:\n")
     print_table(["variant", "images", "figure", *OTHERS.values()], lines)
     return found
 
 
 def spread_of(column: np.ndarray) -> str:
-    """How far cells lie apart in introspectability, and how surely."""
+    """Describe how much cells differ in introspectability, and how reliably."""
     (means,) = cell_means(column)
     low, high = half_means(means, means)
     return (
@@ -188,11 +188,11 @@ def spread_of(column: np.ndarray) -> str:
 
 
 def outcomes(columns: Columns) -> Iterator[tuple[str, str, str, str]]:
-    """Variant, images, title and name of each figure that halves are compared by."""
+    """Yield the variant, images, title and name of each measurement to compare halves by."""
     for variant in columns.variants:
         yield variant, "all", "share flipped", "reliance"
         yield variant, "all", "accuracy without a patch", "accuracy/clean"
-        yield variant, "all", "the same of the control", "accuracy/clean/control"
+        yield variant, "all", "the same for the control", "accuracy/clean/control"
         for of_variant, kind, method in columns.maps:
             if of_variant == variant:
                 name = f"{kind}/{method}/mass/gain"
@@ -200,19 +200,19 @@ def outcomes(columns: Columns) -> Iterator[tuple[str, str, str, str]]:
 
 
 def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Prints a Markdown table and an empty line."""
+    """Print a Markdown table and an empty line."""
     for line in (head, ["---"] * len(head), *lines):
         print(f"| {' | '.join(line)} |")
     print()
 
 
 def example_figure(rows: Sequence[Row], examples: Mapping[int, Explanation]) -> Figure:
-    """Draws a cell of low and one of high introspectability side by side.
+    """Draw a cell with low and a cell with high introspectability side by side.
 
     Args:
         rows: All models.
-        examples: Explained images by cell, those of the first variant and seed; the cells of
-            lowest and of highest introspectability among them are drawn.
+        examples: Explained images of the first variant and seed, by cell. The cells with the lowest
+            and the highest introspectability among them are drawn.
     """
     first = [row for row in rows if (row.variant, row.seed) == (rows[0].variant, rows[0].seed)]
     known = {r.cell: r.figures["attributions"] for r in first if r.cell in examples}

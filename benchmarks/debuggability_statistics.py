@@ -1,4 +1,4 @@
-"""Intervals by bootstrap over cells: the cell is the unit, its seeds are averaged first."""
+"""Computes bootstrap intervals over cells, after averaging over the seeds of each cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 RESAMPLES = 2000
 FEWEST = 8
-"""Cells below which a bootstrap would feign an interval."""
+"""Minimum number of cells; with fewer, a bootstrap interval would be meaningless."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,22 @@ class Interval:
         return format(self, ".2f")
 
     def __format__(self, spec: str) -> str:
-        """``VALUE [LOW, HIGH]``, each number as a float's format has it."""
+        """Return ``VALUE [LOW, HIGH]``, with each number in the given float format."""
         value, low, high = (format(n, spec or ".2f") for n in (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
 
     def rounded(self) -> list[float | None]:
-        """Value, low and high, to three digits; None where there is none."""
+        """Return the value, low and high end to three digits; None where undefined."""
         numbers = (self.value, self.low, self.high)
         return [round(float(x), 3) if np.isfinite(x) else None for x in numbers]
 
 
 def cell_means(*columns: np.ndarray) -> np.ndarray:
-    """Means over the seeds that have a number, (columns, cells).
+    """Return means over the seeds that have a number, (columns, cells).
 
     Args:
-        columns: A number for each cell and seed, or NaN, (cells, seeds). A cell without any
-            number in one of them is left out of all.
+        columns: A number for each cell and seed, or NaN, (cells, seeds). A cell that has no number
+            in one of the columns is left out of all of them.
     """
     known = np.isfinite(columns)
     sums, counts = np.where(known, columns, 0).sum(axis=2), known.sum(axis=2)
@@ -51,10 +51,10 @@ def cell_means(*columns: np.ndarray) -> np.ndarray:
 def interval(
     statistic: Callable[..., float], *columns: np.ndarray, rng: np.random.Generator
 ) -> Interval:
-    """A statistic of cells with its percentile interval (Efron 1979).
+    """Compute a statistic of cells with its percentile interval (Efron 1979).
 
     Args:
-        statistic: Means of each column, (cells,) -> a number.
+        statistic: A function from the means of each column, (cells,), to a number.
         columns: See ``cell_means``; resampling takes whole cells, with all their seeds.
         rng: Draws the resamples.
     """
@@ -68,22 +68,22 @@ def interval(
 
 
 def half_means(by: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    """Mean value of the cells that are low in ``by``, and of those that are high.
+    """Return the mean value of the cells that are low in ``by``, and of those that are high.
 
-    Of an odd number the middle cell is in neither half.
+    If the number of cells is odd, the middle cell is in neither half.
     """
     order, half = np.argsort(by, kind="stable"), len(by) // 2
     return float(values[order[:half]].mean()), float(values[order[-half:]].mean())
 
 
 def high_minus_low(by: np.ndarray, values: np.ndarray) -> float:
-    """Difference of the ``half_means``."""
+    """Return the difference between the ``half_means``."""
     low, high = half_means(by, values)
     return high - low
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
-    """Rank correlation; NaN where all ranks are equal."""
+    """Return the rank correlation, or NaN if all ranks are equal."""
     ranks = [rankdata(values) for values in (one, other)]
     if any(np.ptp(each) == 0 for each in ranks):
         return np.nan
@@ -91,13 +91,14 @@ def spearman(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def reliability(column: np.ndarray) -> float:
-    """How consistently the seeds order the cells: the share of the variance of cell means that
-    isn't noise (intraclass correlation (3, k), Shrout & Fleiss 1979), at least 0.
+    """Measure how consistently the seeds order the cells, as the share of the variance of cell
+    means that isn't noise (intraclass correlation (3, k), Shrout & Fleiss 1979), at least 0.
 
-    Near 0 the seeds don't agree on which cells are high, and groups by it mean little.
+    If it is near 0, the seeds don't agree on which cells are high, and groups based on the value
+    mean little.
 
     Args:
-        column: (cells, seeds), at least two of each, all known.
+        column: Values (cells, seeds), with at least two of each and none missing.
     """
     cells, seeds = column.shape
     means = column.mean(axis=1, keepdims=True)

@@ -1,12 +1,13 @@
-"""What successive halving saves: the quickstart with and without ``search.fidelity``.
+"""Measures what successive halving saves, on the quickstart with and without ``search.fidelity``.
 
 python benchmarks/fidelity.py [--seeds 10] [--epochs 1,3] [--candidates 16] [--jobs 2]
 
-Searches configs/quickstart.yaml in full, and with fidelities, with the same seeds. Prints the
-epochs that each search trained (a promotion costs what it adds) and the hypervolume of its final
-front, all of whose models are trained in full; and the mean difference between searches of the
-same seed with its 95% interval (Student's t). Ends with one line of JSON. With --folder the runs
-are kept there, and those that are there already are not searched again.
+Runs the search of configs/quickstart.yaml with full trainings and with fidelities, for the same
+seeds. Prints the number of epochs that each search trained (a promotion costs the epochs that it
+adds) and the hypervolume of its final front, where all models are fully trained. Also prints the
+mean difference between searches with the same seed, with its 95% interval (Student's t). The last
+line of the output is JSON. With --folder, runs are kept in that folder, and those that are already
+in it are not repeated.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from xnas_tf import load_run
 from xnas_tf.strategy.successive_halving import epochs_of
 
 REFERENCE = 0.25, 0.4
-"""Error and introspectability beyond which no candidate counts. A network of the quickstart that is
-trained in full has an error of 0.02 to 0.2 if it is any good, and an introspectability of 0.45 to
-0.75: against 0.5 and 0 nearly every front would have the same share of the box."""
+"""Reference point for error and introspectability; candidates that are worse do not count. A good,
+fully trained network of the quickstart has an error of 0.02 to 0.2 and an introspectability of 0.45
+to 0.75. With a reference point of 0.5 and 0, nearly every front would cover the same share of the
+box."""
 
 
 class Found(NamedTuple):
-    """What a search came to."""
+    """The result of a search."""
 
     hypervolume: float
     epochs: int
@@ -42,7 +44,7 @@ class Found(NamedTuple):
 
 
 def searched(folder: Path, rungs: str, candidates: int, seed: int, is_halving: bool) -> Found:
-    """Searches with a seed, in full or with fidelities."""
+    """Run a search with a seed, with full trainings or with fidelities."""
     epochs = rungs.split(",")[-1]
     run = folder / (f"{seed}-{candidates}-{rungs}" if is_halving else f"{seed}-{epochs}")
     changes = [f"search.seed={seed}", f"training.epochs={epochs}"]
@@ -56,7 +58,7 @@ def searched(folder: Path, rungs: str, candidates: int, seed: int, is_halving: b
 
 
 def measured(path: Path) -> Found:
-    """The figures of a finished run."""
+    """Return the measurements of a finished run."""
     run = load_run(path)
     front = [[c.objectives["error"], -c.objectives["introspectability"]] for c in run.pareto()]
     trained = [c for c in run.candidates() if c.trained]
@@ -69,7 +71,7 @@ def measured(path: Path) -> Found:
 
 
 def compared(halved: Sequence[Found], full: Sequence[Found]) -> dict[str, float]:
-    """Means, and the interval of the difference in hypervolume."""
+    """Return the means, and the interval of the difference in hypervolume."""
     volumes = [[each.hypervolume for each in found] for found in (halved, full)]
     figures = {
         "hypervolume_with": np.mean(volumes[0]),
@@ -87,8 +89,8 @@ def compared(halved: Sequence[Found], full: Sequence[Found]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", default="1,3", help="of the rungs; the last: of a training")
-    parser.add_argument("--candidates", type=int, default=16, help="of those with fidelity")
+    parser.add_argument("--epochs", default="1,3", help="of the rungs; the last is a full training")
+    parser.add_argument("--candidates", type=int, default=16, help="of searches with fidelity")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()

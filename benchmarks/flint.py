@@ -1,15 +1,16 @@
-"""FLINT: a predictor with an interpreter against the same predictor alone, over seeds.
+"""Compares a predictor with a FLINT interpreter with the same predictor alone, over seeds.
 
 python benchmarks/flint.py [SEEDS [NPZ]]
 
-The paper's predictor for MNIST (two convolutions, pooling, a hidden layer, dropout behind both)
-is trained on mnist5k three times for each seed, as long and as fast each time: alone; by design,
-with an interpreter; and the one trained alone gets an interpreter post-hoc. Published settings,
-with the learning rate fitted to the number of images (``Settings.fitted``). Figures are of the
-test part: means over the seeds, and for the difference of f's accuracies, paired by seed, a 95%
-interval (Student's t). With NPZ, such as a sample of CIFAR-10, the data is that file and the
-predictor a small network of three convolutions, where the paper has a ResNet-18 and 50,000
-images. Ends with one line of JSON.
+For each seed, the paper's predictor for MNIST (two convolutions, pooling and a hidden layer, both
+followed by dropout) is trained on mnist5k alone, and by design with an interpreter. The predictor
+that was trained alone then gets a post-hoc interpreter. Each training has the same number of epochs
+and the same learning rate. The settings are the published ones, with the learning rate fitted to
+the number of images (``FlintOptions.fitted``). Results on the test split are means over the seeds;
+the difference between f's accuracies is paired by seed and has a 95% interval (Student's t). NPZ is
+an optional data file, such as a sample of CIFAR-10. In that case, the predictor is a small network
+of three convolutions, whereas the paper uses a ResNet-18 and 50,000 images. The last line of the
+output is JSON.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ PUBLISHED = {
     "mnist": {"f": 98.9, "g": 98.3, "fidelity": 98.7, "cns": 1.24, "images": 60_000},
     "cifar10": {"f": 84.5, "g": 84.0, "fidelity": 93.2, "images": 50_000},
 }
-"""In per cent; conciseness at τ = 5, for MNIST alone."""
+"""Published values in percent; conciseness, at τ = 5, is only known for MNIST."""
 
 
 def predictor(data: Dataset, seed: int) -> keras.Model:
-    """The network f with new weights."""
+    """Build the network f with new weights."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     grey = data.image_shape[-1] == 1
@@ -62,7 +63,7 @@ def predictor(data: Dataset, seed: int) -> keras.Model:
 
 
 def trained_alone(data: Dataset, seed: int) -> keras.Model:
-    """f without interpreter: the same steps on the same images in the same order."""
+    """Train f without an interpreter, with the same steps on the same images in the same order."""
     model = predictor(data, seed)
     settings = settings_for(None, data.image_shape[-1])
     epochs, rate = settings.fitted(len(data.train), None, None)
@@ -77,7 +78,7 @@ def trained_alone(data: Dataset, seed: int) -> keras.Model:
 
 
 def measured(data: Dataset, seed: int) -> dict[str, dict]:
-    """The figures of one seed."""
+    """Return the measurements for one seed."""
     start = time.perf_counter()
     alone = trained_alone(data, seed)
     predicted = Predictor(alone)(data.test.images).argmax(axis=1)
@@ -94,7 +95,7 @@ def measured(data: Dataset, seed: int) -> dict[str, dict]:
 
 
 def summary(seeds: list[dict], mode: str) -> dict[str, object]:
-    """Means over the seeds."""
+    """Return means over the seeds."""
     each = [seed[mode] for seed in seeds]
     return {
         "f": 100 * np.mean([one["accuracy"]["f"] for one in each]),
@@ -112,7 +113,7 @@ def summary(seeds: list[dict], mode: str) -> dict[str, object]:
 
 
 def difference(seeds: list[dict]) -> dict[str, object]:
-    """Accuracy of f by design minus that of f alone, in points, with a 95% interval."""
+    """Return f's accuracy by design minus its accuracy alone, in points, with a 95% interval."""
     points = np.array(
         [100 * (s["by-design"]["accuracy"]["f"] - s["alone"]["accuracy"]["f"]) for s in seeds]
     )
@@ -123,7 +124,7 @@ def difference(seeds: list[dict]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Prints progress on stderr and the figures as the last line."""
+    """Print progress on stderr, and the results as the last line."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     data = load_dataset(f"npz:{sys.argv[2]}" if len(sys.argv) > 2 else "mnist5k")
     published = PUBLISHED["mnist" if data.image_shape[-1] == 1 else "cifar10"]
@@ -147,7 +148,7 @@ def main() -> None:
 
 
 def rounded(report: dict) -> dict:
-    """The same with three digits behind the point."""
+    """Round to three decimals."""
     return json.loads(json.dumps(report), parse_float=lambda text: round(float(text), 3))
 
 

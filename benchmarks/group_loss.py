@@ -1,10 +1,10 @@
-"""What the loss of a rank costs the groups beside it: two groups on Ray, one of which is killed.
+"""Measures how the loss of a rank affects other groups, by killing one of two groups on Ray.
 
 python benchmarks/group_loss.py [--kills 5]
 
-Each training step of a group writes down when it was. Printed are the longest pause of the group
-that was not killed, in the ten seconds before the kill and until the lost group trains again, and
-how long that took. Ends with one line of JSON.
+Each training step of a group records its time. For the group that was not killed, the longest pause
+in the ten seconds before the kill is printed, as well as the longest pause until the lost group
+trains again, and how long that takes. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ SETTINGS = (
     "search={candidates: 40, population: 4}",
 )
 BEFORE = 10.0
-"""Seconds before a kill that are looked at."""
+"""Number of seconds before a kill that are examined."""
 
 
 def ranks_of(process: subprocess.Popen) -> list[psutil.Process]:
-    """The ranks that train."""
+    """Return the ranks that are training."""
     family = psutil.Process(process.pid).children(recursive=True)
     return [p for p in family if p.is_running() and "ray::Rank" in " ".join(p.cmdline())]
 
 
 def steps(folder: Path, pid: int) -> np.ndarray:
-    """When a rank made its steps."""
+    """Return the times of a rank's steps."""
     path = folder / "steps" / str(pid)
     return np.array(
         [float(line) for line in path.read_text().split()[:-1]] if path.exists() else []
@@ -70,7 +70,7 @@ def steps(folder: Path, pid: int) -> np.ndarray:
 
 
 def wait_for_steps(folder: Path, process: subprocess.Popen) -> list[int]:
-    """Waits until two ranks train; returns their processes."""
+    """Wait until two ranks are training, and return their processes."""
     while True:
         pids = [p.pid for p in ranks_of(process)]
         if len(pids) == 2 and all(len(steps(folder, pid)) > 10 for pid in pids):
@@ -81,7 +81,7 @@ def wait_for_steps(folder: Path, process: subprocess.Popen) -> list[int]:
 
 
 def measure(folder: Path, process: subprocess.Popen) -> tuple[float, float, float]:
-    """One kill: the other's longest pause before and after it, and the seconds that it took."""
+    """Kill a rank; return the other's longest pause before and after, and the recovery time."""
     time.sleep(BEFORE)
     lost, other = wait_for_steps(folder, process)
     killed = time.time()
@@ -97,7 +97,7 @@ def measure(folder: Path, process: subprocess.Popen) -> tuple[float, float, floa
 
 
 def main() -> None:
-    """Prints a line a kill, and the figures."""
+    """Print a line per kill, and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=5)
     kills = parser.parse_args().kills
@@ -116,7 +116,7 @@ def main() -> None:
             process.terminate()
             process.wait()
     for before, after, seconds in found:
-        print(f"longest pause {before:.3f} s before, {after:.3f} s after; again in {seconds:.1f} s")
+        print(f"longest pause {before:.3f} s before, {after:.3f} s after; back in {seconds:.1f} s")
     before, after, seconds = (float(np.max(column)) for column in zip(*found, strict=True))
     print(
         json.dumps({"pause_before": before, "pause_after": after, "seconds_until_again": seconds})

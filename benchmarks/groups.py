@@ -1,13 +1,14 @@
-"""Candidates an hour: one process, two groups on Ray (K=1), and two ranks of one job (K=2).
+"""Measures candidates per hour with one process, two groups on Ray (K=1), and two ranks (K=2).
 
 python benchmarks/groups.py [CANDIDATES] [ROUNDS] [KINDS, such as np1,k1]
 
-The quickstart's space and data, one thread a rank, the same candidates in all three, which take
-turns. With fewer than some 30 candidates one process trains a network that stands for all cells,
-and each of two groups does not: it would pay too late. A rate is the sum over the groups of
-candidates by time, from the group's second candidate on: the first also warms up TensorFlow. What
-the number of ranks does to the errors (through BatchNorm: the quickstart's networks have it) is
-shown too. Ends with one line of JSON.
+All three ways use the quickstart's space and data, one thread per rank, and the same candidates,
+and they take turns. With fewer than about 30 candidates, a single process trains one network that
+represents all cells, but two groups do not, because it would not pay off for each of them. A rate
+is the sum of the groups' candidates per unit of time, counted from each group's second candidate,
+because the first one also warms up TensorFlow. The effect of the number of ranks on the errors
+(through batch normalisation, which the quickstart's networks use) is also shown. The last line of
+the output is JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ KINDS = {
 
 
 def run(path: Path, command: tuple[str, ...], candidates: int) -> list[Candidate]:
-    """Searches in a process of its own, and returns the candidates."""
+    """Run a search in its own process, and return the candidates."""
     words = [*command, "--run-dir", str(path)]
     for text in (
         f"search={{candidates: {candidates}, population: {candidates}, mode: generational}}",
@@ -49,7 +50,7 @@ def run(path: Path, command: tuple[str, ...], candidates: int) -> list[Candidate
 
 
 def rate(candidates: list[Candidate]) -> float:
-    """Candidates an hour, without the first of each group."""
+    """Return the candidates per hour, without the first one of each group."""
     total = 0.0
     for group in {candidate.group for candidate in candidates}:
         mine = sorted((c for c in candidates if c.group == group), key=lambda c: c.started)[1:]
@@ -59,7 +60,7 @@ def rate(candidates: list[Candidate]) -> float:
 
 
 def main() -> None:
-    """Prints the rates and the figures."""
+    """Print the rates and the JSON line."""
     candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 36
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     rates: dict[str, list[float]] = {}
@@ -74,7 +75,7 @@ def main() -> None:
             errors[name] = {c.genotype: c.objectives["error"] for c in found if c.state == "done"}
             if name == "np1":
                 seconds += [c.seconds_total for c in sorted(found, key=lambda c: c.id)[1:]]
-            print(f"round {number + 1}  {name:4} {rates[name][-1]:6.0f} candidates an hour")
+            print(f"round {number + 1}  {name:4} {rates[name][-1]:6.0f} candidates per hour")
     figures = {f"per_hour_{name}": float(np.mean(values)) for name, values in rates.items()}
     for name in kinds[1:]:
         ratios = np.array(rates[name]) / np.array(rates["np1"])

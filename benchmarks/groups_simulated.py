@@ -1,13 +1,14 @@
-"""The real coordinator and record with simulated groups, from 8 to 4,096, while nodes are lost.
+"""Runs the real coordinator and record with 8 to 4,096 simulated groups, while nodes are lost.
 
 python benchmarks/groups_simulated.py [--plot docs/images/groups_simulated.png] [--hours 2]
 
-On a virtual clock each group evaluates candidates of 60 s (median, lognormal). Every hour, on
-average, a node with eight groups is lost: what they were training is trained anew (such candidates
-have no checkpoint yet), and other groups are there after RESTART seconds. The search itself is the
-real one (NSGA-II, SQLite record): it takes as long as it really took, one turn of the driver after
-the other, and each candidate takes DRIVER seconds more for Ray's messages. Utilisation is the share
-of all groups' time that goes into evaluations that counted. Ends with one line of JSON.
+On a virtual clock, each group evaluates candidates that take 60 s (median of a lognormal
+distribution). Every hour on average, a node with eight groups is lost. The candidates that these
+groups were training are trained again from the start, because they have no checkpoint yet, and the
+groups are replaced after RESTART seconds. The search itself is real (NSGA-II, SQLite record). The
+driver's turns follow one another and take as much virtual time as they really took, and each
+candidate takes DRIVER more seconds for Ray's messages. Utilisation is the share of all groups' time
+that is spent on evaluations that counted. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from xnas_tf.execution.coordinator import Coordinator
 
 GROUPS = (8, 64, 512, 4096)
 MOST = 150_000
-"""Candidates of a simulated search, at most."""
+"""Maximum number of candidates in a simulated search."""
 NODE = 8
-"""Groups on a node, one a GPU."""
+"""Number of groups on a node, one per GPU."""
 RESTART = 120.0
-"""Seconds until a lost group is replaced by one that evaluates: Ray notices a lost node within 65 s
-by default, a new group starts TensorFlow and reads the data."""
+"""Seconds until a lost group is replaced by one that evaluates candidates. By default, Ray notices
+a lost node within 65 s; then a new group starts TensorFlow and reads the data."""
 DRIVER = 0.02
-"""Seconds of the driver that Ray's messages take for a candidate."""
+"""Seconds that the driver needs for Ray's messages about a candidate."""
 
 
 @dataclass
@@ -45,9 +46,9 @@ class Simulation:
 
     Args:
         conductor: The search.
-        groups: How many groups there are.
-        losses_an_hour: Nodes lost an hour, on average; 0 for none.
-        seed: Of durations and losses.
+        groups: Number of groups.
+        losses_an_hour: Mean number of nodes lost per hour; 0 for none.
+        seed: Seed for durations and losses.
     """
 
     coordinator: Coordinator
@@ -60,10 +61,10 @@ class Simulation:
     _events: list[Any] = field(default_factory=list)
     _idle: list[int] = field(default_factory=list)
     _tasks: dict[int, Any] = field(default_factory=dict)
-    """What each group evaluates, and which time of its life it is in."""
+    """The task that each group is evaluating, and how often the group has been replaced."""
 
     def run(self) -> None:
-        """Runs it to its end."""
+        """Run the simulation to its end."""
         self._rng = np.random.default_rng(self.seed)
         self._lives = [0] * self.groups
         for group in range(self.groups):
@@ -91,11 +92,11 @@ class Simulation:
             self._at(now + self._rng.exponential(3600 / self.losses_an_hour), "loss")
 
     def _turn(self, events: list[Any]) -> list[tuple[int, Candidate]]:
-        """One turn of the driver: takes what happened, hands out candidates."""
+        """Run one turn of the driver, which processes events and assigns candidates."""
         for when, what, group, life in events:
             if what == "loss":
                 self._lose(when)
-            elif life == self._lives[group]:  # not of a group that was lost meanwhile
+            elif life == self._lives[group]:  # ignore groups lost in the meantime
                 self._free(when, group)
         given = []
         while self._idle and (task := self.coordinator.ask(self._idle[0])):
@@ -103,7 +104,7 @@ class Simulation:
         return given
 
     def _free(self, when: float, group: int) -> None:
-        """A group is ready for its next candidate, and hands in the last one."""
+        """Record a group's finished candidate, and mark the group as ready for the next one."""
         if group in self._tasks:
             task, length = self._tasks.pop(group)
             self.coordinator.tell(task, outcome(task, length))
@@ -112,7 +113,7 @@ class Simulation:
         self._idle.append(group)
 
     def _lose(self, when: float) -> None:
-        """A node is gone, with all its groups."""
+        """Remove a node with all its groups."""
         self.lost += 1
         first = NODE * int(self._rng.integers(self.groups // NODE))
         for group in range(first, first + NODE):
@@ -131,12 +132,12 @@ class Simulation:
 
     @property
     def utilisation(self) -> float:
-        """The share of all groups' time that was spent on what counted."""
+        """The share of all groups' time that was spent on evaluations that counted."""
         return self.useful / self.groups / self.end
 
 
 def simulate(groups: int, hours: float, losses_an_hour: float) -> Simulation:
-    """Runs a search that is as long as so many hours, or has MOST candidates."""
+    """Run a search until the given hours have passed or it has MOST candidates."""
     candidates = min(MOST, int(groups * hours * 3600 / MEDIAN))
     with tempfile.TemporaryDirectory() as folder:
         coordinator = coordinator_of(folder, candidates, steady_state=True)
@@ -146,7 +147,7 @@ def simulate(groups: int, hours: float, losses_an_hour: float) -> Simulation:
 
 
 def draw(path: Path, groups: list[int], found: dict[str, list[float]]) -> None:
-    """Utilisation against the number of groups."""
+    """Draw the utilisation against the number of groups."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4), layout="constrained")
@@ -162,13 +163,13 @@ def draw(path: Path, groups: list[int], found: dict[str, list[float]]) -> None:
 
 
 def main() -> None:
-    """Prints a table and the figures."""
+    """Print a table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plot", type=Path, help="draw a PNG")
+    parser.add_argument("--plot", type=Path, help="PNG file to draw")
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--groups", type=int, nargs="+", default=list(GROUPS))
     arguments = parser.parse_args()
-    kinds = {"no node lost": 0.0, "a node of eight lost every hour": 1.0}
+    kinds = {"no node lost": 0.0, "a node of eight groups lost every hour": 1.0}
     found: dict[str, list[float]] = {name: [] for name in kinds}
     figures = {}
     print("groups   nodes lost   hours   utilisation")

@@ -1,10 +1,10 @@
-"""Memory and waiting times of a search on files of ImageNet-16-120's form and size.
+"""Measures the memory and the waiting times of a search on files like those of ImageNet-16-120.
 
 python benchmarks/imagenet16_120.py [ROWS]
 
-Writes random images as pickles of ROWS images each (default: 128116, as published, 1 GB in all) to
-a temporary folder, of which 11.84% are of the 120 classes, and searches on them with one tiny
-candidate. Ends with one line of JSON.
+Writes random images to a temporary folder, as pickles of ROWS images each (default: 128116, as
+published, 1 GB in total). Of the images, 11.84% belong to the 120 classes. Then runs a search on
+them with one tiny candidate. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common import forget_peak, last_line, peak_mb
 
 ROWS, VALIDATION_ROWS = 128_116, 50_000
 IN_CLASSES = 151_700 / 1_281_167
-"""Share of the published training images that are of the first 120 of 1,000 classes."""
+"""Share of the published training images that belong to the first 120 of 1,000 classes."""
 OVERRIDES = [
     "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
     "training={epochs: 1, batch_size: 512}",
@@ -31,7 +31,7 @@ OVERRIDES = [
 
 
 def write(folder: Path, rows: int) -> None:
-    """Write eleven pickles as Python 3 writes them for Python 2, the largest form in memory."""
+    """Write eleven pickles as Python 3 writes them for Python 2, which need the most memory."""
     rng = np.random.default_rng(0)
     sizes = [rows] * 10 + [rows * VALIDATION_ROWS // ROWS]
     for number, size in enumerate(sizes, 1):
@@ -47,7 +47,7 @@ def write(folder: Path, rows: int) -> None:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Make the cache, search, and return seconds and peaks of resident memory in MB."""
+    """Create the cache, run a search, and return seconds and peaks of resident memory in MB."""
     from xnas_tf.data import load_dataset
     from xnas_tf.launcher.search import search
     from xnas_tf.training import trainer
@@ -75,7 +75,7 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the measurements."""
     if sys.argv[1:2] == ["in"]:
         print(json.dumps(measure(Path(sys.argv[2]))))
         return

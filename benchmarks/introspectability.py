@@ -1,14 +1,14 @@
-"""Introspectability by activations: ours against activations stored and concatenated.
+"""Compares our introspectability by activations with storing and concatenating all activations.
 
 python benchmarks/introspectability.py
 
-The NAS-Bench-201 network with nor_conv_3x3 on all edges (C=16, N=1) and all 5,000 MNIST images.
-The straightforward way predicts all layers' outputs with Keras, concatenates every image's
-activations in numpy and averages by class; it is measured on 2,000 images, which already fill
-gigabytes, and its time scaled up.
-Ours is the objective that a search measures, standard error included; it is compared with a
-plain forward pass over the same images too. All are measured in turns, tracing included; peak
-memory comes from processes of their own. Ends with one line of JSON.
+The network is that of NAS-Bench-201 with nor_conv_3x3 on all edges (C=16, N=1), and the images are
+all 5,000 of mnist5k. The straightforward way predicts all layers' outputs with Keras, concatenates
+every image's activations in NumPy and averages them by class. It is measured on 2,000 images, which
+already fill gigabytes, and its time is scaled up. Our way is the objective that a search measures,
+including the standard error. It is also compared with a plain forward pass over the same images.
+All ways are measured in turns, including tracing; peak memory is measured in separate processes.
+The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CELL = dict.fromkeys(EDGES, "nor_conv_3x3")
 
 
 def ours(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
-    """The objective as a search takes it, its standard error included."""
+    """Compute the objective as a search does, including its standard error."""
     objective = Introspectability(sources=["activations"], images=len(images))
     labels = np.zeros(len(images), np.int32)
     names = tuple(map(str, range(CLASSES)))
@@ -49,7 +49,7 @@ def ours(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> f
 
 
 def stored(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
-    """Every image's activations, concatenated, kept and averaged by class."""
+    """Concatenate and keep every image's activations, and average them by class."""
     kept = [layer for layer in model.layers[:-1] if isinstance(layer, LAYERS)]
     view = keras.Model(model.inputs, [layer.output for layer in kept])
     layers = view.predict(images / np.float32(255), verbose=0)
@@ -62,7 +62,7 @@ def stored(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) ->
 
 
 def forward(model: keras.Model, images: np.ndarray, probabilities: np.ndarray) -> float:
-    """A plain forward pass: predictions and nothing else."""
+    """Run a plain forward pass, which computes only predictions."""
     return float(Predictor(model)(images)[0, 0])
 
 
@@ -74,7 +74,7 @@ WAYS: dict[str, Callable[[keras.Model, np.ndarray, np.ndarray], float]] = {
 
 
 def prepare() -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """The network, the images, and its predictions for them."""
+    """Return the network, the images, and the network's predictions for them."""
     images = np.concatenate([part.images for part in _parts()])
     model = make_model(CELL, 0, images[:200] / np.float32(255))
     return model, images, Predictor(model)(images)
@@ -86,7 +86,7 @@ def _parts() -> list[Split]:
 
 
 def measure_times() -> dict[str, float]:
-    """Median seconds for all images by way."""
+    """Return the median seconds for all images, by way."""
     model, *everything = prepare()
     some = [each[:STORED] for each in everything]
     print(f"the same value: {ours(model, *some):.6f} ours, {stored(model, *some):.6f} stored")
@@ -102,7 +102,7 @@ def measure_times() -> dict[str, float]:
 
 
 def measure_memory(name: str) -> float:
-    """Peak memory in MB that one way adds to the network and the images."""
+    """Return the peak memory in MB that one way needs in addition to the network and the images."""
     images = np.concatenate([p.images for p in _parts()])
     model = make_model(CELL, 0, images[:200] / np.float32(255))
     probabilities = np.eye(CLASSES, dtype=np.float32)[np.arange(len(images)) % CLASSES]
@@ -113,7 +113,7 @@ def measure_memory(name: str) -> float:
 
 
 def main() -> None:
-    """Prints the table and the figures."""
+    """Print the table and the JSON line."""
     if sys.argv[1:2] == ["memory"]:
         print(measure_memory(sys.argv[2]))
         return

@@ -1,14 +1,15 @@
-"""How much introspectability depends on how many images there were, and what it goes with.
+"""Measures how introspectability depends on the number of images, and what it correlates with.
 
 python benchmarks/introspectability_bias.py FOLDER [--cells 40] [--seeds 3]
 
-Trains random cells at the quickstart's settings, each with several seeds, and measures every
-source on all 1,000 validation images; those of the first seed also on 128, as a search does, and
-on three more draws of 128 others; ``unbiased`` as by default, and ``plain``: the paper's formula,
-which also leaves missing classes out. FOLDER keeps the models and a line of JSON for each; what
-it has is not trained or measured again. Prints how far the numbers of images are apart, how alike
-they rank networks, and rank correlations with the error and between the sources on all images,
-with 95% intervals by bootstrap over cells. Ends with one line of JSON.
+Trains random cells with the quickstart's settings, each with several seeds, and measures every
+source on all 1,000 validation images. The networks of the first seed are also measured on 128
+images, as in a search, and on three more draws of 128 other images. The estimators are
+``unbiased``, the default, and ``plain``, the paper's formula, which also leaves missing classes
+out. The models are kept in FOLDER, with a line of JSON for each; models that are already in it are
+not trained or measured again. Prints how much the values for different numbers of images differ,
+how similarly they rank networks, and, on all images, rank correlations with the error and between
+the sources, with 95% bootstrap intervals over cells. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
+sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
 
 from benchmarks.introspectability_models import Bench, Job, jobs  # noqa: E402
 from benchmarks.introspectability_report import FEW, SOURCES, print_report  # noqa: E402
@@ -35,14 +36,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unbiased": {},
     "plain": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
 }
-"""The objective's options by estimator; the first are the defaults."""
+"""The objective's options by estimator; those of the first estimator are the defaults."""
 DRAWS = 4
-"""Sets of ``FEW`` images, no image in two, of networks of the first seed: what they have in common
-is the bias, what they have not is chance."""
+"""Number of disjoint sets of ``FEW`` images for networks of the first seed. What they have in
+common is the bias; the rest is chance."""
 
 
 def draws(subject: Subject, count: int) -> Iterator[Subject]:
-    """The network on ``FEW`` images at a time: first those that a search looks at."""
+    """Return the network with ``FEW`` images at a time, starting with those that a search uses."""
     from xnas_tf.objectives.class_resampling import balanced_choice
 
     left = np.arange(len(subject.images))
@@ -54,7 +55,7 @@ def draws(subject: Subject, count: int) -> Iterator[Subject]:
 
 
 def values(subject: Subject, images: int) -> dict[str, float]:
-    """Each source's value by each estimator, on one set of images: of one pass over them."""
+    """Compute each source's value with each estimator, in one pass over a set of images."""
     from xnas_tf.objectives.class_distance import ClassPairs
     from xnas_tf.objectives.class_gram import ClassSums, mean_gram
     from xnas_tf.objectives.introspectability import Introspectability
@@ -76,8 +77,8 @@ def values(subject: Subject, images: int) -> dict[str, float]:
 
 
 def measure(subject: Subject, count: int) -> dict[str, Any]:
-    """All of one network: values on all images, on some draws of ``FEW``, and standard errors on
-    the first draw."""
+    """Measure one network: values on all images and on some draws of ``FEW`` images, and standard
+    errors on the first draw."""
     from xnas_tf.objectives.introspectability import Introspectability
 
     found: dict[str, Any] = {"all": values(subject, len(subject.images))}
@@ -91,7 +92,7 @@ def measure(subject: Subject, count: int) -> dict[str, Any]:
 
 
 def measured(bench: Bench, folder: Path, wanted: list[Job]) -> list[dict[str, Any]]:
-    """A row for each wanted network; those that are not there yet are measured and written."""
+    """Return a row for each requested network; missing rows are measured and written."""
     path = folder / "measured.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
     rows = {(row["cell"], row["seed"]): row for row in map(json.loads, lines)}
@@ -108,11 +109,11 @@ def measured(bench: Bench, folder: Path, wanted: list[Job]) -> list[dict[str, An
 
 
 def main() -> None:
-    """Trains, measures and prints."""
-    parser = argparse.ArgumentParser(description="introspectability by the number of images")
-    parser.add_argument("folder", type=Path, help="where models and measurements are kept")
-    parser.add_argument("--cells", type=int, default=40, help="random cells")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
+    """Train the networks, measure them, and print the results."""
+    parser = argparse.ArgumentParser(description="introspectability by number of images")
+    parser.add_argument("folder", type=Path, help="folder for models and measurements")
+    parser.add_argument("--cells", type=int, default=40, help="number of random cells")
+    parser.add_argument("--seeds", type=int, default=3, help="number of trainings per cell")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     bench, wanted = Bench(options.folder), jobs(options.cells, options.seeds)

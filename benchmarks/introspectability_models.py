@@ -1,4 +1,4 @@
-"""Random cells of the quickstart's space, trained with several seeds and kept in a folder."""
+"""Trains random cells of the quickstart's space with several seeds, and keeps them in a folder."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Job:
     """One training.
 
     Attributes:
-        cell: Number of the cell, as drawn.
-        operations: Its operations by edge.
-        seed: Of the initial weights and the order of the images.
+        cell: Number of the cell, in the order in which cells are drawn.
+        operations: The cell's operations, by edge.
+        seed: Seed for the initial weights and the order of the images.
     """
 
     cell: int
@@ -40,12 +40,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What its file is called."""
+        """The name of the training's file."""
         return f"{self.cell:02d}-{self.seed}"
 
 
 def jobs(cells: int, seeds: int) -> list[Job]:
-    """Random cells that are different networks, each with seeds from 0; a seed at a time."""
+    """Yield random cells with different networks, one seed at a time, with seeds starting at 0."""
     distinct: dict[str, tuple[int, dict[str, str]]] = {}
     for number, cell in enumerate(draw_cells(2 * cells, np.random.default_rng(0))):
         distinct.setdefault(network_of(cell), (number, cell))
@@ -54,11 +54,11 @@ def jobs(cells: int, seeds: int) -> list[Job]:
 
 
 class Bench:
-    """The quickstart's data, space and training, on the network that a search shares between
-    its candidates.
+    """The quickstart's data, space and training, with the network that a search shares between its
+    candidates.
 
     Args:
-        folder: Where the models are kept, and ``trained.jsonl`` with a line for each.
+        folder: Folder for the models, and for ``trained.jsonl`` with a line for each model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Bench:
 
     @cached_property
     def _measurer(self) -> Evaluator:
-        """It knows how to explain, once it has trained and explained one network."""
+        """Return an evaluator that can explain networks, after it has trained and explained one."""
         sources = "[activations, grad_cam, integrated_gradients]"
         found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
         found.evaluate(self._candidate(jobs(1, 1)[0]))
@@ -100,7 +100,7 @@ class Bench:
         return Evaluator(*given, SupernetBackend(*given))
 
     def train(self, job: Job) -> None:
-        """Trains a cell as a search would, unless the folder has it, and keeps the model."""
+        """Train a cell as a search would, unless the folder contains it, and keep the model."""
         path = self._folder / f"{job.name}.keras"
         if path.is_file():
             return
@@ -121,12 +121,12 @@ class Bench:
             raise SystemExit(f"{job} {outcome.state}: {outcome.reason}")
 
     def trained(self) -> Iterator[dict[str, Any]]:
-        """The line of each model in the folder."""
+        """Return the line of each model in the folder."""
         for line in (self._folder / "trained.jsonl").read_text().splitlines():
             yield json.loads(line)
 
     def subject(self, job: Job) -> Subject:
-        """A kept model as objectives see it, on all validation images in a search's order."""
+        """Return a kept model as objectives see it, with all validation images in search order."""
         import keras
 
         from xnas_tf.objectives.base import Subject

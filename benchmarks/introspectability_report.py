@@ -1,4 +1,4 @@
-"""Tables of introspectability by number of images, and its rank correlations."""
+"""Prints tables of introspectability by number of images, and of its rank correlations."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ PAIRS = tuple((a, b) for i, a in enumerate(SOURCES) for b in SOURCES[i + 1 :])
 ESTIMATORS = ("unbiased", "plain")
 FEW = 128
 FIRST = 20
-"""Cells of which the differences are given by themselves."""
+"""Number of cells for which the differences are also reported separately."""
 Row = dict[str, Any]
 BIAS_TEXT = f"""
-{FEW} images against all, networks of the first seed. Bias: the mean difference over draws and
-networks; by draw: over networks. Of a cell: the absolute difference of its mean over draws, which
-is the number of images' doing, averaged over the first {FIRST} cells. Mean absolute difference and
-rank agreement (Spearman over cells): of the one draw that a search looks at, chance included.
+{FEW} images compared with all images, for networks of the first seed. Bias: the mean difference
+over draws and networks. By draw: the mean difference over networks. Of a cell: the absolute
+difference of its mean over draws, which is due to the number of images, averaged over the first
+{FIRST} cells. The mean absolute difference and the rank agreement (Spearman over cells) are those
+of the single draw that a search uses, and include chance.
 """
 ERROR_TEXT = """
-Standard error, root mean square over networks of the first seed, against that of the differences
-over draws, divided by the root of one minus the share of the images:
+Standard error (root mean square over networks of the first seed), compared with the root mean
+square of the differences over draws, divided by the root of one minus the share of the images:
 """
 CORRELATION_TEXT = """
-Spearman over cells (means over seeds, all images), 95% by bootstrap over cells; in brackets by
-Fisher's transformation:
+Spearman over cells (means over seeds, all images), with 95% bootstrap intervals over cells; in
+brackets, intervals by Fisher's transformation:
 """
 
 
 def print_report(rows: Sequence[Row], images: int = 1000) -> dict[str, float]:
-    """Prints all tables.
+    """Print all tables.
 
     Args:
-        rows: A row for each network, all seeds of all cells.
-        images: Validation images in all.
+        rows: A row for each network, for all seeds of all cells.
+        images: Total number of validation images.
 
-    Returns:
-        The figures.
+    Returns: The results by name.
     """
     figures = bias(rows) | standard_errors(rows, images)
     return figures | seeds(rows) | correlations(rows)
 
 
 def table(rows: Sequence[Row], value: Callable[[Row], Any]) -> np.ndarray:
-    """A value of each network, (cells, seeds, ...)."""
+    """Return a value of each network, (cells, seeds, ...)."""
     cells, of_seeds = (sorted({row[key] for row in rows}) for key in ("cell", "seed"))
     found = {(row["cell"], row["seed"]): value(row) for row in rows}
     return np.array([[found[cell, seed] for seed in of_seeds] for cell in cells])
 
 
 def bias(rows: Sequence[Row]) -> dict[str, float]:
-    """What ``FEW`` images differ by from all."""
+    """Print the difference between values on ``FEW`` images and on all images."""
     print(BIAS_TEXT)
     print("| source | estimator | bias | by draw | of a cell | absolute difference | of the first "
           f"{FIRST} cells | rank agreement |")  # fmt: skip
@@ -84,7 +84,7 @@ def bias(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
-    """Whether they are as large as the differences, of which all images take a part."""
+    """Compare standard errors with the differences, corrected for the images that both share."""
     print(ERROR_TEXT)
     print("| source | standard error | from differences | ratio |")
     print("|---|---|---|---|")
@@ -101,7 +101,7 @@ def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
 
 
 def seeds(rows: Sequence[Row]) -> dict[str, float]:
-    """How much another training of a cell changes its value, beside how much another cell does."""
+    """Compare how much a value changes between trainings of a cell and between cells."""
     print("\nStandard deviations of the value on all images:\n")
     print("| source | mean | between seeds of a cell | between cells' means |")
     print("|---|---|---|---|")
@@ -116,7 +116,7 @@ def seeds(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def correlations(rows: Sequence[Row]) -> dict[str, float]:
-    """Rank correlations of means over seeds, on all images."""
+    """Print rank correlations of means over seeds, on all images."""
     print(CORRELATION_TEXT)
     print("| | " + " | ".join(ESTIMATORS) + " |")
     print("|---|" + "---|" * len(ESTIMATORS))
@@ -143,7 +143,7 @@ def correlations(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _gaps(rows: Sequence[Row], key: str) -> np.ndarray:
-    """What each draw differs by from all images, (cells, draws), of the first seed."""
+    """Return each draw's difference from all images for the first seed, (cells, draws)."""
     first = [row for row in rows if row["seed"] == 0]
     return np.array([[draw[key] - row["all"][key] for draw in row["draws"]] for row in first])
 

@@ -1,10 +1,10 @@
-"""How repeatable the objective ``latency`` is on this machine.
+"""Measures how repeatable the objective ``latency`` is on this machine.
 
 python benchmarks/latency.py [MEASUREMENTS]
 
-Measures each of three NAS-Bench-201 networks several times, with few repeats and with many,
-and prints the standard deviation of the medians as a share of their mean. Ends with one line
-of JSON.
+Measures each of three NAS-Bench-201 networks several times, with few and with many repeats, and
+prints the standard deviation of the medians as a share of their mean. The last line of the output
+is JSON.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NETWORKS = {
     "C=8 N=1 batch 1": ("nor_conv_3x3", (28, 28, 1), 8, 1, 1),
     "C=8 N=1 batch 64": ("nor_conv_1x1", (28, 28, 1), 8, 1, 64),
 }
-"""The operation on all edges, the images' shape, C, N and the batch size."""
+"""The operation on all edges, the image shape, C, N and the batch size."""
 REPEATS = (20, 50, 100)
 
 
 def spread(model: keras.Model, batch_size: int, repeats: int, measurements: int) -> dict:
-    """Mean in milliseconds an image, and relative standard deviation, of the medians."""
+    """Return the medians' mean in milliseconds per image, and relative standard deviation."""
     medians = [np.median(time_batches(model, batch_size, repeats)) for _ in range(measurements)]
     mean = np.mean(medians)
     return {

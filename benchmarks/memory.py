@@ -1,9 +1,9 @@
-"""Resident memory over a search of many tiny candidates in one process.
+"""Measures resident memory during a search of many tiny candidates in one process.
 
 python benchmarks/memory.py [CANDIDATES]
 
-The growth is a ratio of two moments of one run: after the last candidate against after the
-tenth. Ends with one line of JSON.
+The growth is the ratio of the memory after the last candidate to the memory after the tenth. The
+last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xnas_tf.launcher.search import search
 
 
 def measure(candidates: int) -> list[float]:
-    """Runs a search and returns the resident memory after each trained candidate."""
+    """Run a search, and return the resident memory after each trained candidate."""
     from xnas_tf.reporting.search_progress import SearchProgress
 
     readings: list[float] = []
@@ -43,7 +43,7 @@ def measure(candidates: int) -> list[float]:
 
 
 def main() -> None:
-    """Prints the readings and the figures."""
+    """Print the measurements and the JSON line."""
     candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     readings = measure(candidates)
     for number in range(9, len(readings), 10):

@@ -1,17 +1,17 @@
-"""Disentanglement: masks of all classes together against one after the other, and what comes out.
+"""Compares learning the masks of all classes together and one after the other, and their results.
 
 python benchmarks/nad.py [IMAGES [EPOCHS]]
 
-A NAS-Bench-201 network (C=16, N=1) and a small VGG are trained briefly on mnist5k. The masks of
-its ten classes are learned together, and one class after the other: by ten calls that each trace
-for themselves (``speedup``), on one trace (``speedup_one_trace``), and without tracing
-(``speedup_eager``; a few steps, scaled up, masks not judged). This is done with the settings of
-the search objective ``disentanglement``, which learns masks for each candidate, and at a fixed β
-with those of ``disentangle``, which goes through IMAGES images of each class EPOCHS times (default
-64, 10); three times each, and the figures are means, with the 95% interval of ``speedup``. Then
-``disentangle`` with β chosen automatically, without a limit on false alarms (``auto``) and with
-the default one (``bounded``); these figures are of the test part. Ends with one line of JSON,
-whose first figures are the lower ones of the two networks.
+A NAS-Bench-201 network (C=16, N=1) and a small VGG are trained briefly on mnist5k. The masks of the
+ten classes are learned together, and one class after the other: by ten calls that are traced
+separately (``speedup``), with a single trace (``speedup_one_trace``), and without tracing
+(``speedup_eager``; only a few steps, scaled up, without evaluating masks). This is done with the
+settings of the search objective ``disentanglement``, which learns masks for each candidate, and at
+a fixed β with those of ``disentangle``, which makes EPOCHS passes over IMAGES images of each class
+(default 10 and 64). Each is done three times; the results are means, with the 95% interval of
+``speedup``. Then ``disentangle`` runs with β chosen automatically, without a limit on false alarms
+(``auto``) and with the default limit (``bounded``), and is evaluated on the test split. The last
+line of the output is JSON; its first values are the lower ones of the two networks.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 EAGER_STEPS, REPEATS = 4, 3
 FIXED = 1.0
-"""The β of what is learned without judging masks."""
+"""The β for masks that are learned but not evaluated."""
 CLASSES = np.arange(10)
 
 
 def small_vgg() -> keras.Model:
-    """Three blocks of two convolutions, 16 to 64 channels."""
+    """Build a network with three blocks of two convolutions, with 16 to 64 channels."""
     layers = keras.layers
     model = keras.Sequential([keras.Input((28, 28, 1))])
     for block, channels in enumerate((16, 32, 64), start=1):
@@ -58,7 +58,7 @@ def small_vgg() -> keras.Model:
 
 
 def trained(model: keras.Model, data: Dataset, optimizer, epochs: int) -> keras.Model:
-    """Trains briefly."""
+    """Train a network briefly."""
     is_linear = not isinstance(model.layers[-1], keras.layers.Softmax)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=is_linear)
     model.compile(optimizer, loss)
@@ -68,14 +68,14 @@ def trained(model: keras.Model, data: Dataset, optimizer, epochs: int) -> keras.
 
 
 def seconds(work) -> float:
-    """Seconds of a call."""
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def speedups(model: keras.Model, part: Split, lesson: MaskTrainingOptions) -> dict[str, float]:
-    """How many times as long one class after the other takes as all together."""
+    """Return how many times as long learning one class after the other takes as all together."""
     right = MaskedNetwork(model, part.images).predict(part.images).argmax(axis=1) == part.labels
     train = Images(part.images, part.labels, right)
     found = [_speedups(model, train, lesson) for _ in range(REPEATS)]
@@ -103,7 +103,7 @@ def _speedups(model: keras.Model, train: Images, lesson: MaskTrainingOptions) ->
 
 
 def _eager_seconds(model: keras.Model, train: Images, lesson: MaskTrainingOptions) -> float:
-    """One class after the other without tracing, from a few steps of one of them."""
+    """Estimate the time of one class after the other without tracing, from a few steps."""
     images = np.bincount(train.labels, minlength=len(CLASSES))
     steps = lesson.epochs * int(np.ceil(images / lesson.batch).sum())
     own = np.flatnonzero(train.labels == 0)[: lesson.batch]
@@ -112,7 +112,7 @@ def _eager_seconds(model: keras.Model, train: Images, lesson: MaskTrainingOption
     tf.config.run_functions_eagerly(True)
     try:
         network = MaskedNetwork(model, train.images)
-        # Past what traces it.
+        # Bypass the function that traces it.
         vars(network).update(gradients=network._gradients, originals=network._originals)
         return steps * seconds(lambda: learn(network, one, CLASSES[:1], how)) / EAGER_STEPS
     finally:
@@ -120,7 +120,7 @@ def _eager_seconds(model: keras.Model, train: Images, lesson: MaskTrainingOption
 
 
 def as_in_a_search(data: Dataset) -> tuple[Split, MaskTrainingOptions]:
-    """The images and the settings of the objective with its defaults."""
+    """Return the images and the settings of the objective with its defaults."""
     objective = Objective()
     rng = np.random.default_rng(0)
     part = data.validation.take(rng.permutation(len(data.validation))[: objective.images])
@@ -128,7 +128,7 @@ def as_in_a_search(data: Dataset) -> tuple[Split, MaskTrainingOptions]:
 
 
 def summary(found: Disentanglement) -> dict[str, object]:
-    """The figures that matter, over all classes and by layer."""
+    """Return the main metrics, over all classes and by layer."""
     known = facts(found)
     changes = found.hard.accuracy - found.plain.accuracy
     return {
@@ -150,7 +150,7 @@ def summary(found: Disentanglement) -> dict[str, object]:
 
 
 def main() -> None:
-    """Prints progress on stderr and the figures as the last line."""
+    """Print progress on stderr, and the results as the last line."""
     images, epochs = map(int, [*sys.argv[1:], *("64", "10")[len(sys.argv) - 1 :]])
     data = load_dataset("mnist5k")
     rows = [np.flatnonzero(data.train.labels == c)[:images] for c in CLASSES]

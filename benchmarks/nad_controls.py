@@ -1,16 +1,16 @@
-"""The findings of NAD (arXiv 2003.13268) with controls: masks of the same sizes, drawn or by size.
+"""Tests the findings of NAD (arXiv 2003.13268) against control masks of the same sizes.
 
 python benchmarks/nad_controls.py ROWS.jsonl [SEEDS]
 
-Trains four small networks (a chain, a residual, a dense one, one of cells of NAS-Bench-201) on
-digits and on mnist5k, with SEEDS seeds (5 if not said), and learns paths: ``free``, as in the
-paper, and ``limited``, with at most 10% of false alarms. For each, three sets of masks with as
-many channels for each class and layer are measured on the test part: ``learned``; ``random``; and
-``magnitude``, the channels with the largest mean activation on the class's images.
+Trains four small networks (a chain, a residual network, a dense network, and one with NAS-Bench-201
+cells) on digits and on mnist5k, with SEEDS seeds (default 5), and learns paths: ``free``, as in the
+paper, and ``limited``, with at most 10% false alarms. In each case, three sets of masks with the
+same number of channels for each class and layer are evaluated on the test split: ``learned``;
+``random``; and ``magnitude``, the channels with the largest mean activation on the class's images.
 
-Each network's figures are appended to ROWS.jsonl, and networks that are in it are not trained
-again: an interrupted benchmark goes on where it was. Prints tables with means and 95% intervals
-over the seeds; all figures as one line of JSON come last.
+Each network's results are appended to ROWS.jsonl, and networks that are already in it are not
+trained again, so that an interrupted benchmark can be resumed. Prints tables with means and 95%
+intervals over the seeds. The last line of the output contains all results as JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 TRAINING = {"digits": 10, "mnist5k": 2}
 """Epochs."""
 LEARNED, HELD_OUT = 16, 20
-"""Images of each class that masks are learned from, and that they are judged and measured on."""
+"""Numbers of images of each class for learning masks, for selecting them, and for evaluating
+them."""
 EPOCHS, BATCH, COLLAGES = 6, 4, 10
 LIMITS = {"free": 1.0, "limited": 0.1}
 MASKS = ("learned", "random", "magnitude")
@@ -50,7 +51,7 @@ Row = dict[str, object]
 
 
 class Bench:
-    """A network on a data set, trained again and again: what is traced for it is traced once."""
+    """A network on a data set, which is trained repeatedly but traced only once."""
 
     def __init__(self, kind: str, data: Dataset) -> None:
         self._kind, self._data = kind, data
@@ -64,7 +65,7 @@ class Bench:
         self._network = MaskedNetwork(self._model, data.train.images)
 
     def row(self, seed: int) -> Row:
-        """Trains from new weights and measures the paths."""
+        """Train from new weights, and evaluate the paths."""
         started = time.perf_counter()
         self._train(seed)
         data, network = self._data, self._network
@@ -106,13 +107,13 @@ def _first(part: Split, count: int) -> Split:
 
 
 def _usual(network: MaskedNetwork, train: Images, able: np.ndarray) -> Masks:
-    """The mean activation of each channel on each class's images, (K, channels) a layer."""
+    """Return each channel's mean activation on each class's images, (K, channels) per layer."""
     found = network.energies(train.images)
     return [np.stack([each[train.labels == c].mean(axis=0) for c in able]) for each in found]
 
 
 def _strongest(hard: Masks, energies: Masks) -> Masks:
-    """As many channels as each mask keeps, those with the largest mean activation."""
+    """Return masks with as many channels as the given ones, of the largest mean activation."""
     return [
         ((-energy).argsort(axis=1, kind="stable").argsort(axis=1) < _sizes(mask)).astype(np.float32)
         for mask, energy in zip(hard, energies, strict=True)
@@ -120,7 +121,7 @@ def _strongest(hard: Masks, energies: Masks) -> Masks:
 
 
 def _random(hard: Masks, seed: int) -> Masks:
-    """As many channels as each mask keeps, drawn."""
+    """Return random masks with as many channels as the given ones."""
     rng = np.random.default_rng(seed)
     return [
         (rng.random(mask.shape).argsort(axis=1) < _sizes(mask)).astype(np.float32) for mask in hard
@@ -134,7 +135,7 @@ def _sizes(mask: np.ndarray) -> np.ndarray:
 def _measured(
     network: MaskedNetwork, test: Split, plain: np.ndarray, able: np.ndarray, hard: Masks, seed: int
 ) -> Row:
-    """What docs/explanation/nad.md tells of one set of masks."""
+    """Return the metrics of one set of masks that docs/explanation/nad.md reports."""
     logits = [mask - 0.5 for mask in hard]
     paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(able)))
     shown = _first(test, HELD_OUT)
@@ -159,8 +160,8 @@ def _measured(
 
 
 def _mistakes(paths: Paths, labels: np.ndarray, predicted: np.ndarray, able: np.ndarray) -> Row:
-    """How many mistakes there are, and the share whose class taken for has a similar path; where
-    several paths are equally similar, as where all are full, each counts with its chance."""
+    """Return the number of mistakes, and the share in which the predicted class has a similar path.
+    If several paths are equally similar, as when all are full, each counts with its probability."""
     wrong = (predicted != labels) & np.isin(labels, able) & np.isin(predicted, able)
     chances = []
     for label, taken in zip(
@@ -175,7 +176,7 @@ def _mistakes(paths: Paths, labels: np.ndarray, predicted: np.ndarray, able: np.
 
 
 def rows_of(path: Path, seeds: int) -> list[Row]:
-    """All rows, those of the file and the missing ones, which are appended to it."""
+    """Return all rows: those in the file, and the missing ones, which are appended to it."""
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     known = {(row["network"], row["data"], row["seed"]) for row in rows}
     benches: dict[tuple[str, str], Bench] = {}
@@ -192,24 +193,24 @@ def rows_of(path: Path, seeds: int) -> list[Row]:
 
 
 def value(name: str) -> Callable[[Row], float | None]:
-    """One figure of a set of masks."""
+    """Return one metric of a set of masks."""
     return lambda found: found[name]
 
 
 def clear(found: Row) -> float:
-    """How well a path tells its class from others: accuracy minus false alarms."""
+    """Measure how well paths distinguish their class from others: accuracy minus false alarms."""
     return found["accuracy"] - found["false_alarms"]
 
 
 def rise(found: Row) -> float | None:
-    """Rank correlation of depth and hit rate, from -1 to 1."""
+    """Return the rank correlation of depth and hit rate, from -1 to 1."""
     rates = np.array([np.nan if r is None else r for r in found["hit_rates"]])
     known = np.isfinite(rates)
     return metrics.rank_correlation(np.flatnonzero(known), rates[known])
 
 
 def last(found: Row) -> float | None:
-    """The hit rate of the last layer."""
+    """Return the hit rate of the last layer."""
     return found["hit_rates"][-1]
 
 
@@ -227,19 +228,19 @@ FIGURES: dict[str, Callable[[Row], float | None]] = {
 
 
 def cases(rows: list[Row]) -> Iterator[tuple[str, str, str, list[Row]]]:
-    """Each limit, data set and network with its rows."""
+    """Yield each limit, data set and network with its rows."""
     for limit, data, kind in product(LIMITS, TRAINING, NETWORKS):
         yield limit, data, kind, [r for r in rows if (r["data"], r["network"]) == (data, kind)]
 
 
 def interval(values: list[float | None]) -> list[float] | None:
-    """``[low, mean, high]`` of what is defined."""
+    """Return ``[low, mean, high]`` of the defined values."""
     return mean_interval([v for v in values if v is not None and np.isfinite(v)])
 
 
 def peak_over_last(rows: list[Row], limit: str, which: str) -> list[float] | None:
-    """How much higher the best layer's hit rate is than the last one's; the layer is chosen by
-    the other seeds, so that noise does not choose it."""
+    """Return by how much the best layer's hit rate exceeds that of the last layer. The best layer
+    is chosen with the other seeds, so that noise does not choose it."""
     rates = np.array([r[limit][which]["hit_rates"] for r in rows], float)
     found = []
     for place in range(len(rates)):
@@ -251,7 +252,7 @@ def peak_over_last(rows: list[Row], limit: str, which: str) -> list[float] | Non
 def connection_effect(
     rows: list[Row], figure: Callable, limit: str, which: str, data: str
 ) -> float:
-    """The p-value of an analysis of variance: do the four networks differ by more than seeds do?"""
+    """Return the p-value of an analysis of variance: do networks differ more than seeds?"""
     from scipy.stats import f_oneway
 
     groups = [
@@ -262,7 +263,7 @@ def connection_effect(
 
 
 def summary(rows: list[Row]) -> Row:
-    """All means with intervals, over the seeds of each network and data set and over all rows."""
+    """Return all means with intervals, by network and data set over seeds, and over all rows."""
     found: Row = {"networks": len(rows)}
     for limit, data, kind, own in cases(rows):
         here: Row = {"network_accuracy": interval([r["accuracy"] for r in own])}
@@ -292,8 +293,8 @@ def summary(rows: list[Row]) -> Row:
 
 
 def _gains(rows: list[Row], limit: str, data: str) -> Row:
-    """How much more the learned masks have than the controls, over the networks and seeds of a
-    data set."""
+    """Return how much higher the metrics of learned masks are than those of the controls, over the
+    networks and seeds of a data set."""
     own = [row for row in rows if row["data"] == data]
     wanted = ("similarity", "clear", "last_hit_rate", "rise", "similar")
     return {
@@ -308,12 +309,12 @@ def _gain(rows: list[Row], limit: str, figure: Callable, control: str) -> list[f
 
 
 def shown(found: list[float] | None) -> str:
-    """A mean with its interval."""
+    """Format a mean with its interval."""
     return "–" if found is None else f"{found[1]:.2f} ({found[0]:.2f} to {found[2]:.2f})"
 
 
 def main() -> None:
-    """Prints a table for each limit and set of masks, and the figures as the last line."""
+    """Print a table for each limit and set of masks, and the results as the last line."""
     rows = rows_of(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5)
     found = summary(rows)
     for limit, which in product(LIMITS, MASKS):

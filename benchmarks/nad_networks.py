@@ -1,4 +1,4 @@
-"""Four small networks that differ in how their layers are connected, for nad_controls.py."""
+"""Builds four small networks that differ in how layers are connected, for nad_controls.py."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from common import CONVOLUTIONS, cell_network
 from keras import layers
 
 STAGES = (16, 24, 32)
-"""Channels; between two stages height and width are halved."""
+"""Number of channels of each stage; height and width are halved between two stages."""
 GROWTH = 12
-"""Channels that each layer of the dense network adds."""
+"""Number of channels that each layer of the dense network adds."""
 Shape = tuple[int, int, int]
 
 
 def _block(x, channels: int, size: int = 3, stride: int = 1, activation: str = "relu"):
-    """A convolution with its normalisation and activation."""
+    """Apply a convolution with normalisation and activation."""
     x = layers.Conv2D(channels, size, stride, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
     return layers.Activation(activation)(x) if activation != "linear" else x
@@ -27,7 +27,7 @@ def _classified(inputs, x) -> keras.Model:
 
 
 def chain(shape: Shape) -> keras.Model:
-    """A small VGG: one layer after the other."""
+    """Build a small VGG, in which one layer follows the other."""
     x = inputs = keras.Input(shape)
     for stage, channels in enumerate(STAGES):
         x = layers.MaxPooling2D()(x) if stage else x
@@ -36,7 +36,7 @@ def chain(shape: Shape) -> keras.Model:
 
 
 def residual(shape: Shape) -> keras.Model:
-    """A small ResNet: each block adds to what came before."""
+    """Build a small ResNet, in which each block is added to its input."""
     inputs = keras.Input(shape)
     x = _block(inputs, STAGES[0])
     for stage, channels in enumerate(STAGES):
@@ -48,7 +48,7 @@ def residual(shape: Shape) -> keras.Model:
 
 
 def dense(shape: Shape) -> keras.Model:
-    """A small DenseNet: each layer sees all earlier ones of its stage."""
+    """Build a small DenseNet, in which each layer takes all earlier ones of its stage as input."""
     inputs = keras.Input(shape)
     x = _block(inputs, STAGES[0])
     for stage, channels in enumerate(STAGES):
@@ -59,7 +59,7 @@ def dense(shape: Shape) -> keras.Model:
 
 
 def cell(shape: Shape) -> keras.Model:
-    """A network of cells of NAS-Bench-201, C=8 and N=1."""
+    """Build a network of NAS-Bench-201 cells, with C=8 and N=1."""
     return cell_network(CONVOLUTIONS, shape, 8)
 
 

@@ -1,12 +1,12 @@
-"""What a report of many candidates costs to make and to open.
+"""Measures the time to write and to open a report on many candidates.
 
 python benchmarks/report.py [--candidates 10000] [--objectives 2]
 
-A made-up run: so many different cells of NAS-Bench-201 with parents, failures, figures of each
-epoch and the times of eight groups; objectives depend on the operations and on chance. The report
-is made without models, of which a real one opens eight. Then it is opened in headless Chromium, if
-there is one: milliseconds to the first paint, and until all sections are drawn. Ends with one line
-of JSON.
+The run is made up. Its candidates are different NAS-Bench-201 cells, with parents, failures,
+metrics of each epoch and the times of eight groups. Objectives depend on the operations and on
+chance. The report is written without models, whereas a real report opens eight of them. Then it is
+opened in headless Chromium, if that is installed, to measure the milliseconds until the first paint
+and until all sections are drawn. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def made_up(number: int, places: np.ndarray, names: list[str], rng: np.random.Generator):
-    """A candidate that has ended."""
+    """Return a made-up candidate that has ended."""
     cell = {edge: OPERATIONS[place] for edge, place in zip(EDGES, places, strict=True)}
     state = rng.choice(["done", "failed", "infeasible"], p=[0.93, 0.04, 0.03])
     weights = np.random.default_rng(7).random((len(names), len(EDGES), len(OPERATIONS)))
@@ -62,7 +62,7 @@ def made_up(number: int, places: np.ndarray, names: list[str], rng: np.random.Ge
 
 
 def make_run(path: Path, count: int, names: list[str]) -> xt.Run:
-    """Records a made-up run."""
+    """Record a made-up run."""
     config = load_config(
         overrides=[f"objectives=[{', '.join(names)}]", f"training.epochs={EPOCHS}"]
         + [f"search={{candidates: {count}}}"]
@@ -79,7 +79,7 @@ def make_run(path: Path, count: int, names: list[str]) -> xt.Run:
 
 
 def opened(page: Path) -> dict[str, float]:
-    """Milliseconds to the first paint, and until all is drawn; nothing without Chromium."""
+    """Return milliseconds to the first paint and until all is drawn; empty without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         return {}
@@ -101,7 +101,7 @@ def opened(page: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=10_000)
     parser.add_argument("--objectives", type=int, default=2, choices=range(1, len(OBJECTIVES) + 1))

@@ -1,12 +1,12 @@
-"""What asking for a candidate costs, in time and memory, with many recorded.
+"""Measures the time and memory to ask for a candidate when many are recorded.
 
 python benchmarks/search_overhead.py [--recorded 16000] [--million]
 
-Every search runs in a process of its own on the same made-up problem of two objectives: twenty
-edges with five operations each, unordered. Our own searches, Platypus and pymoo evaluate as
-many as are to be recorded; Optuna is given them, as its TPE would take hours. Then the next
-candidates are asked for one by one, steady state where there is such a mode. ``--million``
-also lets NSGA-II evaluate a million candidates. Ends with one line of JSON.
+Every search runs in its own process on the same made-up problem with two objectives and twenty
+edges with five unordered operations each. Our searches, Platypus and pymoo evaluate all candidates
+that are to be recorded; Optuna is given them, because its TPE would take hours. Then the next
+candidates are requested one by one, in steady state if the search has such a mode. With
+``--million``, NSGA-II also evaluates a million candidates. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from xnas_tf.strategy.options import SearchOptions
 EDGES, OBJECTIVES, POPULATION, ASKED = 20, 2, 64, 200
 WEIGHTS = np.random.default_rng(0).standard_normal((OBJECTIVES, EDGES, len(OPERATIONS)))
 CHECKPOINTS = 4
-"""Equal parts of the recorded candidates, after each of which memory is looked at."""
+"""Number of equal parts of the recorded candidates; memory is measured after each part."""
 
 
 def evaluate(places: list[int]) -> list[float]:
-    """The sum of what each edge's operation costs, and some noise."""
+    """Return the sum of the costs of each edge's operation, with some noise."""
     noise = np.random.default_rng([int(place) for place in places]).standard_normal(OBJECTIVES)
     return (WEIGHTS[:, np.arange(EDGES), places].sum(axis=1) + 0.1 * noise).tolist()
 
 
 class Clock:
-    """Seconds of each ask, and megabytes of the process as it goes."""
+    """Records the seconds of each request, and the process's memory in MB."""
 
     def __init__(self, recorded: int) -> None:
         self.recorded, self.asks, self.megabytes = recorded, [], []
@@ -66,7 +66,7 @@ class Clock:
 
 
 def ours(clock: Clock, surrogate: bool = False, mode: str = "steady_state") -> None:
-    """Our own search, as a run uses it."""
+    """Measure our own search, as a run uses it."""
     config = SearchOptions(population=POPULATION, surrogate=surrogate)
     directions = dict.fromkeys(("f0", "f1"), "minimize")
     search = Algorithm(config, directions, WideSpace(EDGES), mode == "steady_state")
@@ -78,7 +78,7 @@ def ours(clock: Clock, surrogate: bool = False, mode: str = "steady_state") -> N
 
 
 def platypus(clock: Clock) -> None:
-    """Platypus' NSGA-II on its own ``Integer``; a generation's time is shared out."""
+    """Measure Platypus' NSGA-II on its ``Integer`` type; a generation's time is divided equally."""
     import platypus as library
 
     problem = library.Problem(EDGES, OBJECTIVES)
@@ -103,7 +103,7 @@ def platypus(clock: Clock) -> None:
 
 
 def pymoo(clock: Clock) -> None:
-    """pymoo's NSGA-II as XNAS used it; a generation's time is shared out."""
+    """Measure pymoo's NSGA-II as XNAS used it; a generation's time is divided equally."""
     from pymoo.core.problem import Problem
     from pymoo.core.termination import NoTermination
 
@@ -126,7 +126,7 @@ def pymoo(clock: Clock) -> None:
 
 
 def optuna(clock: Clock, sampler: str) -> None:
-    """Optuna, asked and told with what is recorded given to it."""
+    """Measure Optuna's ask and tell, after giving it the recorded candidates."""
     import optuna as library
 
     library.logging.set_verbosity(library.logging.ERROR)
@@ -167,7 +167,7 @@ SEARCHES: dict[str, Callable[[Clock], None]] = {
 
 
 def measured(name: str, recorded: int) -> dict[str, float]:
-    """Runs a search in a process of its own."""
+    """Run a search in its own process."""
     begun = time.perf_counter()
     found = json.loads(last_line(__file__, "--recorded", str(recorded), "--only", name))
     return {**found, "seconds": round(time.perf_counter() - begun, 1)}

@@ -1,4 +1,4 @@
-"""What benchmarks/groups_simulated.py runs: the real search, on evaluations that are made up."""
+"""Runs the real search on made-up evaluations, for benchmarks/groups_simulated.py."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from xnas_tf.strategy import Algorithm
 from xnas_tf.utils.phase_times import PhaseTimes
 
 MEDIAN, SIGMA = 60.0, 0.36
-"""Seconds of an evaluation, and the standard deviation of their logarithm. The latter was
-measured on NAS-Bench-201's cells (benchmarks/groups.py of fa355ac: log_seconds_sigma, 0.31 and
-0.36 in two runs); the former is what a short training on a GPU may take."""
+"""Median seconds of an evaluation, and the standard deviation of their logarithm. The latter was
+measured on NAS-Bench-201 cells (benchmarks/groups.py of fa355ac: log_seconds_sigma, 0.31 and 0.36
+in two runs); the former is what a short training on a GPU might take."""
 EDGES = 10
-"""Of a cell of five nodes: enough cells for 4,096 groups."""
+"""Number of edges of a cell with five nodes, which allows enough cells for 4,096 groups."""
 EXPLAINED = 0.5
-"""Share of the variance of that logarithm that hyperparameters explain; the rest is luck. Of 59
-evaluations on a machine that did other things too it was 0.55."""
+"""Share of that logarithm's variance that hyperparameters explain; the rest is random. It was 0.55
+for 59 evaluations on a machine with other load."""
 
 
 def length_of(task: Candidate, luck: float, median: float = MEDIAN) -> float:
-    """Seconds of an evaluation: each operation at each edge has its share in it."""
+    """Return the seconds of an evaluation, which depend on the operation at each edge."""
     places = [OPERATIONS.index(operation) for operation in task.hyperparameters.values()]
     of_the_cell = SHARES[np.arange(len(places)), places].sum()
     z = math.sqrt(EXPLAINED) * of_the_cell + math.sqrt(1 - EXPLAINED) * luck
@@ -36,7 +36,7 @@ def length_of(task: Candidate, luck: float, median: float = MEDIAN) -> float:
 
 
 def _shares() -> np.ndarray:
-    """(edges, operations), with mean 0 and variance 1 over all cells."""
+    """Return the effects (edges, operations), with mean 0 and variance 1 over all cells."""
     drawn = np.random.default_rng(0).standard_normal((EDGES, len(OPERATIONS)))
     drawn -= drawn.mean(axis=1, keepdims=True)
     return drawn / math.sqrt(drawn.var(axis=1).sum())
@@ -46,7 +46,7 @@ SHARES = _shares()
 
 
 def outcome(task: Candidate, seconds: float = 50.0) -> Result:
-    """A candidate's objectives and figures, as large as real ones."""
+    """Return a candidate's objectives and metrics, as large as real ones."""
     cell = task.hyperparameters.values()
     convolutions = sum(operation.startswith("nor") for operation in cell)
     luck = np.random.default_rng(task.seed).random(2)
@@ -64,7 +64,7 @@ def outcome(task: Candidate, seconds: float = 50.0) -> Result:
 def coordinator_of(
     folder: str, candidates: int, steady_state: bool, population: int = 64
 ) -> Coordinator:
-    """The real search on a fresh record."""
+    """Return the coordinator of a real search with a new record."""
     search = f"search={{candidates: {candidates}, population: {population}}}"
     config = load_config(overrides=[search, "objectives=[error, introspectability]"])
     path = Path(folder) / "run"

@@ -1,10 +1,11 @@
-"""The quickstart on two stacks of packages, in turns: its candidates' values and its speed.
+"""Compares the quickstart on two stacks of packages, by its candidates' values and its speed.
 
 python benchmarks/stacks.py OLD/bin/python NEW/bin/python [--seeds 3]
 
-Each is the Python of an environment that xnas-tf can run in (bin/test-stack makes such). Prints the
-candidates of both side by side and the largest difference of an error, then the mean ratio of the
-speeds over the seeds with its 95% interval. Ends with one line of JSON.
+Each argument is the Python of an environment in which xnas-tf can run, such as those that
+bin/test-stack creates. The two searches take turns. Prints the candidates of both side by side and
+the largest difference between errors, and then the mean ratio of the speeds over the seeds, with
+its 95% interval. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ VALUES = ("error", "introspectability")
 
 
 def search_both(pythons: list[str], folder: Path, seed: int) -> list[dict]:
-    """Runs the quickstart on both in turns of half a second; what each found."""
+    """Run the quickstart on both stacks in turns of half a second, and return what each found."""
     ways = [[python, "-m", "xnas_tf"] for python in pythons]
     options = ["configs/quickstart.yaml", "--set", f"search.seed={seed}"]
     seconds = search_in_turns(ways, options, folder)
@@ -31,14 +32,14 @@ def search_both(pythons: list[str], folder: Path, seed: int) -> list[dict]:
 
 
 def _found(folder: Path, seconds: float) -> dict:
-    """Candidates' values by genotype, the front's ids, and the seconds."""
+    """Return the candidates' values by genotype, the front's ids, and the seconds."""
     run = xt.load_run(folder)
     values = {c.genotype: [c.objectives[name] for name in VALUES] for c in run.candidates()}
     return {"seconds": seconds, "values": values, "front": [c.id for c in run.pareto()]}
 
 
 def compare(old: dict, new: dict) -> float:
-    """Prints candidates side by side; returns the largest difference of the errors."""
+    """Print candidates side by side, and return the largest difference between errors."""
     print(f"{'candidate':<100}{'error':>16}{'introspectability':>22}")
     both = [cell for cell in old["values"] if cell in new["values"]]
     for cell in both:
@@ -49,7 +50,7 @@ def compare(old: dict, new: dict) -> float:
 
 
 def main() -> None:
-    """Runs both in turns, seed by seed."""
+    """Run both stacks in turns, seed by seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pythons", nargs=2)
     parser.add_argument("--seeds", type=int, default=3)

@@ -1,13 +1,13 @@
-"""What a surrogate gains in real searches over mixed variables.
+"""Measures what a surrogate gains in real searches over mixed variables.
 
 python benchmarks/surrogate.py [--seeds 10] [--candidates 40] [--jobs 2]
 
-Searches the HyperModel of examples/small_convnet.py (choices, whole numbers, a boolean, real
-numbers linear and logarithmic, conditional scopes) on scikit-learn's digits for error and
-parameters, with and without a surrogate, with the same seeds. Prints shares of the hypervolume
-of all candidates that any of the searches trained, after half and after all trainings, and the
-mean difference between searches of the same seed with its 95% interval (Student's t). Ends with
-one line of JSON.
+Searches the HyperModel of examples/small_convnet.py (choices, integers, a boolean, real numbers on
+linear and logarithmic scales, conditional scopes) on scikit-learn's digits. The objectives are
+error and parameters. Searches with and without a surrogate have the same seeds. Prints, after half
+and after all trainings, which share of the hypervolume of all candidates from all searches each
+search has reached, and the mean difference between searches with the same seed, with its 95%
+interval (Student's t). The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from common import gain, search, with_and_without
 from xnas_tf import load_run
 
 REFERENCE = 0.15, 4_000.0
-"""Error and parameters beyond which no network is of use here. With a reference that nearly all
-networks are better than (0.5 and 40,000), 40 trainings at random were as good as any search."""
+"""Reference point for error and parameters; networks that are worse are of no use here. With a
+reference point that nearly all networks are better than (0.5 and 40,000), 40 random trainings were
+as good as any search."""
 FIXED = [
     "objectives=[error, parameters]",
     "constraints={}",
@@ -37,8 +38,8 @@ FIXED = [
 
 
 def searched(folder: Path, candidates: int, seed: int, surrogate: bool) -> np.ndarray:
-    """Costs (candidates, 2) of one search, in the order of training; those that failed, the
-    reference point's."""
+    """Return the costs (candidates, 2) of one search in the order of training; candidates that
+    failed have the costs of the reference point."""
     run = folder / f"{seed}-{surrogate}"
     own = [
         f"search.seed={seed}",
@@ -58,7 +59,7 @@ def searched(folder: Path, candidates: int, seed: int, surrogate: bool) -> np.nd
 def compared(
     with_it: list[np.ndarray], without: list[np.ndarray], count: int, whole: float
 ) -> dict[str, float]:
-    """Shares of the hypervolume of all candidates after so many trainings, and the difference."""
+    """Return each search's share of the hypervolume of all candidates, and the difference."""
     shares = [
         [moocore.hypervolume(costs[:count], ref=REFERENCE) / whole for costs in found]
         for found in (with_it, without)

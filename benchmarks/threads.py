@@ -1,11 +1,11 @@
-"""Threads within operations and between them: a training step and 500 predictions of cells and of
-chains of layers, for images and channels of several sizes.
+"""Compares numbers of threads within and between operations, for a training step and 500
+predictions of cells and chains of layers, with several sizes of images and channels.
 
 python benchmarks/threads.py
 
-Each setting has processes of its own, since TensorFlow takes threads once; the processes of all
-settings take turns. Ends with one line of JSON: milliseconds by network and setting, the best of
-all rounds.
+Each setting has its own processes, because TensorFlow sets its threads only once; the processes of
+all settings take turns. The last line of the output is JSON: milliseconds by network and setting,
+the best of all rounds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NETWORKS = {
 
 
 def measure(intra: int, inter: int) -> dict[str, float]:
-    """Milliseconds of each network's step and predictions."""
+    """Return the milliseconds of each network's step and predictions."""
     from xnas_tf.utils.environment import set_defaults
 
     set_defaults()
@@ -69,7 +69,7 @@ def _measured(kind: str, channels: int, pixels: int, batch: int) -> dict[str, fl
 
 
 def _network(kind: str, channels: int, pixels: int):
-    """A network of cells, or a chain in the manner of VGG, of images in colour."""
+    """Build a network of cells, or a chain like VGG, for colour images."""
     import keras_tuner
 
     from xnas_tf.spaces.vgg_like import VGGLike
@@ -81,7 +81,7 @@ def _network(kind: str, channels: int, pixels: int):
 
 
 def _best(call: Callable[[], object]) -> float:
-    """Milliseconds of the fastest of some rounds of half a second."""
+    """Return the milliseconds of the fastest of several rounds of half a second."""
     call()
     begin = time.perf_counter()
     call()
@@ -96,7 +96,7 @@ def _best(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measures in processes and prints a table."""
+    """Measure in separate processes, and print a table."""
     if len(sys.argv) > 1:
         print(json.dumps(measure(*map(int, sys.argv[1].split(",")))))
         return

@@ -1,14 +1,13 @@
-"""Candidates an hour on two cores, where their time goes, and memory over a long search.
+"""Measures candidates per hour on two cores, where the time goes, and memory in a long search.
 
 python benchmarks/throughput.py [--candidates 200] [--own 60] [--seeds 3] [--long 1000] [--only X]
 
-"lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512,
-Adam 0.01, C=16, two cells per stack, introspectability by activations; on two groups on Ray,
-and in one process. The quickstart runs as it is; "hypermodel" is
-configs/hypermodel.yaml with more candidates, in one process. "lines" and "hypermodel" are searched
-as usual and without accelerators (accelerators.py); ratios of the latter are of searches in turns
-(throughput_turns.py). Seconds are of the whole process, start and end included. Ends with one line
-of JSON.
+"lines" is XNAS's own task: 96 training images of 12x12 pixels, 4 classes, 1 epoch, batch 512, Adam
+0.01, C=16, two cells per stack, and introspectability by activations. It runs on two groups on Ray,
+and in one process. The quickstart runs unchanged. "hypermodel" is configs/hypermodel.yaml with more
+candidates, in one process. "lines" and "hypermodel" are searched as usual and without accelerators
+(accelerators.py); ratios for "hypermodel" come from searches in turns (throughput_turns.py).
+Seconds are those of the whole process, from start to end. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ LINES = (
 
 
 class Search:
-    """One search in processes of its own.
+    """One search in its own processes.
 
     Attributes:
-        seconds: From start to end.
-        start: Until the first candidate was handed out.
-        end: After the last one had ended.
-        run: What it left.
-        memory: Resident MB of all ranks together by number of candidates that had ended.
+        seconds: Seconds from start to end.
+        start: Seconds until the first candidate was assigned.
+        end: Seconds after the last candidate had ended.
+        run: The run that the search wrote.
+        memory: Total resident MB of all ranks, by the number of candidates that had ended.
     """
 
     def __init__(self, folder: Path, how: tuple[str, ...], options: list[str]) -> None:
@@ -80,23 +79,24 @@ class Search:
             except subprocess.TimeoutExpired:
                 if (path / "run.sqlite").exists():
                     ended = sum(bool(c.finished) for c in Run(path).candidates())
-                    # The most: a process that has just ended has none.
+                    # Take the maximum, because a process that has just ended has none.
                     memory[ended] = max(memory.get(ended, 0.0), resident_mb(process.pid))
 
 
 def resident_mb(number: int) -> float:
-    """Of a process and all that it started."""
+    """Return the resident MB of a process and all its descendants."""
     total = 0
     parent = psutil.Process(number)
     for process in [parent, *parent.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+        with suppress(psutil.NoSuchProcess):  # it has ended in the meantime
             total += process.memory_info().rss
     return total / 2**20
 
 
 def phases(run: Run) -> dict[str, float]:
-    """Median seconds of a trained candidate by phase, their sum, and the group's wait before it,
-    in which its predecessor is recorded. ``record`` is their mean: few models are kept."""
+    """Return a trained candidate's median seconds by phase, their sum, and the median wait before
+    it, in which the group's previous candidate is recorded. ``record`` is a mean, because few
+    models are kept."""
     trained = [c for c in run.candidates() if c.state == "done" and c.trained]
     spent = {name: [c.seconds.get(name, 0.0) for c in trained] for name in (*PHASES, "wait")}
     found = {name: np.mean(s) if name == "record" else np.median(s) for name, s in spent.items()}
@@ -104,7 +104,7 @@ def phases(run: Run) -> dict[str, float]:
 
 
 def lines_options(folder: Path, candidates: int) -> list[str]:
-    """The configuration of a search on "lines", whose data it writes: 96 images to train on."""
+    """Write the data of "lines", with 96 training images, and return the search's configuration."""
     images, kinds = lines(160)
     np.savez(folder / "lines.npz", x=images, y=kinds)
     texts = [f"dataset=npz:{folder / 'lines.npz'}", *LINES]
@@ -113,16 +113,16 @@ def lines_options(folder: Path, candidates: int) -> list[str]:
 
 
 def report(name: str, search: Search, count: int) -> float:
-    """Prints a line; returns the candidates an hour."""
+    """Print a line, and return the candidates per hour."""
     spent = "  ".join(f"{phase} {value:.2f}" for phase, value in phases(search.run).items())
     rate = 3600 * count / search.seconds
     whole = f"{search.seconds:6.1f} s, of which start {search.start:.0f}, end {search.end:.0f}"
-    print(f"{name:18} {whole}: {rate:.0f} an hour\n  median: {spent}", flush=True)
+    print(f"{name:18} {whole}: {rate:.0f} per hour\n  median: {spent}", flush=True)
     return rate
 
 
 def compare_lines(candidates: int) -> dict[str, float]:
-    """On two groups; and in one process as usual and plainly, one after the other."""
+    """Search "lines" on two groups, then in one process with and without accelerators."""
     with tempfile.TemporaryDirectory() as folder:
         options = [*lines_options(Path(folder), candidates), "--engine", "ray", "--groups", "2"]
         search = Search(Path(folder), USUAL, options)
@@ -137,10 +137,11 @@ def compare_lines(candidates: int) -> dict[str, float]:
 
 
 def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
-    """A user's HyperModel, as usual and plainly: as it is configured, where each search chooses
-    other candidates from its first rounding error on, and with the same candidates in both."""
+    """Search a user's HyperModel with and without accelerators: as configured, where searches
+    choose different candidates from the first rounding error on, and with the same candidates in
+    both."""
     options = ["configs/hypermodel.yaml", "--set", f"search.candidates={candidates}"]
-    rates("hypermodel", candidates, lambda _: options)  # for where the time goes
+    rates("hypermodel", candidates, lambda _: options)  # to show where the time goes
     same = [*options, "--set", "search.algorithm=random"]
     ways = {"usual": USUAL, "plain": PLAIN}
     return {
@@ -150,7 +151,7 @@ def compare_hypermodel(candidates: int, seeds: int) -> dict[str, float]:
 
 
 def rates(name: str, candidates: int, options: Callable[[Path], list[str]]) -> list[float]:
-    """Candidates an hour as usual and plainly, one after the other."""
+    """Return the candidates per hour with and without accelerators, measured in sequence."""
     found = []
     for way, how in {"usual": USUAL, "plain": PLAIN}.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +161,7 @@ def rates(name: str, candidates: int, options: Callable[[Path], list[str]]) -> l
 
 
 def quickstart() -> dict[str, float]:
-    """The whole quickstart."""
+    """Run the whole quickstart."""
     with tempfile.TemporaryDirectory() as folder:
         search = Search(Path(folder), USUAL, ["configs/quickstart.yaml"])
         report("quickstart", search, len(search.run.candidates()))
@@ -168,7 +169,7 @@ def quickstart() -> dict[str, float]:
 
 
 def grow(candidates: int) -> dict[str, float]:
-    """Memory and pace of a long search on "lines", in one process."""
+    """Measure the memory and the pace of a long search on "lines", in one process."""
     with tempfile.TemporaryDirectory() as folder:
         search = Search(Path(folder), USUAL, lines_options(Path(folder), candidates))
         report(f"lines, {candidates}", search, candidates)
@@ -191,11 +192,11 @@ def grow(candidates: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a table and the figures."""
+    """Print a table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--own", type=int, default=60, help="candidates of hypermodel")
-    parser.add_argument("--seeds", type=int, default=3, help="searches that are compared in turns")
+    parser.add_argument("--own", type=int, default=60, help="number of candidates of hypermodel")
+    parser.add_argument("--seeds", type=int, default=3, help="searches to compare in turns")
     parser.add_argument("--long", type=int, default=1000)
     parser.add_argument("--only", choices=["lines", "hypermodel", "quickstart", "long"])
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The "lines" data of XNAS, and the trend of a search on them, for benchmarks/throughput.py."""
+"""Creates the "lines" data of XNAS, and computes trends of searches, for throughput.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ KINDS = ("none", "horizontal", "vertical", "diagonal")
 
 
 def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Draws grey images of no line, or a horizontal, vertical or diagonal one, in noise.
+    """Draw noisy grey images with no line, or with a horizontal, vertical or diagonal line.
 
     Args:
         count: Number of images; a multiple of four gives equally many of each kind.
         size: Height and width.
-        seed: Of the noise, of where the lines are, and of the order.
+        seed: Seed for the noise, the positions of the lines, and the order.
 
     Returns:
         uint8 images (N, size, size, 1), and their kinds (N,), shuffled.
@@ -37,19 +37,19 @@ def lines(count: int, size: int = 12, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def drift(cells: list[str], seconds: list[float]) -> tuple[float, float]:
-    """How much longer a candidate takes at the end than at the start, were its cell the same.
+    """Estimate how much longer the same cell takes at the end of a search than at its start.
 
-    A search converges to other cells than it began with, so its first and its last candidates
-    cannot be compared as they are. The first 50, one of which traces, and the slowest hundredth
-    count nothing.
+    A search converges to other cells than it began with, so its first and last candidates cannot be
+    compared directly. The first 50 candidates, one of which includes tracing, and the slowest
+    hundredth are excluded.
 
     Args:
-        cells: Genotypes in the order in which they were trained.
-        seconds: What each took.
+        cells: Genotypes in the order of training.
+        seconds: The time that each cell took.
 
     Returns:
-        A 95% interval, as a share of the mean, of least squares on how often a cell has each
-        operation, and on its place in the search.
+        A 95% interval, as a share of the mean, from a least-squares fit to how often a cell has
+        each operation and to its position in the search.
     """
     counts = [Counter(parse_genotype(cell).values()) for cell in cells]
     place = np.linspace(0, 1, len(cells))

@@ -1,9 +1,9 @@
-"""Two ways of searching compared in turns.
+"""Compares ways of searching, which take turns.
 
-The speed of this machine goes up and down by a half within a minute, which no order of runs makes
-up for. So both searches run at the same time and yet never together: each is stopped while the
-other has its turn. The same candidates trained both ways, seed by seed, had the ratios 1.525 and
-1.521; one search after the other, 1.22 and 1.67. Once the first has ended the other runs alone.
+The speed of this machine varies by a half within a minute, and no order of runs makes up for this.
+Therefore the two searches take turns: each one is stopped while the other is running. When the same
+candidates were trained both ways, seed by seed, the ratios were 1.525 and 1.521 in turns, but 1.22
+and 1.67 if one search followed the other. Once the first search has ended, the other runs alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xnas_tf.utils.intervals import mean_interval
 ROOT = Path(__file__).resolve().parents[1]
 
 TURN = 0.5
-"""Seconds of a turn: shorter than a candidate takes, and longer by far than it takes to switch."""
+"""Seconds of a turn, which is shorter than a candidate takes and much longer than a switch."""
 
 
 def speedup(
@@ -32,18 +32,18 @@ def speedup(
     candidates: int,
     seeds: int,
 ) -> dict[str, float]:
-    """How many times the candidates an hour the first of two ways has.
+    """Return how many times as many candidates per hour the first of two ways trains.
 
     Args:
-        name: Of the figures.
-        ways: Words before ``search``, from the Python on, by the way's name.
-        options: Of a search of one process.
-        candidates: How many it trains.
-        seeds: Searches each way, of so many seeds.
+        name: Name of the results.
+        ways: The words of the command before ``search``, starting with the Python, by name of the
+            way.
+        options: Options of a search in one process.
+        candidates: Number of candidates to train.
+        seeds: Number of seeds, each with a search in both ways.
 
     Returns:
-        Means over the seeds, and the 95% interval over all seeds of the ratios' mean if there are
-        several.
+        Means over the seeds and, if there are several seeds, the 95% interval of the mean ratio.
     """
     hours = []
     for seed in range(seeds):
@@ -65,7 +65,7 @@ def speedup(
 def search_in_turns(
     ways: Sequence[Sequence[str]], options: Sequence[str], folder: Path
 ) -> list[float]:
-    """Seconds of the same search in several ways; their runs are 0, 1, … in the folder."""
+    """Run a search in several ways, with the runs 0, 1, … in the folder; return their seconds."""
     with ExitStack() as stack:
         outputs = [folder / f"{number}.txt" for number in range(len(ways))]
         started = [
@@ -81,7 +81,7 @@ def search_in_turns(
 
 @contextmanager
 def _started(words: Sequence[str], output: Path) -> Iterator[subprocess.Popen]:
-    """A search in a session of its own, which ends with the block."""
+    """Start a search in its own session, and end it with the block."""
     words = [*words, "--run-dir", str(output.with_suffix(""))]
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -96,19 +96,19 @@ def _started(words: Sequence[str], output: Path) -> Iterator[subprocess.Popen]:
     try:
         yield process
     finally:
-        if process.poll() is None:  # Ctrl-C does not reach it
+        if process.poll() is None:  # Ctrl-C does not reach the process
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
 def in_turns(processes: Sequence[subprocess.Popen]) -> list[float]:
-    """Lets one process run at a time, each for as long as the others, until they have ended.
+    """Let one process run at a time, with turns of equal length, until all have ended.
 
     Args:
-        processes: Just started, each in a session of its own, with its children in it.
+        processes: Newly started processes, each in its own session together with its children.
 
     Returns:
-        Seconds that each was running, in their order.
+        The seconds that each process was running, in the given order.
     """
     for process in processes:
         os.killpg(process.pid, signal.SIGSTOP)
@@ -124,7 +124,7 @@ def in_turns(processes: Sequence[subprocess.Popen]) -> list[float]:
 
 
 def _takes_turn(process: subprocess.Popen) -> bool:
-    """Lets a process run; whether it wants another turn."""
+    """Let a process run, and return whether it needs another turn."""
     os.killpg(process.pid, signal.SIGCONT)
     try:
         process.wait(TURN)

@@ -1,10 +1,10 @@
-"""A training step of the quickstart's network as configured by default, compiled by XLA, in
-mixed precision, and both.
+"""Measures a training step of the quickstart's network as configured by default, compiled by XLA,
+in mixed precision, and with both.
 
 python benchmarks/training_modes.py
 
-The ways are measured in turns within one process. Ends with one line of JSON: milliseconds a
-step by way, and seconds of the first step.
+The modes are measured in turns within one process. The last line of the output is JSON:
+milliseconds per step for each mode, and seconds of the first step.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODES = {
 
 
 def make_step(settings: list[str]) -> Step:
-    """A step of a new network (C=8, N=1)."""
+    """Create a step of a new network (C=8, N=1)."""
     dataset, config = load_dataset("mnist5k"), load_config(overrides=settings).training
     model = cell_network(MIXED_CELL, (28, 28, 1), 8)
     compile_model(model, config, 100)
@@ -45,7 +45,7 @@ def make_step(settings: list[str]) -> Step:
 
 
 def timed(step: Step, count: int) -> float:
-    """Seconds a step on 48 images."""
+    """Return the seconds per step on 48 images."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, 28, 28, 1), np.uint8)
     labels = rng.integers(0, 10, 48, np.int32)
@@ -57,7 +57,7 @@ def timed(step: Step, count: int) -> float:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure all modes, and print the results."""
     steps = {name: make_step(settings) for name, settings in MODES.items()}
     first = {name: round(timed(step, 1), 1) for name, step in steps.items()}
     rounds = [{name: timed(step, STEPS) for name, step in steps.items()} for _ in range(ROUNDS)]

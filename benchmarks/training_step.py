@@ -1,11 +1,11 @@
-"""A training step of the quickstart's network, with batch normalisation as Keras composes it
-and as xnas-tf traces it, with oneDNN's kernels and without.
+"""Measures a training step of the quickstart's network, with batch normalisation as composed by
+Keras and as traced by xnas-tf, with and without oneDNN's kernels.
 
 python benchmarks/training_step.py
 
-Composed and fused are measured in turns within one process, and the processes with and
-without oneDNN in turns too, so that the ratios hold on a noisy machine. Ends with one line of
-JSON.
+Composed and fused steps are measured in turns within one process, and the processes with and
+without oneDNN also take turns, so that the ratios hold on a noisy machine. The last line of the
+output is JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PROCESSES, ROUNDS, STEPS = 3, 3, 15
 
 
 def measure() -> dict[str, float]:
-    """Milliseconds of a forward and backward step on 48 images of 28x28 (C=8, N=1)."""
+    """Return the milliseconds of a forward and backward step on 48 images of 28x28 (C=8, N=1)."""
     import tensorflow as tf
 
     from xnas_tf.keras_tools.fused_layers import fused_layers
@@ -57,7 +57,7 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures in two processes, since oneDNN is chosen when TensorFlow is imported."""
+    """Measure in two processes, because oneDNN is chosen when TensorFlow is imported."""
     if sys.argv[1:] == ["measure"]:
         print(json.dumps(measure()))
         return
