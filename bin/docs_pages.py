@@ -1,8 +1,8 @@
-"""Pages that mkdocs makes while it builds, and the entries of the menu that lead to them.
+"""Generates pages while mkdocs builds, and the menu entries that lead to them.
 
-The commands' help, the notebook, a page for each section of the configuration, and a page for each
-object of the Python reference. The last two are cut from docs/reference/{configuration,api}.md, of
-which an index remains.
+These are the commands' help, the notebook, a page for each section of the configuration, and a page
+for each object of the Python reference. The last two are taken from
+docs/reference/{configuration,api}.md, and an index replaces them there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LINK = re.compile(r"configuration\.md#([\w-]+)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Adds the pages of sections and objects to the menu; called by mkdocs (``hooks``)."""
+    """Add the pages of sections and objects to the menu; mkdocs calls this (``hooks``)."""
     (reference,) = (each["Reference"] for each in config.nav if "Reference" in each)
     for entry in reference:
         for title, path in entry.items():
@@ -52,7 +52,7 @@ def _short(name: str) -> str:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages."""
+    """Add the pages."""
     pages = {
         "reference/commands.md": commands_page(),
         "get-started/notebook.md": notebook_page(ROOT / "docs/get-started/notebook.ipynb"),
@@ -65,7 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Leaves an index of what has pages of its own, and lets links find these."""
+    """Replace what has its own pages with an index, and make links point to these pages."""
     if page.file.src_uri == "reference/configuration.md":
         links = (f"- [`{name}`](configuration/{name}.md)" for name in sections())
         return "\n".join([_SECTION.sub("", markdown), *links])
@@ -77,7 +77,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def sections() -> dict[str, str]:
-    """The sections of the configuration as pages, by name."""
+    """Return the sections of the configuration as pages, by name."""
     text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
     return {
         name: f"# `{name}`\n{body.replace('### ', '## ')}" for name, body in _SECTION.findall(text)
@@ -85,7 +85,7 @@ def sections() -> dict[str, str]:
 
 
 def _anchors() -> dict[str, str]:
-    """Page and anchor, by the anchor in the page that holds all sections."""
+    """Return the page and anchor for each anchor in the page that contains all sections."""
     found = {}
     for name, text in sections().items():
         found[name] = f"{name}.md"
@@ -96,7 +96,7 @@ def _anchors() -> dict[str, str]:
 
 
 def objects() -> dict[str, str]:
-    """The objects of the Python reference as pages, by their path within the package."""
+    """Return the objects of the Python reference as pages, by their path within the package."""
     text = (REFERENCE / "api.md").read_text(encoding="utf-8")
     return {name: f"::: xnas_tf.{name}\n{options}" for name, options in _OBJECT.findall(text)}
 
@@ -108,12 +108,12 @@ def _entry(name: str, package: griffe.Object | griffe.Alias) -> str:
 
 
 def commands_page() -> str:
-    """What ``--help`` says of each command, as Markdown."""
+    """Return the ``--help`` of each command as Markdown."""
     intro = (
-        "# Command line\n\nOn this page you find every command and option, as `--help` shows "
-        "them. Results go to stdout, messages to stderr. The exit code is 0 for success, 1 for a "
-        "run that failed, 2 for wrong input, 130 after Ctrl-C and 143 after SIGTERM. In a "
-        "checkout, `bin/xnas-tf` is the same command and sets itself up. [Shell "
+        "# Command line\n\nThis page lists every command and option, as shown by `--help`. "
+        "Results go to stdout, and messages go to stderr. The exit code is 0 for success, 1 for a "
+        "failed run, 2 for invalid input, 130 after Ctrl-C and 143 after SIGTERM. In a checkout, "
+        "`bin/xnas-tf` is the same command, and sets itself up. [Shell "
         "completion](../get-started/installation.md#shell-completion) completes commands, "
         "options, runs and keys.\n"
     )
@@ -131,7 +131,7 @@ def _helps(command: click.Command, name: str, parent: click.Context | None = Non
 
 
 def notebook_page(path: Path) -> str:
-    """A notebook with the outputs it was saved with, as Markdown."""
+    """Convert a notebook and its saved outputs to Markdown."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return "\n\n".join(text for cell in cells for text in _cell(cell)) + "\n"
 
@@ -145,7 +145,7 @@ def _cell(cell: dict) -> Iterator[str]:
     for kind, outputs in groupby(map(_output, cell["outputs"]), key=lambda each: each[0]):
         text = "".join(each for _, each in outputs).strip()
         if kind == "image/png":
-            yield f"![What the lines above draw](data:image/png;base64,{text})"
+            yield f"![Output of the code above](data:image/png;base64,{text})"
         elif kind == "text/html":
             yield _STYLE.sub("", text)
         elif text:
@@ -153,7 +153,7 @@ def _cell(cell: dict) -> Iterator[str]:
 
 
 def _output(output: dict) -> tuple[str, str]:
-    """The kind of an output and its text, which is empty for messages on stderr."""
+    """Return the kind of an output and its text, which is empty for messages on stderr."""
     data = output.get("data", {})
     for kind in ("image/png", "text/html"):
         if kind in data:

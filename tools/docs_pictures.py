@@ -2,9 +2,10 @@
 
 python tools/docs_pictures.py [--work FOLDER] [--photographs NPZ] [NAME ...]
 
-Each name below draws one picture or one family of pictures, by the commands that a reader would
-type. Runs, models and results are kept in FOLDER (runs/docs-pictures): an interrupted call resumes,
-and what is there is not made again. Remove FOLDER to begin again. All seeds are fixed.
+Each name below draws one picture or a group of pictures, with the commands that a reader would
+type. Runs, models and results are kept in FOLDER (runs/docs-pictures). An interrupted call can be
+resumed, and existing results are not computed again. Remove FOLDER to start again. All seeds are
+fixed.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ FLINT = ("relevance", "attributes", "conciseness", "explanations", "disagreement
 
 @dataclass
 class Work:
-    """What all pictures need: a folder, a finished quickstart, and commands."""
+    """The folder, the finished quickstart and the commands that all pictures need."""
 
     folder: Path
     photographs: Path | None
 
     def xnas(self, *words: object) -> None:
-        """Run a command from the root, and say which."""
+        """Print a command, and run it from the root of the repository."""
         given = [str(word) for word in words]
         print("  xnas-tf", *given, flush=True)
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
@@ -42,7 +43,7 @@ class Work:
         subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
     def made(self, name: str, *words: object) -> Path:
-        """The folder that a command writes with ``--out``."""
+        """Run a command unless its ``--out`` folder exists, and return that folder."""
         out = self.folder / name
         if not out.exists():
             self.xnas(*words, "--out", out)
@@ -50,7 +51,7 @@ class Work:
 
     @property
     def run(self) -> Path:
-        """The quickstart, searched with its own seed."""
+        """The run of the quickstart, searched with its own seed."""
         run = self.folder / "quickstart"
         if not (run / "pictures-ready").exists():
             self.xnas("search", "configs/quickstart.yaml", "--run-dir", run)
@@ -58,7 +59,7 @@ class Work:
         return run
 
     def model(self, name: str, dataset: str, make: Callable, epochs: int) -> Path:
-        """A model file, trained as benchmarks/nad.py trains it."""
+        """Return the file of a model, trained as in benchmarks/nad.py."""
         path = self.folder / f"{name}.keras"
         if not path.exists():
             import keras
@@ -97,7 +98,7 @@ def quickstart(work: Work) -> None:
 
 
 def report(work: Work) -> None:
-    """The front with a card, and the recommended model, photographed in Chromium."""
+    """Draw the front with a card, and the recommended model, as screenshots from Chromium."""
     from playwright.sync_api import sync_playwright
 
     page = work.folder / "report.html"
@@ -125,9 +126,9 @@ def explain_mnist(work: Work) -> None:
 
 
 def explain_cifar10(work: Work) -> None:
-    """Needs photographs: an .npz file of some thousand images of CIFAR-10."""
+    """Draw explanations of CIFAR-10, given photographs in an .npz file of a few thousand images."""
     if work.photographs is None:
-        print("  left out: --photographs NPZ names the images")
+        print("  left out: give the images with --photographs NPZ")
         return
     dataset = f"npz:{work.photographs.resolve()}"
     path = work.model("photographs", dataset, cell_of_16, epochs=8)
@@ -136,7 +137,7 @@ def explain_cifar10(work: Work) -> None:
 
 
 def nad(work: Work) -> None:
-    """Upper rows: the default; lower rows: without a limit on false alarms, as in the paper."""
+    """Draw the default in the upper rows, and no limit on false alarms, as in the paper, below."""
     path = work.model("cell", "mnist5k", cell_of_16, epochs=3)
     words = ["disentangle", path, "--dataset", "mnist5k", "--images", 100, "--epochs", 10]
     both = [
@@ -162,13 +163,13 @@ def flint(work: Work) -> None:
 
 
 def debuggability(work: Work) -> None:
-    """Takes hours: only if it is named."""
+    """Draw the examples of debuggability, which takes hours and is done only on request."""
     script = [sys.executable, "benchmarks/debuggability.py"]
     subprocess.run([*script, "--figure", IMAGES / "debuggability.png"], cwd=ROOT, check=True)
 
 
 def cell_of_16(data):
-    """The NAS-Bench-201 network of benchmarks/nad.py."""
+    """Build the NAS-Bench-201 network of benchmarks/nad.py."""
     import keras
     from common import CONVOLUTIONS, cell_network
 
@@ -177,7 +178,7 @@ def cell_of_16(data):
 
 
 def paper_predictor(data):
-    """The predictor of benchmarks/flint.py."""
+    """Build the predictor of benchmarks/flint.py."""
     import keras
     from flint import predictor
 
@@ -185,7 +186,7 @@ def paper_predictor(data):
 
 
 def row(pictures: Sequence[Image.Image], height: int = 0, gap: int = 0) -> Image.Image:
-    """Pictures side by side, scaled to one height in pixels: by default the largest one."""
+    """Place pictures side by side, scaled to the same height in pixels, by default the largest."""
     height = height or max(each.height for each in pictures)
     scaled = [each.resize((round(each.width * height / each.height), height)) for each in pictures]
     whole = Image.new("RGB", (sum(p.width for p in scaled) + gap * (len(scaled) - 1), height))
@@ -198,7 +199,7 @@ def row(pictures: Sequence[Image.Image], height: int = 0, gap: int = 0) -> Image
 
 
 def column(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures below each other."""
+    """Place pictures below each other."""
     whole = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)))
     whole.paste("white", (0, 0, *whole.size))
     top = 0
@@ -237,7 +238,7 @@ DRAWN = {
     "nad": ("nad-depth", "nad-similarity", "nad-paths", "nad-collages", "nad-mistakes"),
     "flint": tuple(f"flint-{name}" for name in FLINT),
 }
-"""What each draws, unless it is one picture of the same name."""
+"""The pictures that each name draws, unless it is a single picture of the same name."""
 
 
 def main() -> None:

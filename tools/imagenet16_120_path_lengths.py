@@ -1,10 +1,10 @@
-"""Writes the lengths of the paths in WordNet 3.0 between the classes of ImageNet-16-120.
+"""Writes the lengths of paths between the classes of ImageNet-16-120 in WordNet 3.0.
 
     python tools/imagenet16_120_path_lengths.py CLASSES \
         > xnas_tf/objectives/imagenet16_120_path_lengths.csv
 
-CLASSES has a line for each class: its id and its name, such as `n02119789 kit_fox`. The database
-is the installed one: Debian's package wordnet-base, or the folder in WNSEARCHDIR.
+CLASSES has a line for each class with its id and its name, such as `n02119789 kit_fox`. The
+installed database is used: Debian's package wordnet-base, or the folder in WNSEARCHDIR.
 """
 
 import sys

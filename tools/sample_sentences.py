@@ -1,8 +1,9 @@
-"""Samples sentences of pages, help texts and docstrings, for a reader to mark what sounds wrong.
+"""Samples sentences from pages, help texts and docstrings, to be marked if they sound unnatural.
 
     python tools/sample_sentences.py 40 --seed 1
 
-Each of the three kinds gets an equal share; each sentence is printed with the place it is from.
+Each of the three kinds gets an equal share. Each sentence is printed with the place where it
+occurs.
 """
 
 import ast

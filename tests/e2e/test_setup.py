@@ -48,7 +48,7 @@ def test_help_and_wrong_words(checkout):
 def test_no_suitable_python_and_none_to_be_fetched(checkout):
     failed = setup(cwd=checkout, PATH=str(checkout / "tools"))
     assert failed.returncode == 1
-    assert "no Python 3.10 to 3.13 with venv was found" in failed.stderr
+    assert "Python 3.10 to 3.13 with venv was not found" in failed.stderr
     assert "apt-get install python3 python3-venv" in failed.stderr
     assert "uv python install 3.13" in failed.stderr
     assert not (checkout / ".venv").exists()
@@ -57,7 +57,7 @@ def test_no_suitable_python_and_none_to_be_fetched(checkout):
 def test_an_unsuitable_choice_is_named(checkout):
     failed = setup(cwd=checkout, XNAS_PYTHON=str(checkout / "tools" / "python3"))
     assert failed.returncode == 1
-    assert f"XNAS_PYTHON={checkout}/tools/python3 is no Python 3.10 to 3.13" in failed.stderr
+    assert f"XNAS_PYTHON={checkout}/tools/python3 is not Python 3.10 to 3.13" in failed.stderr
 
 
 def test_horovodrun_builds_horovod_first_then_starts(checkout):
