@@ -60,7 +60,7 @@ def make_model(cell: dict[str, str], seed: int, images: np.ndarray) -> keras.Mod
 
 
 def grad_cam_by_class(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
-    """tf-explain's static methods, a class at a time."""
+    """Compute Grad-CAM with tf-explain's static methods, one class at a time."""
     for number in np.unique(predicted):
         chosen = images[predicted == number]
         found = TheirGradCAM.get_gradients_and_filters(model, chosen, LAYER, number, False)
@@ -68,20 +68,20 @@ def grad_cam_by_class(model: keras.Model, images: np.ndarray, predicted: np.ndar
 
 
 def grad_cam_by_image(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
-    """tf-explain's ``explain``, an image at a time."""
+    """Compute Grad-CAM with tf-explain's ``explain``, one image at a time."""
     for image, number in zip(images[:SINGLE], predicted, strict=False):
         TheirGradCAM().explain((image[None], None), model, number, LAYER, use_guided_grads=False)
 
 
 def gradients_by_class(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
-    """tf-explain's static methods, a class at a time."""
+    """Compute integrated gradients with tf-explain's static methods, one class at a time."""
     for number in np.unique(predicted):
         path = TheirIntegratedGradients.generate_interpolations(images[predicted == number], STEPS)
         TheirIntegratedGradients.get_integrated_gradients(path, model, int(number), STEPS)
 
 
 def gradients_by_image(model: keras.Model, images: np.ndarray, predicted: np.ndarray) -> None:
-    """tf-explain's ``explain``, an image at a time."""
+    """Compute integrated gradients with tf-explain's ``explain``, one image at a time."""
     for image, number in zip(images[:SINGLE], predicted, strict=False):
         TheirIntegratedGradients().explain((image[None], None), model, int(number), STEPS)
 

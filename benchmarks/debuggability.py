@@ -71,8 +71,8 @@ def look(
 def run_cell(
     bench: Bench, cell: dict[str, str], seed: int, variants: Sequence[Variant]
 ) -> Iterator[tuple[str, dict[str, float], Explanation | None]]:
-    """Train a cell with each variant of the bug, and then without it, as a control that explains
-    the same images. Initial weights and the order of images are the same.
+    """Train a cell with each variant of the bug, and then without it, as a control. Both explain
+    the same images, and have the same initial weights and order of images.
 
     Yields:
         The variant, the measurements and the examples of each model with the bug.

@@ -43,7 +43,7 @@ common is the bias; the rest is chance."""
 
 
 def draws(subject: Subject, count: int) -> Iterator[Subject]:
-    """Return the network with ``FEW`` images at a time, starting with those that a search uses."""
+    """Yield the network with ``FEW`` images at a time, starting with those that a search uses."""
     from xnas_tf.objectives.class_resampling import balanced_choice
 
     left = np.arange(len(subject.images))

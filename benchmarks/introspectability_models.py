@@ -45,7 +45,7 @@ class Job:
 
 
 def jobs(cells: int, seeds: int) -> list[Job]:
-    """Yield random cells with different networks, one seed at a time, with seeds starting at 0."""
+    """Return jobs for random cells with different networks, seed by seed, with seeds from 0."""
     distinct: dict[str, tuple[int, dict[str, str]]] = {}
     for number, cell in enumerate(draw_cells(2 * cells, np.random.default_rng(0))):
         distinct.setdefault(network_of(cell), (number, cell))
@@ -81,7 +81,7 @@ class Bench:
 
     @cached_property
     def _measurer(self) -> Evaluator:
-        """Return an evaluator that can explain networks, after it has trained and explained one."""
+        """An evaluator that is ready to explain networks, having trained and explained one."""
         sources = "[activations, grad_cam, integrated_gradients]"
         found = self._evaluator(f"{{name: introspectability, sources: {sources}}}")
         found.evaluate(self._candidate(jobs(1, 1)[0]))

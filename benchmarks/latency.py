@@ -29,7 +29,7 @@ REPEATS = (20, 50, 100)
 
 
 def spread(model: keras.Model, batch_size: int, repeats: int, measurements: int) -> dict:
-    """Return the medians' mean in milliseconds per image, and relative standard deviation."""
+    """Return the mean of the medians in milliseconds per image, and its relative deviation."""
     medians = [np.median(time_batches(model, batch_size, repeats)) for _ in range(measurements)]
     mean = np.mean(medians)
     return {

@@ -113,7 +113,7 @@ def _usual(network: MaskedNetwork, train: Images, able: np.ndarray) -> Masks:
 
 
 def _strongest(hard: Masks, energies: Masks) -> Masks:
-    """Return masks with as many channels as the given ones, of the largest mean activation."""
+    """Return masks of the same sizes, with the channels of the largest mean activation."""
     return [
         ((-energy).argsort(axis=1, kind="stable").argsort(axis=1) < _sizes(mask)).astype(np.float32)
         for mask, energy in zip(hard, energies, strict=True)
@@ -121,7 +121,7 @@ def _strongest(hard: Masks, energies: Masks) -> Masks:
 
 
 def _random(hard: Masks, seed: int) -> Masks:
-    """Return random masks with as many channels as the given ones."""
+    """Return random masks of the same sizes."""
     rng = np.random.default_rng(seed)
     return [
         (rng.random(mask.shape).argsort(axis=1) < _sizes(mask)).astype(np.float32) for mask in hard
@@ -234,7 +234,7 @@ def cases(rows: list[Row]) -> Iterator[tuple[str, str, str, list[Row]]]:
 
 
 def interval(values: list[float | None]) -> list[float] | None:
-    """Return ``[low, mean, high]`` of the defined values."""
+    """Return ``[low, mean, high]`` for the defined values."""
     return mean_interval([v for v in values if v is not None and np.isfinite(v)])
 
 

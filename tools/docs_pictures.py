@@ -126,7 +126,7 @@ def explain_mnist(work: Work) -> None:
 
 
 def explain_cifar10(work: Work) -> None:
-    """Draw explanations of CIFAR-10, given photographs in an .npz file of a few thousand images."""
+    """Draw explanations of CIFAR-10 images, a few thousand of which are in the .npz file."""
     if work.photographs is None:
         print("  left out: give the images with --photographs NPZ")
         return
@@ -137,7 +137,7 @@ def explain_cifar10(work: Work) -> None:
 
 
 def nad(work: Work) -> None:
-    """Draw the default in the upper rows, and no limit on false alarms, as in the paper, below."""
+    """Draw paths with the default limit on false alarms above, and without a limit below."""
     path = work.model("cell", "mnist5k", cell_of_16, epochs=3)
     words = ["disentangle", path, "--dataset", "mnist5k", "--images", 100, "--epochs", 10]
     both = [

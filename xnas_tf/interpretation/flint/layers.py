@@ -29,7 +29,7 @@ class NonNegative(keras.layers.Layer):
 class AveragePoolingToGrid(keras.layers.Layer):
     """The same as ``keras.layers.AdaptiveAveragePooling2D``, which is new in Keras 3.13.
 
-    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n rows, and the corresponding
+    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n rows. The same applies to
     columns.
 
     Args:
