@@ -4,8 +4,8 @@
     python benchmarks/table_check.py mnist5k --rows 5
 
 A value agrees if it is the same to four significant digits, or within 0.0002. That is expected on
-the machine and with the versions that made the table; elsewhere rounding changes the course of
-training, so that values differ like those of another seed.
+the machine and with the versions that made the table; elsewhere, rounding changes the course of
+training, and values differ as much as for another seed.
 """
 
 from __future__ import annotations

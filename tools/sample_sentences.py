@@ -17,7 +17,9 @@ import click
 from xnas_tf.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.compile(r"^ *```.*?^ *```|^:::.*?$(?:\n    .*?$)*|</?[a-z][^>]*>", re.MULTILINE | re.DOTALL)
+BLOCKS = re.compile(
+    r"^ *```.*?^ *```|^:::.*?$(?:\n    .*?$)*|</?[a-z][^>]*>", re.MULTILINE | re.DOTALL
+)
 PARAGRAPHS = re.compile(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )|\n *\**\w+: ")
 
 

@@ -24,7 +24,7 @@ from xnas_tf.spaces.cells import (
 FOLDER = Path(__file__).parent / "tables"
 """Folder of the tables that are part of this package."""
 TABLES = tuple(sorted(path.name.removesuffix(".csv.gz") for path in FOLDER.glob("*.csv.gz")))
-"""Their names."""
+"""Names of the packaged tables."""
 SEED = "seed"
 
 
