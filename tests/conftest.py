@@ -1,5 +1,6 @@
 """Shared fixtures. Everything tests write goes into temporary folders."""
 
+import gc
 import itertools
 import json
 import os
@@ -32,6 +33,12 @@ settings.load_profile("all" if os.environ.get("XNAS_TF_TESTS") == "all" else "qu
 tf.config.experimental.enable_op_determinism()
 # Each rank that is a thread waits for the others in an operation, which holds a thread of these.
 tf.config.threading.set_inter_op_parallelism_threads(4)
+
+
+def pytest_collection_finish():
+    """Keep what is imported out of ``gc.collect``, with which ``clear_session`` took 0.3 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:

@@ -3,6 +3,7 @@
 Ray starts threads, and reads when it is imported how clusters authenticate.
 """
 
+import gc
 import importlib
 import pkgutil
 
@@ -14,3 +15,6 @@ for module in pkgutil.walk_packages(xnas_tf.__path__, "xnas_tf."):
 
 for name in ("tf_explain", "tensorboard.summary", "sklearn.linear_model", "rich.progress"):
     importlib.import_module(name)
+
+gc.collect()
+gc.freeze()  # as in tests/conftest.py; and collections then copy no pages of the processes forked
