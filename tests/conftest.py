@@ -35,10 +35,12 @@ tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_inter_op_parallelism_threads(4)
 
 
-def pytest_collection_finish():
+@pytest.fixture(scope="module", autouse=True)
+def freeze_imported():
     """Keep what is imported out of ``gc.collect``, with which ``clear_session`` took 0.3 s."""
-    gc.collect()
-    gc.freeze()
+    if not gc.get_freeze_count():  # at first, and after a search, which takes such care itself
+        gc.collect()
+        gc.freeze()
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:
