@@ -9,7 +9,7 @@ import pytest
 import xnas_tf as xt
 from tests.conftest import left_to_all
 from tests.e2e import forked
-from tests.e2e.conftest import environment, tiny, xnas
+from tests.e2e.conftest import environment, plain, tiny, xnas
 
 
 def start(*words, cwd):
@@ -30,15 +30,15 @@ def done(run):
     return {c.genotype: c for c in xt.load_run(run).candidates() if c.state == "done"}
 
 
-SIX = tiny("search={candidates: 6, population: 3}")
+SIX = "search={candidates: 6, population: 3}"
 
 
 @pytest.mark.parametrize(
     ("kill", "code"), [(signal.SIGKILL, -signal.SIGKILL), *left_to_all((signal.SIGINT, 130))]
 )
 def test_a_killed_search_goes_on_and_does_nothing_twice(tmp_path, kill, code):
-    run = tmp_path / "run"
-    process = start("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    run, words = tmp_path / "run", plain(tmp_path, SIX)
+    process = start("search", *words, "--run-dir", run, cwd=tmp_path)
     wait_for(process, "2/6")
     process.send_signal(kill)
     assert process.wait() == code
@@ -46,7 +46,7 @@ def test_a_killed_search_goes_on_and_does_nothing_twice(tmp_path, kill, code):
     assert 2 <= len(before) < 6
     stopped = json.loads(xnas("status", run, "--format", "json", cwd=tmp_path).stdout)
     assert not stopped["searching"]
-    xnas("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    xnas("search", *words, "--run-dir", run, cwd=tmp_path)
     after = done(run)
     assert len(after) == 6
     for genotype, candidate in before.items():
@@ -70,13 +70,13 @@ def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(tmp_path, f
 
 
 def test_two_searches_in_one_run_are_refused(tmp_path):
-    run = tmp_path / "run"
-    process = start("search", *SIX, "--run-dir", run, cwd=tmp_path)
+    run, words = tmp_path / "run", plain(tmp_path, SIX)
+    process = start("search", *words, "--run-dir", run, cwd=tmp_path)
     wait_for(process, "1/6")
     status = json.loads(xnas("status", run, "--format", "json", cwd=tmp_path).stdout)
     assert status["searching"]
     before = (run / "config.yaml").read_bytes()
-    other = [*SIX, "--set", "distributed.stall_minutes=7"]
+    other = [*words, "--set", "distributed.stall_minutes=7"]
     refused = xnas("search", *other, "--run-dir", run, cwd=tmp_path, code=2)
     assert "another process is searching" in refused.stderr
     assert (run / "config.yaml").read_bytes() == before
@@ -87,7 +87,7 @@ def test_two_searches_in_one_run_are_refused(tmp_path):
 def test_a_full_disk_ends_with_1_and_loses_nothing(tmp_path):
     """Files larger than a limit cannot be written, as on a full disk."""
     run = tmp_path / "run"
-    words = ["search", *tiny("search={candidates: 2, population: 2}"), "--run-dir", run]
+    words = ["search", *plain(tmp_path, "search={candidates: 2, population: 2}"), "--run-dir", run]
     failed = xnas(*words, cwd=tmp_path, code=1, limit=40_000)
     assert "xnas-tf:" in failed.stderr and "cannot be written" in failed.stderr
     xnas(*words, cwd=tmp_path)

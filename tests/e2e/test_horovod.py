@@ -9,23 +9,12 @@ import keras
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e.conftest import BIN, IN_PLAIN, environment, plain, tiny, xnas
 from tests.e2e.records import needs_horovod
 from tests.e2e.test_durability import done as finished_in
 from tests.e2e.test_durability import start, wait_for
 
 pytestmark = needs_horovod
-
-PLAIN = """
-import keras
-def build(hp):
-    inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(hp.Int("filters", 4, 19), 3, activation="relu")(inputs)
-    x = keras.layers.Flatten()(x)
-    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
-"""
-"""A space without BatchNorm, where two ranks give the values of one."""
-IN_PLAIN = tiny("space={hypermodel: 'plain:build'}")
 
 SCORE = """
 import sys
@@ -177,8 +166,7 @@ def test_two_ranks_disentangle_as_one_does(tmp_path):
 def alone(tmp_path_factory):
     """The folder and the output of a finished search on one process, in ``PLAIN``."""
     folder = tmp_path_factory.mktemp("alone")
-    (folder / "plain.py").write_text(PLAIN)
-    return folder, xnas("search", *IN_PLAIN, "--run-dir", "one", cwd=folder)
+    return folder, xnas("search", *plain(folder), "--run-dir", "one", cwd=folder)
 
 
 def check_same(run, reference):
@@ -191,7 +179,7 @@ def check_same(run, reference):
 
 def test_rank_0_alone_writes_the_same_record(alone):
     folder, first = alone
-    done = horovodrun("search", *IN_PLAIN, "--run-dir", "two", cwd=folder)
+    done = horovodrun("search", *tiny(IN_PLAIN), "--run-dir", "two", cwd=folder)
     columns = ["error ↓", "introspectability ↑", "test accuracy", "parents", "genotype"]
     for text in (first.stdout, done.stdout):
         assert all(column in text for column in columns)
@@ -212,13 +200,13 @@ def test_rank_0_alone_writes_the_same_record(alone):
 def test_a_run_begun_on_one_process_goes_on_with_two_ranks(alone):
     folder, _ = alone
     run = folder / "cut"
-    process = start("search", *IN_PLAIN, "--run-dir", run, cwd=folder)
+    process = start("search", *tiny(IN_PLAIN), "--run-dir", run, cwd=folder)
     wait_for(process, "2/4")
     process.kill()
     process.wait()
     before = finished_in(run)
     assert 2 <= len(before) < 4
-    horovodrun("search", *IN_PLAIN, "--run-dir", run, cwd=folder)
+    horovodrun("search", *tiny(IN_PLAIN), "--run-dir", run, cwd=folder)
     after = finished_in(run)
     for genotype, candidate in before.items():
         again = after[genotype]

@@ -8,9 +8,9 @@ import pytest
 
 import xnas_tf as xt
 from tests.e2e.clusters import SECONDS, checkpoints, nodes, ranks_of, started, wait_until
-from tests.e2e.conftest import BIN, environment, tiny, xnas
+from tests.e2e.conftest import BIN, environment, plain, tiny, xnas
 from tests.e2e.records import candidates_of, check_whole, needs_horovod
-from tests.e2e.test_horovod import PLAIN, horovodrun
+from tests.e2e.test_horovod import horovodrun
 
 ray = pytest.importorskip("ray")
 
@@ -47,8 +47,7 @@ def test_groups_of_one_rank_find_what_one_process_finds(tmp_path, alone):
 @needs_horovod
 @pytest.mark.long
 def test_a_group_on_two_nodes_finds_what_horovodrun_finds_without_batch_norm(tmp_path):
-    (tmp_path / "plain.py").write_text(PLAIN)
-    words = tiny("space={hypermodel: 'plain:build'}", SAME)
+    words = plain(tmp_path, SAME)
     horovodrun("search", *words, "--run-dir", "job", cwd=tmp_path)
     job = {c.genotype: c for c in xt.load_run(tmp_path / "job").candidates()}
     with nodes("a", "b") as cluster:

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 import xnas_tf as xt
-from tests.e2e.conftest import ROOT, tiny, xnas
+from tests.e2e.conftest import ROOT, plain, tiny, xnas
 
 
 def test_a_search_ends_with_a_table_and_the_next_commands(finished):
@@ -117,6 +117,7 @@ BROKEN = textwrap.dedent("""
 def test_failing_candidates_are_recorded_and_the_search_goes_on(tmp_path):
     (tmp_path / "moody.py").write_text(BROKEN)
     more = ["space={hypermodel: 'moody:build'}", "search={candidates: 9, population: 4}"]
+    more.append("objectives=[error, parameters]")
     done = xnas("search", *tiny(*more), "--run-dir", "run", cwd=tmp_path)
     assert "not in the mood" in done.stderr
     status = json.loads(xnas("status", "run", "--format", "json", cwd=tmp_path).stdout)
@@ -127,9 +128,8 @@ def test_failing_candidates_are_recorded_and_the_search_goes_on(tmp_path):
 
 
 def test_when_everything_fails_the_reason_is_given(tmp_path):
-    done = xnas(
-        "search", *tiny("training.learning_rate=1e38"), "--run-dir", "run", cwd=tmp_path, code=1
-    )
+    words = plain(tmp_path, "training.learning_rate=1e38")
+    done = xnas("search", *words, "--run-dir", "run", cwd=tmp_path, code=1)
     assert "no candidate can be recommended: of 4, 4 failed" in done.stderr
 
 
