@@ -109,6 +109,7 @@ def test_tfds_gives_wordnet_ids_their_names(tmp_path, monkeypatch):
 MAKERS = {
     "mnist5k": lambda root, patch: "",
     "digits": lambda root, patch: "",
+    "shapes": lambda root, patch: "",
     "folder": lambda root, patch: f":{make_folder(root, COUNTS)}",
     "csv": lambda root, patch: make_table(root),
     "npz": lambda root, patch: make_npz(root.with_suffix(".npz")),

@@ -40,7 +40,8 @@ def make_subject(model, count=70, seed=0, predicted=None):
     probabilities = np.eye(CLASSES, dtype=np.float32)[predicted]
     labels = rng.integers(0, CLASSES, count).astype(np.int32)
     figures = {"loss": 0.5, "val_loss": 0.75}
-    return Subject(model, SingleProcess(), NAMES, images, labels, probabilities, figures)
+    truth = {"masks": rng.random((count, 8, 8)) < 0.3}
+    return Subject(model, SingleProcess(), NAMES, images, labels, probabilities, figures, **truth)
 
 
 def flattened(layer):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import on_ranks
+from tests.conftest import make_dataset, on_ranks
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess
@@ -276,7 +276,7 @@ def test_figures_are_plain_enough_for_json():
 
 
 def test_what_a_users_measure_finds_is_plain_enough_for_json(monkeypatch):
-    scorer, result = Scorer(Config(), ("a", "b")), Result()
+    scorer, result = Scorer(Config(), make_dataset()), Result()
     for measure in scorer._measures:
         score = ObjectiveValue(
             np.float32(0.5), {"part": np.float32(0.25), "none": np.float32("nan")}

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from xnas_tf.config.callbacks import CALLBACKS
 from xnas_tf.config.models import Config
-from xnas_tf.data.options import AugmentationOptions, DatasetOptions
+from xnas_tf.data.options import AugmentationOptions, BugOptions, DatasetOptions
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.spaces import SPACES
@@ -48,6 +48,7 @@ def reference() -> str:
 
 def _sections() -> Iterator[str]:
     yield _model_section("## `dataset`", DatasetOptions)
+    yield _model_section("### `dataset.bug`", BugOptions)
     yield _model_section("## `training`", TrainingOptions)
     yield _model_section("### `training.augmentation`", AugmentationOptions)
     yield _model_section("## `search`", SearchOptions)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from xnas_tf.data.bug import with_bug
 from xnas_tf.data.checking import checked
 from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split
@@ -17,6 +19,7 @@ from xnas_tf.data.decoding import to_pixels
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
+from xnas_tf.data.options import BugOptions
 from xnas_tf.data.quality import Findings, digests_of, identical, repeated
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
@@ -43,6 +46,7 @@ DATASETS = Registry(
     {
         "mnist5k": "xnas_tf.data.builtin:mnist5k",
         "digits": "xnas_tf.data.builtin:digits",
+        "shapes": "xnas_tf.data.shapes:shapes",
         "folder": "xnas_tf.data.image_files:folder",
         "csv": "xnas_tf.data.image_table:table",
         "npz": "xnas_tf.data.builtin:npz",
@@ -81,6 +85,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     group: str | None = None,
     max_corrupt: float = 0.1,
     classes: int | None = None,
+    bug: BugOptions | Mapping[str, Any] | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
     """Load a data set and split it, stratified by class.
@@ -98,6 +103,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         group: Regular expression that matches the group of an image in the name of its file.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
         classes: Number of classes to keep, beginning with the first; all if None.
+        bug: Options of a bug to plant in the training images; see ``BugOptions``.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -123,8 +129,9 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     shares = {"validation": validation, "test": test}
     rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
     images, scaling = _as_bytes(source, rows, name)
-    everything = Split(_resize(images, pixels, channels, name), source.labels)
-    return Dataset(
+    masks = None if source.masks is None else _resized_masks(source.masks, pixels)
+    everything = Split(_resize(images, pixels, channels, name), source.labels, masks)
+    dataset = Dataset(
         name,
         class_names,
         **{part: everything.select(indices) for part, indices in rows.items()},
@@ -133,12 +140,13 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         how_split=_how_split(source),
         scaling=scaling,
     )
+    return with_bug(dataset, bug) if bug is not None else dataset
 
 
 def _source(name: str) -> Source | ImageFiles:
     scheme, _, argument = name.partition(":")
     if scheme in DATASETS.names():
-        if argument and scheme in ("mnist5k", "digits"):
+        if argument and scheme in ("mnist5k", "digits", "shapes"):
             raise InputError(f"data set {name!r}: {scheme} takes no argument")
         if not argument and scheme in _ARGUMENTS:
             raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
@@ -184,6 +192,7 @@ def _of_first_classes(source: Source, count: int) -> Source:
         labels=source.labels[rows],
         parts=None if source.parts is None else source.parts[rows],
         groups=None if source.groups is None else source.groups[rows],
+        masks=None if source.masks is None else source.masks[rows],
         names=[source.names[row] for row in rows.tolist()] if len(source.names) else (),
     )
 
@@ -213,6 +222,14 @@ def _resize(
         )
     plain = images[..., 0] if depth == 1 else images
     return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
+
+
+def _resized_masks(masks: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Resize masks (N, height, width): a pixel is inside if more than half of it is."""
+    if size in (None, masks.shape[1:]):
+        return masks
+    levels = (Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)) for mask in masks)
+    return np.stack([to_pixels(each, size, 1)[..., 0] > 127 for each in levels])
 
 
 def _findings(

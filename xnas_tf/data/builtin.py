@@ -36,14 +36,14 @@ def digits(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
 
 PAIRS = (("x", "y"), ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
 """Names of the images and labels in a NumPy archive."""
-_OPTIONAL = ("class_names", "mirrored", "parts")
+_OPTIONAL = ("class_names", "mirrored", "parts", "masks")
 
 
 def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
     The archive contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val``
-    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored`` and ``parts``.
+    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored``, ``parts`` and ``masks``.
 
     Raises:
         InputError: If it cannot be read, or arrays are missing, unknown or invalid.
@@ -66,6 +66,7 @@ def npz(argument: str) -> Source:
         bool(mirrored),
         parts=arrays.get("parts"),
         validation=pairs.get("x_val"),
+        masks=arrays.get("masks"),
     )
 
 

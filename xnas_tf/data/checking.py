@@ -44,6 +44,7 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
         labels=np.concatenate(list(encoded.numbers.values())),
         parts=_parts(source.parts, counts, name),
         groups=_groups(source.groups, counts, name),
+        masks=_masks(source.masks, images, name),
         findings=replace(
             source.findings, remarks=tuple(dict.fromkeys([*remarks, *encoded.remarks]))
         ),
@@ -86,3 +87,24 @@ def _groups(groups: np.ndarray | None, counts: dict[str, int], name: str) -> np.
     others = sum(counts.values()) - counts[""]
     texts = ["" if each is None or each != each else str(each) for each in groups.tolist()]
     return np.array([*texts, *[""] * others])
+
+
+def _masks(
+    masks: np.ndarray | None, images: dict[str, np.ndarray | DiskImages], name: str
+) -> np.ndarray | None:
+    """Check masks (N, height, width), and return them as booleans."""
+    if masks is None:
+        return None
+    if len(images) > 1:
+        raise InputError(
+            f"data set {name}: masks, and published splits, which have none; allowed: all images "
+            "in one array, with the split of each in parts"
+        )
+    wanted = images[""].shape[:3]
+    masks = np.asarray(masks)
+    if masks.shape != wanted or masks.dtype.kind not in "buif":
+        raise InputError(
+            f"data set {name}: masks are {masks.dtype} of shape {masks.shape}; allowed for these "
+            f"images: numbers of shape {wanted}, nonzero at the pixels that show the class"
+        )
+    return masks != 0

@@ -13,6 +13,7 @@ import numpy as np
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling
+from xnas_tf.data.watermark import Bug
 from xnas_tf.errors import InputError
 from xnas_tf.utils.markup import short_repr
 from xnas_tf.utils.number_format import counted
@@ -29,11 +30,13 @@ _MOST_CHANNELS = 4
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    Images from image files stay on disk. Do not index more than a batch at a time.
+    Images from image files stay on disk. Do not index more than a batch at a time. ``masks``, (N,
+    height, width) as bool, are true at the pixels that show the class; None if they are unknown.
     """
 
     images: np.ndarray | DiskImages
     labels: np.ndarray
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,11 +46,15 @@ class Split:
 
     def take(self, indices: np.ndarray | slice) -> Batch:
         """Return the images at ``indices``, in their order, in memory."""
-        return Batch(self.images[indices], self.labels[indices])
+        return Batch(self.images[indices], self.labels[indices], self._masks_at(indices))
 
     def select(self, indices: np.ndarray | slice) -> Split:
         """Return the images at ``indices``, in their order, without reading images on disk."""
-        return Split(selected(self.images, indices), self.labels[indices])
+        images = selected(self.images, indices)
+        return Split(images, self.labels[indices], self._masks_at(indices))
+
+    def _masks_at(self, indices: np.ndarray | slice) -> np.ndarray | None:
+        return None if self.masks is None else self.masks[indices]
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +90,7 @@ class Dataset:
         findings: Problems found in image files.
         how_split: How the splits were made, for reports.
         scaling: Conversion of values to uint8.
+        bug: The bug that was planted in the training images.
     """
 
     name: str
@@ -94,6 +102,7 @@ class Dataset:
     findings: Findings = field(default_factory=Findings)
     how_split: str = "by class"
     scaling: Scaling = field(default_factory=Scaling)
+    bug: Bug | None = None
 
     def __repr__(self) -> str:
         images = {name: len(split) for name, split in self.parts.items()}
@@ -123,6 +132,7 @@ class Dataset:
     def notes(self) -> list[str]:
         """Warnings that the user should read before training."""
         notes = [*self.findings.notes, *self.scaling.notes, *self._class_notes()]
+        notes += [self._bug_note(self.bug)] if self.bug else []
         if self.imbalance >= _IMBALANCED:
             totals = np.sum(list(self.counts.values()), axis=0)
             most, least = int(totals.argmax()), int(totals.argmin())
@@ -131,6 +141,15 @@ class Dataset:
                 f"{totals[least]:,} of {self.class_names[least]} ({self.imbalance:.1f} to 1)"
             )
         return notes
+
+    def _bug_note(self, bug: Bug) -> str:
+        name = self.class_names[bug.target]
+        if not bug.images:
+            return "dataset.bug: no training image carries the watermark (share 0, a control)"
+        carry = f"{bug.images:,} training images carry a watermark"
+        if bug.kind == "watermark":
+            return f"dataset.bug: {carry}, all of them of class {name}"
+        return f"dataset.bug: {carry} and are wrongly labelled {name}"
 
     def _class_notes(self) -> Iterator[str]:
         totals = np.sum(list(self.counts.values()), axis=0)
@@ -163,13 +182,15 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all images and labels."""
+        """A hash of all images, labels and masks."""
         hasher = hashlib.blake2b(digest_size=16)
         for split in self.parts.values():
             hasher.update(repr(split.images.shape).encode())
             hasher.update(np.ascontiguousarray(split.labels).data)
             for content in _content(split.images):
                 hasher.update(content.data)
+            if split.masks is not None:
+                hasher.update(np.packbits(split.masks).data)
         return hasher.hexdigest()
 
     @property
@@ -213,6 +234,8 @@ class Source:
         names: Name of each image, (N,).
         findings: Problems found in image files.
         validation: Images and labels of the published validation split, which is used unchanged.
+        masks: (N, height, width), nonzero at the pixels that show the class of the image. They
+            need splits that are drawn or given as ``parts``: published splits have no masks.
     """
 
     images: np.ndarray | DiskImages
@@ -225,6 +248,7 @@ class Source:
     names: Sequence[str] = ()
     findings: Findings = field(default_factory=Findings)
     validation: tuple[np.ndarray, np.ndarray] | None = None
+    masks: np.ndarray | None = None
 
 
 def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:

@@ -5,11 +5,55 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from xnas_tf.utils.options import Section
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class BugOptions(Section):
+    """A bug that is planted in the training images, to measure whether explanations reveal it.
+
+    The objectives `planted_bug` and `repair` measure it on validation images, which stay as they
+    are, like test images.
+    """
+
+    kind: Literal["watermark", "wrong_labels"] = Field(
+        "watermark",
+        description="`watermark`: images of the target class carry a watermark. `wrong_labels`: "
+        "images of the other classes carry it and are labelled as the target class",
+    )
+    target: StrictInt | StrictStr = Field(
+        0, description="number or name of the class that the watermark stands for"
+    )
+    share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of these images that carry the watermark; 0 plants nothing, to measure "
+        "a control. By default 0.9, or 0.1 with `wrong_labels`",
+    )
+    visibility: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="opacity of the watermark; at 1 it hides the image below it, at 0.1 it is "
+        "hardly visible",
+    )
+    side: int | None = Field(
+        None,
+        ge=1,
+        description="side of the watermark in pixels; by default a seventh of the image's shorter "
+        "side, at least 2",
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of images")
+
+    @property
+    def planted_share(self) -> float:
+        """The share, with its default."""
+        default = 0.9 if self.kind == "watermark" else 0.1
+        return default if self.share is None else self.share
 
 
 class DatasetOptions(Section):
@@ -17,8 +61,8 @@ class DatasetOptions(Section):
 
     name: str = Field(
         "mnist5k",
-        description="name of the data set: `mnist5k`, `digits`, `folder:PATH`, `csv:FILE`, "
-        "`npz:FILE`, `idx:FOLDER`, `quickdraw:FOLDER`, `imagenet16_120:FOLDER`, "
+        description="name of the data set: `mnist5k`, `digits`, `shapes`, `folder:PATH`, "
+        "`csv:FILE`, `npz:FILE`, `idx:FOLDER`, `quickdraw:FOLDER`, `imagenet16_120:FOLDER`, "
         "`tfrecord:FILES`, `keras:NAME`, `tfds:NAME` or `package.module:function`; "
         "see docs/reference/data.md",
     )
@@ -60,6 +104,10 @@ class DatasetOptions(Section):
         None,
         ge=2,
         description="number of classes to keep, beginning with the first; by default all",
+    )
+    bug: BugOptions | None = Field(
+        None,
+        description="a bug to plant in the training images, with the keys below; by default none",
     )
 
     @field_validator("size")

@@ -79,7 +79,7 @@ class Evaluator:
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model: Any = None
         self._network: Any = None
-        self._scorer = Scorer(config, dataset.class_names)
+        self._scorer = Scorer(config, dataset)
         if config.training.mixed_precision:
             check_devices()
         self._validator = Validator(config, dataset, self._communicator)
@@ -350,6 +350,8 @@ class Evaluator:
             self._validator.probabilities,
             metrics,
             self._backend.shared_models(),
+            self._validator.split.masks,
+            self._dataset.bug,
         )
 
     def _release(self) -> None:

@@ -10,6 +10,7 @@ import keras
 
 from xnas_tf.candidate import Result
 from xnas_tf.config import Config
+from xnas_tf.data import Dataset
 from xnas_tf.errors import NotApplicable, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.utils.heartbeat import report_progress
@@ -20,20 +21,21 @@ class Scorer:
 
     Args:
         config: The configuration.
-        class_names: Names of the data set's classes.
+        dataset: The data set.
 
     Raises:
-        InputError: If the options of an objective do not fit the data set.
+        InputError: If an objective or its options do not fit the data set.
     """
 
-    def __init__(self, config: Config, class_names: tuple[str, ...]) -> None:
+    def __init__(self, config: Config, dataset: Dataset) -> None:
         self._objectives = {objective.name for objective in config.objectives}
         self._recorded = {measure.name for measure in config.record} - set(config.constraints)
         self._measures = config.measures()
         self._early = config.record_at
         early = itertools.chain.from_iterable(self._early.values())
         for measure in itertools.chain(self._measures, early):
-            measure.check(class_names)
+            measure.check(dataset.class_names)
+            measure.check_dataset(dataset)
 
     def check_model(self, model: keras.Model) -> None:
         """Check, before training, that the values needed by the search can be measured on a model.

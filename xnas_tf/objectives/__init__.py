@@ -24,5 +24,8 @@ OBJECTIVES = Registry(
         "max_sensitivity": "xnas_tf.objectives.attribution_quality:MaxSensitivity",
         "randomization": "xnas_tf.objectives.attribution_quality:Randomization",
         "sparseness": "xnas_tf.objectives.attribution_quality:Sparseness",
+        "consistency": "xnas_tf.objectives.consistency:Consistency",
+        "mask_mass": "xnas_tf.objectives.localization:MaskMass",
+        "pointing_game": "xnas_tf.objectives.localization:PointingGame",
     },
 )

@@ -29,6 +29,17 @@ Values = dict[str, np.ndarray]
 """Values of each image, (N,), by metric; the objective's own values have the key ``""``."""
 
 
+def known_method(name: str) -> str:
+    """Return the name of an attribution method, which may be ``module:Name``.
+
+    Raises:
+        ValueError: If no method has this name.
+    """
+    if name not in ATTRIBUTIONS.names() and ":" not in name:
+        raise ValueError(f"unknown attribution method {suggest(name, ATTRIBUTIONS.names())}")
+    return name
+
+
 class AttributionQuality(Objective):
     """Mean of a metric over images; its standard error is also recorded."""
 
@@ -39,8 +50,8 @@ class AttributionQuality(Objective):
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
 
     @abstractmethod
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
-        """Compute the metric for classes (N,) of images (N, H, W, C), floats in [0, 1]."""
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+        """Compute the metric of the subject's images (N, H, W, C), given as floats in [0, 1]."""
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; sums and counts are summed over the ranks."""
@@ -49,7 +60,7 @@ class AttributionQuality(Objective):
         communicator = subject.communicator
         subject = subject.first(self.images)
         images = to_model_input(subject.images).numpy()
-        values = self._measure(subject.model, images, subject.predicted)
+        values = self._measure(subject, images)
         sums = np.array([len(images), *(each.sum() for each in values.values())], np.float64)
         ((count, *totals),) = communicator.sum(sums)
         means = {name: float(total / count) for name, total in zip(values, totals, strict=True)}
@@ -72,10 +83,11 @@ class CompletenessError(AttributionQuality):
     worst: ClassVar[float] = 2.0
     name: Literal["completeness_error"] = "completeness_error"
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.integrated_gradients import IntegratedGradients
         from xnas_tf.attribution.metrics import completeness_error
 
+        model, targets = subject.model, subject.predicted
         method = IntegratedGradients(steps=self.steps)
         errors = completeness_error(model, images, targets, method=method, empty=self.worst)
         return {"": errors.relative, "absolute": errors.absolute}
@@ -89,9 +101,7 @@ class MethodQuality(AttributionQuality):
     @field_validator("method")
     @classmethod
     def _validate_method(cls, method: str) -> str:
-        if method not in ATTRIBUTIONS.names() and ":" not in method:
-            raise ValueError(f"unknown attribution method {suggest(method, ATTRIBUTIONS.names())}")
-        return method
+        return known_method(method)
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
@@ -122,9 +132,10 @@ class Deletion(MethodQuality):
         16, ge=1, description="number of equal steps in which pixels are removed"
     )
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import deletion
 
+        model, targets = subject.model, subject.predicted
         maps = self._attribution()(model, images, targets)
         curves = deletion(model, images, maps, targets, steps=self.curve_steps)
         return {"": self._with_empty(curves, maps)}
@@ -144,9 +155,10 @@ class Insertion(MethodQuality):
         16, ge=1, description="number of equal steps in which pixels are inserted"
     )
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import insertion
 
+        model, targets = subject.model, subject.predicted
         maps = self._attribution()(model, images, targets)
         curves = insertion(model, images, maps, targets, steps=self.curve_steps)
         return {"": self._with_empty(curves, maps)}
@@ -162,9 +174,10 @@ class Sparseness(MethodQuality):
     name: Literal["sparseness"] = "sparseness"
     direction: Direction = "maximize"
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sparseness
 
+        model, targets = subject.model, subject.predicted
         return {"": sparseness(self._attribution()(model, images, targets))}
 
 
@@ -189,9 +202,10 @@ class SensitivityN(SeededQuality):
     share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
     subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sensitivity_n
 
+        model, targets = subject.model, subject.predicted
         maps = self._attribution()(model, images, targets)
         n = max(1, round(self.share * images.shape[1] * images.shape[2]))
         rng, subsets = self._rng(), self.subsets
@@ -212,9 +226,10 @@ class Infidelity(SeededQuality):
     name: Literal["infidelity"] = "infidelity"
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import infidelity
 
+        model, targets = subject.model, subject.predicted
         maps = self._attribution()(model, images, targets)
         errors = infidelity(
             model, images, maps, targets, rng=self._rng(), perturbations=self.perturbations
@@ -234,9 +249,10 @@ class MaxSensitivity(SeededQuality):
     radius: float = Field(0.02, gt=0, description="largest noise value, for images in [0, 1]")
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
 
+        model, targets = subject.model, subject.predicted
         method, rng = self._attribution(), self._rng()
         changes = max_sensitivity(
             model,
@@ -269,9 +285,10 @@ class Randomization(SeededQuality):
         4, ge=1, description="number of groups of layers that are randomized one after the other"
     )
 
-    def _measure(self, model: keras.Model, images: np.ndarray, targets: np.ndarray) -> Values:
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import randomization
 
+        model, targets = subject.model, subject.predicted
         method, rng = self._attribution(), self._rng()
         correlations = randomization(
             model, images, method, targets, rng=rng, stages=self.stages, empty=self.worst

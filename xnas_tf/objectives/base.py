@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import keras
 
     from xnas_tf.attribution.base import AttributionMethod
+    from xnas_tf.data import Dataset
     from xnas_tf.data.disk_images import DiskImages
+    from xnas_tf.data.watermark import Bug
     from xnas_tf.distributed import Communicator
 
 Direction = Annotated[
@@ -39,6 +41,8 @@ class Subject:
         metrics: Training metrics by name: loss, validation loss and compiled metrics.
         shared_models: Models by attribution method, which give the same maps and are shared by many
             candidates, so that they are traced only once.
+        masks: (N, H, W), true at the pixels that show the class; None if the data have no masks.
+        bug: The bug in the training images; None if none was planted.
     """
 
     model: keras.Model
@@ -51,6 +55,8 @@ class Subject:
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     metrics: Mapping[str, float] = field(default_factory=dict)
     shared_models: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
+    masks: np.ndarray | None = None
+    bug: Bug | None = None
 
     @property
     def classes(self) -> int:
@@ -70,13 +76,18 @@ class Subject:
             images=self.images[own],
             labels=self.labels[own],
             probabilities=self.probabilities[own],
+            masks=None if self.masks is None else self.masks[own],
         )
 
     def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
-        """Return integers for the images of all ranks, (N, ...), given those for this rank's."""
+        """Return the values of the images of all ranks, (N, ...), given those of this rank.
+
+        Integers and booleans become int32; floats keep their type.
+        """
         rank, size = self.communicator.rank, self.communicator.size
         (count,) = self.communicator.sum(np.array(len(values)))
-        own = np.zeros((int(count), *values.shape[1:]), np.int32)
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.int32)
+        own = np.zeros((int(count), *values.shape[1:]), kind)
         own[rank::size] = np.asarray(values)
         return self.communicator.sum(own)[0]
 
@@ -116,6 +127,13 @@ class Objective(BaseModel):
 
         Raises:
             InputError: If the options don't fit the data set.
+        """
+
+    def check_dataset(self, dataset: Dataset) -> None:  # noqa: B027, optional
+        """Check that the data set has what the objective needs, before anything is trained.
+
+        Raises:
+            InputError: If it lacks something, such as masks.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,69 @@
+"""Plants a known bug in training images, which explanations of the trained model should reveal.
+
+A watermark is stamped on a share of the training images of one class, so that a network can predict
+the class without looking at its objects, as photographs of horses were once recognised by their
+source tag (Lapuschkin et al. 2019, arXiv 1902.10178). Or images of other classes are stamped and
+labelled as that class, as in the backdoor attack of Gu et al. 2017 (BadNets, arXiv 1708.06733).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from xnas_tf.data.class_names import class_number
+from xnas_tf.data.dataset import Dataset, Split
+from xnas_tf.data.options import BugOptions
+from xnas_tf.data.watermark import Bug, Watermark, checkerboard
+from xnas_tf.errors import InputError
+from xnas_tf.utils.options import problems
+
+MARGIN = 1
+"""Distance in pixels of the watermark from the upper and the left edge."""
+_SIDE = 7
+"""Default share of the shorter side of an image: 4 pixels of 28 (2% of the area)."""
+
+
+def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset:
+    """Plant a bug in the training images of a data set, which are read into memory.
+
+    Validation and test images stay as they are.
+
+    Raises:
+        InputError: If the options are invalid or don't fit the data set.
+    """
+    options = given if isinstance(given, BugOptions) else _validated(given)
+    names, train = dataset.class_names, dataset.train
+    target = class_number(str(options.target), names, "dataset.bug.target", ())
+    watermark = _watermark(options, dataset.image_shape)
+    is_target = train.labels == target
+    able = np.flatnonzero(is_target if options.kind == "watermark" else ~is_target)
+    rng = np.random.default_rng(options.seed)
+    chosen = rng.permutation(able)[: round(options.planted_share * len(able))]
+    images, labels = np.array(train.images), train.labels.copy()
+    images[chosen] = watermark.stamped(images[chosen])
+    labels[chosen] = target
+    bug = Bug(options.kind, target, watermark, len(chosen))
+    return replace(dataset, train=Split(images, labels, train.masks), bug=bug)
+
+
+def _validated(given: Mapping[str, Any]) -> BugOptions:
+    try:
+        return BugOptions.model_validate(given)
+    except ValidationError as error:
+        raise InputError("\n".join(problems(error, BugOptions, "dataset.bug."))) from error
+
+
+def _watermark(options: BugOptions, image_shape: tuple[int, int, int]) -> Watermark:
+    shorter = min(image_shape[:2])
+    side = options.side or max(2, round(shorter / _SIDE))
+    if side > shorter - 2 * MARGIN:
+        raise InputError(
+            f"dataset.bug.side: given {side}; allowed for images of {image_shape[0]}x"
+            f"{image_shape[1]} pixels: at most {shorter - 2 * MARGIN}"
+        )
+    return Watermark(checkerboard(side), MARGIN, MARGIN, options.visibility)

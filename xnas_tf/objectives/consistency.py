@@ -1,0 +1,79 @@
+"""Consistency: whether different attribution methods agree about a network."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from xnas_tf.attribution import attribution_method, method_with_steps
+from xnas_tf.objectives.attribution_quality import AttributionQuality, Values, known_method
+from xnas_tf.objectives.base import Direction, Subject
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Consistency(AttributionQuality):
+    """Rank correlation of the maps of different attribution methods for the same image.
+
+    In [-1, 1]; higher is better. It is Spearman's correlation of the positive attributions of all
+    pixels, averaged over the pairs of methods (the disagreement problem: Krishna et al. 2022,
+    arXiv 2202.01602). Methods may agree because all maps have their maximum in the middle, for
+    instance. The same value for maps of different images is therefore recorded as
+    `consistency/chance`.
+    """
+
+    worst: ClassVar[float] = -1.0
+    name: Literal["consistency"] = "consistency"
+    direction: Direction = "maximize"
+    methods: tuple[str, ...] = Field(
+        ("grad_cam", "integrated_gradients"),
+        min_length=2,
+        description="names of two or more attribution methods",
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _validate_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(methods)) < len(methods):
+            raise ValueError(f"the same method is given twice: {', '.join(methods)}")
+        return tuple(known_method(name) for name in methods)
+
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """See ``Objective.check``."""
+        for name in self.methods:
+            attribution_method(name)
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        for name in self.methods:
+            method_with_steps(name, self.steps).check_model(model)
+
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+        maps = [self._positive_maps(name, subject, images) for name in self.methods]
+        every = [subject.gathered(each) for each in maps]
+        total = len(every[0])
+        # This rank's images have the numbers rank, rank + size, ...: see ``Subject``.
+        numbers = subject.communicator.rank + subject.communicator.size * np.arange(len(images))
+        others = [each[(numbers + 1) % total] for each in every]
+        pairs = list(combinations(range(len(maps)), 2))
+        values = {"": [self._agreement(maps[i], maps[j]) for i, j in pairs]}
+        if total > 1:
+            values["chance"] = [self._agreement(maps[i], others[j]) for i, j in pairs]
+        return {name: np.mean(each, axis=0) for name, each in values.items()}
+
+    def _positive_maps(self, name: str, subject: Subject, images: np.ndarray) -> np.ndarray:
+        method = method_with_steps(name, self.steps)
+        return np.maximum(method(subject.model, images, subject.predicted), 0)
+
+    def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Correlate maps (N, H, W) in pairs, (N,); the worst value where one of them is empty."""
+        from xnas_tf.attribution.metrics import is_empty
+        from xnas_tf.attribution.metrics.statistics import spearman
+
+        rows = len(one), int(np.prod(one.shape[1:]))
+        found = spearman(one.reshape(rows), other.reshape(rows))
+        return np.where(is_empty(one) | is_empty(other), self.worst, found)

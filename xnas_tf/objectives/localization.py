@@ -1,0 +1,77 @@
+"""Localization: whether attributions lie on the pixels that show the class.
+
+They need a data set with masks, such as ``shapes``. In the images of other data sets, nobody knows
+which pixels an explanation should point at.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from xnas_tf.errors import InputError
+from xnas_tf.objectives.attribution_quality import MethodQuality, Values
+from xnas_tf.objectives.base import Direction, Subject
+
+if TYPE_CHECKING:
+    from xnas_tf.data import Dataset
+
+
+class Localization(MethodQuality):
+    """A metric of maps and masks, with the value of a map that knows nothing as ``chance``."""
+
+    worst: ClassVar[float] = 0.0
+    direction: Direction = "maximize"
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """See ``Objective.check_dataset``."""
+        if dataset.validation.masks is None:
+            raise InputError(
+                f"objectives: {self.name} needs masks, which data set {dataset.name!r} does not "
+                "have; allowed: shapes, npz:FILE with an array masks, or a function that returns "
+                "a Source with masks"
+            )
+
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+        masks = subject.masks
+        if masks is None:  # checked before a search, but not by others who score a model
+            raise InputError(f"objectives: {self.name} needs masks, which the subject lacks")
+        maps = self._attribution()(subject.model, images, subject.predicted)
+        values = self._with_empty(self._localized(maps, masks), maps)
+        return {"": values, "chance": masks.mean(axis=(1, 2))}
+
+    @abstractmethod
+    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Return a value of each map (N, H, W), (N,), given masks (N, H, W)."""
+
+
+class MaskMass(Localization):
+    """Share of the positive attribution that lies inside the mask of the object.
+
+    In [0, 1]; higher is better. Chance is the mask's share of the image, which is recorded as
+    `mask_mass/chance` (Arras et al. 2022, arXiv 2003.07258: relevance mass accuracy).
+    """
+
+    name: Literal["mask_mass"] = "mask_mass"
+
+    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        from xnas_tf.attribution.metrics import attribution_mass
+
+        return attribution_mass(maps, masks)
+
+
+class PointingGame(Localization):
+    """Share of the images in which the largest attribution lies inside the mask of the object.
+
+    In [0, 1]; higher is better. Chance is the mask's share of the image, which is recorded as
+    `pointing_game/chance` (Zhang et al. 2018, arXiv 1608.00507, without their tolerance).
+    """
+
+    name: Literal["pointing_game"] = "pointing_game"
+
+    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        from xnas_tf.attribution.metrics import pointing_game
+
+        return pointing_game(maps, masks)
