@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from tests.conftest import on_ranks
+from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools import tflite
@@ -40,7 +41,8 @@ def make_subject(model, count=70, seed=0, predicted=None):
     probabilities = np.eye(CLASSES, dtype=np.float32)[predicted]
     labels = rng.integers(0, CLASSES, count).astype(np.int32)
     figures = {"loss": 0.5, "val_loss": 0.75}
-    truth = {"masks": rng.random((count, 8, 8)) < 0.3}
+    bug = Bug("watermark", 1, Watermark(checkerboard(2), 1, 1), 20)
+    truth = {"masks": rng.random((count, 8, 8)) < 0.3, "bug": bug}
     return Subject(model, SingleProcess(), NAMES, images, labels, probabilities, figures, **truth)
 
 

@@ -134,7 +134,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     dataset = Dataset(
         name,
         class_names,
-        **{part: everything.select(indices) for part, indices in rows.items()},
+        *(everything.select(rows[part]) for part in SPLITS),
         mirrored=source.mirrored,
         findings=_findings(source, images, rows),
         how_split=_how_split(source),

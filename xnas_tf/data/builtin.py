@@ -43,7 +43,8 @@ def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
     The archive contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val``
-    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored``, ``parts`` and ``masks``.
+    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored``, ``parts`` and
+    ``masks``.
 
     Raises:
         InputError: If it cannot be read, or arrays are missing, unknown or invalid.

@@ -26,6 +26,8 @@ OBJECTIVES = Registry(
         "sparseness": "xnas_tf.objectives.attribution_quality:Sparseness",
         "consistency": "xnas_tf.objectives.consistency:Consistency",
         "mask_mass": "xnas_tf.objectives.localization:MaskMass",
+        "planted_bug": "xnas_tf.objectives.planted_bug:PlantedBug",
+        "repair": "xnas_tf.objectives.repair:Repair",
         "pointing_game": "xnas_tf.objectives.localization:PointingGame",
     },
 )

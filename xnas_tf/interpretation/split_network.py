@@ -1,0 +1,126 @@
+"""A network that is split after its last feature map, so that only the rest runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from xnas_tf.errors import NotApplicable
+from xnas_tf.interpretation.classifier import examine
+from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
+from xnas_tf.keras_tools.class_outputs import class_probabilities
+from xnas_tf.keras_tools.inspection import has_feature_map, inlined_calls
+from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
+from xnas_tf.utils.heartbeat import report_progress
+
+BATCH = 256
+"""Batch size, which limits memory use."""
+
+
+def check_splittable(model: keras.Model) -> None:
+    """Check that a model has a feature map of several pixels.
+
+    Raises:
+        NotApplicable: If it has none.
+    """
+    if not has_feature_map(model):
+        raise NotApplicable("the model has no layer with outputs (height, width, channels)")
+
+
+class SplitNetwork:
+    """A classifier whose last feature map can be masked by channel.
+
+    The last feature map is that of Grad-CAM: the output of the last layer call with more than one
+    pixel. Layers are replaced in place while a function is traced, so functional, sequential and
+    subclassed models are all supported.
+
+    Args:
+        model: A Keras image classifier with one input.
+        sample: A few images (N, H, W, C), uint8.
+
+    Raises:
+        NotApplicable: If it has no feature map; see ``check_splittable``.
+        InputError: If the model does not accept these images, or is not a classifier.
+    """
+
+    def __init__(self, model: keras.Model, sample: np.ndarray) -> None:
+        check_splittable(model)
+        images = to_model_input(sample)
+        self.classes, self._ending = examine(model, images)
+        taps = [tap for tap in find_taps(model, images, "*") if tap.shape[:2] != (1, 1)]
+        self._model = model
+        self._tap: Tap = taps[-1]
+        image = tf.TensorSpec((None, *sample.shape[1:]), tf.uint8)
+        maps = tf.TensorSpec((None, *self._tap.shape), tf.float32)
+        mask = tf.TensorSpec((self.channels,), tf.float32)
+        with freed_custom_gradients(), inlined_calls(model):
+            self._first = _traced(self._run, image)
+            self._rest = _traced(self._run, image, maps, mask)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the last feature map."""
+        return self._tap.channels
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer that returns the last feature map."""
+        return self._tap.name
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Compute the last feature map (N, h, w, channels), float32, of uint8 images."""
+        batches = []
+        for start in range(0, len(images), BATCH):
+            batches.append(self._first(tf.constant(images[start : start + BATCH]))[1].numpy())
+            report_progress()
+        return np.concatenate([np.zeros((0, *self._tap.shape), np.float32), *batches])
+
+    def probabilities(
+        self, images: np.ndarray, features: np.ndarray, mask: np.ndarray
+    ) -> np.ndarray:
+        """Predict with the channels multiplied by a mask.
+
+        Only the layers after the last feature map run, unless the output also depends on earlier
+        layers in another way.
+
+        Args:
+            images: (N, H, W, C), uint8.
+            features: Their last feature map, as ``features`` returns it.
+            mask: (channels,), 0 for channels to remove.
+
+        Returns:
+            Class probabilities, (N, classes), float32.
+        """
+        batches, factors = [], tf.constant(mask, tf.float32)
+        for start in range(0, len(images), BATCH):
+            rows = slice(start, start + BATCH)
+            batch = tf.constant(images[rows]), tf.constant(features[rows])
+            batches.append(self._rest(*batch, factors)[0].numpy())
+            report_progress()
+        return np.concatenate([np.zeros((0, self.classes), np.float32), *batches])
+
+    def _run(
+        self, images: tf.Tensor, features: tf.Tensor | None = None, mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the probabilities and the last feature map, which is replaced if one is given."""
+        found: list[tf.Tensor] = []
+
+        def edit(_: int, outputs: tf.Tensor) -> tf.Tensor:
+            found.append(tf.cast(outputs, tf.float32))
+            if features is None or mask is None:
+                return outputs
+            return tf.cast(features * mask, outputs.dtype)
+
+        with tapped(self._model, [self._tap], edit):
+            outputs = self._model(to_model_input(images), training=False)
+        outputs = tf.cast(tf.nest.flatten(outputs)[0], tf.float32)
+        given = found[0] if features is None else features
+        return class_probabilities(outputs, self._ending.activation), given
+
+
+def _traced(function: Callable, *specs: tf.TensorSpec) -> Callable:
+    return tf.function(function, autograph=False).get_concrete_function(*specs)

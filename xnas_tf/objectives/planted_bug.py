@@ -1,0 +1,170 @@
+"""Planted bug: how clearly attributions reveal a known bug in the training images.
+
+The bug is a watermark that stands for a class; see ``dataset.bug``. It is measured on validation
+images of other classes, with and without the watermark.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+from scipy.stats import rankdata
+
+from xnas_tf.attribution import attribution_method, method_with_steps
+from xnas_tf.errors import InputError
+from xnas_tf.objectives.attribution_quality import known_method
+from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
+
+if TYPE_CHECKING:
+    import keras
+
+    from xnas_tf.data import Dataset
+    from xnas_tf.data.watermark import Bug
+
+CHANCE = 0.5
+FOUND = 0.95
+"""Area from which a bug counts as found. docs/benchmarks/ground-truth.md measures false alarms."""
+
+
+class BugObjective(Objective):
+    """A value that needs a data set with a planted bug."""
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """See ``Objective.check_dataset``."""
+        if dataset.bug is None:
+            raise InputError(
+                f"objectives: {self.name} needs a planted bug; allowed: dataset.bug with its "
+                "options, such as dataset.bug.target=0 (share 0 for a control without the bug)"
+            )
+
+    def _bug(self, subject: Subject) -> Bug:
+        if subject.bug is None:  # checked before a search, but not by others who score a model
+            raise InputError(f"objectives: {self.name} needs a planted bug, which is missing")
+        return subject.bug
+
+
+class PlantedBug(BugObjective):
+    """How clearly attributions reveal a bug planted in the training images; higher is better.
+
+    In [0, 1]; 0.5 by chance. Validation images of other classes get the watermark, and two of their
+    maps are compared: that of the bug's class, and that of another class which is neither the
+    bug's nor the image's. The difference between the shares of positive attribution on the
+    watermark's pixels shows how much more evidence the watermark is for the bug's class than for
+    others. The value is the area under the ROC curve with which this difference tells images with
+    the watermark from the same images without it. A watermark that draws attention for all
+    classes alike, as a bright patch does with integrated gradients, is not evidence of a bug.
+    A network that never learned the bug has nothing to reveal and is at chance. Also recorded:
+    the share of images with the watermark that are predicted as the bug's class (learned), the
+    share without it (base), the share of attribution on the watermark (mass), and whether the value
+    is at least 0.95 (found).
+    """
+
+    name: Literal["planted_bug"] = "planted_bug"
+    direction: Direction = "maximize"
+    method: str = Field("integrated_gradients", description="name of the attribution method")
+    images: int = Field(64, ge=2, description="maximum number of validation images")
+    steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
+    seed: int = Field(0, ge=0, description="seed of the choice of the other classes")
+
+    @field_validator("method")
+    @classmethod
+    def _validate_method(cls, method: str) -> str:
+        return known_method(method)
+
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """See ``Objective.check``."""
+        attribution_method(self.method)
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        method_with_steps(self.method, self.steps).check_model(model)
+
+    def score(self, subject: Subject) -> ObjectiveValue:
+        """See ``Objective.score``; the values of all images are summed into one array."""
+        labels, ranks = subject.gathered(subject.labels), subject.communicator
+        bug = self._bug(subject)
+        rows = np.flatnonzero(labels != bug.target)[: self.images]
+        if not len(rows):
+            return ObjectiveValue(CHANCE, {}, f"{self.name}: no image of another class")
+        others = self._other_classes(labels[rows], bug.target, subject.classes)
+        is_mine = rows % ranks.size == ranks.rank
+        clean = np.asarray(subject.images[rows[is_mine] // ranks.size])
+        stamped = bug.watermark.stamped(clean)
+        values = np.zeros((2, 3, len(rows)))
+        for number, images in enumerate((stamped, clean)):
+            values[number][:, is_mine] = self._look(subject.model, images, others[is_mine], bug)
+        ((with_it, without),) = ranks.sum(values)
+        return self._value(with_it, without)
+
+    def _other_classes(self, labels: np.ndarray, target: int, classes: int) -> np.ndarray:
+        """Draw a class for each image that is neither the target nor its own, (N,).
+
+        If there are only two classes, it is the image's own.
+        """
+        order = np.random.default_rng(self.seed).random((len(labels), classes))
+        order[np.arange(len(labels)), labels] = -1
+        order[:, target] = -2
+        return order.argmax(axis=1)
+
+    def _look(
+        self, model: keras.Model, images: np.ndarray, others: np.ndarray, bug: Bug
+    ) -> np.ndarray:
+        """Explain images (N, H, W, C), uint8, for the bug's class and for another class (N,).
+
+        Returns:
+            (3, N): the share of attribution on the watermark, how much more it is than for the
+            other class, and whether the image is predicted as the bug's class.
+        """
+        from xnas_tf.attribution.metrics import attribution_mass
+        from xnas_tf.attribution.outputs import probabilities_of
+        from xnas_tf.keras_tools.preprocessing import to_model_input
+
+        inputs, masks = to_model_input(images).numpy(), bug.watermark.masks(images.shape)
+        method, targets = (
+            method_with_steps(self.method, self.steps),
+            np.full_like(others, bug.target),
+        )
+        mass, other = (
+            attribution_mass(method(model, inputs, classes), masks) for classes in (targets, others)
+        )
+        predicted = probabilities_of(model, inputs).argmax(axis=1) if len(images) else targets
+        return np.stack([mass, mass - other, predicted == bug.target])
+
+    def _value(self, with_it: np.ndarray, without: np.ndarray) -> ObjectiveValue:
+        """Return the value for what ``_look`` returns for all images."""
+        value = area_under_roc(with_it[1], without[1])
+        metrics = {
+            "chance": CHANCE,
+            "learned": with_it[2].mean(),
+            "base": without[2].mean(),
+            "mass": with_it[0].mean(),
+            "found": value >= FOUND,
+            "standard_error": error_of_area(value, len(with_it[1])),
+        }
+        named = {f"{self.name}/{name}": float(number) for name, number in metrics.items()}
+        return ObjectiveValue(value, named)
+
+
+def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the probability that a positive value exceeds a negative one; a tie counts half.
+
+    It is Mann and Whitney's U divided by the number of pairs. NaN if any value is NaN.
+    """
+    both = np.concatenate([positive, negative])
+    if np.isnan(both).any():
+        return float("nan")
+    ranks = rankdata(both)[: len(positive)]
+    least = len(positive) * (len(positive) + 1) / 2
+    return float((ranks.sum() - least) / (len(positive) * len(negative)))
+
+
+def error_of_area(area: float, count: int) -> float:
+    """Return the standard error of an area under a ROC curve of ``count`` values of each kind.
+
+    Hanley & McNeil 1982 (Radiology 143), equation 2. It ignores that the values are paired.
+    """
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (count - 1) * (one + two - 2 * area**2)
+    return float(np.sqrt(max(variance, 0)) / count)
