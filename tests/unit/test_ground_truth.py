@@ -119,9 +119,9 @@ def test_a_watermark_is_blended_into_its_area_and_nothing_else(side, opacity, le
     np.testing.assert_array_equal(stamped[~inside], images[~inside])
     assert inside.sum() == 4 * side**2 and stamped.dtype == np.uint8
     pattern = np.tile(checkerboard(side)[..., None], (4, 1, 1, channels))
-    rows = slice(2, 2 + side), slice(left, left + side)
-    expected = (1 - opacity) * images[:, *rows] + opacity * pattern
-    np.testing.assert_allclose(stamped[:, *rows], expected, atol=0.5001)
+    rows, columns = slice(2, 2 + side), slice(left, left + side)
+    expected = (1 - opacity) * images[:, rows, columns] + opacity * pattern
+    np.testing.assert_allclose(stamped[:, rows, columns], expected, atol=0.5001)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.0, 1.0])

@@ -106,6 +106,8 @@ def _bound(constraint: Any) -> str:
 
 def _type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     if not arguments:
         return "none" if annotation is type(None) else getattr(annotation, "__name__", "")
     if origin is Annotated:
