@@ -51,27 +51,23 @@ class Bench:
         set_defaults()
         import xnas_tf.distributed
         from xnas_tf.config import load_config
+        from xnas_tf.data import load_dataset
         from xnas_tf.spaces.search_space import SearchSpace
 
         self._config = load_config(overrides=["dataset=shapes", "objectives=[error]"])
         self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
-        self._plain = self.load()
+        self._plain = load_dataset(**self._config.dataset.model_dump())
         shape, classes = self._plain.image_shape, self._plain.classes
         self._space = SearchSpace(self._config.space.create(shape, classes), shape, classes)
-
-    def load(self, **bug: Any) -> Dataset:
-        """Load the data set with a bug, or with share 0 without."""
-        from xnas_tf.data import load_dataset
-
-        return load_dataset(**self._config.dataset.model_dump() | {"bug": bug or None})
 
     def rows(self, cell: dict[str, str], seed: int) -> Iterator[dict[str, Any]]:
         """Train a cell without and with each bug, and yield what is measured."""
         from xnas_tf.candidate import Candidate
+        from xnas_tf.data.bug import with_bug
         from xnas_tf.evaluation.evaluator import Evaluator
 
         for name, options in {NONE: {}, **BUGS}.items():
-            data = self.load(**options) if name in BUGS else self._plain
+            data = with_bug(self._plain, options) if name in BUGS else self._plain
             evaluator = Evaluator(self._config, data, self._space, self._communicator)
             found: list[dict[str, Any]] = []
             candidate = Candidate(1, "", cell, seed=seed, epochs=self._config.training.epochs)
@@ -86,13 +82,15 @@ class Bench:
 
     def _look(self, name: str, model: keras.Model, data: Dataset) -> Iterator[dict[str, Any]]:
         """Measure a network with its own bug; without one, with every watermark and class."""
+        from xnas_tf.data.bug import with_bug
+
         if name in BUGS:
             yield {"bug": name, "target": data.bug.target, **self._measured(model, data)}
             return
         yield {"bug": NONE, **self._maps(model, data)}
         for bug in ("watermark", "faint watermark"):
             for target in range(data.classes):
-                control = self.load(**BUGS[bug], share=0.0, target=target)
+                control = with_bug(self._plain, {**BUGS[bug], "share": 0.0, "target": target})
                 yield {"bug": bug, "target": target, **self._measured(model, control)}
 
     def _measured(self, model: keras.Model, data: Dataset) -> dict[str, float]:
