@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xnas_tf.data import Split
+from xnas_tf.data.watermark import Watermark
 
 SIDE = 3
 """Side of the patch and of a tile, in pixels."""
@@ -89,10 +90,11 @@ def plant(images: np.ndarray, owners: np.ndarray, bug: Bug) -> np.ndarray:
     """
     planted = images.copy()
     first = images.shape[1] % SIDE  # the tiles begin after the remainder
-    for image, owner in zip(planted, owners, strict=True):
+    for owner in np.intersect1d(owners, bug.classes):
         row, column = first + SIDE * bug.tiles[owner]
-        if bug.brightness[owner]:
-            image[row : row + SIDE, column : column + SIDE] = bug.brightness[owner]
+        pattern = np.full((SIDE, SIDE), bug.brightness[owner], np.uint8)
+        own = owners == owner
+        planted[own] = Watermark(pattern, row, column).stamped(images[own])
     return planted
 
 

@@ -59,6 +59,7 @@ NOT_RUN = {
         NETWORK
     ),
     "python benchmarks/debuggability.py --figure docs/images/debuggability.png": HOURS,
+    "python benchmarks/ground_truth.py 4": HOURS,
     "horovodrun -np 8 xnas-tf search CONFIG": "run with two ranks by tests/e2e/test_horovod.py",
     "ray get-auth-token --generate": HOSTS,
     "RAY_AUTH_MODE=token ray start --head": HOSTS,

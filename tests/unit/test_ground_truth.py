@@ -14,11 +14,13 @@ from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import Config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.data.bug import with_bug
+from xnas_tf.data.options import DatasetOptions
 from xnas_tf.data.shapes import SHAPES, SIZE
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.scorer import Scorer
+from xnas_tf.exporting import card_text
 from xnas_tf.interpretation.split_network import SplitNetwork
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.objectives.base import Subject
@@ -162,6 +164,15 @@ def test_a_wrong_bug_is_explained(bug, words):
 def test_a_wrong_key_of_a_bug_is_explained_in_a_configuration():
     with pytest.raises(InputError, match="dataset.bug.visibilty: .*did you mean 'visibility'"):
         Config(dataset={"name": "digits", "bug": {"visibilty": 1}})
+
+
+@pytest.mark.parametrize(("bug", "is_said"), [(None, 0), ({"share": 0.0}, 0), ({}, 1)])
+def test_the_card_of_a_model_names_its_bug(bug, is_said):
+    options = DatasetOptions(name="shapes", bug=bug).model_dump(mode="json")
+    splits = {"train": 3, "validation": 1, "test": 1}
+    facts = {"image_shape": [28, 28, 1], "images": splits, "class_names": ["<a>", "b"]}
+    shown = card_text._data({"dataset": options | facts})
+    assert ("A bug was planted" in shown) == is_said
 
 
 @pytest.mark.parametrize("name", ["mask_mass", "pointing_game", "planted_bug", "repair"])

@@ -156,6 +156,16 @@ def _data(card: dict[str, Any]) -> str:
         f"{text(data['name'])}: {len(data['class_names'])} classes, images of "
         f"{size_text(height, width)} pixels with {channels} "
         f"channel{'s' * (channels > 1)}: {images}{how} (seed {data['seed']}).{problem}"
+        f"{_bug(data.get('bug'))}"
+    )
+
+
+def _bug(bug: dict[str, Any] | None) -> str:
+    if not bug or bug["share"] == 0:
+        return ""
+    return (
+        f" **A bug was planted in the training images** (`{bug['kind']}` for class "
+        f"{text(str(bug['target']))}): this model is only for tests of explanations."
     )
 
 

@@ -43,12 +43,11 @@ class SplitNetwork:
         sample: A few images (N, H, W, C), uint8.
 
     Raises:
-        NotApplicable: If it has no feature map; see ``check_splittable``.
-        InputError: If the model does not accept these images, or is not a classifier.
+        InputError: If the model does not accept these images, is not a classifier, or has no
+            feature map.
     """
 
     def __init__(self, model: keras.Model, sample: np.ndarray) -> None:
-        check_splittable(model)
         images = to_model_input(sample)
         self.classes, self._ending = examine(model, images)
         taps = [tap for tap in find_taps(model, images, "*") if tap.shape[:2] != (1, 1)]

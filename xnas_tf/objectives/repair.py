@@ -58,6 +58,7 @@ class Repair(BugObjective):
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; counts and probabilities are summed over the ranks."""
+        self.check_model(subject.model)  # also for recorded values, which are not checked before
         removal = _Removal(subject.first(self.images), self._bug(subject))
         (before,) = removal.effects([()])
         is_undone = partial(self._is_undone, before)
