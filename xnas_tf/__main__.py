@@ -1,4 +1,4 @@
-"""``python -m xnas_tf`` is ``xnas-tf``."""
+"""Makes ``python -m xnas_tf`` equivalent to the ``xnas-tf`` command."""
 
 from xnas_tf.cli import main
 

@@ -31,37 +31,40 @@ class Candidate:
     """One point of the search space in one run.
 
     Attributes:
-        id: Number in the run, from 1, in the order of proposal.
+        id: Number of the candidate in the run, counted from 1 in order of proposal.
         genotype: Canonical text of the architecture.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates from which it was generated; none in generation 0.
-        generation: Generation of the search that proposed it.
-        seed: Seed of its training; a function of the run's seed and the genotype.
-        epochs: Fidelity: number of epochs of training, including those of lower rungs.
-        promoted_from: Id of the candidate on the rung below whose training this one resumes
+        parents: Ids of the candidates from which this one was generated; empty in generation 0.
+        generation: Generation of the search that proposed the candidate.
+        seed: Training seed, derived from the run's seed and the genotype.
+        epochs: Fidelity: number of training epochs, including those on lower rungs.
+        promoted_from: Id of the lower-rung candidate whose training this one resumes
             (``search.fidelity``); 0 if it is trained from scratch.
-        state: State of its evaluation; stays ``running`` if the search was killed.
-        reason: Why it failed, is infeasible or is a duplicate, or what is unusual about its values.
-        objectives: Values by objective; empty unless it is done.
+        state: State of the evaluation; it stays ``running`` if the search is killed.
+        reason: Why the candidate failed, is infeasible or is a duplicate, or what is unusual about
+            its values.
+        objectives: Values by objective; empty unless the candidate is done.
         metrics: Other values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
             validate, score, record (saving its model) and clean (freeing it). Two more entries give
-            the time spent on communication between ranks, which these phases include, and the time
-            for which its group waited for it. The seconds of a promotion exclude those of the
+            the time spent on communication between ranks, which is part of these phases, and the
+            time that the group waited for the candidate. A promotion's seconds exclude those of the
             rungs below.
         history: Metrics of each epoch.
-        versions: Versions of the packages used to evaluate it.
+        versions: Versions of the packages used in the evaluation.
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
-        group: Group of ranks that trains or trained it.
+        group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
-        finish_order: Position in the order in which candidates ended, from 1; 0 until it ends.
-        lost_groups: Number of times that its group was lost while training it.
-        digest: Hash of its network and everything else that distinguishes evaluations; empty if no
-            model was built. See ``evaluation_digest``.
-        reused_from: Origin of its results, ``candidate N of RUN``; empty unless they are reused.
-        model_path: File of the saved Keras model, if it was on the front when it finished.
-        module: Name of the module that defines its HyperModel; it may also register Keras layers.
+        finish_order: Position in the order in which candidates ended, counted from 1; 0 until this
+            one ends.
+        lost_groups: Number of times that the group was lost while training this candidate.
+        digest: Hash of the network and of everything else that distinguishes evaluations; empty if
+            no model was built. See ``evaluation_digest``.
+        reused_from: Source of reused results, as ``candidate N of RUN``; empty if none are reused.
+        model_path: File of the saved Keras model, if the candidate was on the front when it
+            finished.
+        module: Name of the module that defines the HyperModel and may register Keras layers.
     """
 
     id: int
@@ -92,27 +95,27 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether it counts towards its generation: it failed or is done, even if reused."""
+        """Whether the candidate counts towards its generation: it failed or is done or reused."""
         return self.state in ("done", "failed")
 
     @property
     def trained(self) -> bool:
-        """Whether it was actually trained: it is done or failed, and its results are not reused."""
+        """Whether the candidate was trained: it is done or failed, without reused results."""
         return self.counts and not self.reused_from
 
     @property
     def collapsed(self) -> bool:
-        """Whether its training collapsed without failing: see ``reason``."""
+        """Whether training collapsed without failing: see ``reason``."""
         return bool(self.metrics.get("collapsed"))
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch whose weights it has: its last one, or the best one (``training.keep``)."""
+        """The epoch that the weights come from: the last or the best one (``training.keep``)."""
         return int(self.metrics.get("best_epoch", self.epochs))
 
     @property
     def seconds_total(self) -> float:
-        """Seconds that its evaluation took, excluding the time for which its group waited."""
+        """Seconds that the evaluation took, excluding the time that the group waited for it."""
         return sum(self.seconds.get(phase, 0.0) for phase in PHASES)
 
     def __repr__(self) -> str:
@@ -148,7 +151,7 @@ class Candidate:
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
     def violation(self, constraints: Mapping[str, Constraint]) -> float:
-        """Return the sum of its constraint violations, each as a share of the limit."""
+        """Return the sum of all constraint violations, each as a share of its limit."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self, safe: bool = True) -> keras.Model:
@@ -175,7 +178,7 @@ class Candidate:
             raise InputError(f"candidate {self.id}: its model {error}") from error
 
     def violations(self, constraints: Mapping[str, Constraint]) -> str:
-        """Describe the constraints that it violates; empty if there are none or it is not done."""
+        """Describe violated constraints; empty if there are none or the candidate is not done."""
         if self.state != "done":
             return ""
         return describe_violations(constraints, {**self.metrics, **self.objectives})

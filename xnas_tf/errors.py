@@ -24,7 +24,7 @@ class InputError(XnasError):
 
 
 class RunInUseError(InputError):
-    """A run directory is in use by another process that is searching."""
+    """A run directory is in use by another search process."""
 
     def __init__(self, path: object) -> None:
         super().__init__(f"another process is searching in {path}")

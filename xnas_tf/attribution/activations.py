@@ -40,9 +40,9 @@ class LayerActivations:
         sums: Sum of the outputs over the images of each class, (classes, D), float32.
         squares: Sum of the outputs' squared norms over the images of each class, (classes,),
             float64.
-        samples: Each image's outputs at random positions, which are the same for all images, (N, at
-            most 64), float32. They are scaled so that on average their inner products equal those
-            of the complete outputs.
+        samples: Outputs of each image at a fixed set of random positions, (N, at most 64), float32.
+            The sampled outputs are scaled so that, on average, their inner products equal those of
+            the complete outputs.
     """
 
     name: str
@@ -60,16 +60,16 @@ def class_activations(
 ) -> list[LayerActivations]:
     """Sum the outputs of convolution and activation layers, and their squared norms, by class.
 
-    The sums stay on the device between batches, and only a small sample of an image's
-    activations is kept. A final softmax is excluded. The layers are in the order in which they are
-    called; the second call of a layer is named ``NAME_2``.
+    The sums stay on the device between batches, and only a small sample of each image's activations
+    is kept. A final softmax is excluded. Layers are listed in call order; a layer's second call is
+    named ``NAME_2``.
 
     Args:
         model: A Keras image classifier of any kind.
         images: uint8 images (N, H, W, C).
         classes: Number of classes.
         groups: The class of each image, (N,).
-        layers: Names of the layers to include, or patterns such as ``stack3*``; all if None.
+        layers: Layer names to include, or patterns such as ``stack3*``; None includes all layers.
 
     Raises:
         InputError: If the model has none of these layers.
@@ -100,7 +100,7 @@ def class_activations(
 def _batch_function(
     model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
 ) -> Callable[[tf.Tensor, tf.Tensor], _BatchSums]:
-    """Return a function that sums one batch; it is traced if there are many batches."""
+    """Return a function that sums one batch, traced if there are many batches."""
 
     def sum_batch(images: tf.Tensor, groups: tf.Tensor) -> _BatchSums:
         with inlined_calls(model), recorded_calls(model) as calls:
@@ -147,7 +147,7 @@ def _select(
 
 
 def _unused_name(name: str, used: Container[str]) -> str:
-    """Return the name or, if it is taken, the first unused one of ``NAME_2``, ``NAME_3``, …."""
+    """Return the name, or the first unused one of ``NAME_2``, ``NAME_3``, … if it is taken."""
     unused, number = name, 1
     while unused in used:
         number += 1
@@ -156,7 +156,7 @@ def _unused_name(name: str, used: Container[str]) -> str:
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:
-    """Return the values of (B, D) at random positions, which are the same for all images."""
+    """Return values of an array (B, D) at random positions, the same for every image."""
     size = flat.shape[1]
     if size <= SAMPLE:
         return flat

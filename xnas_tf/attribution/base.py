@@ -57,7 +57,7 @@ class AttributionMethod(BaseModel):
     def points(self) -> int | None:
         """Number of points per image that pass through the network; None if unknown.
 
-        It is also None if ``attribute`` must be traced, for example because it calls
+        The value is also None if ``attribute`` must be traced, for example because it calls
         ``tf.gradients``. A subclass that overrides ``attribute`` must also override this property.
         """
         return None

@@ -19,8 +19,8 @@ def baseline_of(name: BaselineName, images: tf.Tensor, seed: int = 0) -> tf.Tens
 
     ``zero`` is black, ``mean`` is each channel's mean, ``blurred`` is the image after a Gaussian
     blur, and ``noise`` is uniform between the image's minimum and maximum. The same noise is used
-    for every image, so that a map doesn't depend on its batch. For a comparison of baselines, see
-    Sturmfels, Lundberg & Lee 2020 (distill.pub/2020/attribution-baselines).
+    for every image, so a map does not depend on the other images in its batch. For a comparison of
+    baselines, see Sturmfels, Lundberg & Lee 2020 (distill.pub/2020/attribution-baselines).
     """
     if name == "zero":
         return tf.zeros_like(images)

@@ -28,7 +28,7 @@ _ALWAYS_TRACE = "_xnas_tf_always_trace"
 
 
 class _Method(Protocol):
-    """The part of the interface of ``AttributionMethod`` that an explainer uses."""
+    """The part of the ``AttributionMethod`` interface that an explainer uses."""
 
     @property
     def output(self) -> Output: ...
@@ -44,7 +44,7 @@ def explainer_of(model: keras.Model, method: _Method) -> Explainer:
     """Return the explainer for a model and a method, creating it on the first call.
 
     The explainer is stored in the model's ``__dict__``, where Keras does not track it, so that its
-    traces live as long as the model. A cache elsewhere would keep every model alive.
+    traces live as long as the model. A cache stored elsewhere would keep every model alive.
     """
     explainers = vars(model).setdefault("_xnas_tf_explainers", {})
     if method not in explainers:
@@ -99,8 +99,8 @@ class Explainer:
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function that computes maps from flattened inputs and targets.
 
-        The function is traced only after this explainer has been asked for many forward passes. The
-        choice depends only on the calls, not on timing, so that results are reproducible.
+        The function is traced only once many forward passes have been requested. The choice depends
+        only on the calls, not on timing, so that results are reproducible.
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
@@ -139,8 +139,8 @@ class Explainer:
         """Return the method as a function to include in another graph, such as an exported one.
 
         The function takes float32 images (B, H, W, C), each of the given shape (H, W, C), and int32
-        target classes (B,). It returns maps (B, H, W). Trace it inside ``inlined_calls`` and
-        ``freed_custom_gradients``.
+        target classes (B,). It returns maps (B, H, W). Trace the function inside ``inlined_calls``
+        and ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or to images of this shape.
@@ -157,7 +157,7 @@ class Explainer:
         self._layers = layers
 
     def _ending(self, inputs: Any) -> Ending:
-        """Check on every rank that the model can be explained, and return its ending."""
+        """Check on every rank that the model can be explained, and return its ``Ending``."""
         if any(getattr(each, "data_format", "") == "channels_first" for each in self._layers):
             raise NotApplicable("the model's images have their channels first; allowed: last")
         self._check_shapes(inputs)
@@ -203,7 +203,7 @@ class Explainer:
         )
 
     def _number_of_classes(self, inputs: Any) -> int:
-        """Return the number of classes; a subclassed model must be called to determine it."""
+        """Return the number of classes, calling the model if it is subclassed."""
         self._check_shapes(inputs)
         declared = self._model.outputs if is_functional(self._model) else None
         outputs = declared or self._model(_example_inputs(inputs), training=False)
@@ -211,7 +211,7 @@ class Explainer:
 
 
 def _example_inputs(inputs: Any) -> Any:
-    """Return two random images, which are the same on every rank."""
+    """Return two random images that are identical on every rank."""
     rng = np.random.default_rng(0)
     return tf.nest.map_structure(
         lambda a: tf.constant(rng.random((2, *a.shape[1:]), np.float32)), inputs

@@ -21,8 +21,8 @@ LayerKey = int | str
 class GradCAM(AttributionMethod):
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), resized to the image.
 
-    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2, uses
-    plain instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
+    tf-explain 0.3.1 weights the feature maps. This class adds the ReLU of equation 2, uses plain
+    instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
     different target classes in a batch. If there are several layers, each map is scaled to a
     maximum of 1, and their mean is returned.
     """
@@ -91,8 +91,9 @@ class GradCAMPlusPlus(GradCAM):
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv 1710.11063, eq. 5 and 19).
 
     Each pixel has its own weight, so that all instances of a class are highlighted. The paper
-    applies an exponential to the score, so that the higher derivatives become powers of the first.
-    The common factor exp(score) is omitted here. tf-explain lacks this method.
+    applies an exponential to the score so that its higher derivatives become powers of the first
+    derivative. The common factor exp(score) is omitted here. tf-explain does not provide this
+    method.
     """
 
     name: ClassVar[str] = "grad_cam_plus_plus"
@@ -106,7 +107,7 @@ class GradCAMPlusPlus(GradCAM):
 
 
 def _select(calls: list[Call], wanted: LayerKey | tuple[LayerKey, ...] | None) -> list[tf.Tensor]:
-    """Return the outputs of the requested layers, or the last feature map if None."""
+    """Return the requested layers' outputs, or the last feature map if no layers are given."""
     maps = [(layer.name, out) for layer, out in calls if out.shape.rank == 4]
     if wanted is None:
         spatial = [out for _, out in maps if tuple(out.shape[1:3]) != (1, 1)]
@@ -123,7 +124,7 @@ def _no_feature_map() -> NotApplicable:
 
 
 def _output_of(maps: list[tuple[str, tf.Tensor]], wanted: LayerKey) -> tf.Tensor:
-    """Return the last output of a layer, by name or by index among the feature maps."""
+    """Return the last output of a layer, given by name or by index among the feature maps."""
     if isinstance(wanted, int) and -len(maps) <= wanted < len(maps):
         return maps[wanted][1]
     outputs = [out for name, out in maps if name == wanted]

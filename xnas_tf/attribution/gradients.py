@@ -26,8 +26,8 @@ def mean_gradient(
 
     The gradients and their mean are computed by the Python function that tf-explain 0.3.1 wraps in
     ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it is retraced
-    for each model and class, and keeps the traces. The score of each image's target is passed to
-    the Python function as if it were a model with a single class.
+    for each model and class, and keeps the traces. The function that scores each image's target
+    class is passed as if it were a single-class model.
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -59,7 +59,7 @@ def sum_in_chunks(
     """Sum a function over ``count`` indices, at most ``chunk`` at a time, in a graph loop.
 
     ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. It returns the
-    weighted sum of the function's values divided by k, in the shape of ``like``.
+    weighted sum of the function's values divided by k, with the shape of ``like``.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)

@@ -16,7 +16,7 @@ from xnas_tf.keras_tools.preprocessing import exact_model_input
 
 
 class Outputs(AttributionMethod):
-    """Returns all outputs, (B, classes), instead of a map: the logits or the probabilities."""
+    """Returns all outputs instead of a map: logits or probabilities, (B, classes)."""
 
     @property
     def points(self) -> int:

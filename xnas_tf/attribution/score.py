@@ -25,9 +25,9 @@ class TargetScore:
     Attributes:
         model: The model.
         inputs: All inputs of a batch, nested as the model expects them.
-        position: Index of the image to explain among the flattened inputs.
+        position: Position of the explained image among the flattened inputs.
         given: Target classes, (B,); None for the predicted classes.
-        ending: The end of the model.
+        ending: The model's output layer and its activation; see ``Ending``.
         output: The output to explain.
     """
 

@@ -19,7 +19,8 @@ class SmoothGrad(AttributionMethod):
     channels. tf-explain 0.3.1 uses the gradient of the cross-entropy, which vanishes where the
     model is confident, and unseeded noise with a fixed standard deviation. This class uses the
     gradient of the score, and noise proportional to each image's range, as in the paper. The noise
-    is seeded and is the same for every image, so that a map doesn't depend on its batch.
+    is seeded and is the same for every image, so a map does not depend on the other images in its
+    batch.
     """
 
     name: ClassVar[str] = "smooth_grad"

@@ -26,8 +26,8 @@ class Comparison:
 
     Attributes:
         problem: The table and its objectives.
-        curves: By algorithm, the share of the table's hypervolume after each training, (seeds,
-            trainings).
+        curves: Share of the table's hypervolume after each training, (seeds, trainings), by
+            algorithm.
     """
 
     problem: Problem
@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def seeds(self) -> int:
-        """Number of searches of each algorithm."""
+        """Number of searches per algorithm."""
         return len(next(iter(self.curves.values())))
 
     @property
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def checkpoints(self) -> list[int]:
-        """Numbers of candidates trained at which shares are listed."""
+        """Numbers of trained candidates after which to list shares."""
         return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
 
     def share(self, name: str, trainings: int) -> np.ndarray:
@@ -83,14 +83,14 @@ def compare(
     trainings: int = 600,
     overrides: Sequence[str] = (),
 ) -> Comparison:
-    """Run searches on a table in parallel, one on each processor.
+    """Run searches on a table in parallel, one per processor.
 
     Args:
         problem: The table and its objectives.
         algorithms: Names of xnas-tf's algorithms or of baselines.
-        seeds: Number of searches of each algorithm, with seeds starting at 0.
+        seeds: Number of searches per algorithm, with seeds starting at 0.
         trainings: Number of candidates that each search trains.
-        overrides: Overrides ``search.key=value`` for xnas-tf's algorithms.
+        overrides: ``search.key=value`` overrides for xnas-tf's algorithms.
 
     Raises:
         InputError: If an algorithm is unknown, its package is missing, or an override or a number

@@ -20,8 +20,8 @@ TICKS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.998, 0.999, 0.9995, 0
 def comparison_figure(comparison: Comparison) -> Figure:
     """Plot the median over seeds of each algorithm, with a band between the quartiles.
 
-    The vertical axis is logarithmic in the missing share, 1 - share, because searches differ only
-    in the last few percent.
+    The vertical axis shows the missing share, 1 - share, on a logarithmic scale, because searches
+    differ only in the last few percent.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
@@ -50,7 +50,7 @@ def _missing(curves: np.ndarray) -> np.ndarray:
 
 
 def _label_shares(axis: Axis) -> None:
-    """Label an axis of missing shares with the shares that were found."""
+    """Label a missing-share axis with the shares found."""
     axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))

@@ -1,4 +1,4 @@
-"""Reads the files of NATS-Bench (Dong et al. 2021, arXiv 2009.00437) with its own package."""
+"""Reads NATS-Bench's files (Dong et al. 2021, arXiv 2009.00437) with the authors' package."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _optuna(simulation: SimulatedTraining, sampler: BaseSampler) -> None:
 
 
 def _genotype(indices: Sequence[int]) -> str:
-    """Return the genotype string of a cell from the index of each edge's operation."""
+    """Return the genotype string of a cell, given the operation index of each edge."""
     operations = (OPERATIONS[int(index)] for index in indices)
     return format_genotype(dict(zip(EDGES, operations, strict=True)))
 
@@ -116,7 +116,7 @@ PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
 
 
 def check_installed(name: str) -> None:
-    """Check that the package of a baseline is installed.
+    """Check that a baseline's package is installed.
 
     Raises:
         InputError: If the package is missing.

@@ -56,7 +56,7 @@ class Problem:
         return (_signs(self.objectives) * self.reference).tolist()
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
-        """Return the costs of a cell that are known without training, by the objective's index."""
+        """Return a cell's costs that are known without training, by objective index."""
         row = self.rows[format_genotype(values)]
         return {
             index: float(self.costs[row, index])
@@ -80,14 +80,14 @@ def make_problem(
     Args:
         table: The table.
         objectives: Two to five objectives: ``error``, ``parameters`` (in millions), or names of
-            columns, which take precedence. A column is minimised, or maximised if it has the
-            prefix ``max:``. An accuracy column without the prefix is converted to an error: 100
-            minus the accuracy.
+            columns, which take precedence. Columns are minimised unless they have the prefix
+            ``max:``. An accuracy column without the prefix is converted to an error: 100 minus the
+            accuracy.
         column: Accuracy column from which to compute ``error``. If None, the first column is used,
-            unless there is a column ``error``.
+            unless there is an ``error`` column.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
-            published point is used for ``error`` and ``parameters``, provided that any row is
-            better; otherwise, the worst value of each objective is used.
+            published point is used for ``error`` and ``parameters`` if at least one row is better;
+            otherwise, each objective's worst value is used.
 
     Raises:
         InputError: If an argument is invalid for this table.
@@ -111,10 +111,10 @@ def make_problem(
 
 
 def parse_reference(text: str) -> list[float]:
-    """Parse the numbers of ``X,Y,…``.
+    """Parse comma-separated numbers, ``X,Y,…``.
 
     Raises:
-        InputError: If any of them is not a number.
+        InputError: If any part is not a number.
     """
     try:
         return [float(number) for number in text.split(",")]

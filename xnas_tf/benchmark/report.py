@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Return tables of shares by trainings and of trainings by share, with a row per algorithm."""
+    """Return shares by trainings and trainings by share, as tables with one row per algorithm."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "

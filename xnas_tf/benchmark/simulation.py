@@ -56,7 +56,7 @@ class CellSpace(Space):
         return format_genotype(values)
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the cell without its dead edges, if the table contains the result."""
+        """Return the cell without its dead edges if the table contains that cell."""
         simplified = plain(values)
         return simplified if format_genotype(simplified) in self._rows else values
 
@@ -76,7 +76,7 @@ class CellSpace(Space):
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """Create one of ``OWN_ALGORITHMS``, with overrides ``search.key=value``.
+    """Create one of ``OWN_ALGORITHMS``, with ``search.key=value`` overrides.
 
     Raises:
         InputError: If an override is invalid.

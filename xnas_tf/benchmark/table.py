@@ -1,4 +1,4 @@
-"""Reads tables with known results of the cells of NAS-Bench-201."""
+"""Reads tables of known results for NAS-Bench-201 cells."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def read_table(path: Path) -> Table:
     """Read a table.
 
     Args:
-        path: The name of one of ``TABLES``; a CSV file with the header ``arch,column…``, which
-            may be compressed (``.gz``); or the files of NATS-Bench, see ``read_nats_bench``. A file
-            with a column ``seed`` has a row for each network and seed: values are means over the
-            seeds, and stand for all cells of the network.
+        path: A name from ``TABLES``; a CSV file, optionally gzipped, with the header
+            ``arch,column…``; or NATS-Bench's files (see ``read_nats_bench``). A file with a
+            ``seed`` column has one row per network and seed: the values are averaged over the seeds
+            and stand for all cells of the network.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these formats.
@@ -146,7 +146,7 @@ def _numbered_rows(
 
 
 def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
-    """Parse a table with a row for each network and seed."""
+    """Parse a table with one row per network and seed."""
     rows: dict[str, list[list[str]]] = {}
     lines: dict[str, int] = {}
     for line, genotype, row in _numbered_rows(name, header, reader):
@@ -163,7 +163,7 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
 
 
 def _mean(values: list[str]) -> str | float:
-    """Return the mean of the seeds that have a value, or the text that is not a number."""
+    """Return the mean over the seeds that have a value, or the text if it is not a number."""
     given = [value for value in values if value.strip()]
     try:
         return float(np.mean([float(value) for value in given])) if given else ""

@@ -31,7 +31,7 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     """Write the rows of runs and of earlier tables to a gzipped CSV file.
 
     Args:
-        sources: Run directories, and tables that this function wrote.
+        sources: Run directories, and tables written by this function.
         path: The file to write, which may be one of the sources.
 
     Returns:

@@ -99,7 +99,7 @@ def with_options(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Show a message or warning, with arguments in it replaced by options."""
+    """Show a message or warning, replacing argument names with options."""
     log_message(with_options(text))
 
 
@@ -109,7 +109,7 @@ def print_result(
     facts: Callable[[T], dict[str, Any]],
     tables: Callable[[T], Iterable[RenderableType]],
 ) -> None:
-    """Print the JSON data that ``facts`` makes of a result, or the tables that ``tables`` makes."""
+    """Print a result as the JSON data from ``facts`` or as the tables from ``tables``."""
     if form == "json":
         click.echo(json.dumps(facts(result), indent=2))
     else:

@@ -42,7 +42,7 @@ class CandidateType(click.ParamType):
 
 
 def format_option(*names: str) -> Callable:
-    """Return the option ``--format``, whose default is the first name."""
+    """Return the ``--format`` option, whose default is the first name."""
     return click.option(
         "--format", "form", type=click.Choice(names), default=names[0], help="Output format."
     )

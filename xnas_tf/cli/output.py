@@ -1,4 +1,4 @@
-"""Standard output and error that neither an encoding nor a closed pipe can break."""
+"""Keeps standard output and error working with any encoding and with closed pipes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ codecs.register_error(_ERRORS, _substitute)
 class _Descriptor(io.FileIO):
     """A file descriptor that drops output once its reader is gone, as in ``| head``.
 
-    Any other error is raised once; any output after that is dropped as well.
+    Any other error is raised once; later output is dropped as well.
     """
 
     _is_lost = False
@@ -73,8 +73,8 @@ def make_output_robust() -> None:
 def _open_closed_streams() -> None:
     """Discard output to streams that were closed when the process started, as by ``2>&-``.
 
-    Otherwise, the next files to be opened, such as the database of a run, would get the numbers of
-    these streams, and TensorFlow would write its log into those files.
+    Otherwise, the next files to be opened, such as a run's database, would get these streams'
+    descriptor numbers, and TensorFlow would write its log into them.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -23,9 +23,9 @@ from xnas_tf.cli.options import PATH
 def init(folder: Path, dataset: str | None) -> None:
     """Write a configuration and a model for your data.
 
-    This writes xnas.yaml and mine.py to DIR, by default the current folder. Both files suit the
-    size, classes and number of your images. Edit them as you like; comments explain the options.
-    Existing files are never overwritten.
+    This writes xnas.yaml and mine.py to DIR, by default the current folder. Both files are adapted
+    to the number, size and classes of your images. Edit them as you like; comments explain the
+    options. Existing files are never overwritten.
 
     \b
     Example:

@@ -50,9 +50,9 @@ PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal can
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
     """List the Pareto-optimal candidates of RUN, and recommend one.
 
-    Among the candidates whose error is close to the lowest and better than chance, the one that is
-    best in the other objectives is recommended. Other commands use this candidate by default.
-    docs/explanation/search.md explains the rule.
+    The recommended candidate is the one that is best in the other objectives among those whose
+    error is close to the lowest and better than chance. Other commands use this candidate by
+    default. docs/explanation/search.md explains the rule.
 
     \b
     Example:

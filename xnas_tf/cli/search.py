@@ -74,13 +74,13 @@ def search(
     """Search for Pareto-optimal networks, or resume a search.
 
     CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
-    on handwritten digits. A configuration has the sections dataset, space, objectives, record,
+    on handwritten digits. A configuration has these sections: dataset, space, objectives, record,
     constraints, training, search, distributed and callbacks. docs/reference/configuration.md
     explains every key.
 
-    These configurations are part of xnas-tf and need no file: quickstart, hypermodel, objective,
-    phone, xnas-mnist, xnas-cifar10, xnas-imagenet16-120, the last three with the suffix -control,
-    table-digits and table-mnist5k.
+    These configurations are built in: quickstart, hypermodel, objective, phone, xnas-mnist,
+    xnas-cifar10 and xnas-imagenet16-120 (these three also with the suffix -control), table-digits
+    and table-mnist5k.
 
     The two sources of introspectability rank networks in opposite orders. Activations, as in the
     paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
@@ -116,7 +116,7 @@ def search(
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def launch(words: tuple[str, ...]) -> None:
-    """Explain what replaced this command of version 0.1."""
+    """Explain what replaced this version 0.1 command."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
     command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
     raise InputError(

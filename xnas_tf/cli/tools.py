@@ -78,10 +78,10 @@ def benchmark_search(
     """Count how many candidates simulated searches need to train.
 
     The searches look up results in a table instead of training. The table's header is
-    `arch,column…`; the column arch holds genotypes of NAS-Bench-201. NATS-Bench's own files need
-    the package nats-bench. The algorithms are those of search.algorithm, optionally with
-    "+surrogate" after the name, and for comparison pymoo (NSGA-II as in XNAS), optuna_nsga2,
-    optuna_tpe and random.
+    `arch,column…`; the arch column holds NAS-Bench-201 genotypes. NATS-Bench's own files need the
+    nats-bench package. The algorithms are those of search.algorithm, each optionally followed by
+    "+surrogate", and, for comparison, pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and
+    random.
 
     \b
     Example:
@@ -111,8 +111,8 @@ def benchmark_search(
 def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
     """Collect the results of runs in a table for `benchmark search`.
 
-    Runs are searches of nas_bench_201, usually with `search.algorithm: all`. The table has a row
-    for each network and seed. Earlier tables may be given as well, so that a table can be extended.
+    Each run must be a search of nas_bench_201, usually with `search.algorithm: all`. The table has
+    a row for each network and seed. Earlier tables can be given as well, to extend them.
 
     \b
     Example:

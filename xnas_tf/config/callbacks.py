@@ -1,4 +1,4 @@
-"""Creates the callbacks of a configuration from their names and options."""
+"""Creates the callbacks of a configuration, given their names and options."""
 
 from __future__ import annotations
 

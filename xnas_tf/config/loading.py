@@ -29,7 +29,7 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
             configuration to override. If None, ``./xnas.yaml`` is loaded if it exists, and
             otherwise the quickstart, which consists of the defaults.
-        overrides: Overrides as ``section.key=value``, with the value in YAML.
+        overrides: Overrides as ``section.key=value``, with values in YAML.
 
     Raises:
         InputError: If the file is missing or invalid, or an override is invalid.
@@ -60,8 +60,8 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    If the version that wrote the file lacked an option of an objective, the option gets the value
-    closest to how that version measured. This prevents the run from being resumed with today's
+    If the version that wrote the file lacked an objective's option, the option gets the value that
+    comes closest to that version's behaviour. This prevents the run from being resumed with today's
     defaults. The results still differ slightly: that version used other images, and did not correct
     disentanglement for chance.
 
@@ -70,7 +70,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
 
     Args:
         path: The file, with all keys of the version that wrote it.
-        modes: Values chosen by an earlier version for keys of ``training`` that are ``auto``.
+        modes: Values that an earlier version chose for ``training`` keys set to ``auto``.
 
     Raises:
         InputError: If the file is missing or invalid.
@@ -104,7 +104,7 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
     """Validate the sections of a configuration; missing keys get their defaults.
 
     Raises:
-        InputError: If anything in them is invalid; each line starts with ``where``.
+        InputError: If any section is invalid; each line of the message starts with ``where``.
     """
     try:
         return Config(**{str(name): section for name, section in data.items()})
@@ -141,14 +141,14 @@ def dump_config(config: Config) -> str:
 
 
 def differing_keys(old: Config, new: Config) -> list[str]:
-    """Return lines ``key: old value -> new value`` for all keys that differ."""
+    """Return a line ``key: old value -> new value`` for each key that differs."""
     # Without warnings, because an old run may have an algorithm that no longer exists.
     before = old.model_dump(mode="json", warnings=False)
     return differences(before, new.model_dump(mode="json"), "->")
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:
-    """Return lines ``key: one value BETWEEN other value`` for all differing keys of nested data."""
+    """Return a line ``key: one value BETWEEN other value`` for each key that differs in nested data."""
     before, after = _flatten(one), _flatten(other)
     return [
         f"{key}: {before.get(key)!r} {between} {after.get(key)!r}"

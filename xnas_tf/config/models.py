@@ -92,10 +92,10 @@ class Config(Section):
     )
 
     def __init__(self, **sections: Any) -> None:
-        """Validate the sections, each as in YAML.
+        """Validate the sections, each given as in YAML.
 
         Raises:
-            InputError: If anything in them is invalid; each line begins with its key.
+            InputError: If any section is invalid; each line of the message begins with its key.
         """
         try:
             super().__init__(**sections)

@@ -1,4 +1,4 @@
-"""Generate the reference of the configuration from its models.
+"""Generates the configuration reference from the configuration models.
 
 python -m xnas_tf.config.reference > docs/reference/configuration.md
 """

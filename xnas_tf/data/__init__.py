@@ -99,10 +99,10 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
             different seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image
             files are resized to their usual size, and other images keep theirs.
-        channels: Number of channels, 1 or 3; that of the source if None.
-        group: Regular expression that matches the group of an image in the name of its file.
+        channels: Number of channels, 1 or 3; None keeps the source's number.
+        group: Regular expression that matches the group of an image in its file name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
-        classes: Number of classes to keep, beginning with the first; all if None.
+        classes: Number of classes to keep, beginning with the first; None keeps all.
         bug: Options of a bug to plant in the training images; see ``BugOptions``.
         log: Called with a message before work that takes a while.
 
@@ -169,14 +169,14 @@ def _suggest(name: str) -> str:
 
 
 def form_of(path: Path) -> str:
-    """Return the form of the data set at a path, such as ``folder`` or ``csv``; empty if none."""
+    """Return the form of the data set at a path, such as ``folder``; empty if there is none."""
     if path.is_dir():
         return next((form for form, files in _SIGNS.items() if any(path.glob(files))), "folder")
     return path.suffix[1:] if path.is_file() and path.suffix[1:] in _ARGUMENTS else ""
 
 
 def path_in(name: str) -> str | None:
-    """Return the path in the name of a data set; None if there is none."""
+    """Return the path in a data set's name; None if it contains none."""
     scheme, _, argument = name.partition(":")
     return argument if _ARGUMENTS.get(scheme, "NAME") != "NAME" else None
 
@@ -214,7 +214,7 @@ def _as_bytes(
 def _resize(
     images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | DiskImages:
-    """Resize images and convert their channels, unless they are from image files."""
+    """Resize images and convert their channels, unless they come from image files."""
     _, *own, depth = images.shape
     if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
         return images
@@ -240,7 +240,7 @@ def _findings(
 ) -> Findings:
     """Return the source's findings, plus identical images in several splits or classes.
 
-    An image without a name is named by its index: ``train[12]``.
+    Images without names are identified by their index, as in ``train[12]``.
     """
     digests = images.digests if isinstance(images, DiskImages) else digests_of(images)
     splits = np.zeros(len(source.labels), np.int32)

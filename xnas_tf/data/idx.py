@@ -31,9 +31,9 @@ _BYTES = 8
 def idx(argument: str) -> ImageFiles:
     """Find ``train-images-idx3-ubyte`` and the like in a folder, with or without ``.gz``.
 
-    The files ``t10k-…`` or ``test-…``, if there are any, are the test split. If a folder has
-    files of several data sets, as EMNIST's does, the argument ends with the prefix of the files to
-    read, as in ``FOLDER/emnist-letters``.
+    The files ``t10k-…`` or ``test-…``, if there are any, are the test split. If a folder has files
+    of several data sets, as EMNIST's does, the argument ends with the prefix of the files to read,
+    for example ``FOLDER/emnist-letters``.
 
     Raises:
         InputError: If there are no such files, or they belong to several data sets.
@@ -53,7 +53,7 @@ def idx(argument: str) -> ImageFiles:
 
 
 def _is_fashion(folder: Path, prefix: str) -> bool:
-    """Return whether a name, such as ``FashionMNIST/raw``, is that of Fashion-MNIST."""
+    """Return whether a name, such as ``FashionMNIST/raw``, refers to Fashion-MNIST."""
     folder = folder.resolve()
     named = prefix or (folder.parent if folder.name == "raw" else folder).name
     return "fashion" in named.lower()

@@ -1,7 +1,7 @@
 """Decodes image files once, into an array on disk that may be larger than memory.
 
-The name of the array in the cache directory is a hash of the files' names, sizes and modification
-times and of the settings. If any of these change, another array is created.
+The array's name in the cache directory is a hash of the settings and of the files' names, sizes and
+modification times. If any of these change, another array is created.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ R = TypeVar("R")
 
 
 class Reading(NamedTuple):
-    """Options for reading image files; see the section ``dataset`` of the configuration."""
+    """Options for reading image files; see the configuration's ``dataset`` section."""
 
     size: tuple[int, int] | None
     channels: int | None

@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folders of the classes, whether they are in folders of splits, and the paths left out."""
+    """The class folders, whether they are inside split folders, and the paths left out."""
 
     classes: Sequence[Path]
     has_splits: bool
@@ -32,11 +32,11 @@ def folder(argument: str) -> ImageFiles:
     """Find the images in a folder with one folder per class.
 
     The class folders may also be inside ``train``, ``validation`` and ``test``. Images without an
-    image suffix are recognized by their content. Hidden folders are left out.
+    image suffix are recognised by their content. Hidden folders are left out.
 
     Raises:
-        InputError: If the folder does not exist or cannot be read, or mixes folders of classes with
-            folders of splits.
+        InputError: If the folder does not exist or cannot be read, or mixes class folders with
+            split folders.
     """
     root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
@@ -86,9 +86,9 @@ def _layout(root: Path, name: str) -> _Layout:
 
 
 def class_folders(root: Path) -> Sequence[Path]:
-    """Return the folders of classes that contain images directly, not in folders inside them.
+    """Return the class folders that contain images directly rather than in subfolders.
 
-    For a split's folder that contains folders of classes, these are returned instead.
+    If a split folder contains class folders, these are returned instead.
     """
     try:
         return [each for each in _layout(root, str(root)).classes if _loose_images(each)]
@@ -143,7 +143,7 @@ def _list_images(
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return the visible folders in a folder, sorted by name, except those of runs."""
+    """Return a folder's visible subfolders, sorted by name, without run directories."""
     tops = (path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     return sorted(path for path in tops if not any(path.glob("*/run.sqlite")))
 

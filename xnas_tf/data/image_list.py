@@ -66,7 +66,7 @@ class ImageFiles:
     """Image files of a data set, as a loader returns them.
 
     Attributes:
-        files: All files of the data set; names, sizes and modification times reveal changes.
+        files: All files of the data set, whose names, sizes and modification times reveal changes.
         listing: Returns the list of images; may read all files.
         root: Identifies the data set together with ``files``.
         mirrored: See ``Dataset``.
@@ -88,7 +88,7 @@ def split_names(texts: Iterable[str], where: str) -> np.ndarray:
     """Return the split that each text names (see ``split_name``); empty for an empty text.
 
     Raises:
-        InputError: If a text, which comes from ``where``, names no split.
+        InputError: If a text does not name a split; ``where`` says where the text comes from.
     """
     found = []
     for text in texts:

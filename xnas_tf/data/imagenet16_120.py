@@ -1,4 +1,4 @@
-"""ImageNet-16-120 from the batches of 16x16 images that its authors distribute.
+"""Loads ImageNet-16-120 from the 16x16 image batches that its authors distribute.
 
 The images are by Chrabaszcz, Loshchilov and Hutter (2017, arXiv 1707.08819). Their first 120
 classes are used, as in NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326).
@@ -56,12 +56,12 @@ def class_names_by_id() -> dict[str, str]:
 
 
 def imagenet16_120(argument: str) -> ImageFiles:
-    """Find the files of ImageNet-16-120, pickles or ``.npz``, in a folder.
+    """Find ImageNet-16-120's pickle or ``.npz`` files in a folder.
 
-    The published validation file is the test split.
+    The published validation file is used as the test split.
 
     Raises:
-        InputError: If the folder does not exist, or lacks a file.
+        InputError: If the folder does not exist, or a file is missing.
     """
     name, folder = f"data set imagenet16_120:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
@@ -80,7 +80,7 @@ def _existing(folder: Path, each: str) -> Path | None:
 
 
 class _Batch(NamedTuple):
-    """Images (N, 16, 16, 3) of the 120 classes in a file, with labels from 0, and their rows."""
+    """Images (N, 16, 16, 3) of a file's 120 classes, their labels from 0, and their row numbers."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -39,12 +39,12 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
     """Return one label for each of ``count`` images, and notes for the user.
 
     Args:
-        labels: (N,) or (N, 1) of any type, or one-hot (N, classes).
+        labels: Labels of any type, (N,) or (N, 1), or one-hot, (N, classes).
         count: Number of images, N.
         where: Name of the labels, for messages.
 
     Returns:
-        (N,) of booleans, integers, floats or texts.
+        The labels, (N,), as booleans, integers, floats or text.
 
     Raises:
         InputError: If ``labels`` has a different form.
@@ -106,9 +106,9 @@ def encode(
 ) -> Encoded:
     """Return labels as class numbers from 0, with the same numbering in all splits.
 
-    Whole numbers from 0 to the number of classes - 1 are unchanged. Other numbers are numbered in
-    ascending order. Texts are numbered in the order of ``class_names`` or, if there are none, in
-    alphabetical order. A note reports any renumbering.
+    Whole numbers from 0 to the number of classes - 1 are unchanged. Other numeric labels are
+    numbered in ascending order. Text labels are numbered in the order of ``class_names`` or, if
+    there are none, in alphabetical order. A note reports any renumbering.
 
     Args:
         labels: Labels by split, as ``one_per_image`` returns them.

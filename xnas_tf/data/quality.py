@@ -22,7 +22,7 @@ class Findings:
     """Problems found in the images of a data set. Images are named by file or record.
 
     Attributes:
-        unreadable: Reason why an image cannot be decoded and is left out, by name.
+        unreadable: Why each image that is left out cannot be decoded, by name.
         grey: Images without colour, if others have colour.
         is_all_grey: Whether all images are grey although they are stored with colour.
         odd: Height and width, by name, of images whose shape differs so much from the usual one
@@ -37,9 +37,9 @@ class Findings:
         left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames; only the first is used.
         blank: Images whose pixels are all the same.
-        dark: Reason why an image with more than 8 bits has only low values, by name.
+        dark: Why an image with more than 8 bits has only low values, by name.
         repeated: Images that are equal to an earlier one of their split and class.
-        highest: The highest value of all images.
+        highest: Highest value in any image.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)

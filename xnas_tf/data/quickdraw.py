@@ -1,4 +1,4 @@
-"""Drawings of Quick, Draw! from Google's files of NumPy bitmaps."""
+"""Loads Quick, Draw! drawings from Google's NumPy bitmap files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _SIDE = 28
 def quickdraw(argument: str) -> ImageFiles:
     """Find the files ``CLASS.npy`` or ``full_numpy_bitmap_CLASS.npy`` in a folder.
 
-    Each contains an array (N, 784) of uint8, of which the first 5,000 rows are used.
+    Each file contains a uint8 array (N, 784), whose first 5,000 rows are used.
 
     Raises:
-        InputError: If the folder does not exist, has no such files, or has several for a class.
+        InputError: If the folder does not exist, has no such files, or has several files for one
+            class.
     """
     name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():

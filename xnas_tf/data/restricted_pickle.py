@@ -15,13 +15,13 @@ _NUMBERS = re.compile(r"[<>=|]?[biuf][1248]")
 
 
 class Refused(Exception):
-    """A pickle that asks for something other than arrays; the message names it."""
+    """A pickle that asks for something other than arrays; the message says what it asks for."""
 
 
 def read_pickle(file: Path) -> object:
     """Return the arrays, numbers, texts, lists, tuples and dictionaries of a pickle.
 
-    Strings of Python 2 are read as Latin-1. No code that a pickle names is looked up or run.
+    Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run.
 
     Raises:
         Refused: If the pickle asks for anything else.
@@ -40,7 +40,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A numeric type. The state of a pickle could turn NumPy's own type into a type of objects."""
+    """A numeric type. A pickle's state could turn NumPy's own type into a type of objects."""
 
     def __init__(self, code: str, *_: object) -> None:
         if not _NUMBERS.fullmatch(code):

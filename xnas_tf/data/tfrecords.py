@@ -115,10 +115,10 @@ def _classes(
 
 
 def tfds(argument: str) -> ImageFiles:
-    """Load all splits of a data set of TensorFlow Datasets that has ``image`` and ``label``.
+    """Load all splits of a TensorFlow Datasets data set that has ``image`` and ``label`` features.
 
-    If classes are given by WordNet ID, as in ``imagenet_resized``, those of ImageNet-16-120 get
-    their names.
+    Classes given by WordNet ID, as in ``imagenet_resized``, get their names if they belong to
+    ImageNet-16-120.
 
     Raises:
         InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or

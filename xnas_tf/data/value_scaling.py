@@ -29,12 +29,12 @@ class Scaling:
     """Conversion of values: ``level = round((value - low) * 255 / (high - low))``.
 
     Attributes:
-        low: The value of level 0.
-        high: The value of level 255.
+        low: The value that becomes level 0.
+        high: The value that becomes level 255.
         error: The largest rounding error, in the units of the values; 0 if different values have
             different levels, so that no information is lost.
         deviation: The standard deviation of all converted values, in levels.
-        highest: The highest value of images that were uint8 and are unchanged.
+        highest: Highest value of images that were uint8 already and stay unchanged.
         remarks: Further notes on the values.
     """
 
@@ -47,7 +47,7 @@ class Scaling:
 
     @property
     def is_usual(self) -> bool:
-        """Whether the values have one of the usual scales, 0 to 255 or 0 to 1."""
+        """Whether the values use one of the usual scales, 0 to 255 or 0 to 1."""
         return (self.low, self.high) in ((0.0, 255.0), (0.0, 1.0))
 
     @property
@@ -88,7 +88,7 @@ class Scaling:
 
 
 def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
-    """Check that the values of no split are far larger than those of another.
+    """Check that no split has far larger values than another.
 
     Returns:
         A note if only some splits have values far below zero.
@@ -117,10 +117,10 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
 def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     """Convert images (N, H, W, C) with finite values of any real type to uint8.
 
-    uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the
-    largest is in its upper half. Values up to half a level outside the scale, which float
-    arithmetic can produce, become the first or the last level. Otherwise, the smallest of all
-    values becomes 0 and the largest 255.
+    uint8 images are unchanged. Values from 0 to 255 or from 0 to 1 keep that scale if the largest
+    value is in its upper half. Values up to half a level outside the scale, which float arithmetic
+    can produce, become the first or the last level. Otherwise, the smallest value becomes 0 and the
+    largest becomes 255.
     """
     if images.dtype == np.uint8:
         return images, Scaling(highest=int(images.max()))

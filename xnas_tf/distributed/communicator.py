@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Communicator:
     """Collective operations, which all ranks must call in the same order.
 
-    This base class implements those of a single rank.
+    This base class implements them for a single rank.
 
     Attributes:
         rank: Number of this rank, from 0.
@@ -41,7 +41,7 @@ class Communicator:
         """Set variables to rank 0's values on all ranks."""
 
     def sum_tensors(self, tensors: Sequence[tf.Tensor], name: str) -> list[tf.Tensor]:
-        """Sum tensors over all ranks in a ``tf.function``; all ranks must give the same name."""
+        """Sum tensors over all ranks in a ``tf.function``; all ranks must use the same name."""
         return list(tensors)
 
 

@@ -10,7 +10,7 @@ from xnas_tf.utils.options import Section
 
 
 class DistributedOptions(Section):
-    """Several ranks, under horovodrun or on Ray: docs/how-to/scaling.md."""
+    """Options for several ranks, under horovodrun or on Ray; see docs/how-to/scaling.md."""
 
     ranks_per_candidate: PositiveInt | None = Field(
         None,

@@ -46,7 +46,7 @@ def start(
         config: The section ``distributed``.
         deterministic: Whether TensorFlow may only use deterministic operations.
         branches: Number of operations that run at the same time.
-        alone: Whether this process trains without others and does not need Horovod.
+        alone: Whether this process trains alone and does not need Horovod.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
@@ -97,7 +97,8 @@ def _join() -> Communicator:
 def started_ranks() -> int:
     """Return the number of ranks according to the launcher's environment variables.
 
-    Launchers differ, so this is for messages only: Horovod decides on ranks and their number.
+    Launchers differ, so this is for messages only: Horovod determines the actual ranks and their
+    number.
     """
     names = ["HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
     if "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ:

@@ -1,4 +1,4 @@
-"""Backends, which train and query each candidate's own model, or one supernet for all."""
+"""Backends, which train and query each candidate's own model or a shared supernet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class ModelAccess:
-    """The predictor of a model, and the models to explain in its place.
+    """A model's predictor, and the models to explain in place of that model.
 
     Attributes:
         predictor: Predicts with the model.
-        stand_ins: Models to explain in its place; see ``Subject.shared_models``.
+        shared_models: Models to explain instead, by method; see ``Subject.shared_models``.
     """
 
     predictor: Predictor
@@ -34,16 +34,16 @@ class Backend(Protocol):
     """A message for the user; empty if there is none."""
 
     def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
-        """Create the trainer of a candidate's model; see ``Trainer`` for the other arguments."""
+        """Create the trainer for a candidate's model; see ``Trainer`` for the other arguments."""
 
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
-        """Create the predictor of a model that is being trained; see ``Predictor``."""
+        """Create the predictor for a model that is being trained; see ``Predictor``."""
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """Return the models to explain instead of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest access to a saved trained model, valid until the next call.
+        """Return the fastest way to query a saved trained model; it is valid until the next call.
 
         Args:
             candidate: The candidate.

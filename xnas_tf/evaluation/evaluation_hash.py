@@ -26,7 +26,7 @@ def evaluation_digest(
     """Return a hash of the network that an evaluation trains.
 
     Evaluations with the same digest, training settings and number of epochs train the same
-    network. Their seeds may differ, and therefore their results.
+    network. Their seeds, and therefore their results, may differ.
 
     The digest combines ``network_digest`` with
 
@@ -35,9 +35,10 @@ def evaluation_digest(
 
     The graph does not show everything that may depend on a hyperparameter: classes and functions
     in the model or its compilation that are not from Keras, weights that were loaded or set, and
-    the HyperModel's own ``fit``. If there are any, the identity replaces the graph; by default, it
-    consists of all hyperparameters. The digest then combines the identity, the options of the
-    search space, and the code, which may have changed since an earlier run.
+    the HyperModel's own ``fit``. If a model has any of these, the HyperModel's identity replaces
+    the graph; by default, the identity consists of all hyperparameters. The digest then combines
+    the identity, the options of the search space, and the code, which may have changed since an
+    earlier run.
 
     Args:
         model: The model, built by the search space and not trained.

@@ -51,9 +51,9 @@ end the search."""
 
 
 class Evaluator:
-    """Evaluator of candidates, used on all ranks of a group together.
+    """Evaluates candidates on all ranks of a group together.
 
-    An evaluation is a function of the candidate's hyperparameters and seed, the configuration and
+    An evaluation depends only on the candidate's hyperparameters and seed, the configuration and
     the data. It leaves no state behind.
 
     Args:
@@ -98,7 +98,7 @@ class Evaluator:
                 epochs than full training, its last state is saved as a checkpoint.
             keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
-            callback: Called during the evaluation; saves checkpoints and may interrupt.
+            callback: Called during the evaluation; saves checkpoints and may interrupt it.
 
         Returns:
             The result, the same on every rank: done, infeasible, a duplicate, or failed with the
@@ -137,7 +137,7 @@ class Evaluator:
         return result
 
     def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
-        """Return the fastest access to a model that was saved; see ``Backend.reloaded``."""
+        """Return the fastest way to query a model that was saved; see ``Backend.reloaded``."""
         return self._backend.reloaded(candidate, model, len(self._dataset.test))
 
     def _keep(self, keep: Keep, result: Result) -> Result:
@@ -328,7 +328,7 @@ class Evaluator:
             return self._validator.validate(self._model, predictor, epoch)
 
     def _note_collapse(self, result: Result) -> None:
-        """Mark the result, on all ranks, if training collapsed."""
+        """Mark the result on all ranks if training collapsed."""
         classes, labels = self._dataset.classes, self._validator.split.labels
         predicted = self._validator.probabilities.argmax(axis=1)
         counts = [

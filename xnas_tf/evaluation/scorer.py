@@ -17,7 +17,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Scorer that measures objectives, recorded measures, and values for constraints.
+    """Measures objectives, recorded measures, and values for constraints.
 
     Args:
         config: The configuration.
@@ -41,7 +41,7 @@ class Scorer:
         """Check, before training, that the values needed by the search can be measured on a model.
 
         Raises:
-            NotApplicable: If they cannot be measured.
+            NotApplicable: If the values cannot be measured.
         """
         for measure in self._measures:
             if measure.name not in self._recorded:

@@ -1,4 +1,4 @@
-"""The validator, which computes the validation metrics of a model on all ranks of its group."""
+"""The validator, which computes a model's validation metrics on all ranks of its group."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from xnas_tf.training.predictor import ModelOutputs, Predictor, cross_entropy
 
 
 class Validator:
-    """Validator of models on this rank's share of the validation split.
+    """Validates models on this rank's share of the validation split.
 
     Attributes:
-        split: The share, in the order in which objectives receive it.
-        probabilities: The latest predictions for it, (N, classes).
+        split: This rank's share, in the order in which objectives receive it.
+        probabilities: The latest predictions for this share, (N, classes).
 
     Args:
         config: The configuration.

@@ -1,4 +1,4 @@
-"""Callbacks: code from the user and from this package that is called during a search."""
+"""Callbacks: user code and package code that is called during a search."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Callback:
         """Called when the result of a candidate is recorded: see its ``state``."""
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
-        """Called when a generation is complete, with its number from 1."""
+        """Called when a generation is complete, with its number, counted from 1."""
 
     def on_message(self, text: str) -> None:
         """Called with a message for the user."""
@@ -88,7 +88,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If they are not callbacks, or have a method ``on_…`` that is never called.
+        InputError: If they are not callbacks, or have an ``on_…`` method that is never called.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
@@ -103,7 +103,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
 
 
 def _check_methods(kind: type[Callback]) -> None:
-    """Check that each method ``on_…`` of a callback is one that a search calls."""
+    """Check that a search calls each ``on_…`` method of a callback."""
     known = [name for name in vars(Callback) if name.startswith("on_")]
     own = [name for each in kind.__mro__ if issubclass(each, Callback) for name in vars(each)]
     for name in own:

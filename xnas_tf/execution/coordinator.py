@@ -46,7 +46,7 @@ class Coordinator:
 
     Args:
         algorithm: A new instance of the search algorithm.
-        clock: Returns the time in seconds, by which ``search.hours`` is measured.
+        clock: Returns the time in seconds, used to measure ``search.hours``.
         networks: Results of networks that were trained in earlier runs.
 
     Raises:
@@ -166,9 +166,9 @@ class Coordinator:
         self._finish(candidate)
 
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
-        """Put a candidate whose group was lost at the front of the queue; it keeps its checkpoint.
+        """Requeue a candidate at the front after the loss of its group; it keeps its checkpoint.
 
-        If the candidate may have caused this twice, it is recorded as failed instead.
+        A candidate that may have caused two such losses is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)
@@ -195,7 +195,7 @@ class Coordinator:
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Record the end of the search, unless it is recorded and nothing has begun since.
+        """Record the end of the search, unless it is already recorded and nothing has begun since.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -288,7 +288,7 @@ class Coordinator:
     def _requeue_last(self, number: int) -> bool:
         """Put a pending candidate at the end of the queue; return whether it was queued.
 
-        If it has lost its group too often, it is recorded as failed instead.
+        A candidate that has lost its group too often is recorded as failed instead.
         """
         candidate = self._pending[number]
         if candidate.lost_groups >= MAX_LOST_GROUPS:
@@ -354,7 +354,7 @@ class Coordinator:
                 self._requeue_last(number)
 
     def _record_config(self) -> None:
-        """Record the configuration of this session, unless the run has ended and trains no more.
+        """Record this session's configuration, unless the run has ended with nothing left to train.
 
         Without this exception, a longer search could be recorded as a shorter one.
         """

@@ -1,4 +1,4 @@
-"""Costs of networks that are known without training, for the surrogate."""
+"""Network costs that are known without training, for the surrogate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnas_tf.utils.randomness import own_generator
 class ExactCosts:
     """Exact objectives, computed by building the networks that a surrogate considers.
 
-    A network that cannot be built has no costs, and fails in its evaluation if it is proposed.
+    A network that cannot be built has no costs, and its evaluation fails if it is proposed.
     Measured costs, such as latency, are left to the evaluation, where nothing disturbs them.
     """
 
@@ -32,7 +32,7 @@ class ExactCosts:
         self._known: dict[str, dict[int, float]] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> dict[int, float]:
-        """Return a network's costs by index of the objective; lower is better."""
+        """Return a network's costs by objective index; lower is better."""
         if not self._objectives:
             return {}
         genotype = self._space.genotype(values)

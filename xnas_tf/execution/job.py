@@ -87,7 +87,7 @@ def _check_size(wanted: int | None, ranks: int) -> None:
     """Check that the configuration allows all ranks to train each candidate.
 
     Raises:
-        InputError: If the configuration asks for fewer or more ranks.
+        InputError: If the configuration asks for a different number of ranks.
     """
     if wanted not in (None, ranks):
         raise InputError(

@@ -66,8 +66,8 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
     ``size`` is the number of ranks in a group.
 
     Returns:
-        The configuration with the values that depend on the search space, the data set and the
-        search space.
+        The configuration, completed with values that depend on the search space; the data set; and
+        the search space.
 
     Raises:
         InputError: On all ranks, if any input is invalid on one of them.
@@ -111,7 +111,7 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:
-    """Load the data on one rank per host first, so that only that rank downloads them."""
+    """Load the data on one rank per host first, so that only that rank downloads it."""
 
     def load() -> Dataset:
         return load_dataset(**config.dataset.model_dump(), log=log_message)
@@ -191,7 +191,7 @@ def _check_models(config: Config, space: SearchSpace) -> None:
 
 
 def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, Any]) -> str:
-    """Return why an objective cannot be measured on a model; empty if it can."""
+    """Return why an objective cannot be measured on a model; empty if it can be."""
     if type(objective).check_model is Objective.check_model:
         return ""
     try:

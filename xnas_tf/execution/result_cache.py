@@ -16,12 +16,12 @@ from xnas_tf.storage.run import Run
 class ResultCache:
     """Results of networks that were trained before, for the same number of epochs.
 
-    A candidate whose network was trained in this run is a duplicate. The results of an earlier run
-    are reused, and so is the model if they are Pareto-optimal. If that model was not saved, the
+    A candidate whose network was trained in this run is a duplicate. Results of an earlier run are
+    reused, along with the model if they are Pareto-optimal. If that model was not saved, the
     network is trained again, since each candidate on the front has a model.
 
     Args:
-        earlier: The earlier runs, in the order of lookup.
+        earlier: The earlier runs, in lookup order.
     """
 
     def __init__(self, earlier: Iterable[Run] = ()) -> None:
@@ -72,7 +72,7 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 
 
 def _reused(result: Result, known: Candidate, path: Path) -> Result:
-    """Return an earlier result, but with the costs measured here.
+    """Return an earlier result, but with the costs measured in this run.
 
     The earlier latency may have been measured on another machine.
     """
@@ -102,7 +102,7 @@ def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     ``Dataset.facts``.
 
     Raises:
-        InputError: If one of them is not a run, is the run itself, or has results that are not
+        InputError: If a path is not a run, is the run itself, or has results that are not
             comparable because the data, the training or the metrics differ.
     """
     return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
@@ -139,8 +139,8 @@ def _settings(config: Config) -> dict[str, Any]:
 def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
-    They were not measured there, or were measured with other options. Costs are left out, as they
-    are always measured here.
+    They were not measured there, or were measured with other options. Costs are left out because
+    they are always measured anew.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

@@ -15,8 +15,8 @@ class SearchState:
     """All finished candidates, their Pareto front and its hypervolume.
 
     Attributes:
-        everyone: The candidates in the order in which they finished, without the fields that
-            only the database needs and without the metrics that no constraint needs.
+        everyone: The candidates in the order in which they finished, without fields that only the
+            database needs or metrics that no constraint needs.
     """
 
     def __init__(self, config: Config) -> None:
@@ -30,12 +30,12 @@ class SearchState:
 
     @property
     def front(self) -> Sequence[Candidate]:
-        """The Pareto front; a new list whenever it has changed."""
+        """The Pareto front; replaced by a new list whenever it changes."""
         return self._front.candidates
 
     @property
     def hypervolume(self) -> float | None:
-        """The hypervolume, computed only when it has changed; None until its unit is known."""
+        """The hypervolume, recomputed only when it changes; None until its unit is known."""
         if not self._is_measured:
             self._hypervolume = self._meter(self._exact_front.candidates)
             self._is_measured = True

@@ -122,8 +122,8 @@ def _check_data(search: SearchContext) -> None:
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    The configuration decides. If it does not say, the mode of an earlier session is kept; without
-    one, the search is steady-state if there are several groups.
+    The configuration decides. If the configuration does not say, an earlier session's mode is kept;
+    without an earlier session, the search is steady-state if there are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

@@ -28,7 +28,7 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """The configured limits on the time, trained candidates and results of a search.
+    """The configured limits on a search's time, trained candidates and results.
 
     Candidates that were proposed before a limit is reached are still trained. Their training may
     have begun already, and a run that is killed and resumed must train the same candidates.
@@ -71,7 +71,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` have not passed yet; no other limit stops promotions."""
+        """Whether ``search.hours`` has not been reached yet; no other limit stops promotions."""
         if self._is_stopped:
             return False
         hours = self._search.hours

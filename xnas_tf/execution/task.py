@@ -81,7 +81,7 @@ class GroupCallback(EvaluationCallback):
         others wait for it forever in a collective operation.
 
         Raises:
-            RankFailedError: If it did not fail on all ranks.
+            RankFailedError: If the evaluation did not fail on all ranks.
         """
         if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
             raise RankFailedError(
@@ -93,8 +93,8 @@ class GroupCallback(EvaluationCallback):
 class TaskCallback(GroupCallback):
     """A callback that connects an evaluation on the first rank of a group with the task source.
 
-    Only this rank is interrupted. The others stop once it has gone, since it may need them to
-    finish its current step.
+    Only this rank is interrupted. The other ranks stop once this one has exited, because it may
+    need them to finish its current step.
     """
 
     def __init__(

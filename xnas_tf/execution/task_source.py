@@ -15,7 +15,7 @@ Task = Candidate
 
 
 class TaskSource(Protocol):
-    """A source of tasks that takes their results; see ``Coordinator`` and ``RetrainingSession``."""
+    """A source of tasks that also receives their results, such as ``Coordinator``."""
 
     def ask(self, group: int = 0) -> Task | None:
         """Return the next task for a group of ranks; None if there is none at the moment."""

@@ -29,18 +29,19 @@ class Watchdog:
     """A watchdog for this process, active inside its context.
 
     SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
-    thread reads every few steps to save and stop. If it has not stopped within ``GRACE`` seconds,
-    or on a second SIGINT, the watchdog ends the process, whatever the main thread is waiting for.
+    thread reads every few steps to save and stop. If the main thread has not stopped within
+    ``GRACE`` seconds, or on a second SIGINT, the watchdog ends the process, whatever the main
+    thread is waiting for.
 
     Args:
         stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
             evaluation.
         has_launcher: Whether this process must not outlive the launcher that started it.
-            horovodrun ends the ranks on other hosts by closing the connection to them. They
-            receive no signal (measured), and would otherwise run forever.
+            horovodrun ends the ranks on other hosts by closing the connection to them. These ranks
+            receive no signal (as measured), and would otherwise run forever.
 
     Attributes:
-        stopping: Exit code with which to stop after a signal, 130 or 143; 0 before.
+        stopping: Exit code to use after a signal, 130 or 143; 0 before any signal.
     """
 
     def __init__(self, stall_seconds: float, has_launcher: bool = False) -> None:

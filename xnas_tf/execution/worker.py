@@ -93,8 +93,8 @@ class Worker:
     def _has_died_by_itself(self) -> bool:
         """Return whether the other rank ended before a signal could have ended it.
 
-        When a rank has died, horovodrun sends SIGTERM to the others. But ranks also die after a
-        signal if a step takes longer than the time that the signal allows.
+        When a rank dies, horovodrun sends SIGTERM to the others. But a rank also dies after a
+        signal if a step takes longer than the grace period.
         """
         return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
 

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf explain``, which turns names and files into a saved explanation."""
+"""The ``xnas-tf explain`` command, which turns names and files into a saved explanation."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def explain_request(  # noqa: PLR0913 - options of a command
 
     Args:
         source: The model, the data set and the folder to write to.
-        files: Image files to explain; if empty, images of the data set are explained.
-        count: Number of images of the data set to explain.
+        files: Image files to explain; if empty, images from the data set are explained.
+        count: Number of images from the data set to explain.
         methods: Names of attribution methods; ``all`` stands for every registered method. If empty,
             the default methods are used.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, where the value is in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         class_names: The classes of image files, in the order of the model's outputs. If None, the
-            class names of the data set are used, or numbers if there is no data set.
-        mistakes: Whether to choose only images of the data set that the model misclassifies.
+            data set's class names are used, or numbers if there is no data set.
+        mistakes: Whether to choose only images from the data set that the model misclassifies.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
         log: Called with progress messages.
 
@@ -68,7 +68,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
         The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If anything that was named is missing or invalid, or the folder exists.
+        InputError: If anything named in the arguments is missing or invalid, or the folder already
+            exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)
@@ -107,7 +108,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
 
 
 def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[tuple[int, int]]:
-    """Return the numbers of correctly classified images and of all images of each class."""
+    """Return, for each class, the numbers of correctly classified images and of all images."""
     correct, counts = (
         np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
     )
@@ -155,7 +156,7 @@ def _from_files(
     subject: ModelSubject,
     class_names: Sequence[str] | None,
 ) -> _Inputs:
-    """Read image files; class names are those given, those of the data set, or numbers."""
+    """Read image files; the class names are given, come from the data set, or are numbers."""
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     if class_names is None and (source.dataset or subject.dataset):

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf disentangle``, which turns names and files into saved paths."""
+"""The ``xnas-tf disentangle`` command, which turns names and files into saved paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def disentangle_request(
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle a model and save the result, in one process or on all ranks of a job.
 
-    β is a text with ``auto`` or a number, or None. The other options are those of ``disentangle``.
+    β is ``auto`` or a number, as text, or None. The other options are those of ``disentangle``.
 
     Returns:
         The result and the folder to which it was written; None on ranks other than 0.

@@ -112,7 +112,7 @@ def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Imag
 
 
 def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
-    """Draw colours (H, W, 3) with the opacity ``cover`` over an image in grey."""
+    """Draw colours (H, W, 3) with opacity ``cover`` over an image in grey."""
     grey = drawable(image).astype(float)
     grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
     mixed = cover * colours + (1 - cover) * grey[..., None]

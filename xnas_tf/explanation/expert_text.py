@@ -124,7 +124,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
-    """Say for each method which classes it locates in a single part of the image."""
+    """For each method, say which classes it locates in a single part of the image."""
     return [
         f"For {each['target']}, {each['share']:.0%} of the map of {method['title']} lies in the "
         f"{each['region']} ninth of the image (a uniform map: 11%; mean of {each['images']} "

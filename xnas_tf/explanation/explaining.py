@@ -55,10 +55,10 @@ def explain(  # noqa: PLR0913 - options with defaults
             passed unchanged. If None, some images of the run's test split are used, with their
             labels.
         methods: Names of methods, or methods with options.
-        targets: ``"predicted"``, a class by name or number, or one for each image, (N,).
+        targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
-        class_names: Names of the classes. If None, those of the run are used, or numbers if there
-            is no run.
+        class_names: Names of the classes. If None, the run's class names are used, or numbers if
+            there is no run.
         measured: Whether to measure the quality of the maps, which takes longer.
         log: Called with the title of each method before it runs.
         mistakes: If no images are given, whether to choose only images that the model
@@ -66,7 +66,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
         safe: Whether to reject a model that contains Python code, as a Lambda layer does.
-        shared_models: Models that give the same maps and have been traced before, by method.
+        shared_models: Already traced models that give the same maps, by method.
 
     Raises:
         InputError: If the model does not exist, a name is unknown, there are no images, or no

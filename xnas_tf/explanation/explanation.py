@@ -47,8 +47,8 @@ class Explanation:
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        by_class: For each class, the number of correctly classified images and the number of all
-            images in the test split; empty if not measured.
+        by_class: For each class, the numbers of correctly classified and of all test images; empty
+            if not measured.
         files: The N image files; empty if the images come from a data set.
     """
 
@@ -72,7 +72,7 @@ class Explanation:
 
     @property
     def warnings(self) -> list[str]:
-        """Methods that were left out or have maps that are 0 everywhere, with the reasons."""
+        """Methods that were left out or whose maps are 0 everywhere, with the reasons."""
         left_out = [f"{title} was left out: {why}" for title, why in self.failures.items()]
         empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
         return left_out + [

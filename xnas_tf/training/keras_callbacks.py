@@ -78,10 +78,10 @@ def _new(name: str) -> keras.callbacks.Callback:
 def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
-    A name contains the callback's class, those of its arguments that are strings, numbers or None,
-    and hashes of its functions, so that different arguments make a different search. Addresses, and
-    strings given to a user's own callbacks, may contain passwords. They are hashed, because names
-    are stored. Equal names are numbered.
+    A name contains the callback's class, its arguments that are strings, numbers or None, and
+    hashes of its functions. A search with different arguments therefore counts as a different
+    search. Addresses, and strings given to a user's own callbacks, may contain passwords. They are
+    hashed, because names are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]

@@ -39,8 +39,8 @@ def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
         **kinds: The kinds of these arguments, by name.
 
     Returns:
-        The decorator. The decorated function raises an ``InputError`` that names any argument that
-        has the wrong type, does not exist, or is missing.
+        The decorator. If an argument is missing, unknown or of the wrong type, the decorated
+        function raises an ``InputError`` that names it.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -1,4 +1,4 @@
-"""Seeds candidates, and gives one thread at a time Python's global random generator.
+"""Seeds candidates, and lets only one thread at a time use Python's global random generator.
 
 Keras and Platypus use the global generator. The watchdog's thread may report a hang to the search
 while the main thread is building models. Random numbers drawn in one thread must not affect the

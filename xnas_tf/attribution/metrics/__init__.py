@@ -2,16 +2,16 @@
 
 Call a metric with a Keras classifier, images (N, H, W[, C]) as floats in the model's range, and
 either maps (N, H, W) or the method that computes them: an ``AttributionMethod``, or a function with
-the same arguments. ``targets`` can be any of ``Targets`` except ``"all"``. ``baseline`` chooses the
-values that replace pixels, ``output`` is the output that the maps explain, and ``rng`` is the
-generator for random samples:
+the same arguments. ``targets`` accepts any value of ``Targets`` except ``"all"``. ``baseline``
+chooses the values that replace pixels, ``output`` is the output that the maps explain, and ``rng``
+is the generator for random samples:
 
     maps = IntegratedGradients()(model, images)
     deletion(model, images, maps)                                     # (N,), lower is better
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
-Metrics propagate NaN from models and maps, and never introduce it. They raise ``InputError`` if
-images, maps, targets or options are invalid or don't match. An empty map, which is 0 everywhere,
+Metrics propagate NaN values from models and maps but never introduce any. They raise ``InputError``
+if images, maps, targets or options are invalid or don't match. An empty map, which is 0 everywhere,
 explains nothing but is perfectly stable. Use ``is_empty`` to leave empty maps out of means, or pass
 the value to use for them as ``empty``.
 """

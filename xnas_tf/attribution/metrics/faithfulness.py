@@ -1,7 +1,7 @@
-"""Completeness, sensitivity-n and infidelity: attributions and the effect of removing pixels.
+"""Faithfulness metrics: completeness, sensitivity-n and infidelity.
 
-These metrics interpret maps as contributions to the score relative to the baseline, in the score's
-units, as integrated gradients, gradient times input and occlusion define them.
+These metrics read a map as contributions to the score, in its units and relative to the baseline.
+Integrated gradients, gradient times input and occlusion produce maps of this kind.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def sensitivity_n(  # noqa: PLR0913 - keyword options of one metric
 
     See Ancona, Ceolini, Öztireli & Gross 2018 (arXiv 1711.06104). In a good map, the sum over any n
     pixels predicts how much the score decreases when the baseline replaces them. The sets are the
-    same for every image, so that a value doesn't depend on its batch. If n is the number of all
+    same for every image, so the result does not depend on the batches. If n equals the number of
     pixels, there is only one set.
 
     Returns:
-        (N,), float64, in [-1, 1]; higher is better. 0 where the sums or the scores don't vary:
-        for a constant map, a constant model, or sets of all pixels.
+        (N,), float64, in [-1, 1]; higher is better. The value is 0 where the sums or the scores
+        don't vary: for a constant map, a constant model, or sets of all pixels.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
     height, width = scores.images.shape[1:3]
@@ -98,13 +98,13 @@ def infidelity(
 
     See Yeh, Hsieh, Suggala, Inouye & Ravikumar 2019 (arXiv 1901.09392, definition 2.1). Here the
     baseline replaces random squares. Since maps already contain the factor (image - baseline), the
-    predicted decrease is the map's sum over the square. The side of a square is drawn uniformly
-    from 1 to half the image's smaller side. The squares are the same for every image.
+    predicted decrease is the map's sum over the square. The side of each square is drawn uniformly
+    between 1 and half the image's shorter side. The squares are the same for every image.
 
     Returns:
-        The error in squared units of the score, and the error relative to the larger of the two
-        mean squares. The relative error lies in [0, 4]: it is 1 for a map of zeros, and 0 where
-        both the map and the decrease are 0. Lower is better.
+        The error in squared score units, and the error relative to the larger mean square of the
+        predicted and the actual decrease. The relative error lies in [0, 4]: it is 1 for a map of
+        zeros, and 0 where both the map and the decrease are 0. Lower is better.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
     height, width = scores.images.shape[1:3]

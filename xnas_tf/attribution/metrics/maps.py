@@ -9,7 +9,7 @@ from xnas_tf.errors import InputError
 
 
 def is_empty(maps: np.ndarray) -> np.ndarray:
-    """Return whether each map (N, H, W) is 0 everywhere, as Grad-CAM maps may be; (N,), bool.
+    """Return whether each map (N, H, W) is all zeros, as Grad-CAM maps can be; (N,), bool.
 
     An empty map explains nothing, but it never changes, so several metrics rate it as perfect.
     """
@@ -41,7 +41,7 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     Masks are (N, H, W) like the maps, and nonzero inside.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. 0 where no attribution is positive.
+        (N,), float64, in [0, 1]; higher is better. The value is 0 where no attribution is positive.
 
     Raises:
         InputError: If the shapes differ.
@@ -54,15 +54,15 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> np.ndarray:
-    """Test whether the maximum of a map lies inside a mask, or within a few pixels of it.
+    """Test whether a map's maximum lies inside a mask or within a few pixels of it.
 
     Masks are (N, H, W) like the maps, and nonzero inside. Zhang et al. 2018 (arXiv 1608.00507)
-    allow a distance of 15 pixels on PASCAL VOC. If several pixels have the maximum, the result is
-    the share of hits among them.
+    allow a distance of 15 pixels on PASCAL VOC. If several pixels share the maximum, the result is
+    the fraction of them that hit the mask.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. The mask's share of the image if the map is
-        constant, 0 if the mask is empty, and NaN if the map contains NaN.
+        (N,), float64, in [0, 1]; higher is better. The value is the mask's share of the image for a
+        constant map, 0 for an empty mask, and NaN for a map that contains NaN.
 
     Raises:
         InputError: If the shapes differ.

@@ -67,8 +67,8 @@ def replacement_curves(
     changes the same number of pixels, and there are at most as many steps as pixels.
 
     Returns:
-        The scores, (N, steps + 1), float64, with a row of NaN for each map that isn't finite; and
-        the share of changed pixels, (steps + 1,).
+        The scores, (N, steps + 1), float64, with a row of NaN for each non-finite map, and the
+        share of changed pixels, (steps + 1,).
 
     Raises:
         InputError: If ``steps`` is less than 1.

@@ -28,8 +28,8 @@ class Scores:
         unchanged: The scores of the unmodified images, (N,), float64.
 
     Raises:
-        InputError: If images, maps or targets don't match, or the model's outputs aren't
-            (N, classes).
+        InputError: If images, maps or targets don't match, or the model's outputs don't have the
+            shape (N, classes).
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Scores:
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Return the scores (N, count), float64, of ``count`` modified copies of each image.
 
-        ``copies`` takes a slice of the images and returns their copies, (B, count, H, W[, C]). It
-        is called for one batch of copies at a time, with at least one image.
+        ``copies`` takes a slice of the images and returns their copies, (B, count, H, W[, C]).
+        ``copies`` is called for one batch of copies at a time, with at least one image.
         """
         scores = np.empty((len(self.targets), count))
         size = max(1, self._batch_size // count)
@@ -80,7 +80,7 @@ class Scores:
 def replaced(images: np.ndarray, others: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Return copies (B, k, H, W[, C]) of images with some pixels replaced.
 
-    Masks are (B, k, H, W), or (k, H, W) for all images. They are True where pixels of ``others``
+    Masks are (B, k, H, W), or (k, H, W) for all images. A mask is True where pixels of ``others``
     replace those of the image.
     """
     where = masks[..., None] if images.ndim == 4 else masks

@@ -33,16 +33,15 @@ def max_sensitivity(
 ) -> np.ndarray:
     """Compute the largest relative change of a map under small noise on the image.
 
-    See Yeh et al. 2019 (arXiv 1901.09392, definition 3.1). The maximum is taken over samples. The
-    noise is uniform in a cube around the image, with sides of twice the radius, and the same noise
-    is used for every image. The explained class is that of the unchanged image. The norm of the
-    change is divided by the larger norm of the two maps, so that empty maps, which are common with
-    Grad-CAM, do not give unbounded values.
+    See Yeh et al. 2019 (arXiv 1901.09392, definition 3.1). The maximum is taken over random
+    samples. Each pixel's noise is uniform within ±``radius``, and every image gets the same noise.
+    The target class is that of the unmodified image. The norm of the change is divided by the
+    larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
+    unbounded values.
 
     Returns:
-        (N,), float64, in [0, 2]; lower is better. 0 where the map doesn't change, even if that is
-        because it is always empty. If ``empty`` is given, it is the value for images whose map
-        without noise is empty.
+        (N,), float64, in [0, 2]; lower is better. A map that never changes gets 0, even if it is
+        always empty. ``empty``, if given, is the value for images whose noise-free map is empty.
     """
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
@@ -70,15 +69,17 @@ def randomization(
 
     This is a sanity check: maps that don't change don't explain the model (cascading randomization,
     Adebayo et al. 2018, arXiv 1810.03292). Kernels are drawn from a normal distribution with the
-    same root mean square, which preserves the scale of the activations. The values of vectors
-    (biases, batch normalization) are shuffled, so that variances stay positive. The explained class
-    is that of the original model. The weights are always restored exactly, but the model must not
-    be used in the meantime. ``stages`` is the number of equal groups into which the layers are
-    divided. It is at most the number of layers; by default, each layer is a group.
+    original kernel's root mean square, which preserves the scale of the activations. The values of
+    vectors (biases, batch normalization) are shuffled, so that variances stay positive. The target
+    classes are those of the original model. The weights are always restored exactly, but the model
+    must not be used in the meantime. ``stages`` is the number of equal groups into which the layers
+    are divided. There can be at most as many groups as layers; by default, each layer forms its own
+    group.
 
     Returns:
-        Rank correlations of |map| with the original, (stages, N), float64; lower is better. The
-        correlation with a constant map is 0. If ``empty`` is given, it is the value for empty maps.
+        Rank correlations between |map| and the original |map|, (stages, N), float64; lower is
+        better. The correlation with a constant map counts as 0. ``empty``, if given, is the value
+        for empty maps.
 
     Raises:
         InputError: If images or targets don't match, or the model has no weights.
@@ -108,7 +109,7 @@ def randomization(
 
 
 def _weights_by_layer(model: keras.Model, shape: tuple[int, ...]) -> list[list[keras.Variable]]:
-    """Return the floating-point weights of each layer itself, from the last layer called."""
+    """Return each layer's own floating-point weights, starting from the last layer called."""
     with inlined_calls(model), recorded_calls(model) as calls:
         model(tf.zeros((1, *shape)), training=False)
     order = {id(layer): index for index, (layer, _) in enumerate(calls)}

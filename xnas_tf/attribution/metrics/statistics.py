@@ -24,8 +24,8 @@ class Errors(NamedTuple):
 def relative_to_larger(error: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Divide an error by the larger of two magnitudes; return 0 where both are 0.
 
-    If the error were relative to one fixed magnitude, it would be unbounded where that magnitude is
-    close to 0, and a single image would dominate the mean.
+    An error relative to one fixed magnitude would be unbounded where that magnitude is close to 0,
+    and a single image would dominate the mean.
     """
     larger = np.maximum(one, other)
     # `!= 0`, not `> 0`, so that NaN stays NaN
@@ -52,7 +52,7 @@ def pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Correlate the ranks of the rows' values; equal values get their mean rank."""
+    """Correlate the ranks of the values in each row; ties get their mean rank."""
     return pearson(rankdata(one, axis=1), rankdata(other, axis=1))
 
 

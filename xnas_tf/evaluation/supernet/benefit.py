@@ -1,4 +1,4 @@
-"""Decides whether one supernet for all cells is faster than a network for each of them."""
+"""Decides whether one supernet for all cells is faster than one network per cell."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class SupernetCell(keras.layers.Layer):
 
     Args:
         channels: Number of channels of the input and the output.
-        numbers: The cell to compute, see ``numbers_of``, int32 (11,).
+        numbers: The cell to compute, int32, (11,); see ``numbers_of``.
         name: The cell's name in the network.
 
     Attributes:
@@ -161,7 +161,7 @@ def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> lis
         sources: Number of inputs that specify the source node. If 1, the input is the edge's copy
             of the cell's input; if 3, the inputs are whether the source node is the cell's input,
             the source node, and the copy.
-        befores: Number of inputs with the previous value of the target node: 0 or 1.
+        befores: Number of inputs that hold the target node's previous value: 0 or 1.
         inputs: The operation's number, the source node, the target node, then the weights.
     """
     operation, *rest = inputs

@@ -35,7 +35,7 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
 
     Returns:
         The target node, and the batch's mean and (unbiased) variance. If the operation has no
-        normalisation, these two have arbitrary values.
+        normalisation, the mean and the variance have arbitrary values.
     """
 
     @tf.custom_gradient
@@ -105,7 +105,7 @@ def _switch(operation: tf.Tensor, branches: dict[str, Callable[[], Tensors]]) ->
 def _forward(
     x: tf.Tensor, before: Tensors, convolve: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """Return a function for each operation that computes the target node.
+    """For each operation, return a function that computes the target node.
 
     The function returns ``nothing`` after the node if the operation is not a convolution.
     """
@@ -127,7 +127,7 @@ def _forward(
 def _backward(
     g: tf.Tensor, back: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """Return a function for each operation that computes the gradient of ``x``.
+    """For each operation, return a function that computes the gradient of ``x``.
 
     The function returns ``nothing`` after the gradient if the operation is not a convolution.
     """

@@ -63,7 +63,7 @@ def graphs_of_all_cells(
 
 
 class SupernetTrainer(Trainer):
-    """Trainer of a candidate's own model through the supernet.
+    """Trains a candidate's own model through the supernet.
 
     Checkpoints contain the model's own variables and those of its optimizer, into which the binding
     copies the supernet's values.
@@ -117,7 +117,7 @@ class SupernetTrainer(Trainer):
 
 
 class SupernetPredictor(Predictor):
-    """Predictor that uses a candidate's own model through the supernet.
+    """Predicts with a candidate's own model through the supernet.
 
     Args:
         graphs: The supernet.

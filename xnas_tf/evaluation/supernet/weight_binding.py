@@ -50,7 +50,7 @@ class WeightBinding:
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
-        """Copy the model's values to the supernet unless it has them; set all others to zero."""
+        """Copy the model's values to the supernet, unless it has them, and zero all others."""
         if self._network.bound is self:
             return
         self._network.become(self._candidate)

@@ -2,8 +2,8 @@
 
 Starting from a dimmed sample, an image is changed so that the value of one attribute grows. The
 objective is C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper
-maximises φ_j itself, so its weights only suit attributes on one scale. With attributes learned on
-mnist5k, which reach values of 15, C = 2 filled the images with stripes.
+maximises φ_j itself, so its weights suit only attributes of a similar magnitude. With attributes
+learned on mnist5k, which reach values of 15, C = 2 filled the images with stripes.
 """
 
 from __future__ import annotations
