@@ -148,7 +148,7 @@ def differing_keys(old: Config, new: Config) -> list[str]:
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:
-    """Return a line ``key: one value BETWEEN other value`` for each key that differs in nested data."""
+    """Return ``key: one value BETWEEN other value`` for each differing key of nested data."""
     before, after = _flatten(one), _flatten(other)
     return [
         f"{key}: {before.get(key)!r} {between} {after.get(key)!r}"
