@@ -1,4 +1,4 @@
-"""The record of a candidate, from its proposal to its objective values, and its result."""
+"""A candidate's record, from its proposal to its objective values, and its evaluation result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Candidate:
         objectives: Values by objective; empty unless the candidate is done.
         metrics: Other values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
-            validate, score, record (saving its model) and clean (freeing it). Two more entries give
+            validate, score, record (saving the model) and clean (freeing it). Two more entries give
             the time spent on communication between ranks, which is part of these phases, and the
             time that the group waited for the candidate. A promotion's seconds exclude those of the
             rungs below.
@@ -155,10 +155,11 @@ class Candidate:
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self, safe: bool = True) -> keras.Model:
-        """Load the trained Keras model, after importing the module of its HyperModel.
+        """Load the trained Keras model, after importing its HyperModel's module.
 
         Args:
-            safe: Whether to reject a model that contains Python code, as a Lambda layer does.
+            safe: Whether to reject a model that contains Python code, for example in a Lambda
+                layer.
 
         Raises:
             InputError: If the model cannot be loaded or was not saved: only candidates that were
@@ -201,11 +202,11 @@ class Result:
     reused_from: str = ""
 
     def note(self, reason: str) -> None:
-        """Add a remark to the reason, unless it is empty."""
+        """Add a remark to the reason, unless the remark is empty."""
         self.reason = "; ".join(filter(None, [self.reason, reason]))
 
     def failed(self, reason: str) -> Result:
-        """Return the result of the same evaluation after a failure."""
+        """Return this result as that of a failed evaluation."""
         return Result(
             "failed", reason, seconds=self.seconds, history=self.history, digest=self.digest
         )

@@ -73,8 +73,8 @@ class AttributionMethod(BaseModel):
 
         Args:
             model: A Keras classifier of any kind, used with its current weights.
-            images: (N, H, W) or (N, H, W, C), in the range that the model expects; for a model
-                with several inputs, a list, tuple or dictionary of them.
+            images: Images, (N, H, W) or (N, H, W, C), in the range that the model expects; a list,
+                tuple or dictionary of them for a model with several inputs.
             targets: See ``Targets``.
 
         Returns:

@@ -136,11 +136,11 @@ class Explainer:
         return maps
 
     def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Return the method as a function to include in another graph, such as an exported one.
+        """Return the method as a function for use in another graph, such as an exported one.
 
         The function takes float32 images (B, H, W, C), each of the given shape (H, W, C), and int32
-        target classes (B,). It returns maps (B, H, W). Trace the function inside ``inlined_calls``
-        and ``freed_custom_gradients``.
+        target classes (B,). The function returns maps (B, H, W). Trace the function inside
+        ``inlined_calls`` and ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or to images of this shape.

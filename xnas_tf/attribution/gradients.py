@@ -25,8 +25,8 @@ def mean_gradient(
     H, W[, C]). The network processes ``batch`` points at a time, counted over all images.
 
     The gradients and their mean are computed by the Python function that tf-explain 0.3.1 wraps in
-    ``get_integrated_gradients``. The ``tf.function`` around it is bypassed because it is retraced
-    for each model and class, and keeps the traces. The function that scores each image's target
+    ``get_integrated_gradients``. The surrounding ``tf.function`` is bypassed because it is retraced
+    for each model and class, and keeps every trace. The function that scores each image's target
     class is passed as if it were a single-class model.
 
     Raises:
@@ -58,8 +58,8 @@ def sum_in_chunks(
 ) -> tf.Tensor:
     """Sum a function over ``count`` indices, at most ``chunk`` at a time, in a graph loop.
 
-    ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. It returns the
-    weighted sum of the function's values divided by k, with the shape of ``like``.
+    ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. ``chunk_mean``
+    returns the weighted sum of the function's values divided by k, with the shape of ``like``.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)

@@ -1,4 +1,4 @@
-"""Runs searches with simulated training, whose results are read from a table."""
+"""Runs searches with simulated training: the results are read from a table."""
 
 from xnas_tf.benchmark.comparison import Comparison, compare
 from xnas_tf.benchmark.problem import Problem, make_problem, parse_reference

@@ -55,7 +55,7 @@ class Comparison:
     def trainings_to(self, name: str, share: float) -> np.ndarray:
         """Return the number of trainings that an algorithm needed to reach a share, (seeds,).
 
-        It is infinite for seeds that did not reach the share.
+        Seeds that did not reach the share get infinity.
         """
         reached = self.curves[name] >= share
         return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)

@@ -25,7 +25,7 @@ def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
     all cells are left out.
 
     Args:
-        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the one large ``.pickle.pbz2`` file.
+        path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the single large ``.pickle.pbz2`` file.
 
     Raises:
         InputError: If the package is missing or cannot read the files.

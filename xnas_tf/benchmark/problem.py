@@ -157,8 +157,8 @@ def _error(table: Table, column: str) -> np.ndarray:
 def parameters(genotype: str) -> float:
     """Return the number of trainable parameters, in millions, of a cell's network.
 
-    The network has C=16, N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that do
-    not lead to the output are counted as well.
+    The number is for a network with C=16 and N=5, RGB images and 10 classes. As in NAS-Bench-201,
+    convolutions that do not lead to the output also count.
     """
     operations = parse_genotype(genotype).values()
     full = _in_cells([KERNELS["nor_conv_3x3"]] * len(operations))

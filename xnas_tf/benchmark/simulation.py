@@ -65,7 +65,7 @@ class CellSpace(Space):
         return network_of(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return the reason why a cell cannot be trained; None if it can be trained."""
+        """Return why a cell cannot be trained; None if it can."""
         if not live_edges(values):
             return "the cell has no path from its input to its output"
         return None if self.genotype(values) in self._rows else "the cell is not in the table"

@@ -1,4 +1,4 @@
-"""Shared parts of all commands: their group, error messages and output."""
+"""Parts shared by all commands: the command group, error messages and output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Command(click.Command):
 
 
 class _Group(click.Group):
-    """A group of commands that exit with one message and the right exit code on user errors."""
+    """Command group that reports user errors with a single message and the right exit code."""
 
     command_class = _Command
     group_class = type  # for subgroups as well

@@ -21,7 +21,7 @@ class CandidateType(click.ParamType):
     name = "candidate"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return the placeholder for a value that the help shows."""
+        """Return the placeholder that the help shows for a value."""
         return "|".join((*CHOICES, "ID"))
 
     def convert(

@@ -149,10 +149,10 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write a report on a run, several runs or a model.
 
     The report is a single HTML file that needs no network connection. For a run, even one that is
-    still searching, it shows the recommended model, the front, the progress of the search, and
-    explanations of each model. Several runs on the same data are compared. For a .keras file, it
-    shows accuracy, mistakes, calibration and explanations. docs/how-to/report.md explains how to
-    read it.
+    still searching, the report shows the recommended model, the front, the progress of the search,
+    and explanations of each model. Several runs on the same data are compared. For a .keras file,
+    the report shows accuracy, mistakes, calibration and explanations. docs/how-to/report.md
+    explains how to read reports.
 
     \b
     Example:

@@ -24,10 +24,10 @@ def create_callback(entry: Any) -> Any:
     """Create a callback from its entry in the configuration.
 
     Args:
-        entry: A name, a mapping with a name and the arguments of the constructor, or a callback.
+        entry: A name, a mapping with a name and constructor arguments, or a callback.
 
     Raises:
-        PydanticCustomError: If there is no such callback, or it cannot be created.
+        PydanticCustomError: If the callback does not exist or cannot be created.
     """
     if not isinstance(entry, str | dict):
         return entry  # the search checks it

@@ -61,7 +61,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     """Load the configuration stored with a run or a retraining.
 
     If the version that wrote the file lacked an objective's option, the option gets the value that
-    comes closest to that version's behaviour. This prevents the run from being resumed with today's
+    comes closest to that version's behaviour. An old run is therefore never resumed with today's
     defaults. The results still differ slightly: that version used other images, and did not correct
     disentanglement for chance.
 

@@ -107,7 +107,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         log: Called with a message before work that takes a while.
 
     Raises:
-        InputError: If there is no such data set, or it is not suitable for classification.
+        InputError: If the data set does not exist or is not suitable for classification.
     """
     if isinstance(size, int):
         size = (size, size)

@@ -132,7 +132,7 @@ def keras_dataset(argument: str) -> Source:
     the existing file would be lost.
 
     Raises:
-        InputError: If there is no such data set, or it cannot be downloaded.
+        InputError: If the data set does not exist or cannot be downloaded.
     """
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")

@@ -19,7 +19,7 @@ def class_number(
     """Return the number of a class given by its name or number.
 
     Raises:
-        InputError: If there is no such class. The message names ``option`` and ``others``, the
+        InputError: If the class does not exist. The message names ``option`` and ``others``, the
             other values that the option allows.
     """
     if text in class_names:
@@ -33,7 +33,7 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
     """Return the numbers of classes given by name or number, as an array of the same shape.
 
     Raises:
-        InputError: If there is no such class. The message names ``option``.
+        InputError: If the class does not exist. The message names ``option``.
     """
     array = np.asarray(values)
     if array.dtype.kind in "OSTU":

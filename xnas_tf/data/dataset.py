@@ -45,11 +45,11 @@ class Split:
         return short_repr(self, images=tuple(self.images.shape), labels=self.labels.shape)
 
     def take(self, indices: np.ndarray | slice) -> Batch:
-        """Return the images at ``indices``, in their order, in memory."""
+        """Load the images at ``indices`` into memory, in that order."""
         return Batch(self.images[indices], self.labels[indices], self._masks_at(indices))
 
     def select(self, indices: np.ndarray | slice) -> Split:
-        """Return the images at ``indices``, in their order, without reading images on disk."""
+        """Select the images at ``indices``, in that order, without reading images from disk."""
         images = selected(self.images, indices)
         return Split(images, self.labels[indices], self._masks_at(indices))
 
@@ -228,8 +228,8 @@ class Source:
         class_names: One name per class; the labels themselves if None.
         test: Images and labels of the published test split, which is used unchanged.
         mirrored: See ``Dataset``.
-        groups: Group of each image as text, (N,), empty if it has none; all images of a group go
-            into the same split.
+        groups: Each image's group as text, (N,), or an empty text; all images of a group go into
+            the same split.
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.

@@ -48,7 +48,7 @@ class DiskImages:
         return self._digests[self._rows]
 
     def select(self, rows: np.ndarray | slice) -> DiskImages:
-        """Return the images at ``rows``, in their order, without reading them."""
+        """Select the images at ``rows``, in that order, without reading them."""
         return DiskImages(self._stored, self._digests, self._rows[rows])
 
     def __len__(self) -> int:
@@ -62,5 +62,5 @@ class DiskImages:
 
 
 def selected(images: np.ndarray | DiskImages, rows: np.ndarray | slice) -> np.ndarray | DiskImages:
-    """Return the images at ``rows``, in their order, without reading images on disk."""
+    """Select the images at ``rows``, in that order, without reading images from disk."""
     return images.select(rows) if isinstance(images, DiskImages) else images[rows]

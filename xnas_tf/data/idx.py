@@ -31,12 +31,12 @@ _BYTES = 8
 def idx(argument: str) -> ImageFiles:
     """Find ``train-images-idx3-ubyte`` and the like in a folder, with or without ``.gz``.
 
-    The files ``t10k-…`` or ``test-…``, if there are any, are the test split. If a folder has files
-    of several data sets, as EMNIST's does, the argument ends with the prefix of the files to read,
-    for example ``FOLDER/emnist-letters``.
+    Files named ``t10k-…`` or ``test-…`` form the test split. If a folder has files of several data
+    sets, as EMNIST's does, the argument ends with the prefix of the files to read, for example
+    ``FOLDER/emnist-letters``.
 
     Raises:
-        InputError: If there are no such files, or they belong to several data sets.
+        InputError: If no such files exist, or they belong to several data sets.
     """
     name, path = f"data set idx:{argument}", Path(os.path.expanduser(argument or "."))
     folder, prefix = (path, None) if path.is_dir() else (path.parent, path.name)

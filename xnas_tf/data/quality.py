@@ -139,7 +139,7 @@ def identical(
 def repeated(digests: np.ndarray, origins: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of images that are equal to an earlier one of the same origin.
 
-    The arguments are those of ``identical``.
+    The arguments are the same as for ``identical``.
     """
     rows = np.concatenate([origins.astype(np.int32).view(np.uint8), digests], axis=1)
     texts = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()

@@ -25,7 +25,7 @@ def read_pickle(file: Path) -> object:
 
     Raises:
         Refused: If the pickle asks for anything else.
-        Exception: An exception of any type if the file is truncated or not a pickle.
+        Exception: Any type of exception, if the file is truncated or not a pickle.
     """
     with file.open("rb") as stream:
         return _Unpickler(stream, encoding="latin1").load()

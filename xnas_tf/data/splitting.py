@@ -93,7 +93,7 @@ def _check_groups(groups: np.ndarray, rows: dict[str, np.ndarray], name: str) ->
 
 
 def _draw(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str]) -> np.ndarray:
-    """Return a mask of a random share of each class."""
+    """Return a mask that selects a random share of each class."""
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - heavy
 
     alone = [class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1).tolist()]
@@ -107,7 +107,7 @@ def _draw(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str
 def _draw_groups(
     labels: np.ndarray, groups: np.ndarray, share: float, seed: int, class_names: Sequence[str]
 ) -> np.ndarray:
-    """Return a mask of groups, added in order of size, that bring each class close to its share.
+    """Return a mask that selects groups, by size, to bring each class close to its share.
 
     scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class: with 20 groups of
     one image each, seven of which were in one class, one of five folds lacked that class.

@@ -30,7 +30,7 @@ def evaluation_digest(
 
     The digest combines ``network_digest`` with
 
-    - the HyperModel's identity, if it defines one: it may distinguish networks with equal graphs;
+    - the HyperModel's identity, if defined, because it may distinguish networks with equal graphs;
     - the options given to the HyperModel.
 
     The graph does not show everything that may depend on a hyperparameter: classes and functions

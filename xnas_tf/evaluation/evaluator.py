@@ -54,7 +54,7 @@ class Evaluator:
     """Evaluates candidates on all ranks of a group together.
 
     An evaluation depends only on the candidate's hyperparameters and seed, the configuration and
-    the data. It leaves no state behind.
+    the data. No evaluation leaves any state behind.
 
     Args:
         config: The configuration.
@@ -94,8 +94,8 @@ class Evaluator:
         """Build, train and score a candidate, unless the callback knows its network.
 
         Args:
-            candidate: The candidate; its hyperparameters, seed and epochs are used. If it has fewer
-                epochs than full training, its last state is saved as a checkpoint.
+            candidate: The candidate; its hyperparameters, seed and epochs are used. The last state
+                of a candidate with fewer epochs than a full training is saved as a checkpoint.
             keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
             callback: Called during the evaluation; saves checkpoints and may interrupt it.
@@ -368,8 +368,8 @@ class Evaluator:
 def _is_of_horovod(error: BaseException) -> bool:
     """Return whether a collective operation failed for a reason other than a lack of memory.
 
-    Horovod's messages and the names of its operations are capitalised; file paths that TensorFlow
-    quotes do not count.
+    Horovod's messages and the names of its operations are capitalised; file paths quoted by
+    TensorFlow are ignored.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     message = f"{type(error).__name__}: {error}"

@@ -48,7 +48,7 @@ class Scorer:
                 measure.check_model(model)
 
     def score(self, subject: Subject, result: Result, trained: bool) -> None:
-        """Measure the costs of an untrained candidate, or all other measures of a trained one.
+        """Measure the costs of an untrained candidate, or the other values of a trained one.
 
         Args:
             subject: The candidate.

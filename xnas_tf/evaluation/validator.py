@@ -52,7 +52,7 @@ class Validator:
         Args:
             model: The model.
             predictor: Predicts with the model.
-            epoch: Number of the epoch, for messages.
+            epoch: Epoch number, for messages.
 
         Raises:
             RunError: If the loss is not finite.

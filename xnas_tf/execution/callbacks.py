@@ -27,8 +27,8 @@ class Callback:
     """Base class for code that is called during a search. Its methods do nothing.
 
     A callback is called in the process that records the run: rank 0 of a Horovod job, or the
-    process that started a search on Ray. The search waits for it. If it raises an exception, the
-    search prints a message and continues. ``run.stop()`` ends the search early.
+    process that started a search on Ray. The search waits for the callback. If a callback raises an
+    exception, the search prints a message and continues. ``run.stop()`` ends the search early.
 
         class Slack(xt.Callback):
             def __init__(self, channel="#nas"):
@@ -61,7 +61,7 @@ class Callback:
         Args:
             run: The search.
             candidate: The candidate, with the ``history`` of its epochs so far.
-            epoch: Number of the epoch, from 1.
+            epoch: Epoch number, counted from 1.
             logs: The metrics of the epoch.
         """
 
@@ -80,7 +80,8 @@ class Callback:
         Args:
             run: The run. If the search finished, the models on the front have been tested.
             error: None if the search finished; otherwise the exception that ended it, such as
-                ``Interrupted`` after SIGINT or SIGTERM. The same command resumes such a search.
+                ``Interrupted`` after SIGINT or SIGTERM. Running the same command again resumes an
+                interrupted search.
         """
 
 
@@ -88,7 +89,8 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If they are not callbacks, or have an ``on_…`` method that is never called.
+        InputError: If any of them is not a callback, or has an ``on_…`` method that is never
+            called.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
@@ -117,7 +119,7 @@ def _check_methods(kind: type[Callback]) -> None:
 class Callbacks:
     """The callbacks of a search, in the order in which they are called.
 
-    Every event is recorded in the run before the callbacks are called. Any failure in one of them,
+    Every event is recorded in the run before the callbacks are called. Any failure in a callback,
     such as a name that TensorBoard rejects, a closed terminal or a server that is down, only prints
     a message, once for each reason.
     """

@@ -168,7 +168,7 @@ class Coordinator:
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Requeue a candidate at the front after the loss of its group; it keeps its checkpoint.
 
-        A candidate that may have caused two such losses is recorded as failed instead.
+        A candidate that may have caused two groups to be lost is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)
@@ -250,7 +250,7 @@ class Coordinator:
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
-        """Add a new pending candidate, even if the search had ended."""
+        """Add a new pending candidate, even if the search has already ended."""
         if self._has_ended:
             # More candidates are requested than before: the last generation may be incomplete.
             self._has_ended = False
@@ -325,7 +325,7 @@ class Coordinator:
             self._notify_generation(self._algorithm.generation)
 
     def _notify_generation(self, generation: int) -> None:
-        """Call the callbacks after a generation, unless an earlier session did."""
+        """Call the callbacks after a generation, unless an earlier session already did."""
         if generation > (self._database.fact("generations") or 0):
             self._notify(lambda callback: callback.on_generation_end(self.run, generation))
             self._database.set_fact("generations", generation)

@@ -33,14 +33,14 @@ SAMPLES = 4
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks. If it fails on one, it fails on all, so no rank keeps waiting.
+    """Call a function on all ranks. If one rank fails, all fail, so no rank keeps waiting.
 
     Returns:
         The function's return value on this rank.
 
     Raises:
         InputError: On the other ranks, if the input of one rank is invalid.
-        RunError: On the other ranks, if one failed for another reason, such as a full disk. A
+        RunError: On the other ranks, if one rank failed for another reason, such as a full disk. A
             restart may then succeed, which exit code 2 would rule out.
         Exception: The function's exception, on the ranks where it raised one.
     """
@@ -71,7 +71,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
 
     Raises:
         InputError: On all ranks, if any input is invalid on one of them.
-        RunError: On the other ranks, if one failed for another reason.
+        RunError: On the other ranks, if one rank failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
     on_all_ranks(lambda: _check_same(reference, config, world.rank), world)

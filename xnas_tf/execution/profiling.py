@@ -29,7 +29,7 @@ class Profiler:
         return self._path is not None and self._evaluations < PROFILED
 
     def over_evaluation(self) -> AbstractContextManager[None]:
-        """Count an evaluation, and return a context that profiles it if it is the second.
+        """Count an evaluation, and return a context that profiles only the second one.
 
         The profile of an interrupted evaluation is kept as well.
         """

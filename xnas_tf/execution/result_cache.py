@@ -45,7 +45,7 @@ class ResultCache:
         wants: Callable[[Candidate], bool],
         keep: Callable[[bytes], None],
     ) -> Result | None:
-        """Return the known result of a candidate's network; None if it is not known.
+        """Return the known result of a candidate's network; None if unknown.
 
         Args:
             candidate: The candidate.
@@ -88,7 +88,7 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
 
 
 def _saved_model(known: Candidate) -> bytes | None:
-    """Return the content of a candidate's saved model; None if there is none."""
+    """Return the contents of a candidate's saved model file; None if there is none."""
     try:
         return known.model_path.read_bytes() if known.model_path else None
     except FileNotFoundError:  # it has been removed
@@ -96,9 +96,9 @@ def _saved_model(known: Candidate) -> bytes | None:
 
 
 def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
-    """Open the runs of ``search.reuse`` for reading.
+    """Open the runs listed in ``search.reuse`` for reading.
 
-    ``config`` and ``path`` are those of the run that reuses their results; ``data`` is its
+    ``config`` and ``path`` belong to the run that reuses the results; ``data`` is its
     ``Dataset.facts``.
 
     Raises:
@@ -139,8 +139,8 @@ def _settings(config: Config) -> dict[str, Any]:
 def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
-    They were not measured there, or were measured with other options. Costs are left out because
-    they are always measured anew.
+    These metrics were not measured there, or were measured with other options. Costs are left out
+    because they are always measured anew.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

@@ -79,8 +79,8 @@ class Promotions:
     def state(self, candidate: Candidate) -> bytes:
         """Return the checkpoint from which a candidate's training resumes.
 
-        This is the candidate's own checkpoint or, if there is none, the one from the end of the
-        rung below; empty if there is neither.
+        The candidate's own checkpoint takes precedence over the one from the end of the rung below;
+        the result is empty if neither exists.
         """
         for number in (candidate.id, candidate.promoted_from):
             path = checkpoint_path(self._path, number)

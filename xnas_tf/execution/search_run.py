@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class SearchRun(Run):
     """The run of a search in progress.
 
-    It has everything that a ``Run`` has. The front and the hypervolume are kept in memory, so
-    callbacks can use them cheaply after each candidate.
+    A search's run has everything that a ``Run`` has. The front and the hypervolume are kept in
+    memory, so callbacks can use them cheaply after each candidate.
 
     Attributes:
-        evaluator: The evaluator of this process, after the last candidate.
+        evaluator: This process's evaluator, set after the last candidate.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def opened_session(
     Raises:
         InputError: If the directory cannot be used for this run, its data have changed, or
             ``search.reuse`` is invalid.
-        RunInUseError: If another search has locked it.
+        RunInUseError: If another search has locked the directory.
     """
     networks = ResultCache(earlier_runs(config, path, dataset.facts))
     with locked_run_directory(path, config, fresh) as database:

@@ -20,7 +20,7 @@ SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the total recorded seconds of the sessions of a run.
+    """Return the total recorded seconds of a run's sessions.
 
     A session that was killed counts up to its last result or checkpoint.
     """
@@ -30,8 +30,8 @@ def spent(database: Database) -> float:
 class StoppingCriteria:
     """The configured limits on a search's time, trained candidates and results.
 
-    Candidates that were proposed before a limit is reached are still trained. Their training may
-    have begun already, and a run that is killed and resumed must train the same candidates.
+    Candidates that were proposed before a limit is reached are still trained. Training may already
+    have begun, and a run that is killed and resumed must train the same candidates.
 
     Args:
         database: Stores the time that earlier sessions spent.
@@ -133,7 +133,7 @@ class StoppingCriteria:
     def _check_plateau(self, state: SearchState) -> None:
         """Stop if the hypervolume has hardly grown over the last trained candidates.
 
-        A front of a higher fidelity is not compared with earlier ones.
+        A front at a higher fidelity is not compared with earlier fronts.
         """
         plateau = self._search.plateau
         if plateau is None:

@@ -1,4 +1,4 @@
-"""The evaluation of one task on one rank, and the callback between it and the task source."""
+"""One rank's evaluation of a task, and the callback that connects it with the task source."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class GroupCallback(EvaluationCallback):
     def failed(self, reason: str) -> None:
         """Check that the evaluation failed on all ranks.
 
-        If it fails on a single rank, for example because only its GPU is out of memory, the
-        others wait for it forever in a collective operation.
+        After a failure on a single rank, for example because only its GPU is out of memory, the
+        other ranks would wait forever in a collective operation.
 
         Raises:
             RankFailedError: If the evaluation did not fail on all ranks.

@@ -39,7 +39,7 @@ class TaskSource(Protocol):
         """Return the checkpoint from which training resumes; empty if there is none."""
 
     def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
-        """Report the end of an epoch of a task, with the metrics of all its epochs so far."""
+        """Report the end of an epoch, with the metrics of all of the task's epochs so far."""
 
     def tell(self, task: Task, result: Result) -> None:
         """Record the result of a task."""

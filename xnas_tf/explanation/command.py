@@ -56,7 +56,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         count: Number of images from the data set to explain.
         methods: Names of attribution methods; ``all`` stands for every registered method. If empty,
             the default methods are used.
-        options: Options of the methods as ``METHOD.OPTION=VALUE``, where the value is in YAML.
+        options: Options of the methods as ``METHOD.OPTION=VALUE``, with values in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         class_names: The classes of image files, in the order of the model's outputs. If None, the
             data set's class names are used, or numbers if there is no data set.

@@ -19,7 +19,8 @@ def disentangle_request(
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle a model and save the result, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text, or None. The other options are those of ``disentangle``.
+    β is ``auto`` or a number, as text, or None. The other options are the same as for
+    ``disentangle``.
 
     Returns:
         The result and the folder to which it was written; None on ranks other than 0.

@@ -92,8 +92,8 @@ def attribution_figure(
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
     """Draw a map (H, W) over its image (H, W, C) in grey, scaled up to at least 224 pixels.
 
-    The colours are those of ``attribution_figure``. The opacity of a signed map increases with its
-    absolute values.
+    The colours are the same as in ``attribution_figure``. The opacity of a signed map increases
+    with its absolute values.
     """
     cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
     picture = _over(image, _coloured(values, signed), cover)

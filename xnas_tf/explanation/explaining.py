@@ -65,7 +65,7 @@ def explain(  # noqa: PLR0913 - options with defaults
             misclassifies.
         input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
             ``auto``, see ``keras_tools.input_range.range_of``.
-        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
+        safe: Whether to reject a model that contains Python code, for example in a Lambda layer.
         shared_models: Already traced models that give the same maps, by method.
 
     Raises:

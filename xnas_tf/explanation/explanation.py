@@ -42,8 +42,8 @@ class Explanation:
         class_names: Names of the classes.
         labels: The true class of each image, (N,); None if unknown.
         maps: Maps (N, H, W) by method.
-        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``. NaN where a
-            map is empty.
+        quality: Metrics (N,) by method and name; see ``xnas_tf.attribution.metrics``. The value is
+            NaN where a map is empty.
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
@@ -112,7 +112,7 @@ class Explanation:
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures with a title, maps, metrics and TensorBoard images into a new folder.
 
-        Its ``index.html`` explains the maps to readers who know the images.
+        The folder's ``index.html`` explains the maps to readers who know the images.
 
         Raises:
             InputError: If the folder exists or cannot be written.

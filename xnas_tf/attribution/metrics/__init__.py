@@ -10,10 +10,10 @@ is the generator for random samples:
     deletion(model, images, maps)                                     # (N,), lower is better
     max_sensitivity(model, images, GradCAM(), rng=np.random.default_rng(0))
 
-Metrics propagate NaN values from models and maps but never introduce any. They raise ``InputError``
-if images, maps, targets or options are invalid or don't match. An empty map, which is 0 everywhere,
-explains nothing but is perfectly stable. Use ``is_empty`` to leave empty maps out of means, or pass
-the value to use for them as ``empty``.
+Metrics propagate NaN values from models and maps but never introduce any. Metrics raise
+``InputError`` if images, maps, targets or options are invalid or don't match. An empty map, which
+is 0 everywhere, explains nothing but is perfectly stable. Use ``is_empty`` to leave empty maps out
+of means, or pass the value to use for them as ``empty``.
 """
 
 from xnas_tf.attribution.metrics.faithfulness import (

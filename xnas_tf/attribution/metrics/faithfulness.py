@@ -1,7 +1,7 @@
 """Faithfulness metrics: completeness, sensitivity-n and infidelity.
 
-These metrics read a map as contributions to the score, in its units and relative to the baseline.
-Integrated gradients, gradient times input and occlusion produce maps of this kind.
+These metrics read a map as contributions to the score, in units of the score and relative to the
+baseline. Integrated gradients, gradient times input and occlusion produce maps of this kind.
 """
 
 from __future__ import annotations

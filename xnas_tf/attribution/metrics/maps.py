@@ -38,7 +38,7 @@ def sparseness(maps: np.ndarray) -> np.ndarray:
 def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Compute the share of the positive attributions inside a mask.
 
-    Masks are (N, H, W) like the maps, and nonzero inside.
+    Masks have the same shape as the maps, (N, H, W), and are nonzero inside.
 
     Returns:
         (N,), float64, in [0, 1]; higher is better. The value is 0 where no attribution is positive.
@@ -56,9 +56,9 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> np.ndarray:
     """Test whether a map's maximum lies inside a mask or within a few pixels of it.
 
-    Masks are (N, H, W) like the maps, and nonzero inside. Zhang et al. 2018 (arXiv 1608.00507)
-    allow a distance of 15 pixels on PASCAL VOC. If several pixels share the maximum, the result is
-    the fraction of them that hit the mask.
+    Masks have the same shape as the maps, (N, H, W), and are nonzero inside. Zhang et al. 2018
+    (arXiv 1608.00507) allow a distance of 15 pixels on PASCAL VOC. If several pixels share the
+    maximum, the result is the fraction of them that hit the mask.
 
     Returns:
         (N,), float64, in [0, 1]; higher is better. The value is the mask's share of the image for a

@@ -25,8 +25,8 @@ def deletion(
     """Compute the area under the deletion curve, (N,), in [0, 1]; lower is better.
 
     The curve shows the probability of the target class as the baseline replaces more and more
-    pixels, the most important ones first. It falls quickly if the map ranks the pixels well (RISE,
-    Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
+    pixels, the most important ones first. The curve falls quickly if the map ranks the pixels well
+    (RISE, Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(

@@ -1,4 +1,4 @@
-"""Stability of maps under small noise on the image, and their change under randomized weights."""
+"""Stability of maps under small noise on the image, and their change with randomized weights."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
     Args:
         operation: The operation's number.
         x: The source node, (B, H, W, C).
-        before: The previous value of the target node; empty for its first edge.
+        before: The previous value of the target node; empty for the node's first edge.
         weights: Kernel, gamma and beta.
 
     Returns:
@@ -188,7 +188,7 @@ def _convolve_back(
 
 
 def _convolve_input_back(g: tf.Tensor, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of the input of a relu and a convolution.
+    """Return the gradient of the input of a relu followed by a convolution.
 
     ``x`` may be the input or the output of the relu.
     """

@@ -3,8 +3,8 @@
 A sum of three floating-point numbers depends on their order, and training can amplify a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
-(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
-the first term whose memory is not used elsewhere (tensorflow/core/kernels/aggregate_ops.h). This is
+(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves the first term
+whose memory is not used elsewhere to the front (tensorflow/core/kernels/aggregate_ops.h). This is
 simply the first term, unless the same term occurs twice. The supernet sums in this order as well.
 """
 
@@ -45,9 +45,9 @@ def order_of(cell: Mapping[str, str]) -> Order:
         cell: The operation of each edge.
 
     Returns:
-        The edges whose gradients are summed; the first two may be swapped, as a + b is b + a. An
-        edge that only passes the input on has no gradient of its own. Instead, the gradients of the
-        edges after it count or, if these have none either, that of the last edge.
+        The edges whose gradients are summed; the first two may be swapped, because a + b equals b +
+        a. An edge that only passes the input on has no gradient of its own. Instead, the gradients
+        of the edges after it count or, if these have none either, that of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -75,8 +75,8 @@ def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
 def _term(edge: int, cell: Mapping[str, str]) -> Term:
     """Return the inputs from which an edge's gradient is computed.
 
-    Equal terms are the same tensor. No weights are involved, so TensorFlow computes each of these
-    tensors only once.
+    Equal terms stand for the same tensor. No weights are involved, so TensorFlow computes each of
+    these tensors only once.
     """
     name, (_, target) = list(EDGES.items())[edge]
     if cell[name] not in OPERATIONS_OF_EDGE:

@@ -33,7 +33,7 @@ class BoundNetwork(Protocol):
 
 
 class WeightBinding:
-    """Binding that copies values between a candidate's own model and a supernet.
+    """Copies values between a candidate's own model and a supernet.
 
     Args:
         network: The supernet.
