@@ -23,7 +23,7 @@ RECOMMENDED, BEST = "recommended", "best"
 CHOICES = (RECOMMENDED, BEST)
 """Names that can be given instead of an id: see ``Run.choose``."""
 NO_GROUP = -1
-"""The group of a candidate that has not been assigned to one."""
+"""The group of a candidate that has not been assigned to any group."""
 
 
 @dataclass(repr=False)
@@ -95,7 +95,10 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether the candidate counts towards its generation: it failed or is done or reused."""
+        """Whether the candidate counts towards its generation.
+
+        A failed or done candidate counts, even if its results are reused.
+        """
         return self.state in ("done", "failed")
 
     @property

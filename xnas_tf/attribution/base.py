@@ -88,10 +88,10 @@ class AttributionMethod(BaseModel):
         return explainer_of(model, self)(images, targets)
 
     def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional
-        """Check that the method can be applied to a model, before the model is trained.
+        """Check, before training, that the method can be applied to a model.
 
         Raises:
-            NotApplicable: If it cannot.
+            NotApplicable: If the method cannot be applied.
         """
 
     @abstractmethod

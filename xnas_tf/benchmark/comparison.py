@@ -15,7 +15,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.progress import steps_bar
 
 CHECKPOINTS = (50, 100, 200, 400)
-"""Numbers of trainings after which shares are listed, in addition to the last one."""
+"""Numbers of trainings after which shares are listed, in addition to the total number."""
 SHARES = (0.95, 0.97, 0.99)
 """Shares of the table's hypervolume for which the required trainings are counted."""
 

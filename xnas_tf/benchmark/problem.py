@@ -14,7 +14,7 @@ from xnas_tf.spaces.cells import format_genotype, parse_genotype
 
 MAXIMISED = "max:"
 NEED_NO_TRAINING = ("param", "flop", "latency")
-"""Substrings of the names of objectives and columns that are known without training."""
+"""Substrings in the names of objectives and columns whose values are known without training."""
 PUBLISHED_REFERENCE = {"error": 20.0, "parameters": 1.6}
 """Reference point of the published comparison on CIFAR-10: error in %, millions of parameters."""
 
@@ -144,7 +144,7 @@ def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
 
 
 def _error(table: Table, column: str) -> np.ndarray:
-    """Return the errors in %, (rows,), from a column of accuracies."""
+    """Return the errors in %, (rows,), from an accuracy column."""
     accuracies = table.column(column)
     if accuracies.min() < 0 or accuracies.max() > 100:
         raise InputError(

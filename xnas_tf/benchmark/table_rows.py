@@ -19,11 +19,11 @@ from xnas_tf.storage.run_directory import write_atomically
 KEY = ("arch", "seed")
 """Columns that identify a row: the genotype and the seed of the search."""
 DIGITS = 5
-"""Number of significant digits of the values, more than their standard errors leave."""
+"""Number of significant digits of the values; their standard errors justify fewer."""
 OF_LAYERS = re.compile(r"(^|/)activations/(?!standard_error$)")
-"""Metrics of single layers, which not all networks have."""
+"""Metrics of individual layers, which some networks lack."""
 FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
-"""Columns of epochs before the last one, by the name in the history."""
+"""Columns for epochs before the last one, by their name in the history."""
 Row = dict[str, str]
 
 

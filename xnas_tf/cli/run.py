@@ -50,9 +50,9 @@ PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal can
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
     """List the Pareto-optimal candidates of RUN, and recommend one.
 
-    The recommended candidate is the one that is best in the other objectives among those whose
-    error is close to the lowest and better than chance. Other commands use this candidate by
-    default. docs/explanation/search.md explains the rule.
+    Only candidates whose error is close to the lowest and better than chance are considered. Of
+    these, the one that is best in the other objectives is recommended. Other commands use the
+    recommended candidate by default. docs/explanation/search.md explains the rule.
 
     \b
     Example:
@@ -204,8 +204,8 @@ def retrain(
 ) -> None:
     """Fully train candidates of RUN, with several seeds.
 
-    A residual network of the same size is trained as well, for comparison. All ranks work together
-    on one model at a time. The weights of the epoch with the best validation accuracy are kept and
+    For comparison, a residual network of the same size is also trained. All ranks work together on
+    one model at a time. The weights from the epoch with the best validation accuracy are kept and
     tested once. If the command was interrupted, run it again: it resumes from the last checkpoint.
     docs/how-to/retraining.md explains the table.
 

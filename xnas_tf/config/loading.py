@@ -52,7 +52,7 @@ _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
     "introspectability": {"estimator": "plain", "missing_classes": "ignore", "min_images": 1},
     "disentanglement": {"false_alarms": 1.0},
 }
-"""Options of objectives whose defaults differ from how versions without them measured."""
+"""Objective options whose defaults differ from the behaviour of versions without them."""
 _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 """Values of ``search.algorithm`` that exist only in runs of earlier versions."""
 

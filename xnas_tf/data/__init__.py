@@ -176,7 +176,7 @@ def form_of(path: Path) -> str:
 
 
 def path_in(name: str) -> str | None:
-    """Return the path in a data set's name; None if it contains none."""
+    """Return the path in a data set's name; None if there is none."""
     scheme, _, argument = name.partition(":")
     return argument if _ARGUMENTS.get(scheme, "NAME") != "NAME" else None
 

@@ -72,7 +72,7 @@ def npz(argument: str) -> Source:
 
 
 def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Check all names, and return the pairs of images and labels by the name of the image array."""
+    """Check all names, and return pairs of images and labels by the image array's name."""
     known = [name for pair in PAIRS for name in pair]
     wanted = "wanted: x and y, or x_train and y_train"
     for name in arrays:

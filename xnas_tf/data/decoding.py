@@ -16,15 +16,15 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
 )
-"""Suffixes of image files. Other files are recognized as images by their content."""
+"""Suffixes of image files. Other files are recognised as images by their content."""
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""Formats of Pillow that are read. The others lack a reliable signature or run other programs."""
+"""Pillow formats that are read. Other formats lack a reliable signature or run other programs."""
 _DEPTHS = (1, 8, 10, 12, 14, 16)
 """Usual numbers of bits per value in images that store values in 16 or 32 bits."""
 _DARK = 8
-"""An image is dark if the highest value of the others is more than this many times its own."""
+"""An image is dark if the highest value of other images is more than this many times its own."""
 _GREY = ("1", "L", "LA", "La", "F")
-"""Pillow's modes of images without colour, besides those that begin with ``I``."""
+"""Pillow's modes for images without colour, besides those that begin with ``I``."""
 _ORIENTATION = 0x0112
 """EXIF tag of the camera's orientation."""
 Encoded = Path | bytes | np.ndarray

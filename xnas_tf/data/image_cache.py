@@ -40,7 +40,7 @@ from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 
 LONGEST = 128
-"""Maximum length in pixels of the longer side of images if no size is given."""
+"""Maximum length of an image's longer side in pixels, if no size is given."""
 STRETCH = 1.5
 """Factor by which an aspect ratio must differ from the usual one to be reported."""
 _FORMAT = 2
@@ -48,7 +48,7 @@ _FORMAT = 2
 _WINDOW = 64
 """Maximum number of images in memory."""
 _ABANDONED = 24 * 3600
-"""Age in seconds after which the unfinished files of a killed process are removed."""
+"""Age in seconds after which unfinished files left by a killed process are removed."""
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -14,7 +14,7 @@ from xnas_tf.errors import InputError, suggest
 
 ALLOWED = "whole numbers, texts, true and false, or one-hot rows"
 _EXACT = 2.0**53
-"""Floats below this represent whole numbers exactly."""
+"""Below this number, floats represent whole numbers exactly."""
 
 
 class Encoded(NamedTuple):

@@ -17,8 +17,8 @@ _NARROW = 8.0
 """Standard deviation in levels below which a note recommends clipping outliers. Images of digits
 and photographs have 50 to 90."""
 _UNLIKE = 50.0
-"""Maximum ratio of the values of two splits. The usual mistake, values from 0 to 255 in one and
-from 0 to 1 in the other, has a ratio of 255."""
+"""Maximum ratio between the values of two splits. The usual mistake, values from 0 to 255 in one
+and from 0 to 1 in the other, gives a ratio of 255."""
 
 _SIGNED = 0.1
 """Values count as signed if the lowest is below minus this share of the highest."""

@@ -1,6 +1,7 @@
 """Collective operations with Horovod.
 
-Only Horovod's core is used. Its Keras layer fails with Keras 3 (docs/contributing/dependencies.md).
+Only Horovod's core is used. Horovod's Keras layer fails with Keras 3
+(docs/contributing/dependencies.md).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def start(
     """Initialise Horovod if it is installed, then TensorFlow's devices and threads.
 
     Args:
-        config: The section ``distributed``.
+        config: The ``distributed`` section.
         deterministic: Whether TensorFlow may only use deterministic operations.
         branches: Number of operations that run at the same time.
         alone: Whether this process trains alone and does not need Horovod.

@@ -20,7 +20,8 @@ class ModelAccess:
 
     Attributes:
         predictor: Predicts with the model.
-        shared_models: Models to explain instead, by method; see ``Subject.shared_models``.
+        shared_models: Models to explain instead of this model, by method; see
+            ``Subject.shared_models``.
     """
 
     predictor: Predictor

@@ -120,7 +120,7 @@ class Coordinator:
         )
 
     def wants_model(self, task: Task, result: Result) -> bool:
-        """Return whether to save a candidate's model: whether it is Pareto-optimal so far."""
+        """Return whether a candidate is Pareto-optimal so far, so its model should be saved."""
         if task.id not in self._pending or result.state != "done":
             return False
         return self._state.wants(task.with_result(result))

@@ -13,9 +13,10 @@ from xnas_tf.strategy.options import SearchOptions
 PATIENCE = 1000
 """Number of consecutive infeasible proposals and duplicates after which a search stops."""
 WARNED = 20
-"""Number of such proposals after which a warning is given if nothing has been trained yet."""
+"""Number of infeasible proposals and duplicates after which a warning is given if nothing has been
+trained yet."""
 PLATEAU_GROWTH = 0.001
-"""Relative growth up to which the hypervolume is on a plateau."""
+"""Relative growth up to which the hypervolume counts as being on a plateau."""
 SPENT = "seconds_searched"
 
 
@@ -58,7 +59,7 @@ class StoppingCriteria:
         """The hypervolume after each of the last candidates that were trained."""
         self._fidelity = 0
         self._fruitless = 0
-        """Number of infeasible proposals and duplicates since the last other candidate."""
+        """Number of infeasible proposals and duplicates since the last other kind of candidate."""
         self._has_results = False
         self._reason = ""
         self._is_stopped = False
@@ -71,7 +72,7 @@ class StoppingCriteria:
 
     @property
     def has_time(self) -> bool:
-        """Whether ``search.hours`` has not been reached yet; no other limit stops promotions."""
+        """Whether the search is still within ``search.hours``; no other limit stops promotions."""
         if self._is_stopped:
             return False
         hours = self._search.hours

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xnas_tf.evaluation.evaluator import Keep
 
 FAILURE_TIMEOUT = 10.0
-"""Maximum seconds between the ranks' failures if a candidate fails on all of them."""
+"""Maximum number of seconds between the ranks' failures if a candidate fails on all of them."""
 
 
 class RankFailedError(RunError):

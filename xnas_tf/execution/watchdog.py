@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 20.0
-"""Maximum seconds from a signal to the end of the process; batch systems allow 30."""
+"""Maximum number of seconds from a signal to the end of the process; batch systems allow 30."""
 _CLOSE = b"\0"
 
 

@@ -26,7 +26,8 @@ def disentangle_request(
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything that was named is missing or invalid, or the folder exists.
+        InputError: If anything named in the arguments is missing or invalid, or the folder already
+            exists.
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # comes first, because it sets the visible devices

@@ -15,7 +15,7 @@ TRACE = 6.0
 """Cost of tracing the supernet, relative to tracing a cell's own network: 7.2 s to 1.2 s on average
 (benchmarks/shared_graph.py of c0e5f76, quickstart)."""
 STEP = 0.0013
-"""Additional time of a training step of the supernet, in the same unit."""
+"""Additional time that the supernet takes per training step, in the same unit."""
 UNTRACED = 0.35
 """Cost of a cell's own network if it takes too few steps to be traced, in the same unit."""
 

@@ -17,9 +17,9 @@ from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, plain
 from xnas_tf.spaces.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 
 _functions: WeakKeyDictionary[Any, dict[Any, Callable[..., Any]]] = WeakKeyDictionary()
-"""Traced functions by the graph that is being traced. A function and its gradient are traced for
-one edge and reused for all other edges in that graph. They must not be used in another graph,
-because ``freed_custom_gradients`` removes the gradient that the function has registered."""
+"""Traced functions, by the graph that is being traced. A function and its gradient are traced for
+one edge and reused for all other edges in that graph. The functions must not be used in another
+graph, because ``freed_custom_gradients`` removes the gradient that the function has registered."""
 
 
 def numbers_of(cell: Mapping[str, str]) -> list[int]:

@@ -150,8 +150,8 @@ FULL_ORDERS: tuple[Order, ...] = tuple(
     if order[0] < order[1]
 )
 """Orders in which the gradients of any cell can be summed, with zeros for edges that have none.
-They contain the edges that start from the input if no other node is the input itself, if the third
-node is, if all nodes are, and if the second node is. The first two terms of a sum may be swapped.
+The sets of edges belong to four cases: no other node is the input itself, the third node is, all
+nodes are, and the second node is. The first two terms of a sum may be swapped.
 """
 
 
