@@ -1,4 +1,4 @@
-"""A candidate's record, from its proposal to its objective values, and its evaluation result."""
+"""A candidate's record, from proposal to objective values, and the result of its evaluation."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class Result:
         )
 
     def update(self, known: Result) -> None:
-        """Copy a known result, but keep the seconds of this evaluation."""
+        """Copy a known result, but keep this evaluation's seconds."""
         vars(self).update(vars(known), seconds=self.seconds)
 
     def as_dict(self) -> dict[str, Any]:

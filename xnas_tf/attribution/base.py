@@ -25,8 +25,8 @@ PIXELS = 64 * 32 * 32
 class AttributionMethod(BaseModel):
     """A method that explains a model's output on images by computing one map per image.
 
-    Options are fields. Plug-ins subclass this class and implement ``attribute``. The graphs that
-    are traced for a model are cached on the model and freed with it.
+    A method's options are its fields. Plug-ins subclass this class and implement ``attribute``. The
+    graphs that are traced for a model are cached on the model and freed with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

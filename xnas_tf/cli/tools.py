@@ -77,7 +77,7 @@ def benchmark_search(
 ) -> None:
     """Count how many candidates simulated searches need to train.
 
-    The searches look up results in a table instead of training. The table's header is
+    The searches look up results in a table instead of training networks. The table's header is
     `arch,column…`; the arch column holds NAS-Bench-201 genotypes. NATS-Bench's own files need the
     nats-bench package. The algorithms are those of search.algorithm, each optionally followed by
     "+surrogate", and, for comparison, pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and

@@ -211,7 +211,7 @@ class Config(Section):
     def measures(self) -> list[Objective]:
         """Return the objectives, the recorded measures, and those that only constraints require.
 
-        Measures that only constraints require have default options.
+        Measures that only constraints require get default options.
         """
         named = [*self.objectives, *self.record]
         names = {measure.name for measure in named}

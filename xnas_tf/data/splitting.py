@@ -36,7 +36,7 @@ def split(
         given: Split of each image, (N,); empty if none is given.
 
     Returns:
-        Sorted indices of the images of each split.
+        Sorted indices of the images in each split.
 
     Raises:
         InputError: If there are too few images or groups, the train split lacks a class, or
@@ -75,7 +75,7 @@ def split(
 
 
 def _number_groups(groups: np.ndarray) -> np.ndarray:
-    """Return a number for each group; each image without a group gets its own."""
+    """Return a number for each group; each image without a group gets its own number."""
     _, numbers = np.unique(groups, return_inverse=True)
     alone = np.flatnonzero(groups == "")
     numbers[alone] = len(groups) + np.arange(len(alone))
@@ -107,7 +107,7 @@ def _draw(labels: np.ndarray, share: float, seed: int, class_names: Sequence[str
 def _draw_groups(
     labels: np.ndarray, groups: np.ndarray, share: float, seed: int, class_names: Sequence[str]
 ) -> np.ndarray:
-    """Return a mask that selects groups, by size, to bring each class close to its share.
+    """Return a mask that selects groups, in order of size, to bring classes close to their share.
 
     scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class: with 20 groups of
     one image each, seven of which were in one class, one of five folds lacked that class.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # xnas-tf status does not need TensorFlow
 
 
 class Callback:
-    """Base class for code that is called during a search. Its methods do nothing.
+    """Base class for code that is called during a search. By default, the methods do nothing.
 
     A callback is called in the process that records the run: rank 0 of a Horovod job, or the
     process that started a search on Ray. The search waits for the callback. If a callback raises an
@@ -66,7 +66,7 @@ class Callback:
         """
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
-        """Called when the result of a candidate is recorded: see its ``state``."""
+        """Called when a candidate's result is recorded; see the candidate's ``state``."""
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
         """Called when a generation is complete, with its number, counted from 1."""

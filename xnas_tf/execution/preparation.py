@@ -1,4 +1,4 @@
-"""Prepares all ranks before the first candidate: loads and compares data and search space."""
+"""Prepares all ranks before the first candidate: loads and compares the data and search space."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
         InputError: On the other ranks, if the input of one rank is invalid.
         RunError: On the other ranks, if one rank failed for another reason, such as a full disk. A
             restart may then succeed, which exit code 2 would rule out.
-        Exception: The function's exception, on the ranks where it raised one.
+        Exception: The function's exception, on the ranks where the function raised one.
     """
     results: list[T] = []
     failure: Exception | None = None
@@ -70,7 +70,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
         the search space.
 
     Raises:
-        InputError: On all ranks, if any input is invalid on one of them.
+        InputError: On all ranks, if any input is invalid on any rank.
         RunError: On the other ranks, if one rank failed for another reason.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})

@@ -32,7 +32,7 @@ class Session:
     coordinator: Coordinator
 
     def record_groups(self, groups: int, size: int) -> None:
-        """Record the number of groups of ranks and their size, if anything is left to train."""
+        """Record the number and size of the groups of ranks, if anything is left to train."""
         if self.coordinator.is_over:
             return
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})

@@ -27,7 +27,7 @@ class TaskSource(Protocol):
         """
 
     def wants_model(self, task: Task, result: Result) -> bool:
-        """Return whether to save the model of a task."""
+        """Return whether to save a task's model."""
 
     def save_model(self, task: Task, data: bytes) -> None:
         """Save a model, given as the content of a ``.keras`` file."""

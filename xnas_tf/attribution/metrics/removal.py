@@ -25,8 +25,8 @@ def deletion(
     """Compute the area under the deletion curve, (N,), in [0, 1]; lower is better.
 
     The curve shows the probability of the target class as the baseline replaces more and more
-    pixels, the most important ones first. The curve falls quickly if the map ranks the pixels well
-    (RISE, Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
+    pixels, starting with the most important ones. The curve falls quickly if the map ranks the
+    pixels well (RISE, Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
     curves, shares = replacement_curves(
@@ -47,8 +47,8 @@ def insertion(
     """Compute the area under the insertion curve, (N,), in [0, 1]; higher is better.
 
     The curve shows the probability of the target class as pixels of the image replace the baseline,
-    the most important ones first. Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start from a
-    blurred image, because sharp edges on black would themselves be evidence. See
+    starting with the most important ones. Petsiuk, Das & Saenko 2018 (RISE, arXiv 1806.07421) start
+    from a blurred image, because sharp edges on black would themselves be evidence. See
     ``replacement_curves``.
     """
     scores = Scores(model, images, targets, Probabilities(), maps)
@@ -61,7 +61,7 @@ def insertion(
 def replacement_curves(
     scores: Scores, before: np.ndarray, after: np.ndarray, maps: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute scores while pixels of one image replace those of another, important ones first.
+    """Compute scores as one image's pixels replace another's, starting with the most important.
 
     Pixels with equal values change row by row. All channels of a pixel change together. Every step
     changes the same number of pixels, and there are at most as many steps as pixels.

@@ -37,8 +37,8 @@ class SupernetCell(keras.layers.Layer):
     """A layer that computes any cell of NAS-Bench-201, in float32 with channels last.
 
     Only one operation of an edge is computed at a time, so an edge has one kernel and one batch
-    normalisation. The weights of all edges are stacked in one variable, which keeps the number of
-    variables for the optimizer small.
+    normalisation. The weights of all edges are stacked in one variable, so that the optimizer has
+    only a few variables.
 
     Args:
         channels: Number of channels of the input and the output.
@@ -120,7 +120,7 @@ class SupernetCell(keras.layers.Layer):
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """Return a function that is traced only once for the cells of all stacks.
 
-    Its signature does not contain the numbers of channels and pixels.
+    The function's signature does not contain the numbers of channels and pixels.
     """
     run = partial(function, *settings)
     if tf.executing_eagerly():

@@ -1,7 +1,8 @@
 """An edge that computes the operation with a given number, and its gradient.
 
 The gradients are implemented here because TensorFlow's gradient of ``tf.switch_case`` passes on the
-intermediate values of all branches, and spends time on every operation of the branches not taken.
+intermediate values of all branches, and spends time on every operation in the branches that are not
+taken.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ difference in the last digit to a tenth of the loss within 20 steps. A cell's ow
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
 (``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves the first term
 whose memory is not used elsewhere to the front (tensorflow/core/kernels/aggregate_ops.h). This is
-simply the first term, unless the same term occurs twice. The supernet sums in this order as well.
+simply the first term, unless the same term occurs twice. The supernet sums the gradients in the
+same order.
 """
 
 from __future__ import annotations
