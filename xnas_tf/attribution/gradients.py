@@ -26,8 +26,8 @@ def mean_gradient(
 
     The gradients and their mean are computed by the Python function that tf-explain 0.3.1 wraps in
     ``get_integrated_gradients``. The surrounding ``tf.function`` is bypassed because it is retraced
-    for each model and class, and keeps every trace. The function that scores each image's target
-    class is passed as if it were a single-class model.
+    for each model and class, and keeps every trace. In place of a single-class model, tf-explain's
+    function receives the function that scores each image's target class.
 
     Raises:
         NotApplicable: If no gradient reaches the images.

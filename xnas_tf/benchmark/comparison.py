@@ -116,7 +116,7 @@ def compare(
 
 
 def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
-    """Check an algorithm and its overrides, before any search is run."""
+    """Check an algorithm and its overrides before any search is run."""
     if name in BASELINES:
         check_installed(name)
     elif name in OWN_ALGORITHMS:

@@ -11,7 +11,7 @@ PATIENCE = 100
 """A search ends after this many consecutive requests without a new cell. The number applies to a
 table with all cells; if cells are missing, it is proportionally higher. In 600 trainings, pymoo
 makes at most 3 such requests in a row, and Optuna's NSGA-II fewer than 100. Optuna's TPE makes 131
-after 150 trainings, because it then repeats itself."""
+such requests after 150 trainings, because it then repeats itself."""
 
 
 class SimulatedTraining:

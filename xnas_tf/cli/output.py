@@ -32,7 +32,7 @@ codecs.register_error(_ERRORS, _substitute)
 class _Descriptor(io.FileIO):
     """A file descriptor that drops output once its reader is gone, as in ``| head``.
 
-    Any other error is raised once; later output is dropped as well.
+    Errors other than a closed pipe are raised once; later output is then dropped as well.
     """
 
     _is_lost = False

@@ -19,7 +19,7 @@ class Refused(Exception):
 
 
 def read_pickle(file: Path) -> object:
-    """Return the arrays, numbers, texts, lists, tuples and dictionaries of a pickle.
+    """Return the arrays, numbers, strings, lists, tuples and dictionaries in a pickle.
 
     Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run.
 

@@ -4,9 +4,9 @@ A sum of three floating-point numbers depends on their order, and training can a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
 (``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves the first term
-whose memory is not used elsewhere to the front (tensorflow/core/kernels/aggregate_ops.h). This is
-simply the first term, unless the same term occurs twice. The supernet sums the gradients in the
-same order.
+whose memory is not used elsewhere to the front (tensorflow/core/kernels/aggregate_ops.h). The moved
+term is simply the first one, unless the same term occurs twice. The supernet sums the gradients in
+the same order.
 """
 
 from __future__ import annotations
