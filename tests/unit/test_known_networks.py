@@ -255,3 +255,18 @@ def test_other_images_of_the_same_name_are_refused(tmp_path):
     assert earlier_runs(config, tmp_path / "new", {"digest": "one"})
     with pytest.raises(InputError, match="images.digest: 'one' there, here 'other'"):
         earlier_runs(config, tmp_path / "new", {"digest": "other"})
+
+
+def test_test_metrics_of_all_candidates_are_taken_over():
+    known = Candidate(1, "a", {}, digest="d", state="done", epochs=1)
+    known.metrics = {"test_loss": 0.25, "test_accuracy": 0.9, "test_error": 0.1}
+
+    class Earlier:
+        path = "earlier"
+
+        def candidates(self):
+            return [known]
+
+    wanted = Candidate(5, "b", {}, epochs=1), Result(digest="d")
+    answer = ResultCache([Earlier()]).answer(*wanted, lambda candidate: False, None)
+    assert answer.metrics == known.metrics

@@ -13,6 +13,11 @@ from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 
 
+_TESTED = ("test_accuracy", "test_error")
+"""Metrics of the Pareto-optimal candidates alone, which are added when a search has ended, unless
+all candidates are tested (``test: all``)."""
+
+
 class ResultCache:
     """Results of networks that were trained before, for the same number of epochs.
 
@@ -76,12 +81,14 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
 
     The earlier latency may have been measured on another machine.
     """
+    are_all_tested = "test_loss" in known.metrics
+    metrics = {n: v for n, v in known.metrics.items() if are_all_tested or n not in _TESTED}
     return replace(
         result,
         state="done",
         reason=known.reason,
         objectives={**known.objectives, **result.objectives},
-        metrics={**known.metrics, **result.metrics},
+        metrics={**metrics, **result.metrics},
         history=known.history,
         reused_from=f"candidate {known.id} of {path}",
     )
