@@ -12,7 +12,6 @@ from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 
-
 _TESTED = ("test_accuracy", "test_error")
 """Metrics of the Pareto-optimal candidates alone, which are added when a search has ended, unless
 all candidates are tested (``test: all``)."""
