@@ -99,13 +99,13 @@ def test_another_version_is_refused_with_both_versions(monkeypatch):
 def test_all_ranks_get_the_same_data_and_space():
     config = load_config(overrides=TINY)
     found = on_ranks(2, lambda world: prepare(config, world, 2))
-    (first, space), (second, _) = found
+    (_, first, space), (_, second, _) = found
     assert (first.train.images == second.train.images).all() and space.size == 5**6
 
 
 def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
     config, world = load_config(overrides=TINY), SingleProcess()
-    dataset, space = prepare(config, world, 1)
+    _, dataset, space = prepare(config, world, 1)
     for _ in range(2):
         with opened_session(tmp_path / "run", config, dataset, space):
             pass

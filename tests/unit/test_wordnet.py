@@ -130,7 +130,7 @@ def test_a_search_shows_the_note_once(tmp_path, ids):
             "objectives=[error, {name: introspectability, similarity: wordnet}]",
         ]
     )
-    data, space = prepare(config, SingleProcess(), 1)
+    _, data, space = prepare(config, SingleProcess(), 1)
     with opened_session(
         tmp_path / "run", config, data, space, make_callbacks=lambda _: [Messages()]
     ):
