@@ -72,8 +72,7 @@ def _outline(model: keras.Model) -> list[Any]:
 
 def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
     """Return the modules of the HyperModel and of the custom code in a model."""
-    function = getattr(space.hypermodel.build, "func", None)  # for a function `build(hp)`
-    owners = [*type(space.hypermodel).__mro__, function, *custom_code(model)]
+    owners = [*space.code, *custom_code(model)]
     modules = {getattr(owner, "__module__", None) or "builtins" for owner in owners}
     return sorted(modules - set(sys.builtin_module_names))
 

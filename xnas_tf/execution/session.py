@@ -12,6 +12,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext, no_callbacks
+from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.preparation import ignored_options
@@ -67,8 +68,8 @@ def opened_session(
     of groups of ranks at the start.
 
     Raises:
-        InputError: If the directory cannot be used for this run, its data have changed, or
-            ``search.reuse`` is invalid.
+        InputError: If the directory cannot be used for this run, its data or the user's code have
+            changed, or ``search.reuse`` is invalid.
         RunInUseError: If another search has locked the directory.
     """
     networks = ResultCache(earlier_runs(config, path, dataset.facts))
@@ -76,6 +77,7 @@ def opened_session(
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))
         _check_data(context)
+        check_code(context)
         algorithm = Algorithm(
             config.search,
             config.directions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -16,6 +17,13 @@ def name_of(hypermodel: keras_tuner.HyperModel) -> str:
     """Return the name of a HyperModel, or of its ``build`` function, for use in messages."""
     function = getattr(hypermodel.build, "func", None)
     return f"HyperModel {getattr(function, '__name__', type(hypermodel).__name__)}"
+
+
+def code_of(hypermodel: keras_tuner.HyperModel) -> list[Any]:
+    """Return the classes of a HyperModel, and its function ``build(hp)`` if it is not a method."""
+    build = getattr(hypermodel.build, "func", hypermodel.build)
+    functions = [build] if isinstance(build, FunctionType) else []
+    return [*type(hypermodel).__mro__, *functions]
 
 
 def build_model(

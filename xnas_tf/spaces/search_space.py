@@ -22,7 +22,7 @@ from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.spaces.base import Space
-from xnas_tf.spaces.building import build_model, name_of
+from xnas_tf.spaces.building import build_model, code_of, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.model_checks import check_model, check_outputs
@@ -188,6 +188,11 @@ class SearchSpace(Space):
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+    @property
+    def code(self) -> list[Any]:
+        """The classes and functions of the HyperModel; see ``code_of``."""
+        return code_of(self.hypermodel)
+
         """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         Args:

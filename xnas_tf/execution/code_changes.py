@@ -1,0 +1,48 @@
+"""Checks that the user's code has not changed since a run began."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xnas_tf.errors import InputError
+from xnas_tf.execution.callbacks import SearchContext
+from xnas_tf.registry import find_object
+from xnas_tf.utils.source_code import MAIN, file_of, source_hashes
+
+FACT = "code"
+"""Name of the fact with the hashes of the code; runs of earlier versions lack it."""
+
+
+def check_code(search: SearchContext) -> None:
+    """Record hashes of the user's code, or check that they have not changed since the run began.
+
+    Otherwise, one run would mix the results of different networks. The code of the data set does
+    not count, since the images themselves are compared.
+
+    Raises:
+        InputError: If the code has changed.
+    """
+    hashes = _hashes(search)
+    before = search.database.fact(FACT) or {}
+    changed = [name for name, known in before.items() if hashes.get(name, known) != known]
+    if changed:
+        files = sorted({file_of(name) for name in changed})
+        raise InputError(
+            f"the code of {search.path} has changed since the run began: {', '.join(files)}. Undo "
+            "the change to resume the run, or use `fresh` to move the run aside and start a new one"
+        )
+    search.database.set_fact(FACT, {**before, **hashes})
+
+
+def _hashes(search: SearchContext) -> dict[str, str]:
+    """Return hashes of the code of the HyperModel, the objectives and the Keras callbacks."""
+    config = search.config
+    callbacks = [find_object(name, "training.callbacks:") for name in config.training.callbacks]
+    owners = [*search.space.code, *map(_owner, [*config.measures(), *callbacks])]
+    named = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
+    return source_hashes(owners, [name for name in named if name not in ("", MAIN)])
+
+
+def _owner(value: Any) -> Any:
+    """Return a class or function, or the class of another object."""
+    return value if hasattr(value, "__qualname__") else type(value)

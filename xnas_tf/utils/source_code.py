@@ -1,0 +1,170 @@
+"""Hashes of a user's source code, which show whether it has changed since an earlier run."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import hashlib
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+MAIN = "__main__"
+"""Module of a script or notebook."""
+_LIBRARIES = ("site-packages", "dist-packages")
+_OURS = "xnas_tf"
+
+
+def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[str, str]:
+    """Return hashes of the user's code on which classes and functions depend.
+
+    A module counts as a whole, with the modules that it imports, except libraries. In a script or
+    notebook, only the classes and functions themselves count, with the functions, classes and
+    constants of the script that they use. Comments and the layout of the code do not count.
+
+    Args:
+        owners: Classes and functions.
+        modules: Names of further modules.
+
+    Returns:
+        Hashes by module, such as ``mine``, or by definition of a script, such as
+        ``__main__.build``.
+    """
+    owners = list(owners)
+    definitions, used = _definitions(each for each in owners if _module(each) == MAIN)
+    own = {*map(_module, owners), *modules}
+    return {**definitions, **_module_hashes([*own, *used], {_package(name) for name in own})}
+
+
+def file_of(name: str) -> str:
+    """Return the file of a name in ``source_hashes``, relative to the current folder if inside."""
+    module = MAIN if name.startswith(f"{MAIN}.") else name
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return name.removeprefix(f"{MAIN}.")
+    path = Path(file).resolve()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _module_hashes(names: Iterable[str], packages: set[str]) -> dict[str, str]:
+    """Return hashes of modules, and of those that they import from the same packages or folders."""
+    hashes: dict[str, str] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        file = _source_file(name)
+        is_library = file and not {*_LIBRARIES}.isdisjoint(file.parts)
+        if name in hashes or file is None or (is_library and _package(name) not in packages):
+            continue
+        source = file.read_text(encoding="utf-8", errors="replace")
+        hashes[name] = _hash(_normalised(source))
+        waiting += _imported(source, sys.modules[name].__package__ or "")
+    return hashes
+
+
+def _source_file(name: str) -> Path | None:
+    """Return the file of a user's module; None if it is not one."""
+    file = Path(getattr(sys.modules.get(name), "__file__", None) or "")
+    known = {MAIN, _OURS, "keras", "keras_tuner", *sys.stdlib_module_names}
+    return None if file.suffix != ".py" or _package(name) in known or not file.is_file() else file
+
+
+def _imported(source: str, package: str) -> Iterator[str]:
+    """Yield the names that a module's source imports; some of them may not be modules."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: 1 - node.level or None] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _definitions(owners: Iterable[Any]) -> tuple[dict[str, str], list[str]]:
+    """Return hashes of definitions in a script, and the names of the modules that they use."""
+    hashes: dict[str, str] = {}
+    modules: list[str] = []
+    waiting = list(owners)
+    while waiting:
+        owner = waiting.pop()
+        name = f"{MAIN}.{owner.__qualname__}"
+        if name in hashes:
+            continue
+        functions = list(_functions(owner))
+        used = {key: value for each in functions for key, value in _globals_of(each).items()}
+        plain = {key: text for key, value in used.items() if (text := _json(value))}
+        own = {key: _json(value) for key, value in vars(owner).items() if key[:2] != "__"}
+        hashes[name] = _hash(json.dumps([*map(_source, functions), plain, own], sort_keys=True))
+        for value in [*used.values(), *getattr(owner, "__bases__", ())]:
+            if _module(value) == MAIN and isinstance(value, FunctionType | type):
+                waiting.append(value)
+            else:
+                modules.append(_module(value))
+    return hashes, modules
+
+
+def _functions(owner: Any) -> Iterator[FunctionType]:
+    """Yield a function itself, or the methods of a class."""
+    found = [owner] if isinstance(owner, FunctionType) else vars(owner).values()
+    for each in found:
+        function = getattr(each, "__func__", None) or getattr(each, "fget", None) or each
+        if isinstance(function, FunctionType):
+            yield inspect.unwrap(function)
+
+
+def _globals_of(function: FunctionType) -> dict[str, Any]:
+    """Return the global and enclosing variables that a function uses."""
+    names, waiting = set[str](), [function.__code__]
+    while waiting:
+        code = waiting.pop()
+        steps = dis.get_instructions(code)
+        names |= {step.argval for step in steps if step.opname == "LOAD_GLOBAL"}
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+    enclosing = inspect.getclosurevars(function).nonlocals
+    return {**{n: v for n, v in function.__globals__.items() if n in names}, **enclosing}
+
+
+def _source(function: FunctionType) -> str:
+    try:
+        return _normalised(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError):  # typed into an interpreter, which does not keep the source
+        return function.__code__.co_code.hex()
+
+
+def _normalised(source: str) -> str:
+    """Return Python source without comments and in a uniform layout."""
+    try:
+        return ast.unparse(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return source
+
+
+def _json(value: Any) -> str:
+    """Return a constant as text; empty for other values."""
+    try:
+        return json.dumps(value, sort_keys=True)
+    except (TypeError, ValueError):
+        return ""
+
+
+def _module(value: Any) -> str:
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return getattr(value, "__module__", None) or ""
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
