@@ -122,6 +122,8 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert "training.optimizer=adam" not in collapse_text([known(1, collapsed=1.0)], adam)
     own = collapse_text([known(1, collapsed=1.0)], adam, has_own_optimizer=True)
     assert "HyperModel compiles" in own and "frozen" in own and "training.learning_rate" not in own
+    scaled = collapse_text([known(1, collapsed=1.0)], CONFIG, range_problem="they expect 0-255")
+    assert "Likely cause: they expect 0-255. If that is not the cause: the learning" in scaled
     lagging = collapse_text([known(1, collapsed=1.0, accuracy=0.99)], CONFIG)
     assert "batch normalisation" in lagging and "learning rate" not in lagging
 

@@ -179,6 +179,8 @@ def test_who_may_be_at_chance_is_not_recommended_and_advice_has_an_effect(own_op
     found = recommend(little_better, TWO, COUNTS, has_own_optimizer=own_optimizer)
     assert found.id is None and f"the learning rate ({advised})" in found.why
     assert "clearly better (95% interval) than always predicting" in found.why
+    known = recommend(little_better, TWO, COUNTS, range_problem="models expect 0-255")
+    assert known.why.endswith("at most): models expect 0-255")
 
 
 def test_one_line_says_what_why_and_what_it_costs():

@@ -308,7 +308,7 @@ def export(  # noqa: PLR0913 - options
 def print_pareto(listed: CandidateList) -> None:
     """Print candidates of a run, and name the recommended one."""
     from xnas_tf.reporting import candidate_tables as tables
-    from xnas_tf.reporting.collapses import collapse_text
+    from xnas_tf.reporting.collapses import run_collapse_text
 
     run = listed.run
     if not listed.candidates:
@@ -316,7 +316,6 @@ def print_pareto(listed: CandidateList) -> None:
         click.echo(f"{run.path}: {listed.recommended.why}{hint}", err=True)
         return
     print_tables([tables.pareto_table(listed)])
-    own_optimizer = bool(run.fact("own_optimizer"))
-    if collapsed := collapse_text(run.candidates(), run.config, own_optimizer):
+    if collapsed := run_collapse_text(run, run.candidates()):
         print_message(f"warning: {collapsed}")
     print_message(f"recommended: {listed.recommended.text}")

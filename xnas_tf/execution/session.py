@@ -119,6 +119,7 @@ def _check_data(search: SearchContext) -> None:
     # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
     search.database.set_fact("own_optimizer", search.space.compiles_default)
+    search.database.set_fact("range_problem", search.space.range_problem)
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.storage.run import Run
 from xnas_tf.training.options import RATES, TrainingOptions
 from xnas_tf.utils.number_format import counted
 
@@ -15,8 +16,18 @@ _ACCURACY_GAP = 0.2
 have learned, and only its predictions in inference mode are assumed to be wrong."""
 
 
+def run_collapse_text(run: Run, candidates: Sequence[Candidate]) -> str:
+    """Return ``collapse_text`` for candidates of a run, with what the run has recorded."""
+    return collapse_text(
+        candidates, run.config, bool(run.fact("own_optimizer")), run.fact("range_problem") or ""
+    )
+
+
 def collapse_text(
-    candidates: Sequence[Candidate], config: Config, has_own_optimizer: bool = False
+    candidates: Sequence[Candidate],
+    config: Config,
+    has_own_optimizer: bool = False,
+    range_problem: str = "",
 ) -> str:
     """Count the collapsed candidates and name the likely cause; empty if there are none.
 
@@ -24,6 +35,8 @@ def collapse_text(
         candidates: Candidates of a run, in any state.
         config: The run's configuration.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
+        range_problem: Why its models do not suit the range of the images, which is then the likely
+            cause; empty if they do.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
@@ -32,7 +45,8 @@ def collapse_text(
     learned = sum(map(_learned_in_training, collapsed))
     is_normalization = 2 * learned > len(collapsed)
     step_cause = _own_step_cause if has_own_optimizer else _step_cause
-    cause = (_normalization_cause if is_normalization else step_cause)(config.training)
+    other = (_normalization_cause if is_normalization else step_cause)(config.training)
+    cause = f"{range_problem}. If that is not the cause: {other}" if range_problem else other
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
         f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
@@ -48,8 +62,8 @@ def _learned_in_training(candidate: Candidate) -> bool:
 def _normalization_cause(training: TrainingOptions) -> str:
     return (
         "they have learned in training mode only, because the moving averages of batch "
-        "normalisation lag behind; set momentum=0.9 in your model, or train for more than "
-        f"{counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
+        "normalisation lag behind; make sure that your model sets momentum=0.9, or train for more "
+        f"than {counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.execution.stopping import SPENT
-from xnas_tf.reporting.collapses import collapse_text
+from xnas_tf.reporting.collapses import run_collapse_text
 from xnas_tf.reporting.search_progress import duration
 from xnas_tf.reporting.utilisation import utilisation
 from xnas_tf.storage.run import Run
@@ -37,7 +37,6 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
     recommended = recommended or run.recommendation()
-    own_optimizer = bool(run.fact("own_optimizer"))
     return {
         "run": str(run.path),
         "searching": run.is_searching(),
@@ -54,7 +53,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         ),
         # Including promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
-        "collapsed_because": collapse_text(candidates, run.config, own_optimizer),
+        "collapsed_because": run_collapse_text(run, candidates),
         # Done by reusing the results of earlier runs.
         "reused": reused,
         # Being evaluated, or interrupted when the search was killed, but not queued.

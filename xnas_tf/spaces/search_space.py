@@ -147,13 +147,8 @@ class SearchSpace(Space):
         found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
         if more := len(failures) - len(found):
             found.append(f"build() fails with {more} other values")
-        if self.input_range.name != DEFAULT_RANGE:
-            undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
-            found.append(
-                f"a search gives its models floats from 0 to 1, but they expect a different range "
-                f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales "
-                f"them or put keras.layers.{undo[self.input_range.name]} before it"
-            )
+        if self.range_problem:
+            found.append(self.range_problem)
         if self._renamed:
             names = ", ".join(f"{old!r} ({new} here)" for old, new in self._renamed.items())
             found.append(
@@ -177,9 +172,26 @@ class SearchSpace(Space):
         return [f"{self.name}: {text}" for text in found]
 
     @property
+    def range_problem(self) -> str:
+        """Why the models do not suit floats from 0 to 1, and what to change; empty if they do."""
+        if self.input_range.name == DEFAULT_RANGE:
+            return ""
+        undo = {"0-255": "Rescaling(255)", "-1-1": "Rescaling(2, offset=-1)"}
+        return (
+            f"a search gives its models floats from 0 to 1, but they expect a different range "
+            f"({self.input_range.text}). Use float32 inputs, and remove the layer that scales "
+            f"them or put keras.layers.{undo[self.input_range.name]} before it"
+        )
+
+    @property
     def is_built_in(self) -> bool:
         """Whether the HyperModel is part of this package."""
         return type(self.hypermodel).__module__.startswith("xnas_tf.spaces.")
+
+    @property
+    def code(self) -> list[Any]:
+        """The classes and functions of the HyperModel; see ``code_of``."""
+        return code_of(self.hypermodel)
 
     @property
     def has_fit(self) -> bool:
@@ -188,11 +200,6 @@ class SearchSpace(Space):
         return own is not keras_tuner.HyperModel.fit
 
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
-    @property
-    def code(self) -> list[Any]:
-        """The classes and functions of the HyperModel; see ``code_of``."""
-        return code_of(self.hypermodel)
-
         """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         Args:

@@ -122,7 +122,8 @@ class Run:
     ) -> Recommendation:
         """Return the recommended candidate of a front of this run; see ``recommendation``."""
         counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
-        return recommend(front, self.config, counts, prefer, within, own)
+        problem = self.fact("range_problem") or ""
+        return recommend(front, self.config, counts, prefer, within, own, problem)
 
     @property
     def validation_counts(self) -> list[int] | None:

@@ -54,6 +54,7 @@ def recommend(
     prefer: str | None = None,
     within: float | None = None,
     has_own_optimizer: bool = False,
+    range_problem: str = "",
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
@@ -74,6 +75,7 @@ def recommend(
         within: Percentage points above the best error to tolerate, instead of the 95% interval or
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
+        range_problem: Why its models do not suit the range of the images; empty if they do.
 
     Raises:
         InputError: If ``prefer`` has another value, or ``within`` is negative or not finite.
@@ -86,7 +88,9 @@ def recommend(
     known.sort(key=_by_error)
     learned = [candidate for candidate in known if _has_learned(candidate, validation_counts)]
     if not learned:
-        why = _why_none(len(front), known, validation_counts, has_own_optimizer)
+        rate = "in build(hp)" if has_own_optimizer else "training.learning_rate"
+        advice = range_problem or ADVICE.format(rate=rate)
+        why = _why_none(len(front), known, validation_counts, advice)
         return Recommendation(None, why, known[0].id if known else None)
     best = learned[0]
     limit, tolerance = _tolerated(best, validation_counts, within)
@@ -211,7 +215,7 @@ def _why_none(
     size: int,
     known: Sequence[Candidate],
     counts: Sequence[int] | None,
-    has_own_optimizer: bool,
+    advice: str,
 ) -> str:
     """Explain why nothing is recommended, and what to change."""
     if not known:
@@ -220,7 +224,6 @@ def _why_none(
     share, best = max(counts) / sum(counts), 1 - _error(known[0])
     subject = f"none of the {size} candidates" if size > 1 else "the one candidate"
     negated = "is" if size > 1 else "is not"
-    advice = ADVICE.format(rate="in build(hp)" if has_own_optimizer else "training.learning_rate")
     return (
         f"{subject} on the front {negated} clearly better (95% interval) than always predicting "
         f"the commonest class ({share:.1%} of the validation images; validation accuracy "

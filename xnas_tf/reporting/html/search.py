@@ -13,7 +13,7 @@ from xnas_tf.config import Config
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.figures.uncertainty import interval_of
-from xnas_tf.reporting.collapses import collapse_text
+from xnas_tf.reporting.collapses import run_collapse_text
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
@@ -35,7 +35,7 @@ def search_data(
     return {
         "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
         "measured": [column.title for column in _others(config)],
-        "collapses": collapse_text(candidates, config, bool(run.fact("own_optimizer"))),
+        "collapses": run_collapse_text(run, candidates),
         "candidates": candidates_data(candidates, config),
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
