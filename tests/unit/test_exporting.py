@@ -23,7 +23,7 @@ from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card_text import _usage, code, text
-from xnas_tf.exporting.command import _loads_safely
+from xnas_tf.exporting.command import _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.map_quality import RANDOM
@@ -280,15 +280,38 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
         FORMATS.get("tflite")().write(served, tmp_path / "model.tflite")
 
 
-@pytest.mark.parametrize(("module", "has_code"), [("", False), ("mine.layers", True)])
-def test_the_card_says_what_a_keras_file_needs(module, has_code):
-    card = {"hypermodel_module": module, "contains_code": has_code}
+@pytest.mark.parametrize(
+    ("module", "custom", "has_code", "needed"),
+    [
+        ("", [], False, ""),
+        ("mine.layers", [], False, ""),
+        ("__main__", [], False, ""),
+        ("mine.layers", ["Own"], True, "import mine.layers  # the search's own module, which"),
+        ("__main__", ["Own"], False, "# Define Own first, as in the script"),
+    ],
+)
+def test_the_card_says_what_a_keras_file_needs(module, custom, has_code, needed):
+    card = {"hypermodel_module": module, "contains_code": has_code, "custom_objects": custom}
     made = _usage(FORMATS.get("keras")(), card)
     compile(made, "card", "exec")
-    assert ("import mine.layers" in made) == bool(module)
+    assert needed in made and ("Own" in made) == bool(custom) and "import __main__" not in made
+    assert ("mine.layers" in made) == (module == "mine.layers" and bool(custom))
     assert ("safe_mode=False" in made) == has_code
     other = FORMATS.get("tflite")()
     assert _usage(other, card) == other.usage
+
+
+@keras.saving.register_keras_serializable("test_exporting")
+class Own(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+def test_only_classes_that_are_not_of_keras_must_be_imported(tmp_path):
+    dense = keras.layers.Dense(2, "relu", kernel_regularizer="l2")
+    for layers, expected in (([dense], []), ([dense, Own()], ["Own"])):
+        keras.Sequential([keras.Input((2,)), *layers]).save(tmp_path / "model.keras")
+        assert _custom_names(keras.saving.load_model(tmp_path / "model.keras")) == expected
 
 
 def test_code_in_a_model_is_found(tmp_path):

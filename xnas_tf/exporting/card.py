@@ -11,6 +11,7 @@ import keras
 from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
 from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.exporting.training_settings import training_settings
 from xnas_tf.exporting.verification import Reference
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
@@ -79,7 +80,7 @@ def model_card(
         "licence": licence or NOT_STATED,
         "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
         "Check its terms before you share the model.",
-        "training": config.training.model_dump(mode="json") | {"epochs": candidate.kept_epoch},
+        "training": training_settings(evidence.run, evidence.facts, chosen),
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "reused_from": candidate.reused_from,

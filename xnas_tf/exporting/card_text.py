@@ -11,6 +11,7 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.number_format import brief_value
+from xnas_tf.utils.source_code import MAIN
 
 SPLITS = ("train", "validation", "test")
 SETTINGS = ("epochs", "batch_size", "optimizer", "learning_rate", "schedule", "weight_decay")
@@ -172,6 +173,8 @@ def _bug(bug: dict[str, Any] | None) -> str:
 def _training(card: dict[str, Any]) -> str:
     settings = card["training"]
     shown = [f"{name.replace('_', ' ')} {settings[name]}" for name in SETTINGS if name in settings]
+    if settings.get("own_fit"):
+        shown.append("trained by the HyperModel's own fit, which may use other settings")
     versions = card["versions"]
     used = ", ".join(
         f"{name} {versions[name]}" for name in ("tensorflow", "keras") if name in versions
@@ -280,8 +283,11 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
     usage = kind.usage
     if kind.name != "keras":
         return usage
-    if module := card["hypermodel_module"]:
-        load = f"import {module}  # may register layers of the model\n"
+    if card["custom_objects"]:
+        module, names = card["hypermodel_module"], ", ".join(card["custom_objects"])
+        load = f"import {module}  # the search's own module, which defines {names}\n"
+        if module in ("", MAIN):
+            load = f"# Define {names} first, as in the script of the search.\n"
         usage = usage.replace("import keras\n", f"import keras\n{load}")
     if card["contains_code"]:
         usage = usage.replace("compile=False", "compile=False, safe_mode=False")

@@ -32,6 +32,7 @@ from xnas_tf.exporting.verification import (
     differences,
     reference,
 )
+from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
@@ -137,6 +138,7 @@ def _export_one(
             card = model_card(evidence, chosen, test, expected, files, licence, maps)
             card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
+            card["custom_objects"] = _custom_names(model)
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))
@@ -159,6 +161,11 @@ def _picture(evidence: Evidence, expected: Reference) -> bytes:
         {method: expected.outputs[method.name] for method in expected.methods},
     )
     return png(shown.figure(chosen=slice(SHOWN)), dpi=120)
+
+
+def _custom_names(model: keras.Model) -> list[str]:
+    """Return the names of the classes and functions that must exist before a model is loaded."""
+    return sorted({getattr(each, "__name__", type(each).__name__) for each in custom_code(model)})
 
 
 def _loads_safely(candidate: Candidate) -> bool:

@@ -1,0 +1,92 @@
+"""The settings with which an exported model was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+
+from xnas_tf.errors import InputError
+from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.registry import describe
+from xnas_tf.spaces.building import build_model, code_of, name_of
+from xnas_tf.storage.run import Run
+from xnas_tf.utils.randomness import own_generator
+from xnas_tf.utils.source_code import source_hashes
+
+_OF_OPTIMIZER = {
+    *("optimizer", "learning_rate", "schedule", "warmup_epochs"),
+    *("momentum", "nesterov", "weight_decay"),
+}
+"""Options of ``training`` that have no effect on models that the HyperModel compiles."""
+
+
+def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) -> dict[str, Any]:
+    """Return the training settings of a model of a run, as JSON values.
+
+    If the HyperModel compiles the model, the optimizer is that of the model, which is built again
+    for this. If that is not possible, or the code has changed, ``optimizer`` says so. ``facts``
+    are the recorded facts about the data.
+    """
+    config = chosen.config
+    settings = config.training.model_dump(mode="json") | {"epochs": chosen.candidate.kept_epoch}
+    others = {name: value for name, value in settings.items() if name not in _OF_OPTIMIZER}
+    shape, classes = facts["image_shape"], len(facts["class_names"])
+    try:
+        hypermodel = config.space.create(tuple(shape), classes)
+        if type(hypermodel).__module__.startswith("xnas_tf.spaces."):
+            return settings
+        if type(hypermodel).fit is not keras_tuner.HyperModel.fit:
+            others["own_fit"] = settings["own_fit"] = True
+        _check_unchanged(run, hypermodel, config.space.hypermodel_module)
+        model = _built(hypermodel, chosen.candidate.hyperparameters, shape)
+    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+        if run.fact("own_optimizer") is False:
+            return settings
+        why = str(error) if isinstance(error, InputError) else describe(error)
+        return {**others, "optimizer": f"as compiled by the HyperModel, unknown here ({why})"}
+    return {**others, **optimizer_settings(model.optimizer)} if model.compiled else settings
+
+
+def optimizer_settings(optimizer: Any) -> dict[str, Any]:
+    """Return the settings of a compiled model's optimizer under the names of ``training``.
+
+    The learning rate of a schedule is the initial one. ``optimizer_config`` has all other plain
+    values of the optimizer's configuration.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    config = optimizer.get_config()
+    rate, schedule = config.pop("learning_rate", None), "constant"
+    if isinstance(rate, dict):
+        schedule = rate.get("class_name", "unknown")
+        rate = rate.get("config", {}).get("initial_learning_rate")
+    plain = {
+        name: value
+        for name, value in config.items()
+        if value is None or isinstance(value, bool | int | float | str)
+    }
+    return {
+        "optimizer": type(optimizer).__name__,
+        "learning_rate": float(f"{rate:.6g}") if isinstance(rate, int | float) else None,
+        "schedule": schedule,
+        "weight_decay": plain.pop("weight_decay", None) or 0.0,
+        "optimizer_config": plain,
+    }
+
+
+def _check_unchanged(run: Run, hypermodel: keras_tuner.HyperModel, module: str) -> None:
+    before = run.fact("code") or {}
+    now = source_hashes(code_of(hypermodel), [module])
+    if any(before.get(name, known) != known for name, known in now.items()):
+        raise InputError(f"the code of {name_of(hypermodel)} has changed since the search")
+
+
+def _built(
+    hypermodel: keras_tuner.HyperModel, values: dict[str, Any], shape: Sequence[int]
+) -> keras.Model:
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    with own_generator(seed=0):  # the weights do not matter
+        return build_model(hypermodel, hp, (None, *shape))[0]
