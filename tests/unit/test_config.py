@@ -12,6 +12,7 @@ from xnas_tf.cli import main
 from xnas_tf.config import (
     Config,
     Constraint,
+    default_note,
     differing_keys,
     dump_config,
     load_config,
@@ -170,6 +171,25 @@ def test_local_file_comes_before_the_quickstart(tmp_path, monkeypatch):
     assert load_config() == Config()
     (tmp_path / "xnas.yaml").write_text("training: {epochs: 7}")
     assert load_config().training.epochs == 7
+
+
+def test_without_a_configuration_the_quickstart_is_announced_and_others_are_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text("services: {a: 1}")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    missing = ["search", "--set", "dataset=npz:missing.npz"]
+    said = CliRunner().invoke(main, missing)
+    assert said.exit_code == 2 and "missing.npz" in said.stderr
+    assert said.stderr.startswith("there is no xnas.yaml here, so this is the quickstart")
+    (tmp_path / "mine.yaml").write_text("training: {epochs: 7}")
+    assert default_note().startswith("warning: there is no xnas.yaml here")
+    assert default_note().endswith("name it: mine.yaml")
+    named = CliRunner().invoke(main, [*missing, "mine.yaml"])
+    assert "quickstart" not in named.stderr and "missing.npz" in named.stderr
+    (tmp_path / "xnas.yaml").touch()
+    assert default_note() == ""
 
 
 def test_differing_keys_are_named():

@@ -1,6 +1,7 @@
 """The configuration: typed models, reading and writing YAML, and overrides."""
 
 from xnas_tf.config.loading import (
+    default_note,
     differences,
     differing_keys,
     dump_config,
@@ -20,6 +21,7 @@ __all__ = [
     "differences",
     "differing_keys",
     "dump_config",
+    "default_note",
     "find_config",
     "load_config",
     "load_stored_config",

@@ -130,6 +130,29 @@ def find_config(source: str | Path | None) -> Path | None:
     return installed_folder("configs") / f"{path.stem}.yaml"
 
 
+def default_note() -> str:
+    """Name the configuration that is loaded if none is given, unless it is ``./xnas.yaml``.
+
+    It is a warning if the current folder has other configurations.
+    """
+    if DEFAULT_FILE.is_file():
+        return ""
+    note = f"there is no {DEFAULT_FILE} here, so this is the quickstart, on handwritten digits"
+    files = [str(path) for path in sorted(Path().glob("*.y*ml")) if _is_config(path)]
+    if not files:
+        return note
+    return f"warning: {note}. To use a configuration of this folder, name it: {', '.join(files)}"
+
+
+def _is_config(path: Path) -> bool:
+    """Return whether a YAML file has only sections of a configuration."""
+    try:
+        sections = _read_yaml(path)
+    except InputError:
+        return False
+    return bool(sections) and sections.keys() <= Config.model_fields.keys()
+
+
 def packaged_configs() -> list[str]:
     """Return the names of the configurations that are part of xnas-tf, sorted."""
     return sorted(path.stem for path in installed_folder("configs").glob("*.yaml"))

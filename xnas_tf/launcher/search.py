@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from xnas_tf.config import Config, find_config, load_config
+from xnas_tf.config import Config, default_note, find_config, load_config
 from xnas_tf.config.loading import ALLOWED
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callback, check_callbacks
@@ -16,7 +16,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.argument_types import LIST, PATH, TEXT, WHOLE, Kind, check_types
 from xnas_tf.utils.environment import set_defaults
-from xnas_tf.utils.progress import displayed
+from xnas_tf.utils.progress import displayed, log_message
 
 _CONFIG = Kind(
     str | os.PathLike | Config,
@@ -68,6 +68,7 @@ def search(  # noqa: PLR0913 - options with defaults
     set_defaults()
     if not fresh:
         check_resumable(path, resolved)  # before any slow import, and before the data are loaded
+    note = default_note() if config is None else ""
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("`profile`: not available with Ray; allowed: one process")
@@ -75,6 +76,7 @@ def search(  # noqa: PLR0913 - options with defaults
 
         address = address or os.environ.get("RAY_ADDRESS")
         with displayed(verbose):
+            _log(note)
             search_on_ray(path, resolved, fresh, address, insecure, given)
         return Run(path)
     from xnas_tf.execution.job import run_job
@@ -82,9 +84,16 @@ def search(  # noqa: PLR0913 - options with defaults
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
     with displayed(verbose), joined_ranks(path, resolved) as world:
+        _log(note)
         make_callbacks = partial(search_callbacks, more=given)
         run_job(path, resolved, world, fresh, profile, make_callbacks)
     return Run(path) if world.rank == 0 else None
+
+
+def _log(note: str) -> None:
+    """Log a note, if there is any; only rank 0 shows it."""
+    if note:
+        log_message(note)
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
