@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.pictures import make_folder, spoil
+from tests.pictures import make_folder, picture, spoil
 from xnas_tf import Config, inspect_data
 from xnas_tf.cli import main
 from xnas_tf.errors import InputError
@@ -77,6 +77,25 @@ def test_notes_that_are_no_problems_stand_below_their_table(pets):
     *_, problems, note = data_tables(inspect_data(f"folder:{pets}"))
     assert problems.title == "problems" and problems.row_count == 1
     assert str(note) == "files that are not images, left out: 1 .txt"
+
+
+def test_each_kind_of_problem_is_one_line_with_three_examples(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_folder(tmp_path / "pets", {"cat": 20, "dog": 20})
+    for number in range(5):
+        picture(0, number, (4, 20)).save(tmp_path / "pets" / "cat" / f"wide {number}.png")
+    (tmp_path / "pets" / "dog" / "bad.png").write_text("no image")
+    report = inspect_data(f"folder:{tmp_path / 'pets'}", ["dataset.size=12"])
+    *_, problems, hint = (each for each in data_tables(report) if "split" not in str(each))
+    kinds, names = ([*column.cells] for column in problems.columns)
+    assert [str(kind) for kind in kinds] == [
+        "unreadable and left out (1)",
+        "of an odd shape, stretched by more than half (5)",
+    ]
+    assert "dog/bad.png" in str(names[0])
+    assert str(names[1]).count(".png") == 3 and str(names[1]).endswith(" and 2 more")
+    assert str(hint).endswith("--format json names all of these files")
+    assert len(report.as_dict()["problems"]["odd"]) == 5
 
 
 def test_the_picture_shows_images_of_each_class(pets):

@@ -13,6 +13,8 @@ from xnas_tf.utils.image_size import size_text
 
 LISTED = 20
 """Maximum number of names in a message."""
+EXAMPLES = 3
+"""Number of images to name for each kind of problem; JSON lists all."""
 _OF_A_GROUP = 5
 """Maximum number of identical images to name."""
 
@@ -80,12 +82,17 @@ class Findings:
         return [(kind, text) for kind, texts in kinds.items() for text in texts]
 
     @property
-    def problem_notes(self) -> list[str]:
-        """One message per kind of problem, with the names."""
+    def examples(self) -> dict[str, str]:
+        """Examples by kind of problem, which includes the number of images or classes."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
-        return [f"{kind} ({len(names)}): {join_names(names)}" for kind, names in found.items()]
+        return {f"{kind} ({len(all_)})": join_names(all_, EXAMPLES) for kind, all_ in found.items()}
+
+    @property
+    def problem_notes(self) -> list[str]:
+        """One message per kind of problem, with examples."""
+        return [f"{kind}: {names}" for kind, names in self.examples.items()]
 
     @property
     def notes(self) -> list[str]:
@@ -94,7 +101,7 @@ class Findings:
         if self.is_all_grey:
             notes.append("grey, although stored with colour: dataset.channels: 1 is enough")
         if self.repeated:
-            names = join_names(self.repeated)
+            names = join_names(self.repeated, EXAMPLES)
             count = len(self.repeated)
             notes.append(f"equal to another image of their split and class ({count}): {names}")
         return notes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from rich.text import Text
 from xnas_tf.config import Config, load_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.image_list import SPLITS
+from xnas_tf.data.quality import EXAMPLES
 from xnas_tf.errors import InputError
 from xnas_tf.reporting.contact_sheet import SHOWN_CLASSES, sheet_figure
 from xnas_tf.storage.run import Run
@@ -24,9 +27,6 @@ from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.pictures import save_png
 from xnas_tf.utils.progress import log_message
-
-SHOWN_PROBLEMS = 100
-"""Maximum number of files in the table; the JSON lists all of them."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,12 +167,14 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     """Return the report as tables and texts: classes, steps, problems and notes."""
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
-    problems = [(name, kind) for kind, name in findings.problems]
+    examples = findings.examples
     texts = [note for note in report.notes if note not in findings.problem_notes]
-    if problems:
-        tables.append(_pair_table(problems[:SHOWN_PROBLEMS], "problems"))
-    if len(problems) > SHOWN_PROBLEMS:
-        texts.insert(0, f"and {len(problems) - SHOWN_PROBLEMS} more; the JSON lists them all")
+    if examples:
+        tables.append(_pair_table(examples.items(), "problems"))
+    counts = Counter(kind for kind, _ in findings.problems)
+    if any(count > EXAMPLES for count in counts.values()):
+        name = shlex.quote(report.dataset.name)
+        texts.insert(0, f"xnas-tf data {name} --format json names all of these files")
     return [*tables, *map(Text, texts)]
 
 
