@@ -102,12 +102,16 @@ def test_a_link_to_a_folder_elsewhere_has_a_path_that_leads_back(here, tmp_path,
 
 def test_few_photographs_start_from_a_trained_network_that_is_here(here, tmp_path):
     make_folder(here / "pets", PETS, (70, 64), formats=("png",))
-    project = xt.init("without", "folder:pets")
+    said = []
+    project = xt.init("without", "folder:pets", said.append)
+    assert "trains networks from scratch" in said[-1] and str(tmp_path / "keras") in said[-1]
     assert "class MyModel" in project.model.read_text(encoding="utf-8")
     weights = tmp_path / "keras" / "models" / _WEIGHTS
     weights.parent.mkdir(parents=True)
     weights.touch()
-    project = xt.init()
+    said.clear()
+    project = xt.init(log=said.append)
+    assert not any("from scratch" in text for text in said)
     assert xt.load_config().space.hypermodel == "mine:TransferLearning"
     assert "class TransferLearning" in project.model.read_text(encoding="utf-8")
 

@@ -11,6 +11,9 @@ from xnas_tf.cli import completion
 from xnas_tf.cli.group import main, print_message, print_tables
 from xnas_tf.cli.options import PATH
 
+TRIAL = "--set search.candidates=2 --set training.epochs=2"
+"""Options of a search that shows within minutes whether everything works."""
+
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", type=PATH, default=".")
@@ -40,7 +43,7 @@ def init(folder: Path, dataset: str | None) -> None:
     click.echo(f"wrote {project.config} and {project.model}", err=True)
     commands = [
         *([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]),
-        "xnas-tf search --set search.candidates=2 --run-dir runs/trial   # a short trial",
+        f"xnas-tf search -v {TRIAL} --run-dir runs/trial   # a short trial",
         "xnas-tf search",
         "xnas-tf report runs/xnas",
     ]

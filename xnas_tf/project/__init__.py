@@ -10,7 +10,7 @@ from pathlib import Path
 from xnas_tf.config import Config
 from xnas_tf.data import load_dataset, path_in
 from xnas_tf.errors import InputError
-from xnas_tf.project.files import config_text, model_text
+from xnas_tf.project.files import config_text, model_text, pretraining_note
 from xnas_tf.project.finding import find_dataset
 from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.argument_types import PATH, TEXT, check_types
@@ -60,7 +60,8 @@ def init(
         folder: The folder to write to; created if missing. ``xt.search()`` can be run there.
         dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
             folder. If None, the only data set in ``folder`` is used.
-        log: Called with a message before work that takes a while.
+        log: Called with a message before work that takes a while, and with a hint if ``mine.py``
+            could start from a pretrained network.
 
     Raises:
         InputError: If one of the files exists, if no data set or more than one is found, or if the
@@ -84,6 +85,8 @@ def init(
                 file.write(text)
     except (OSError, UnicodeError) as error:
         raise InputError(f"{folder} cannot be written to: {error}") from error
+    if note := pretraining_note(project.report):
+        log(note)
     return project
 
 

@@ -27,6 +27,11 @@ _FEW = 5000
 """Maximum number of training images for which it is better to start from a pretrained network."""
 _WEIGHTS = "mobilenet_2_5_128_tf_no_top.h5"
 """File that Keras downloads for examples/transfer_learning.py."""
+_DOWNLOAD = (
+    'python -c "import keras; '
+    'keras.applications.MobileNet((128, 128, 3), alpha=0.25, include_top=False)"'
+)
+"""Command that downloads it."""
 
 
 def config_text(report: DataReport, dataset: str) -> str:
@@ -70,12 +75,31 @@ def model_text(report: DataReport) -> str:
     )
 
 
+def pretraining_note(report: DataReport) -> str:
+    """Explain how to start from a pretrained network, if only its weights are missing."""
+    if not _suits_transfer(report) or _weights_file().is_file():
+        return ""
+    return (
+        f"mine.py trains networks from scratch, because {_weights_file()} does not exist. For so "
+        f"few images of at least {_PHOTOGRAPH} pixels, a network that was trained on ImageNet is "
+        "usually better. To start from one, download its weights (1 MB) with\n"
+        f"  {_DOWNLOAD}\nand run init again, in another folder"
+    )
+
+
 def _is_transfer(report: DataReport) -> bool:
     """Return whether to start from a pretrained network; its weights must be available locally."""
+    return _suits_transfer(report) and _weights_file().is_file()
+
+
+def _suits_transfer(report: DataReport) -> bool:
     height, width, _ = report.dataset.image_shape
+    return min(height, width) >= _PHOTOGRAPH and len(report.dataset.train) <= _FEW
+
+
+def _weights_file() -> Path:
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    is_few_photographs = min(height, width) >= _PHOTOGRAPH and len(report.dataset.train) <= _FEW
-    return is_few_photographs and (home / "models" / _WEIGHTS).is_file()
+    return home / "models" / _WEIGHTS
 
 
 def _shape(report: DataReport) -> str:
