@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,9 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import opened_session
+from xnas_tf.retraining.job import _Job
 from xnas_tf.storage.database import Database
+from xnas_tf.storage.run import Run
 from xnas_tf.utils.source_code import file_of, source_hashes
 
 HYPERMODEL = """
@@ -47,6 +50,14 @@ def begin(modules, folder):
         pass
 
 
+def retraining_warns(folder, name):
+    run, said = Run(folder), []
+    space = prepare(run.config, SingleProcess(), 1)[2]
+    settings = SimpleNamespace(config=run.config)
+    _Job(run, settings, [], 1, False, False, said.append)._check_code(space)
+    assert f"has changed since the search: {name}." in said[0]
+
+
 @pytest.mark.parametrize("changed", [0, 1])
 def test_changed_code_is_refused_with_the_file(modules, tmp_path, changed):
     begin(modules, tmp_path / "run")
@@ -55,6 +66,7 @@ def test_changed_code_is_refused_with_the_file(modules, tmp_path, changed):
     file.write_text(before.replace("use_bias=False", "use_bias=True").replace("[4, 8]", "[4]"))
     with pytest.raises(InputError, match=rf"run has changed .*: {file.name}\. Undo .* `fresh`"):
         begin(modules, tmp_path / "run")
+    retraining_warns(tmp_path / "run", file.name)
     file.write_text("# another comment\n" + before.replace("# hidden", "").replace(", ", ",  "))
     begin(modules, tmp_path / "run")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import SearchContext
 from xnas_tf.registry import find_object
-from xnas_tf.utils.source_code import MAIN, file_of, source_hashes
+from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.utils.source_code import MAIN, changed_files, source_hashes
 
-FACT = "code"
+CODE = "code"
 """Name of the fact with the hashes of the code; runs of earlier versions lack it."""
 
 
@@ -22,23 +24,19 @@ def check_code(search: SearchContext) -> None:
     Raises:
         InputError: If the code has changed.
     """
-    hashes = _hashes(search)
-    before = search.database.fact(FACT) or {}
-    changed = [name for name, known in before.items() if hashes.get(name, known) != known]
-    if changed:
-        files = sorted({file_of(name) for name in changed})
+    before, now = search.database.fact(CODE), code_hashes(search.config, search.space)
+    if files := changed_files(before, now):
         raise InputError(
             f"the code of {search.path} has changed since the run began: {', '.join(files)}. Undo "
             "the change to resume the run, or use `fresh` to move the run aside and start a new one"
         )
-    search.database.set_fact(FACT, {**before, **hashes})
+    search.database.set_fact(CODE, {**(before or {}), **now})
 
 
-def _hashes(search: SearchContext) -> dict[str, str]:
+def code_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
     """Return hashes of the code of the HyperModel, the objectives and the Keras callbacks."""
-    config = search.config
     callbacks = [find_object(name, "training.callbacks:") for name in config.training.callbacks]
-    owners = [*search.space.code, *map(_owner, [*config.measures(), *callbacks])]
+    owners = [*space.code, *map(_owner, [*config.measures(), *callbacks])]
     named = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
     return source_hashes(owners, [name for name in named if name not in ("", MAIN)])
 

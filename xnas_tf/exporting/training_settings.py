@@ -14,7 +14,7 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.building import build_model, code_of, name_of
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.randomness import own_generator
-from xnas_tf.utils.source_code import source_hashes
+from xnas_tf.utils.source_code import changed_files, source_hashes
 
 _OF_OPTIMIZER = {
     *("optimizer", "learning_rate", "schedule", "warmup_epochs"),
@@ -77,9 +77,7 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:
 
 
 def _check_unchanged(run: Run, hypermodel: keras_tuner.HyperModel, module: str) -> None:
-    before = run.fact("code") or {}
-    now = source_hashes(code_of(hypermodel), [module])
-    if any(before.get(name, known) != known for name, known in now.items()):
+    if changed_files(run.fact("code"), source_hashes(code_of(hypermodel), [module])):
         raise InputError(f"the code of {name_of(hypermodel)} has changed since the search")
 
 

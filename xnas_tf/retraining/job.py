@@ -21,6 +21,7 @@ from xnas_tf.storage.run_directory import locked
 from xnas_tf.utils.argument_types import LIST, WHOLE, check_types
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.progress import displayed, epochs_bar, log_message
+from xnas_tf.utils.source_code import changed_files
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
@@ -134,6 +135,7 @@ class _Job:
         from xnas_tf.retraining.session import RetrainingSession, made_folder
 
         self._check_data(dataset)
+        self._check_code(space)
         for candidate in self.chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
@@ -154,6 +156,17 @@ class _Job:
         if lines:
             listed = "\n  ".join(lines)
             raise InputError(f"the data of {self.source.path} have changed:\n  {listed}")
+
+    def _check_code(self, space: SearchSpace) -> None:
+        """Warn if the user's code has changed, as the networks may then be different ones."""
+        from xnas_tf.execution.code_changes import CODE, code_hashes
+
+        now = code_hashes(self.settings.config, space)
+        if files := changed_files(self.source.fact(CODE), now):
+            self.log(
+                f"warning: the code of {self.source.path} has changed since the search: "
+                f"{', '.join(files)}. The retrained networks may differ from those of the search"
+            )
 
     def _train(
         self,

@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -39,6 +39,16 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
     definitions, used = _definitions(each for each in owners if _module(each) == MAIN)
     own = {*map(_module, owners), *modules}
     return {**definitions, **_module_hashes([*own, *used], {_package(name) for name in own})}
+
+
+def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
+    """Return the files whose code differs between two results of ``source_hashes``, sorted.
+
+    Names that only one of them has do not count: a module may not have been imported there.
+    """
+    known = before or {}
+    changed = [name for name, value in now.items() if known.get(name, value) != value]
+    return sorted({file_of(name) for name in changed})
 
 
 def file_of(name: str) -> str:
