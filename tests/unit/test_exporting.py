@@ -549,7 +549,7 @@ def test_a_card_for_programs(run, tmp_path):
     maps = card["explanations"]["quality"]["maps"]
     assert set(maps) == {"grad_cam", "integrated_gradients", RANDOM}
     assert all(0 <= value <= 1 for each in maps.values() for value in each.values())
-    assert card["licence"] == "CC-BY-4.0"
+    assert card["licence"] == "CC-BY-4.0" and card["custom_objects"] == []
     assert any("8x8 pixels" in limit for limit in card["limits"])
     assert any(limit.startswith("Introspectability") for limit in card["limits"])
 

@@ -20,6 +20,8 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
 from xnas_tf.execution.session import _notes
+from xnas_tf.storage.database import Database
+from xnas_tf.storage.run_directory import DATABASE
 from xnas_tf.tuner import tuner as tuner_module
 from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
@@ -178,6 +180,14 @@ def test_the_best_models_can_be_evaluated(searched):
     assert accuracy == pytest.approx(best.metrics["val_accuracy"])
     assert loss == pytest.approx(best.metrics["val_loss"], rel=1e-4)
     assert mine.hypermodel.build(mine.get_best_hyperparameters()[0]).count_params()
+    database = Database(run.path / DATABASE, create=True)
+    code = database.fact("code")
+    assert __name__ in code
+    database.set_fact("code", {**code, __name__: "other"})
+    with pytest.raises(InputError, match=r"has changed since the search: .*test_tuner\.py\. Cand"):
+        mine.get_best_models()
+    database.set_fact("code", code)
+    database.close()
 
 
 def build(hp):

@@ -120,6 +120,7 @@ def _export_one(
         log(f"{chosen.name}: {text}")
 
     model = chosen.candidate.load_model(safe)
+    custom = _custom_names(model)  # before anything traces the model
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
@@ -138,7 +139,7 @@ def _export_one(
             card = model_card(evidence, chosen, test, expected, files, licence, maps)
             card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
-            card["custom_objects"] = _custom_names(model)
+            card["custom_objects"] = custom
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))

@@ -31,6 +31,7 @@ from xnas_tf.tuner.translation import (
 )
 from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
+from xnas_tf.utils.source_code import changed_files, source_hashes
 
 if TYPE_CHECKING:
     import keras
@@ -263,6 +264,9 @@ class Tuner:
         the trained weights. They are in the order of ``get_best_hyperparameters``. Only the models
         of candidates that were on the front when they finished are kept. See
         ``Candidate.load_model`` for ``safe``.
+
+        Raises:
+            InputError: If the code of the HyperModel has changed since the search.
         """
         run = self.run
         kept = [c for c in self._ordered(run) if c.model_path is not None]
@@ -272,13 +276,19 @@ class Tuner:
         import keras_tuner  # noqa: PLC0415 - heavy
 
         from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
-        from xnas_tf.spaces.building import build_model  # noqa: PLC0415 - heavy
+        from xnas_tf.spaces.building import build_model, code_of  # noqa: PLC0415 - heavy
         from xnas_tf.training.compilation import compile_model  # noqa: PLC0415 - heavy
 
+        hypermodel = self.hypermodel
+        if files := changed_files(run.fact("code"), source_hashes(code_of(hypermodel))):
+            raise InputError(
+                f"candidate {candidate.id}: the code of `hypermodel` has changed since the search: "
+                f"{', '.join(files)}. Candidate.load_model() loads the model that was saved"
+            )
         weights = candidate.load_model(safe).get_weights()
         hp = keras_tuner.HyperParameters()
         hp.values = dict(candidate.hyperparameters)
-        model, _ = build_model(self.hypermodel, hp, (None, *self._data()[0]))
+        model, _ = build_model(hypermodel, hp, (None, *self._data()[0]))
         try:
             model.set_weights(weights)
         except ValueError as error:
