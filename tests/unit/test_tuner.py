@@ -314,7 +314,7 @@ def test_parts_in_a_file_must_be_parts(tmp_path):
         (np.zeros(4, int), "5 images but labels of shape"),
         (np.zeros(5), "all images are of one class"),
         ([0, 1, 0.5, 1, 0], "label 0.5 of image 2 is not a whole number"),
-        (["a", "b", None, "b", "a"], "label None of image 2 is a NoneType, the first is a str"),
+        (["a", "b", None, "b", "a"], "label None of image 2 is a NoneType, but the first is a str"),
         ([0, 1, -1, 1, 0], "label -1 is out of range"),
         (np.eye(5) * 0.9 + 0.02, "not one-hot"),
     ],
