@@ -87,7 +87,7 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 )
 @_names_option(
     "--classes",
-    "Class names for image files, in the order of the model's outputs.  [default: the data set's names]",
+    "Class names for image files, in the order of the model's outputs.  [default: the data set's]",
     "class_names",
 )
 @click.option(
