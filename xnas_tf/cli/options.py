@@ -94,9 +94,11 @@ INPUT_RANGE = click.option(
     metavar="auto|0-1|0-255|-1-1",
     help="Range of the model's input values; `auto` infers it from the first layers.",
 )
-PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Also save a plot as PNG.")
+PLOT = click.option(
+    "--plot", type=FILE, callback=_checked_picture, help="Also save a plot as a PNG file."
+)
 PICTURE = click.option(
-    "--out", type=FILE, callback=_checked_picture, help="Also save a picture as PNG."
+    "--out", type=FILE, callback=_checked_picture, help="Also save a picture as a PNG file."
 )
 OVERRIDES = click.option(
     "--set",

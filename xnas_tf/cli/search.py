@@ -65,7 +65,9 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.option(
     "--address", metavar="HOST:PORT", help="Address of a Ray cluster, or `auto` to look for one."
 )
-@click.option("--insecure", is_flag=True, help="Join a Ray cluster even if it has no access token.")
+@click.option(
+    "--insecure", is_flag=True, help="Join a Ray cluster even if it has no authentication token."
+)
 @QUIET
 @VERBOSE
 def search(
