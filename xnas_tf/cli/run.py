@@ -209,8 +209,8 @@ def retrain(
 
     A residual network of the same size is also trained for comparison. All ranks work together on
     one model at a time. The weights from the epoch with the best validation accuracy are kept and
-    evaluated once on the test split. If the command is interrupted, run it again to resume from the last checkpoint.
-    See docs/how-to/retraining.md for an explanation of the table.
+    evaluated once on the test split. If the command is interrupted, run it again to resume from the
+    last checkpoint. See docs/how-to/retraining.md for an explanation of the table.
 
     \b
     Example:
