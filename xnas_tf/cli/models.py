@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DATASET = click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Data set to learn from.  [default: the run's own]",
+    help="Data set to learn from.  [default: the run's data set]",
 )
 SEED = click.option("--seed", default=0, help="Seed for all random choices.")
 
@@ -72,20 +72,22 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
 @_model_argument()
 @click.argument("files", nargs=-1, type=PATH)
 @CANDIDATE
-@click.option("--images", multiple=True, type=PATH, help="Image file to explain; may be repeated.")
+@click.option("--images", multiple=True, type=PATH, help="Image file to explain (may be repeated).")
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Data set whose test images are explained, or whose class names apply to image files.  "
-    "[default: the run's own]",
+    help="Data set that provides the test images to explain, or the class names for image files.  "
+    "[default: the run's data set]",
 )
 @click.option(
     "--count", type=click.IntRange(1), default=8, help="Number of test images to explain."
 )
-@click.option("--mistakes", is_flag=True, help="Choose only test images that the model gets wrong.")
+@click.option(
+    "--mistakes", is_flag=True, help="Explain only test images that the model gets wrong."
+)
 @_names_option(
     "--classes",
-    "For image files: class names in the order of the model's outputs.  [default: the data set's]",
+    "Class names for image files, in the order of the model's outputs.  [default: the data set's]",
     "class_names",
 )
 @click.option(
@@ -94,19 +96,19 @@ def _source(options: dict[str, Any], kind: str) -> ModelSource:
     multiple=True,
     shell_complete=completion.methods,
     show_default="grad_cam, integrated_gradients",
-    help="Attribution method; may be repeated; `all` compares all methods.",
+    help="Attribution method (may be repeated); `all` compares all methods.",
 )
 @click.option(
     "--set",
     "options",
     multiple=True,
     metavar="METHOD.OPTION=VALUE",
-    help="Set an option of a method; may be repeated.",
+    help="Set a method option (may be repeated).",
 )
 @click.option(
     "--target",
     default="predicted",
-    help="Class to explain: `predicted`, `true`, a name or a number.",
+    help="Class to explain, given as `predicted`, `true`, a name or a number.",
 )
 @_loading_options
 @QUIET
@@ -116,11 +118,12 @@ def explain(
     form: str,
     **options: Any,
 ) -> None:
-    """Show what a model looks at, as pictures, maps and metrics.
+    """Show what a model looks at, with pictures, maps and metrics.
 
-    MODEL_OR_RUN is a run, an exported candidate or a .keras file. FILES are images to explain, as
-    with --images. The methods are grad_cam, grad_cam_plus_plus, integrated_gradients, smooth_grad,
-    gradient_input and occlusion. docs/explanation/attributions.md explains them and their options.
+    MODEL_OR_RUN is a run, an exported candidate or a .keras file. Image files to explain can be
+    given as FILES or with --images. The attribution methods are grad_cam, grad_cam_plus_plus,
+    integrated_gradients, smooth_grad, gradient_input and occlusion. See
+    docs/explanation/attributions.md for these methods and their options.
 
     \b
     Example:
@@ -146,9 +149,10 @@ def explain(
 @_model_argument()
 @CANDIDATE
 @DATASET
-@_names_option("--classes", "Classes to compare; may be repeated.  [default: all]")
+@_names_option("--classes", "Classes to compare (may be repeated).  [default: all]")
 @_names_option(
-    "--layers", "Names or patterns of layers.  [default: the last layer of each convolution block]"
+    "--layers",
+    "Layers to mask, as names or patterns.  [default: the last layer of each convolution block]",
 )
 @click.option(
     "--preset",
@@ -158,20 +162,19 @@ def explain(
 @click.option(
     "--beta",
     metavar="auto|NUMBER",
-    help="Weight of the sparsity term in the loss.  [default: the preset's value, or auto]",
+    help="Weight of the sparsity term in the loss.  [default: the preset's value; auto without a "
+    "preset]",
 )
 @click.option(
-    "--tolerance", default=0.02, help="Accuracy that each class may lose with --beta auto."
+    "--tolerance", default=0.02, help="Accuracy loss allowed for each class with --beta auto."
 )
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Maximum share of other classes' images that a path may mistake for its own class; "
+    help="Limit on the share of other classes' images that a path mistakes for its own class; "
     "1 means no limit.",
 )
-@click.option(
-    "--epochs", default=20, help="Number of passes over the training images of each class."
-)
+@click.option("--epochs", default=20, help="Number of passes over each class's training images.")
 @click.option(
     "--images",
     type=int,
@@ -181,12 +184,12 @@ def explain(
 @_loading_options
 @QUIET
 def disentangle(form: str, **options: Any) -> None:
-    """Find the path of each class through a network.
+    """Find the path that each class takes through a network.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. For each class, NAD (arXiv
-    2003.13268) learns which channels of each layer the class needs, without changing the network,
-    and compares the resulting paths. docs/explanation/nad.md explains the metrics, pictures and
-    presets.
+    2003.13268) learns which channels the class needs in each layer. The resulting paths are then
+    compared. The network itself is not changed. See docs/explanation/nad.md for the metrics,
+    pictures and presets.
 
     \b
     Example:
@@ -216,7 +219,7 @@ def disentangle(form: str, **options: Any) -> None:
 @click.option(
     "--hypermodel",
     metavar="MODULE:NAME",
-    help="Build the default model of a HyperModel, to train it with --mode by-design.",
+    help="Build a HyperModel's default model and train it with --mode by-design.",
 )
 @CANDIDATE
 @DATASET
@@ -224,29 +227,31 @@ def disentangle(form: str, **options: Any) -> None:
     "--mode",
     type=click.Choice(["posthoc", "by-design"]),
     default="posthoc",
-    help="Keep the model as it is, or train it together with the interpreter.",
+    help="Whether to keep the model as it is or train it together with the interpreter.",
 )
 @click.option(
     "--attributes", type=int, help="Number of attributes.  [default: 25, or 36 for colour images]"
 )
-@_names_option("--layers", "Names or patterns of hidden layers.  [default: the last ones]")
+@_names_option(
+    "--layers", "Hidden layers to use, as names or patterns.  [default: the last layers]"
+)
 @click.option(
     "--explain",
     "explained",
     type=int,
     multiple=True,
     metavar="N",
-    help="Explain image N of the test split; may be repeated.",
+    help="Explain image N of the test split (may be repeated).",
 )
 @click.option(
     "--settings",
     metavar="grey|drawings|colour",
-    help="Published settings to use.  [default: those that fit the images]",
+    help="Published settings to use.  [default: grey or colour, to match the images]",
 )
 @click.option(
     "--epochs",
     type=int,
-    help="Number of passes over the training images.  [default: depends on their number]",
+    help="Number of passes over the training images.  [default: depends on the number of images]",
 )
 @click.option(
     "--rate", type=float, help="Learning rate.  [default: depends on the number of training images]"
@@ -259,9 +264,8 @@ def interpret(form: str, **options: Any) -> None:
     """Learn attributes that predict and explain a model's output.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. FLINT (arXiv 2010.09345) learns
-    attributes from the model's hidden layers, and a linear classifier on top of these attributes.
-    The command also runs under horovodrun. docs/explanation/flint.md explains the metrics and
-    pictures.
+    attributes from the model's hidden layers and trains a linear classifier on top of them. The
+    command also works with horovodrun. See docs/explanation/flint.md for the metrics and pictures.
 
     \b
     Example:

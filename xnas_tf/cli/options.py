@@ -80,51 +80,56 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 RUN = click.argument("run", type=PATH, shell_complete=completion.runs)
 FORMAT = format_option("table", "json")
 QUIET = _verbosity_option("-q", "--quiet", verbose=0, text="Show warnings only.")
-VERBOSE = _verbosity_option("-v", "--verbose", verbose=2, text="Show a line for each epoch.")
+VERBOSE = _verbosity_option("-v", "--verbose", verbose=2, text="Print a line for each epoch.")
 UNSAFE = click.option(
     "--unsafe",
     "safe",
     is_flag=True,
     callback=lambda _context, _option, unsafe: not unsafe,
-    help="Also load models that contain code, such as a Lambda layer.",
+    help="Also load models that contain code, such as Lambda layers.",
 )
 INPUT_RANGE = click.option(
     "--input-range",
     default="auto",
     metavar="auto|0-1|0-255|-1-1",
-    help="Range of the model's inputs; `auto` infers it from the first layers.",
+    help="Range of the model's input values; `auto` infers it from the first layers.",
 )
-PLOT = click.option("--plot", type=FILE, callback=_checked_picture, help="Also save a PNG plot.")
-PICTURE = click.option("--out", type=FILE, callback=_checked_picture, help="Also save a PNG image.")
+PLOT = click.option(
+    "--plot", type=FILE, callback=_checked_picture, help="Also save a plot as a PNG file."
+)
+PICTURE = click.option(
+    "--out", type=FILE, callback=_checked_picture, help="Also save a picture as a PNG file."
+)
 OVERRIDES = click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=completion.keys,
-    help="Override a key of the configuration; may be repeated.",
+    help="Override a configuration key (may be repeated).",
 )
 CANDIDATE = click.option(
     "--candidate",
     type=CandidateType(),
-    help="Candidate of the run; `best` has the lowest error.  [default: recommended]",
+    help="Candidate to use; `best` is the one with the lowest error.  [default: recommended]",
 )
 CANDIDATES = click.option(
     "--candidate",
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="Candidate; `best` has the lowest error; may be repeated.  [default: recommended]",
+    help="Candidate to use (may be repeated); `best` is the one with the lowest error.  "
+    "[default: recommended]",
 )
 PREFER = click.option(
     "--prefer",
     metavar="error|OBJECTIVE|knee",
-    help="Criterion for choosing among the candidates near the lowest error.",
+    help="Criterion for choosing the recommended candidate.",
 )
 WITHIN = click.option(
     "--within",
     type=float,
     metavar="POINTS",
     help="Percentage points by which the recommended candidate's error may exceed the lowest "
-    "error.  [default: the 95% interval of the lowest error, or 2]",
+    "error.  [default: the 95% interval of the lowest error, but at least 2]",
 )

@@ -21,14 +21,15 @@ TRIAL = "--set search.candidates=2 --set training.epochs=2"
     "--dataset",
     metavar="NAME",
     shell_complete=completion.datasets,
-    help="Data set, named as in `xnas-tf data`.  [default: the only data set in DIR]",
+    help="Data set name, as in `xnas-tf data`.  [default: the data set in DIR, if there is only "
+    "one]",
 )
 def init(folder: Path, dataset: str | None) -> None:
-    """Write a configuration and a model for your data.
+    """Create a configuration and a model for your data.
 
-    This writes xnas.yaml and mine.py to DIR, by default the current folder. Both files are adapted
-    to the number, size and classes of your images. Edit them as you like; comments explain the
-    options. Existing files are never overwritten.
+    The command writes xnas.yaml and mine.py to DIR (by default, the current folder). Both files are
+    adapted to the size, classes and number of your images. You can edit both files freely; comments
+    explain the options. Existing files are never overwritten.
 
     \b
     Example:

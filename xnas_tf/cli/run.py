@@ -42,17 +42,17 @@ PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal can
     "--all",
     "everyone",
     is_flag=True,
-    help="List all trained candidates; with --format csv, list candidates in any state.",
+    help="List all trained candidates; with --format csv, also list those in other states.",
 )
 @PLOT
 @PREFER
 @WITHIN
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
-    """List the Pareto-optimal candidates of RUN, and recommend one.
+    """List the Pareto-optimal candidates of RUN and recommend one.
 
-    Only candidates whose error is close to the lowest and better than chance are considered. Of
-    these, the one that is best in the other objectives is recommended. Other commands use the
-    recommended candidate by default. docs/explanation/search.md explains the rule.
+    The command considers candidates that are better than chance and close to the lowest error, and
+    recommends the one that is best in the other objectives. Other commands use the recommended
+    candidate by default. See docs/explanation/search.md for the exact rule.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
-    With --plot, show when each group of ranks was busy.
+    The plot shows when each group of ranks was busy.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     "candidates",
     multiple=True,
     type=CandidateType(),
-    help="Candidate whose model is shown; may be repeated.  [default: those on the front]",
+    help="Candidate to show (may be repeated).  [default: the candidates on the front]",
 )
 @PREFER
 @WITHIN
@@ -141,18 +141,18 @@ def status(run: Path, form: str, plot: Path | None) -> None:
 @click.option(
     "--dataset",
     shell_complete=completion.datasets,
-    help="Data set on which to evaluate a model.",
+    help="Data set for evaluating a model.",
 )
 @INPUT_RANGE
 @UNSAFE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
-    """Write a report on a run, several runs or a model.
+    """Write a report on one or more runs, or on a model.
 
-    The report is a single HTML file that needs no network connection. For a run, even one that is
-    still searching, the report shows the recommended model, the front, the progress of the search,
-    and explanations of each model. Several runs on the same data are compared. For a .keras file,
-    the report shows accuracy, mistakes, calibration and explanations. docs/how-to/report.md
-    explains how to read reports.
+    The report is a single HTML file that needs no network connection. The report on a run shows the
+    recommended model, the front, the progress of the search, and explanations of each model; the
+    search may still be in progress. The report on several runs compares them; they must use the
+    same data. The report on a .keras file shows accuracy, mistakes, calibration and explanations.
+    See docs/how-to/report.md for how to read a report.
 
     \b
     Example:
@@ -192,22 +192,25 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a key of space, training, objectives, record or distributed; may be repeated.",
+    help="Override a configuration key in the space, training, objectives, record or distributed "
+    "section (may be repeated).",
 )
 @click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
-@click.option("--gallery", is_flag=True, help="Draw attributions for TensorBoard during training.")
+@click.option(
+    "--gallery", is_flag=True, help="Draw attribution maps for TensorBoard during training."
+)
 @FORMAT
 @QUIET
 @VERBOSE
 def retrain(
     run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
-    """Fully train candidates of RUN, with several seeds.
+    """Fully train candidates from RUN with several seeds.
 
-    For comparison, a residual network of the same size is also trained. All ranks work together on
+    A residual network of the same size is also trained for comparison. All ranks work together on
     one model at a time. The weights from the epoch with the best validation accuracy are kept and
-    tested once. If the command was interrupted, run it again: it resumes from the last checkpoint.
-    docs/how-to/retraining.md explains the table.
+    evaluated once on the test split. If the command is interrupted, run it again to resume from the
+    last checkpoint. See docs/how-to/retraining.md for an explanation of the table.
 
     \b
     Example:
@@ -238,15 +241,15 @@ def retrain(
     "--format",
     "formats",
     multiple=True,
-    help="saved_model, keras, tflite, tflite_float16, tflite_int8 or onnx; may be repeated.  "
-    "[default: saved_model, keras]",
+    help="Export format (may be repeated): saved_model, keras, tflite, tflite_float16, tflite_int8 "
+    "or onnx.  [default: saved_model, keras]",
 )
 @click.option(
     "--retrained",
     default="",
     show_default=False,
     metavar="latest|FOLDER",
-    help="Export the models of a retraining in RUN/retrained.",
+    help="Export the retrained models in RUN/retrained/FOLDER, or the latest ones.",
 )
 @click.option(
     "--licence", default="", show_default=False, help="Licence to state in the model cards."
@@ -263,12 +266,13 @@ def export(  # noqa: PLR0913 - options
     licence: str,
     safe: bool,
 ) -> None:
-    """Export models of RUN, each with a model card.
+    """Export models from RUN, each with a model card.
 
-    By default, the recommended candidate is exported; with --retrained, all retrained models are. A
-    SavedModel works without xnas-tf: it takes raw images and explains its predictions. Each
-    exported file is tested, and rejected if its predictions differ from the model's. tflite_int8 is
-    calibrated on training images; its accuracy is measured, and any loss is reported.
+    By default, only the recommended candidate is exported. With --retrained, all retrained models
+    are exported. A SavedModel works without xnas-tf: it takes raw images and explains its own
+    predictions. Each exported file is tested, and is rejected if its predictions differ from those
+    of the model. The tflite_int8 format is calibrated on training images; its accuracy is measured,
+    and any loss is reported.
 
     \b
     Example:

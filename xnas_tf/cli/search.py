@@ -23,12 +23,12 @@ from xnas_tf.registry import describe
 @FORMAT
 @QUIET
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
-    """Show a data set, its problems, and how a search prepares it.
+    """Inspect a data set and show how a search prepares it.
 
-    DATASET is a configuration file, or the name of a data set: folder:PATH, csv:FILE, npz:FILE,
-    idx:FOLDER, quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME,
-    mnist5k, digits or module:function. --out draws some images of each class as a network sees
-    them.
+    DATASET is a configuration file or a data set name: folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
+    quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k, digits
+    or module:function. The command lists any problems with the images. With --out, it also draws a
+    few images of each class as the network receives them.
 
     \b
     Example:
@@ -48,24 +48,26 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.argument("config", required=False, type=PATH, shell_complete=completion.configs)
 @click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME for NAME.yaml]")
 @OVERRIDES
-@click.option("--fresh", is_flag=True, help="Move an existing run aside and start again.")
+@click.option("--fresh", is_flag=True, help="Move any existing run aside and start from scratch.")
 @click.option(
-    "--profile", is_flag=True, help="Profile the second candidate of rank 0 for TensorBoard."
+    "--profile", is_flag=True, help="Profile the second candidate on rank 0 for TensorBoard."
 )
 @click.option(
     "--engine",
     type=click.Choice(["auto", "local", "horovod", "ray"]),
-    help="Where to train candidates; sets distributed.engine.",
+    help="Engine that trains the candidates (sets distributed.engine).",
 )
 @click.option(
     "--groups",
     type=click.IntRange(1),
-    help="Number of groups on Ray; sets distributed.groups.",
+    help="Number of groups of ranks on Ray (sets distributed.groups).",
 )
 @click.option(
-    "--address", metavar="HOST:PORT", help="Address of a Ray cluster; `auto` looks for one."
+    "--address", metavar="HOST:PORT", help="Address of a Ray cluster, or `auto` to look for one."
 )
-@click.option("--insecure", is_flag=True, help="Join a Ray cluster that has no token.")
+@click.option(
+    "--insecure", is_flag=True, help="Join a Ray cluster even if it has no authentication token."
+)
 @QUIET
 @VERBOSE
 def search(
@@ -73,18 +75,19 @@ def search(
 ) -> None:
     """Search for Pareto-optimal networks, or resume a search.
 
-    CONFIG is a YAML file. The default is ./xnas.yaml if it exists, and otherwise the quickstart
-    on handwritten digits. A configuration has these sections: dataset, space, objectives, record,
-    constraints, training, search, distributed and callbacks. docs/reference/configuration.md
-    explains every key.
+    CONFIG is a YAML file or the name of a built-in configuration. If CONFIG is omitted, the search
+    uses ./xnas.yaml if it exists, and the quickstart configuration otherwise. A configuration has
+    the following sections: dataset, space, objectives, record, constraints, training, search,
+    distributed and callbacks. See docs/reference/configuration.md for all keys.
 
-    These configurations are built in: quickstart, hypermodel, objective, phone, xnas-mnist,
-    xnas-cifar10 and xnas-imagenet16-120 (these three also with the suffix -control), table-digits
-    and table-mnist5k.
+    The built-in configurations are quickstart, hypermodel, objective, phone, xnas-mnist,
+    xnas-cifar10, xnas-imagenet16-120, table-digits and table-mnist5k. Each xnas-
+    configuration also has a version with the suffix -control, which searches for error alone.
 
-    The two sources of introspectability rank networks in opposite orders. Activations, as in the
-    paper, favour accurate networks; Grad-CAM and integrated gradients, the default, favour less
-    accurate ones. See docs/explanation/introspectability.md.
+    Depending on its source, introspectability may favour accurate or inaccurate networks. Computed
+    from activations, as in the paper, it favours accurate networks. Computed from Grad-CAM and
+    integrated gradients, the default, it favours less accurate ones. See
+    docs/explanation/introspectability.md for details.
 
     \b
     Example:
@@ -116,7 +119,7 @@ def search(
 @main.command(hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def launch(words: tuple[str, ...]) -> None:
-    """Explain what replaced this version 0.1 command."""
+    """Explain what replaced this command from version 0.1."""
     options = words[words.index("search") + 1 :] if "search" in words else ("CONFIG",)
     command = shlex.join(["xnas-tf", "search", *options, "--engine", "ray"])
     raise InputError(

@@ -27,23 +27,21 @@ def benchmark() -> None:
     "--table",
     type=PATH,
     required=True,
-    help="Table of results: the name of a table in this package, a CSV file, which may be gzipped, "
-    "or NATS-Bench's own files.",
+    help="Results table: the name of a built-in table, a CSV file (optionally gzipped), or an "
+    "original NATS-Bench file.",
 )
 @click.option(
     "--objectives",
     default="error,parameters",
     metavar="NAME,…",
-    help="Columns of the table to minimise, or max:COLUMN to maximise.",
+    help="Table columns to minimise; max:COLUMN maximises a column.",
 )
-@click.option(
-    "--column", help="Accuracy column from which `error` is computed.  [default: the first]"
-)
+@click.option("--column", help="Accuracy column used to compute `error`.  [default: the first]")
 @click.option(
     "--reference",
     metavar="X,Y,…",
-    help="Reference point of the hypervolume: a value for each objective.  [default: 20,1.6 for "
-    "error,parameters; otherwise the worst values]",
+    help="Hypervolume reference point, with one value per objective.  [default: 20,1.6 for "
+    "error,parameters; otherwise the worst values in the table]",
 )
 @click.option(
     "--algorithm",
@@ -52,17 +50,17 @@ def benchmark() -> None:
     default=["nsga2+surrogate", "nsga2", "random"],
     show_default="nsga2+surrogate, nsga2, random",
     metavar="NAME",
-    help="Search algorithm; may be repeated.",
+    help="Search algorithm (may be repeated).",
 )
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="search.KEY=VALUE",
-    help="Override a key of the section search for xnas-tf's algorithms; may be repeated.",
+    help="Override a search option for xnas-tf's own algorithms (may be repeated).",
 )
-@click.option("--seeds", default=20, help="Number of searches with each algorithm.")
-@click.option("--trainings", default=600, help="Number of candidates that each search trains.")
+@click.option("--seeds", default=20, help="Number of searches per algorithm.")
+@click.option("--trainings", default=600, help="Number of candidates to train in each search.")
 @FORMAT
 @PLOT
 @QUIET
@@ -75,13 +73,13 @@ def benchmark_search(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Count how many candidates simulated searches need to train.
+    """Count how many candidates each algorithm needs to train.
 
-    The searches look up results in a table instead of training networks. The table's header is
-    `arch,column…`; the arch column holds NAS-Bench-201 genotypes. NATS-Bench's own files need the
-    nats-bench package. The algorithms are those of search.algorithm, each optionally followed by
-    "+surrogate", and, for comparison, pymoo (NSGA-II as in XNAS), optuna_nsga2, optuna_tpe and
-    random.
+    Searches are simulated: they look up results in a table instead of training networks. A CSV
+    table has the header `arch,column…`, where the arch column contains NAS-Bench-201 genotypes.
+    Original NATS-Bench files require the nats-bench package. An algorithm is any value of
+    search.algorithm, optionally followed by "+surrogate". For comparison, pymoo (NSGA-II as in
+    XNAS), optuna_nsga2, optuna_tpe and random are also available.
 
     \b
     Example:
@@ -111,8 +109,8 @@ def benchmark_search(
 def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
     """Collect the results of runs in a table for `benchmark search`.
 
-    Each run must be a search of nas_bench_201, usually with `search.algorithm: all`. The table has
-    a row for each network and seed. Earlier tables can be given as well, to extend them.
+    The runs must be searches of the nas_bench_201 space, usually with `search.algorithm: all`. The
+    table has one row per network and seed. To extend an earlier table, list it along with the runs.
 
     \b
     Example:
@@ -126,7 +124,7 @@ def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check versions, devices and Horovod, and advise on problems.
+    """Check versions, devices and Horovod, and suggest fixes.
 
     \b
     Example:
