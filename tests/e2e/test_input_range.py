@@ -114,7 +114,35 @@ def test_a_range_that_does_not_exist_is_named(command, data, tmp_path):
     keras.Sequential([after, layers.Dense(4)]).save(tmp_path / "model.keras")
     words = [command, str(tmp_path / "model.keras"), "--dataset", data[0]]
     done = CliRunner().invoke(
-        main, [*words, "--input-range", "0-250", "--out", str(tmp_path / "o")]
+        main, [*words, "--input-range", "0:255", "--out", str(tmp_path / "o")]
     )
     assert done.exit_code == 2
-    assert "--input-range: no range is called '0-250' (did you mean '0-255'?" in done.stderr
+    assert "--input-range: no range is called '0:255' (did you mean '0-255'?" in done.stderr
+
+
+def test_a_model_of_digits_from_0_to_16_gets_its_range(tmp_path):
+    """With the wrong range it is accurate but unsure, which is warned of."""
+    digits = load_digits()
+    images, labels = np.float32(digits.images)[..., None], digits.target
+    np.savez(tmp_path / "mine.npz", x=images, y=labels)
+    keras.utils.set_random_seed(0)
+    ends = [layers.Conv2D(8, 3, activation="relu"), layers.Flatten(), layers.Dense(10, "softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *ends])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(images, labels, epochs=6, verbose=0)
+    model.save(tmp_path / "model.keras")
+    words = ["explain", str(tmp_path / "model.keras"), "--dataset", f"npz:{tmp_path / 'mine.npz'}"]
+    words += ["--method", "gradient_input", "--count", "1", "--format", "json"]
+    found = {}
+    for name in ("auto", "0-16"):
+        out = str(tmp_path / name)
+        done = CliRunner().invoke(main, [*words, "--input-range", name, "--out", out])
+        assert done.exit_code == 0, done.output
+        found[name] = json.loads(done.stdout)["accuracy"], done.stderr
+    (unsure, warned), (sure, quiet) = found["auto"], found["0-16"]
+    assert unsure["low_confidence"] and unsure["mean_confidence"] < 0.5
+    assert "warning: the mean probability of the predicted classes is only" in warned
+    best = f"0-16: accuracy {sure['value']:.2%}, mean probability {sure['mean_confidence']:.1%}"
+    assert best in warned and sure["mean_confidence"] > 0.85 and "warning" not in quiet
+    assert "a probability of only" in (tmp_path / "auto" / "index.html").read_text()
+    assert "a probability of only" not in (tmp_path / "0-16" / "index.html").read_text()

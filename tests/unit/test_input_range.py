@@ -1,13 +1,25 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 
 import xnas_tf as xt
 from tests.conftest import left_to_all
 from xnas_tf.data import Dataset, Split
+from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.input_range import CHOICES, declare_range, from_unit, range_of, scaled
+from xnas_tf.keras_tools.input_range import (
+    RANGES,
+    check_range,
+    declare_range,
+    from_unit,
+    limits_of,
+    range_name,
+    range_of,
+    scaled,
+)
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
 
@@ -126,17 +138,57 @@ def test_what_is_given_or_trained_by_us_is_not_guessed():
     assert range_of(declare_range(model), SHAPE).text == (
         "input range 0-1: as xnas-tf trained the model"
     )
-    with pytest.raises(InputError, match="'0-256' .did you mean '0-255'. allowed: -1-1, 0-1"):
-        range_of(model, SHAPE, "0-256")
+    assert range_of(model, SHAPE, "0.0 - 16").text == "input range 0-16: as given"
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "name"),
+    [
+        ("0-16", (0, 16), "0-16"),
+        ("-2.5-2.5", (-2.5, 2.5), "-2.5-2.5"),
+        ("-2--1", (-2, -1), "-2--1"),
+        ("1e-3-1", (0.001, 1), "0.001-1"),
+        ("-0-1.0", (0, 1), "0-1"),
+        (".5 - 4096", (0.5, 4096), "0.5-4096"),
+    ],
+)
+def test_any_range_can_be_given(text, limits, name):
+    assert limits_of(text) == limits and check_range(text) == name
+
+
+@given(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2).filter(lambda each: each[0] < each[1]))
+def test_the_name_of_a_range_keeps_its_float32_limits(limits):
+    assert tuple(np.float32(limits_of(range_name(*limits)))) == limits
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("aut", "'aut' .did you mean 'auto'. allowed: -1-1, 0-1, 0-255, any LOW-HIGH such as 0-16"),
+        ("16", "'16' .* any LOW-HIGH"),
+        ("0:16", "no range is called '0:16'"),
+        ("1-2-3", "no range is called '1-2-3'"),
+        ("nan-1", "no range is called 'nan-1'"),
+        ((0, 16), "no range is called"),
+        ("16-0", "from 16 to 0; allowed: LOW-HIGH with LOW below HIGH"),
+        ("0-1e999", "from 0 to inf; allowed"),
+    ],
+)
+def test_what_is_no_range_is_named(text, says):
+    with pytest.raises(InputError, match=says):
+        range_of(after(), SHAPE, text)
 
 
 def test_images_become_what_keras_makes_of_them():
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     expected = {"0-1": images / np.float32(255), "0-255": images.astype(np.float32)}
     expected["-1-1"] = applications.mobilenet_v2.preprocess_input(images.astype(np.float32))
-    for name in CHOICES[1:]:
+    for name in RANGES:
         np.testing.assert_array_equal(scaled(images, name), expected[name])
         np.testing.assert_array_equal(from_unit(images / np.float32(255), name), expected[name])
+    other = {"0-16": images * np.float32(16 / 255), "-2.5-2.5": images / 51 - 2.5}
+    for name, values in other.items():
+        np.testing.assert_allclose(scaled(images, name), values, rtol=1e-6, atol=1e-6)
 
 
 def test_uint8_images_reach_a_model_in_its_range():
@@ -148,12 +200,35 @@ def test_uint8_images_reach_a_model_in_its_range():
     assert found.input_range == "0-255"
 
 
-def bright(split: float = 127.0):
+@pytest.mark.parametrize("name", ["0-16", "-3-5", "10-20"])
+def test_maps_are_those_of_a_model_that_scales_by_itself(name):
+    """The baseline is black, and the noise is relative to the range, whatever the range is."""
+    low, high = limits_of(name)
+    keras.utils.set_random_seed(0)
+    plain = after()
+    scaling = layers.Rescaling((high - low) / 255, low)
+    itself = keras.Sequential([keras.Input(SHAPE), scaling, *plain.layers])
+    images = np.random.default_rng(0).integers(0, 256, (2, *SHAPE), dtype=np.uint8)
+    methods = ["integrated_gradients", "smooth_grad", "occlusion", "grad_cam"]
+    wanted = xt.explain(itself, images, methods, measured=True, input_range="0-255")
+    found = xt.explain(plain, images, methods, measured=True, input_range=name)
+    assert found.input_range == name
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=1e-3)
+    for (one, maps), (other, expected) in zip(found.maps.items(), wanted.maps.items(), strict=True):
+        largest = [np.abs(each).max(axis=(1, 2), keepdims=True) for each in (maps, expected)]
+        shares = maps / (largest[0] + 1e-12), expected / (largest[1] + 1e-12)
+        np.testing.assert_allclose(*shares, atol=0.01)
+        for metric in ("deletion", "insertion", "max_sensitivity"):
+            pair = found.quality[one][metric], wanted.quality[other][metric]
+            np.testing.assert_allclose(*pair, atol=0.02)
+
+
+def bright(split: float = 127.0, slope: float = 1.0):
     """Right about which images are bright, if it gets 0 to 255 with a split of 127."""
     inputs = keras.Input((4, 4, 1))
     x = layers.Dense(2)(layers.GlobalAveragePooling2D()(inputs))
     model = keras.Model(inputs, x)
-    model.layers[-1].set_weights([np.array([[0.0, 1.0]]), np.array([0.0, -split])])
+    model.layers[-1].set_weights([np.array([[0.0, slope]]), np.array([0.0, -slope * split])])
     return model
 
 
@@ -168,14 +243,49 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     model, images = bright(), part()
     taken = range_of(model, (4, 4, 1))
     accuracy = accuracy_of(model, images, taken.name)
-    report_accuracy(accuracy, taken, told.append, model, images)
+    report_accuracy(accuracy, taken, told.append, model, images, Scaling())
     assert told[0].startswith("accuracy 50.00%: 20 of 40 test images")
     assert told[1].startswith("warning: this is no better than always predicting the most frequent")
-    assert "100.00% with 0-255" in told[1] and "`input_range`" in told[1]
+    assert "0-255: accuracy 100.00%" in told[1] and "`input_range`" in told[1]
     good = accuracy_of(model, images, "0-255")
-    assert good == Accuracy(40, 40, 20) and not good.is_chance
-    report_accuracy(good, taken, told.append, model, images)
+    assert (good.correct, good.images, good.commonest) == (40, 40, 20) and not good.is_chance
+    assert good.confidence > 0.99 and not good.is_unsure
+    report_accuracy(good, taken, told.append, model, images, Scaling())
     assert len(told) == 3
+
+
+def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_data():
+    """The model expects 0 to 16 with a split of 8; from 0 to 1, all is at the edge of a half."""
+    model, images, told = bright(0.5, 1.0), part(), []
+    data = Scaling(0, 16)
+    assumed = range_of(model, (4, 4, 1))
+    accuracy = accuracy_of(model, images, assumed.name)
+    assert accuracy.value == 1 and 0.5 < accuracy.confidence < 0.65 and accuracy.is_unsure
+    report_accuracy(accuracy, assumed, told.append, model, images, data)
+    assert told[1].startswith("warning: the mean probability of the predicted classes is only 5")
+    assert "0-16: accuracy" in told[1] and "`input_range`" in told[1]
+    assert accuracy.as_dict()["low_confidence"]
+    certain = range_of(declare_range(model), (4, 4, 1))
+    assert certain.is_certain  # its confidence is not measured
+    report_accuracy(Accuracy(40, 40, 20), certain, told.append, model, images, data)
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize(("confidence", "is_unsure"), [(0.74, True), (0.76, False), (None, False)])
+def test_a_confidence_is_low_more_than_25_points_below_the_accuracy(confidence, is_unsure):
+    assert Accuracy(100, 100, 50, confidence).is_unsure == is_unsure
+
+
+@pytest.mark.parametrize(("named", "lines"), [("auto", 2), ("0-1", 1)])
+def test_an_assumed_range_is_compared_with_that_of_the_data(named, lines):
+    model, images, told = bright(0.5, 20.0), part(), []
+    taken = range_of(model, (4, 4, 1), named)
+    accuracy = accuracy_of(model, images, taken.name)
+    report_accuracy(accuracy, taken, told.append, model, images, Scaling(-2.5, 5))
+    assert len(told) == lines and not accuracy.is_unsure
+    if lines == 2:
+        assert told[1].startswith("the values of the data set range from -2.5 to 5. If the model")
+        assert "-2.5-5: accuracy" in told[1]
 
 
 @pytest.mark.parametrize("command", ["disentangle", *left_to_all("train_interpreter")])

@@ -91,8 +91,9 @@ UNSAFE = click.option(
 INPUT_RANGE = click.option(
     "--input-range",
     default="auto",
-    metavar="auto|0-1|0-255|-1-1",
-    help="Range of the model's input values; `auto` infers it from the first layers.",
+    metavar="auto|LOW-HIGH",
+    help="Range of the model's input values, such as 0-1, 0-255, -1-1 or 0-16; `auto` infers it "
+    "from the first layers.",
 )
 PLOT = click.option(
     "--plot", type=FILE, callback=_checked_picture, help="Also save a plot as a PNG file."

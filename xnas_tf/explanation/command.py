@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data import Split
+from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
@@ -23,7 +23,7 @@ from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_sour
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
-from xnas_tf.training.chance_level import Accuracy, predicted_classes, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
 from xnas_tf.utils.options import problems
 
 
@@ -33,7 +33,7 @@ class _Inputs(NamedTuple):
     images: np.ndarray
     class_names: Sequence[str]
     labels: np.ndarray | None = None  # None for image files
-    test: Split | None = None  # source of the images unless they are image files
+    data: Dataset | None = None  # source of the images unless they are image files
 
 
 def explain_request(  # noqa: PLR0913 - options of a command
@@ -61,7 +61,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         class_names: The classes of image files, in the order of the model's outputs. If None, the
             data set's class names are used, or numbers if there is no data set.
         mistakes: Whether to choose only images from the data set that the model misclassifies.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or ``auto``.
+        input_range: The values that the model expects, as ``LOW-HIGH``, or ``auto``.
         log: Called with progress messages.
 
     Returns:
@@ -86,12 +86,13 @@ def explain_request(  # noqa: PLR0913 - options of a command
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
     accuracy, by_class = None, []
-    if inputs.test is not None:
-        labels = inputs.test.labels
-        predicted = predicted_classes(subject.model, inputs.test, resolved.name)
-        accuracy = Accuracy.of(predicted, labels)
-        by_class = _by_class(predicted, labels, len(inputs.class_names))
-        report_accuracy(accuracy, resolved, log, subject.model, inputs.test)
+    if inputs.data is not None:
+        test = inputs.data.test
+        predicted, confidence = predictions(subject.model, test, resolved.name)
+        unsure = None if resolved.is_certain else confidence
+        accuracy = Accuracy.of(predicted, test.labels, unsure)
+        by_class = _by_class(predicted, test.labels, len(inputs.class_names))
+        report_accuracy(accuracy, resolved, log, subject.model, test, inputs.data.scaling)
     found = explain(
         subject.model,
         inputs.images,
@@ -178,4 +179,4 @@ def _from_dataset(
             f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"
         )
     sample = sample_of(subject.model, data.test, count, input_range, mistakes)
-    return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data.test)
+    return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data)

@@ -20,8 +20,15 @@ from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of
-from xnas_tf.keras_tools.input_range import AUTO, range_of, scaled
-from xnas_tf.training.chance_level import predicted_classes
+from xnas_tf.keras_tools.input_range import (
+    AUTO,
+    DEFAULT_RANGE,
+    from_unit_model,
+    limits_of,
+    range_of,
+    scaled,
+)
+from xnas_tf.training.chance_level import predictions
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
@@ -63,8 +70,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         log: Called with the title of each method before it runs.
         mistakes: If no images are given, whether to choose only images that the model
             misclassifies.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
-            ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
+            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
         safe: Whether to reject a model that contains Python code, for example in a Lambda layer.
         shared_models: Already traced models that give the same maps, by method.
 
@@ -95,7 +102,11 @@ def explain(  # noqa: PLR0913 - options with defaults
     inputs, range_name = images, ""
     if images.dtype == np.uint8:
         range_name = range_of(model, images.shape[1:], input_range).name
-        inputs = scaled(images, range_name).numpy()
+        if limits_of(range_name)[0] != 0:  # the methods regard 0 as black
+            model = from_unit_model(model, images.shape[1:], range_name)
+            inputs = scaled(images, DEFAULT_RANGE).numpy()
+        else:
+            inputs = scaled(images, range_name).numpy()
     probabilities = probabilities_of(model, inputs)
     _check_finite(probabilities)
     names = _checked_names(class_names, probabilities.shape[1])
@@ -134,7 +145,7 @@ def sample_of(
     if not mistakes:
         return sample_images(test, count)
     resolved = range_of(model, test.images.shape[1:], input_range)
-    wrong = predicted_classes(model, test, resolved.name) != test.labels
+    wrong = predictions(model, test, resolved.name).classes != test.labels
     if not wrong.any():
         raise InputError(f"`mistakes`: the model classifies all {len(test)} test images correctly")
     return sample_images(test.select(np.flatnonzero(wrong)), count)

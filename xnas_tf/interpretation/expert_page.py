@@ -85,6 +85,13 @@ def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
     )
     if accuracy["at_chance"]:
         return f"{text} The model is no better, so the rest of this page means little."
+    if accuracy.get("low_confidence"):
+        text += (
+            " But on average it gives the class that it predicts a probability of only "
+            f"{accuracy['mean_confidence']:.1%}. Probably it did not get the range of values on "
+            "which it was trained, and then the rest of this page means little; or its training "
+            "was very short."
+        )
     return text
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -19,8 +21,10 @@ AUTO = "auto"
 DEFAULT_RANGE = "0-1"
 """The range on which all models of a search are trained."""
 RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
-"""Lowest and highest value of each range, the narrowest range first."""
-CHOICES = (AUTO, *RANGES)
+"""Lowest and highest value of each usual range, the narrowest range first. These are the ranges
+that are inferred; any other, such as ``0-16``, can be given."""
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
 _PROBES = (0.0, 128.0, 255.0)
 """Values of the constant images on which the first layers are measured."""
 _TOLERANCE = 0.02
@@ -30,12 +34,29 @@ _MAX_SLOPE_0_255 = 1 / 8
 would be 16 times too narrow for -1 to 1, and those from 0 to 255 would be 16 times too wide."""
 
 
+Origin = Literal["given", "trained", "measured", "assumed"]
+"""How a range was determined: by the user, because xnas-tf trained the model on it, from the
+model's first layers or the type of its input, or not at all."""
+
+
 @dataclass(frozen=True)
 class InputRange:
-    """The range of values that a model expects: one of ``RANGES``, and how it was determined."""
+    """The range of values that a model expects.
+
+    Attributes:
+        name: The range as ``LOW-HIGH``; see ``limits_of``.
+        reason: How it was determined, as text.
+        origin: How it was determined.
+    """
 
     name: str
     reason: str
+    origin: Origin
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the model was trained on it by xnas-tf, so that it cannot be wrong."""
+        return self.origin == "trained"
 
     @property
     def text(self) -> str:
@@ -43,24 +64,58 @@ class InputRange:
         return f"input range {self.name}: {self.reason}"
 
 
+def range_name(low: float, high: float) -> str:
+    """Return the name of a range, such as ``0-16`` or ``-2.5-2.5``, with float32's precision."""
+    return f"{low + 0.0:.9g}-{high + 0.0:.9g}"  # + 0.0 turns -0 into 0
+
+
+def limits_of(name: str, *others: str) -> tuple[float, float]:
+    """Return the lowest and the highest value of a range ``LOW-HIGH``.
+
+    Raises:
+        InputError: If it is not a range; the message also allows ``others``.
+    """
+    found = _RANGE.fullmatch(str(name))
+    if not found:
+        allowed = (*others, *RANGES, "any LOW-HIGH such as 0-16 or -2.5-2.5")
+        raise InputError(f"`input_range`: no range is called {suggest(name, allowed)}")
+    low, high = map(float, found.groups())
+    if not (low < high and math.isfinite(high - low)):
+        raise InputError(
+            f"`input_range` {name}: from {low:g} to {high:g}; allowed: LOW-HIGH with LOW below HIGH"
+        )
+    return low, high
+
+
 def scaled(images: Any, name: str) -> tf.Tensor:
-    """Convert uint8 images (B, H, W, C) to float32 values in a range of ``RANGES``."""
+    """Convert uint8 images (B, H, W, C) to float32 values in a range."""
     if name == "0-255":  # dividing by 255 and multiplying again might not give whole numbers
         return tf.cast(images, tf.float32)
     return from_unit(to_model_input(images), name)
 
 
 def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
-    """Convert images (B, H, W, C) in [0, 1] to values in a range of ``RANGES``."""
-    low, high = RANGES[name]
+    """Convert images (B, H, W, C) in [0, 1] to values in a range."""
+    low, high = limits_of(name)
     return images if name == DEFAULT_RANGE else images * (high - low) + low
 
 
-def check_range(given: str, allowed: Sequence[str] = CHOICES) -> str:
-    """Return ``given`` if it is an input range; otherwise raise an error with the nearest match."""
-    if given not in allowed:
-        raise InputError(f"`input_range`: no range is called {suggest(given, allowed)}")
-    return given
+def check_range(given: str) -> str:
+    """Return ``auto``, or a range in its usual notation, such as ``0-16`` for ``0.0-16.0``.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    return given if given == AUTO else range_name(*limits_of(given, AUTO))
+
+
+def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -> keras.Model:
+    """Return a model that takes images (B, H, W, C) in [0, 1], given one for another range."""
+    if name == DEFAULT_RANGE:
+        return model
+    low, high = limits_of(name)
+    scaling = keras.layers.Rescaling(high - low, low)
+    return keras.Sequential([keras.Input(image_shape), scaling, model], name=model.name)
 
 
 def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
@@ -79,14 +134,14 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     Raises:
         InputError: If ``given`` is not an input range.
     """
-    if check_range(given) != AUTO:
-        return InputRange(given, "as given")
+    if (name := check_range(given)) != AUTO:
+        return InputRange(name, "as given", "given")
     if known := getattr(model, "_xnas_tf_input_range", ""):
-        return InputRange(known, "as xnas-tf trained the model")
+        return InputRange(known, "as xnas-tf trained the model", "trained")
     if is_functional(model):
         dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
         if "float" not in dtype:
-            return InputRange("0-255", f"the model's input is of type {dtype}")
+            return InputRange("0-255", f"the model's input is of type {dtype}", "measured")
     values, names = _probe(model, image_shape)
     scaling = _scaling_of(values)
     if scaling is None:
@@ -99,11 +154,13 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     ends = np.stack([slopes * low + offsets, slopes * high + offsets])
     first = f"{', '.join(names)} at its beginning" if names else "the first part of the model"
     scaled_to = f"{ends.min():.3g} to {ends.max():.3g}"
-    return InputRange(found, f"{first} turns {low:g} to {high:g} into {scaled_to}")
+    reason = f"{first} turns {low:g} to {high:g} into {scaled_to}"
+    return InputRange(found, reason, "measured")
 
 
 def _default(why: str) -> InputRange:
-    return InputRange(DEFAULT_RANGE, f"{why}; set `input_range` if it was trained on 0-255 or -1-1")
+    advice = "set `input_range` if it was trained on another, such as 0-255, -1-1 or 0-16"
+    return InputRange(DEFAULT_RANGE, f"{why}; {advice}", "assumed")
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:

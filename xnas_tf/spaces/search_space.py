@@ -60,7 +60,7 @@ class SearchSpace(Space):
         self._input = (None, *image_shape)
         self._classes = classes
         self._dropped_by_fit: frozenset[str] = frozenset()
-        self.input_range = InputRange(DEFAULT_RANGE, "as in all spaces of this package")
+        self.input_range = InputRange(DEFAULT_RANGE, "as in all spaces of this package", "given")
         with self._named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
         self.loads_safely, self._loading_problem = True, ""

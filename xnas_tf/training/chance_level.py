@@ -5,18 +5,19 @@ Explanations of a model that is no better than chance mean little.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from xnas_tf.data.dataset import Split
+from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import class_probabilities
-from xnas_tf.keras_tools.input_range import RANGES, InputRange, scaled
+from xnas_tf.keras_tools.input_range import RANGES, InputRange, range_name, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls, observed_ending
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.registry import describe
@@ -27,6 +28,17 @@ BATCH = 250
 """Number of images in a batch."""
 WARNING = "warning: "
 """Prefix of lines that the command line prints in red."""
+LOW_CONFIDENCE = 0.25
+"""How far the mean confidence may be below the accuracy without a warning. Networks trained without
+strong regularisation are rather overconfident (Guo et al. 2017, arXiv 1706.04599); values in the
+wrong range usually leave the outputs nearly uniform."""
+
+
+class Predictions(NamedTuple):
+    """The predicted class (N,) of each image, and its probability (N,), the confidence."""
+
+    classes: np.ndarray
+    confidence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,17 +49,23 @@ class Accuracy:
         correct: Number of correct predictions.
         images: Number of images.
         commonest: Number of images that belong to the most frequent class.
+        confidence: Mean probability of the predicted classes; None if unknown, or if the model
+            certainly got the values that it expects.
     """
 
     correct: int
     images: int
     commonest: int
+    confidence: float | None = None
 
     @classmethod
-    def of(cls, predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-        """Compute the accuracy of the predicted classes (N,), given the true ones (N,)."""
+    def of(
+        cls, predicted: np.ndarray, labels: np.ndarray, confidence: np.ndarray | None = None
+    ) -> Accuracy:
+        """Compute the accuracy of predicted classes, given the true ones and the confidence."""
         commonest = int(np.bincount(labels).max()) if len(labels) else 0
-        return cls(int((predicted == labels).sum()), len(labels), commonest)
+        mean = None if confidence is None or not len(labels) else float(np.mean(confidence))
+        return cls(int((predicted == labels).sum()), len(labels), commonest, mean)
 
     @property
     def value(self) -> float | None:
@@ -58,6 +76,13 @@ class Accuracy:
     def is_chance(self) -> bool:
         """Whether it is not significantly higher than when always predicting one class."""
         return self.images > 0 and not better_than_chance(self.correct, self.images, self.commonest)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the mean confidence is far below the accuracy; see ``LOW_CONFIDENCE``."""
+        if self.value is None or self.confidence is None:
+            return False
+        return self.value - self.confidence > LOW_CONFIDENCE
 
     @property
     def text(self) -> str:
@@ -80,49 +105,54 @@ class Accuracy:
             "interval": accuracy_interval(self.correct, self.images),
             "commonest_class": self.commonest,
             "at_chance": self.is_chance,
+            "mean_confidence": self.confidence,
+            "low_confidence": self.is_unsure,
         }
 
 
 def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
-    """Compute the accuracy of a model on all images of a split; see ``predicted_classes``."""
-    return Accuracy.of(predicted_classes(model, split, input_range), split.labels)
+    """Compute accuracy and confidence of a model on all images of a split; see ``predictions``."""
+    classes, confidence = predictions(model, split, input_range)
+    return Accuracy.of(classes, split.labels, confidence)
 
 
-def predicted_classes(model: keras.Model, split: Split, input_range: str) -> np.ndarray:
-    """Predict the class of each image of a split, (N,).
+def predictions(model: keras.Model, split: Split, input_range: str) -> Predictions:
+    """Predict the class of each image of a split.
 
     Args:
         model: A Keras image classifier.
         split: Labelled images.
-        input_range: Name in ``RANGES`` of the input range that the model takes.
+        input_range: The input range that the model takes, as ``LOW-HIGH``.
 
     Raises:
         InputError: If the model does not accept these images.
     """
-    predicted = np.zeros(len(split), np.int64)
+    found = Predictions(np.zeros(len(split), np.int64), np.zeros(len(split)))
     try:
         predict = _traced_prediction(model, split.images.shape[1:], input_range)
         for begin in range(0, len(split), BATCH):
             rows = slice(begin, begin + BATCH)
-            predicted[rows] = predict(tf.constant(split.images[rows])).numpy()
+            probabilities = predict(tf.constant(split.images[rows])).numpy()
+            found.classes[rows] = probabilities.argmax(axis=1)
+            found.confidence[rows] = probabilities.max(axis=1)
             report_progress()
     except (ValueError, TypeError, tf.errors.OpError) as error:
         shape = tuple(split.images.shape[1:])
         message = f"the model does not accept images of shape {shape}: {describe(error)}"
         raise InputError(message) from error
-    return predicted
+    return found
 
 
 def _traced_prediction(
     model: keras.Model, shape: tuple[int, ...], input_range: str
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a traced function from uint8 images (B, H, W, C) to predicted classes (B,)."""
+    """Return a traced function from uint8 images (B, H, W, C) to probabilities (B, classes)."""
     example = scaled(np.random.default_rng(0).integers(0, 256, (2, *shape)), input_range)
     activation = observed_ending(model, example).activation
 
     def predict(images: tf.Tensor) -> tf.Tensor:
         outputs = tf.nest.flatten(model(scaled(images, input_range), training=False))[0]
-        return tf.argmax(class_probabilities(tf.cast(outputs, tf.float32), activation), axis=-1)
+        return class_probabilities(tf.cast(outputs, tf.float32), activation)
 
     with freed_custom_gradients(), inlined_calls(model):
         traced = tf.function(predict, autograph=False)
@@ -133,30 +163,54 @@ def report_accuracy(
     accuracy: Accuracy,
     input_range: InputRange,
     log: Callable[[str], None],
-    model: keras.Model | None = None,
-    split: Split | None = None,
+    model: keras.Model,
+    split: Split,
+    scaling: Scaling,
 ) -> None:
-    """Report a model's accuracy, with a warning and the likely causes if it is at chance level.
+    """Report a model's accuracy, and warn if explanations of the model would mean little.
+
+    The warnings are about a model at chance level, and about a mean confidence that is far below
+    the accuracy. Other input ranges are tried to find the cause. A range that was not named by
+    the user is also compared with that of the data, if the data have an unusual one.
 
     Args:
         accuracy: The accuracy.
         input_range: The range of the pixel values that the model received.
         log: Called with each message; warnings begin with ``WARNING``.
-        model: The model; if it is at chance level, it is also tried with other input ranges.
+        model: The model.
         split: The images on which to try other input ranges.
+        scaling: The scaling of the data set.
     """
     log(accuracy.text)
-    if not accuracy.is_chance:
-        return
-    share = accuracy.commonest / accuracy.images
-    others = [name for name in RANGES if name != input_range.name]
-    tried = ""
-    if model is not None and split is not None:
-        found = {name: accuracy_of(model, split, name).value for name in others}
-        tried = ": " + ", ".join(f"{value:.2%} with {name}" for name, value in found.items())
-    log(
-        f"{WARNING}this is no better than always predicting the most frequent class ({share:.2%}), "
-        "so explanations of this model mean little. Likely causes: it expects values other than "
-        f"{input_range.name} (`input_range` {' or '.join(others)}{tried}), its classes are in "
-        "a different order from the data set's, or it learned nothing"
+    used = input_range.name
+    own = "" if scaling.is_usual else range_name(scaling.low, scaling.high)
+    others = [name for name in dict.fromkeys([*RANGES, own]) if name not in ("", used)]
+    if accuracy.is_chance:
+        share = accuracy.commonest / accuracy.images
+        log(
+            f"{WARNING}this is no better than always predicting the most frequent class "
+            f"({share:.2%}), so explanations of this model mean little. Likely causes: it expects "
+            f"values other than {used} (`input_range` {_tried(model, split, others)}), its classes "
+            "are in a different order from the data set's, or it learned nothing"
+        )
+    elif accuracy.is_unsure:
+        log(
+            f"{WARNING}the mean probability of the predicted classes is only "
+            f"{accuracy.confidence:.1%}, far below the accuracy. Likely causes: the model expects "
+            f"values other than {used} (`input_range` {_tried(model, split, others)}), or it was "
+            "trained for too few epochs or with strong regularisation"
+        )
+    elif own in others and not (input_range.is_certain or input_range.origin == "given"):
+        log(
+            f"the values of the data set range from {scaling.low:.6g} to {scaling.high:.6g}. If "
+            f"the model was trained on these, set `input_range` {_tried(model, split, [own])}"
+        )
+
+
+def _tried(model: keras.Model, split: Split, names: Sequence[str]) -> str:
+    """Say how accurate and how confident a model is with other input ranges."""
+    found = {name: accuracy_of(model, split, name) for name in names}
+    return ", ".join(
+        f"{name}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
+        for name, each in found.items()
     )

@@ -18,10 +18,10 @@ from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
 from xnas_tf.keras_tools.class_outputs import class_logits
 from xnas_tf.keras_tools.input_range import (
     DEFAULT_RANGE,
-    RANGES,
-    check_range,
     declare_range,
     from_unit,
+    limits_of,
+    range_name,
 )
 from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_output
 from xnas_tf.keras_tools.settings import float32_layers
@@ -80,7 +80,7 @@ class InterpretedModel(keras.Model):
             "attributes": attributes,
             "layers": [layers] if isinstance(layers, str) else list(layers) if layers else None,
             "settings": settings,
-            "input_range": check_range(input_range, list(RANGES)),
+            "input_range": range_name(*limits_of(input_range)),
             "seed": seed,
         }
         # Keras files store weights under attribute names, so older files need these names.
@@ -284,7 +284,8 @@ class Interpreter(InterpretedModel):
         decoder: d, a model that maps attributes (B, J) to images.
         settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
             default, those for grey or for colour images are used.
-        input_range: The values that the predictor expects: ``0-1``, ``0-255`` or ``-1-1``.
+        input_range: The values that the predictor expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
+            ``-1-1`` or any other.
         seed: Seed of the initial weights of Ψ, g and d.
         name: The model's name.
 

@@ -24,7 +24,7 @@ from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.argument_types import NAMES, WHOLE, check_types
@@ -67,8 +67,8 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         rate: Adam's initial learning rate; if None, it also depends on the number of training
             images.
         seed: Seed for the initial weights and for the order of the images.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
-            ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
+            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
         communicator: Ranks that share each batch; all return the same result.
         log: Called with progress messages.
 
@@ -90,7 +90,10 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     untrained = answers(interpreter, data.test, ranks)
     before = Accuracy.of(untrained.predictor, untrained.labels)
     if mode == "posthoc":
-        report_accuracy(before, resolved, log, model, data.test)
+        if not resolved.is_certain:
+            confidence = predictions(model, data.test, resolved.name).confidence
+            before = Accuracy.of(untrained.predictor, untrained.labels, confidence)
+        report_accuracy(before, resolved, log, model, data.test, data.scaling)
     else:
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)

@@ -65,8 +65,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             the paper.
         seed: Seed for the order of images and for the collages.
         images: Maximum number of images of each class in each split; all if None.
-        input_range: The values that the model expects: ``0-1``, ``0-255``, ``-1-1``, or
-            ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
+            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
         preset: Architecture with published ``layers`` and ``beta``, which are used unless they are
             given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
@@ -98,8 +98,9 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, test, ranks)
     predicted = probabilities.argmax(1)
-    accuracy = Accuracy.of(predicted, test.labels)
-    report_accuracy(accuracy, resolved, log, model, test)
+    confidence = None if resolved.is_certain else probabilities.max(axis=1)
+    accuracy = Accuracy.of(predicted, test.labels, confidence)
+    report_accuracy(accuracy, resolved, log, model, test, data.scaling)
     learnable, left_out = _learnable(wanted, shown, data.class_names)
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
         learned = learn(network, shown, learnable, mask_options, held_out, show_step)

@@ -68,13 +68,19 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
         accuracy: The model's accuracy on the test split. Results with a different accuracy belong
             to another model or data set of this name, and are omitted.
     """
-    found = []
+    found, own = [], accuracy.as_dict()
     for kind in _kinds():
         folder = root / kind.folder / name
         result = _read(kind, folder) if (folder / kind.file).is_file() else None
-        is_same = result is not None and result.get("accuracy") == accuracy.as_dict()
+        is_same = result is not None and _counts(result.get("accuracy")) == _counts(own)
         found.append(_data(kind, [{"name": name, **result}] if result and is_same else []))
     return found
+
+
+def _counts(accuracy: Any) -> dict[str, Any] | None:
+    """Return the counts of an accuracy that identify a model, given ``Accuracy.as_dict``."""
+    names = ("correct", "images", "commonest_class")
+    return {n: accuracy.get(n) for n in names} if isinstance(accuracy, dict) else None
 
 
 def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:

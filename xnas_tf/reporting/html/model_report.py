@@ -13,18 +13,11 @@ from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.interpretation.classifier import check_classes, examine
-from xnas_tf.keras_tools.input_range import (
-    AUTO,
-    DEFAULT_RANGE,
-    RANGES,
-    InputRange,
-    range_of,
-    scaled,
-)
+from xnas_tf.keras_tools.input_range import AUTO, InputRange, from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
-from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
 
 MOST_CLASSES = 30
 """Maximum number of classes to show an image of, whatever number is requested."""
@@ -67,21 +60,23 @@ def model_data(
     count = max(images, min(data.classes, MOST_CLASSES))
     resolved = range_of(subject.model, data.image_shape, input_range)
     log(resolved.text)
-    classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
-    check_classes(classes, data.class_names, data.name)
-    accuracy = accuracy_of(subject.model, data.test, resolved.name)
-    report_accuracy(accuracy, resolved, log, subject.model, data.test)
+    count_of_classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
+    check_classes(count_of_classes, data.class_names, data.name)
+    classes, confidence = predictions(subject.model, data.test, resolved.name)
+    unsure = None if resolved.is_certain else confidence
+    accuracy = Accuracy.of(classes, data.test.labels, unsure)
+    report_accuracy(accuracy, resolved, log, subject.model, data.test, data.scaling)
     facts = _facts(subject.model, data, accuracy, resolved)
     layers = layer_rows(subject.model)  # without the scaling layer added below
     examiner = Examiner(data, count, measured=True)
     log("measuring its attributions")
-    examined = examiner.examine(_from_unit(subject.model, data, resolved.name))
+    examined = examiner.examine(from_unit_model(subject.model, data.image_shape, resolved.name))
     name = model_name(given)
     return {
         "title": f"Report on {_called(given)}",
         "subtitle": made_text(),
         "facts": facts,
-        "problem": _chance_text(accuracy),
+        "problem": _problem(accuracy),
         "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
         "interpretations": model_interpretations(Path(), name, accuracy),
     }
@@ -94,15 +89,6 @@ def _subject(given: AnyModel, safe: bool) -> NamedModel:
     return named_model(given)
 
 
-def _from_unit(model: keras.Model, data: Dataset, range_name: str) -> keras.Model:
-    """Return a model that expects values from 0 to 1, as the models of a search do."""
-    if range_name == DEFAULT_RANGE:
-        return model
-    low, high = RANGES[range_name]
-    scaling = keras.layers.Rescaling(high - low, low)
-    return keras.Sequential([keras.Input(data.image_shape), scaling, model], name=model.name)
-
-
 def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: InputRange) -> Facts:
     return [
         ("data", data_text(data.name, data.facts)),
@@ -112,11 +98,18 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
     ]
 
 
-def _chance_text(accuracy: Accuracy) -> str:
-    if not accuracy.is_chance:
-        return ""
-    return (
-        "The accuracy is no better than that of always predicting the most common class, so the "
-        "explanations of this model mean little. The input range, the order of the classes or the "
-        "training may be wrong."
-    )
+def _problem(accuracy: Accuracy) -> str:
+    if accuracy.is_chance:
+        return (
+            "The accuracy is no better than that of always predicting the most common class, so "
+            "the explanations of this model mean little. The input range, the order of the "
+            "classes or the training may be wrong."
+        )
+    if accuracy.is_unsure:
+        return (
+            "The mean probability of the predicted classes is only "
+            f"{accuracy.confidence:.1%}, far below the accuracy. Probably the input range is "
+            "wrong, and then the explanations of this model mean little; or its training was very "
+            "short."
+        )
+    return ""

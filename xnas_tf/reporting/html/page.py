@@ -72,8 +72,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
         dataset: For a model, the data set on which to measure it, or the data set's name; if None,
             that of the model's run.
-        input_range: For a model, the values that it expects: ``0-1``, ``0-255``, ``-1-1`` or
-            ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: For a model, the values that it expects, as ``LOW-HIGH``, or ``auto``, see
+            ``keras_tools.input_range.range_of``.
 
     Returns:
         The file.
