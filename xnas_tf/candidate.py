@@ -160,6 +160,8 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
+        It expects images with values from 0 to 1; ``Run.prepare`` converts others.
+
         Args:
             safe: Whether to reject a model that contains Python code, for example in a Lambda
                 layer.

@@ -317,3 +317,28 @@ def test_a_search_warns_of_models_that_scale_what_is_scaled():
 
     (note,) = SearchSpace(Mine(), SHAPE, 3).notes
     assert "Rescaling 'mine'" in note and "keras.layers.Rescaling(255) before it" in note
+
+
+def test_grey_images_need_no_channel_axis():
+    ends = [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3)]
+    model = keras.Sequential([keras.Input((6, 7, 1)), *ends])
+    images = np.random.default_rng(0).integers(0, 256, (2, 6, 7), dtype=np.uint8)
+    for given_images in (images, np.float32(images / 255)):
+        found = xt.explain(model, given_images, ["gradient_input"])
+        expected = xt.explain(model, given_images[..., None], ["gradient_input"])
+        np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    (maps,) = found.maps.values()
+    assert maps.shape == (2, 6, 7) and found.images.shape == (2, 6, 7, 1)
+
+
+def test_images_of_a_model_without_channels_keep_their_shape():
+    model = keras.Sequential([keras.Input((6, 7)), layers.Flatten(), layers.Dense(3)])
+    images = np.random.default_rng(0).random((2, 6, 7), np.float32)
+    assert xt.explain(model, images, ["gradient_input"]).images.shape == (2, 6, 7)
+
+
+@pytest.mark.parametrize("named", ["0-16", "-1-1"])
+def test_floats_outside_the_range_that_was_given_are_refused(named):
+    images = np.full((1, *SHAPE), 40, np.float32)
+    with pytest.raises(InputError, match="values from 40 to 40, but the model expects .* .as given"):
+        xt.explain(after(), images, ["gradient_input"], input_range=named)

@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
 from xnas_tf.data import load_dataset
+from xnas_tf.data.given_values import stored_images
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError
 from xnas_tf.tuner.arrays import stored
@@ -125,6 +126,50 @@ def test_parts_on_other_scales_are_refused():
     assert note == "only some splits have values below zero: train from 0 to 1, test from -1 to 1"
     with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: use"):
         check_alike({"train": noise(0, 255), "test": noise(0, 1)}, "mine")
+
+
+@pytest.mark.parametrize("limits", [(0, 255), (0, 1), (0, 16), (-2.5, 5), (100, 4000)])
+def test_further_images_are_stored_as_those_of_the_data_set(limits):
+    images, scaling = as_bytes(noise(*limits))
+    known = scaling.low, scaling.high
+    np.testing.assert_array_equal(stored_images(noise(*limits), known), images)
+    np.testing.assert_array_equal(stored_images(noise(*limits)[..., 0], known), images[..., :1])
+    if limits[1] < 128 or limits == (0, 255):
+        np.testing.assert_array_equal(stored_images(images, known), images)
+
+
+def test_bytes_with_small_values_are_values():
+    images = noise(0, 16, np.uint8)
+    np.testing.assert_array_equal(stored_images(images, (0, 16)), np.rint(images * (255 / 16)))
+
+
+def test_a_few_values_outside_are_cut_off_with_a_warning():
+    images = np.linspace(0, 16, 400).reshape(1, 20, 20, 1)
+    images[0, 0, :2, 0] = -3, 40
+    with pytest.warns(UserWarning, match=r"from -3 to 40; those outside 0 to 16 are cut off .0.50"):
+        found = stored_images(images, (0, 16))
+    assert found[0, 0, :2, 0].tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("images", "limits", "says"),
+    [
+        (noise(0, 1), (0, 255), "from 0 to 1, but those of the search had 0 to 255: use the same"),
+        (noise(0, 255), (0, 1), "from 0 to 255, but those of the search had 0 to 1"),
+        (noise(-1, 1), (0, 1), "from -1 to 1, but"),
+        (noise(0, 255, np.uint8), (-50, 255), "may be values of -50 to 255 or stored images"),
+        (np.zeros((2, 3)), (0, 1), "images have shape"),
+        (np.full((1, 4, 4), np.nan), (0, 1), "NaN"),
+    ],
+)
+def test_images_on_another_scale_are_refused(images, limits, says):
+    with pytest.raises(InputError, match=says):
+        stored_images(images, limits)
+
+
+def test_prepared_images_that_are_prepared_again_are_reported():
+    with pytest.warns(UserWarning, match="from 0 to 1 only, but .* Were they prepared already"):
+        stored_images(noise(0, 1), (0, 16))
 
 
 def test_digits_from_0_to_16_are_the_data_set_digits(tmp_path):

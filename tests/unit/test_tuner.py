@@ -94,6 +94,7 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, c
     assert "3 candidates to train in all, 3 of them done" in capsys.readouterr().err
     assert repr(mine) == f"Tuner(run={run.path}, objectives=error, parameters, max_trials=3)"
     assert run.class_names == list("0123456789") == list(run.load_dataset().class_names)
+    assert run.value_range == (0, 1)
     assert run.fact("own_optimizer") and xt.load_run(mine).path == run.path
     names = {path.name for path in folder.iterdir()}
     with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):
@@ -188,6 +189,28 @@ def test_the_best_models_can_be_evaluated(searched):
         mine.get_best_models()
     database.set_fact("code", code)
     database.close()
+
+
+def test_values_of_any_range_are_prepared_for_the_models(tmp_path):
+    """Standardised digits, which a model that expects 0 to 1 would get wrong without a word."""
+    x = ((DIGITS.images[:200] - 4.9) / 6).astype(np.float32)
+    mine = tuner(tmp_path, max_trials=1)
+    run = mine.search(x, Y, **SIZES)
+    assert run.value_range == (x.min(), x.max())
+    with pytest.warns(UserWarning, match=r"had -0.816667 to 1.85: .*tuner.run.prepare\(x\)"):
+        (model,) = mine.get_best_models()
+    prepared = mine.run.prepare(x)
+    np.testing.assert_array_equal(prepared, as_bytes(x[..., None])[0] / np.float32(255))
+    best, methods = run[1], ["gradient_input"]
+    own = xt.explain(best, x[:3], methods)
+    for images in (prepared[:3], run.stored_images(x[:3])):
+        found = xt.explain(best, images, methods)
+        np.testing.assert_allclose(found.probabilities, own.probabilities, rtol=1e-5)
+    np.testing.assert_allclose(own.probabilities, model.predict(prepared[:3]), rtol=1e-4)
+    with pytest.raises(InputError, match="but the model expects 0-1 .*`run.prepare"):
+        xt.explain(model, x[:3], methods)
+    with pytest.raises(InputError, match=r"`images` have shape \(7, 8, 1\) each; those of"):
+        run.prepare(x[:, :7])
 
 
 def build(hp):

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from xnas_tf.data.bug import with_bug
 from xnas_tf.data.checking import checked
 from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split
-from xnas_tf.data.decoding import to_pixels
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
 from xnas_tf.data.options import BugOptions
 from xnas_tf.data.quality import Findings, digests_of, identical, repeated
+from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
@@ -129,8 +128,8 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     shares = {"validation": validation, "test": test}
     rows = split(source.labels, class_names, shares, seed, name, source.groups, source.parts)
     images, scaling = _as_bytes(source, rows, name)
-    masks = None if source.masks is None else _resized_masks(source.masks, pixels)
-    everything = Split(_resize(images, pixels, channels, name), source.labels, masks)
+    masks = None if source.masks is None else resized_masks(source.masks, pixels)
+    everything = Split(resized(images, pixels, channels, name), source.labels, masks)
     parts = {part: everything.select(indices) for part, indices in rows.items()}
     dataset = Dataset(
         name,
@@ -209,30 +208,6 @@ def _as_bytes(
     remarks = check_alike({part: images[rows[part]] for part in SPLITS}, name)
     levels, scaling = as_bytes(images)
     return levels, replace(scaling, remarks=remarks)
-
-
-def _resize(
-    images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
-) -> np.ndarray | DiskImages:
-    """Resize images and convert their channels, unless they come from image files."""
-    _, *own, depth = images.shape
-    if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
-        return images
-    if depth not in (1, 3):
-        raise InputError(
-            f"data set {name}: size and channels need images with 1 or 3 channels; these have "
-            f"{depth}"
-        )
-    plain = images[..., 0] if depth == 1 else images
-    return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
-
-
-def _resized_masks(masks: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Resize masks (N, height, width): a pixel is inside if more than half of it is."""
-    if size in (None, masks.shape[1:]):
-        return masks
-    levels = (Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)) for mask in masks)
-    return np.stack([to_pixels(each, size, 1)[..., 0] > 127 for each in levels])
 
 
 def _findings(

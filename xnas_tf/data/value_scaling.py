@@ -125,14 +125,14 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     if images.dtype == np.uint8:
         return images, Scaling(highest=int(images.max()))
     low, high = _scale(images)
-    step = (high - low) / LEVELS or 1.0  # all values may be the same
+    step = _step(low, high)
     converted = np.empty(images.shape, np.uint8)
     counts = np.zeros(LEVELS + 1, np.int64)
     value_of = np.full(LEVELS + 1, np.nan)  # the first value of each level
     error, is_exact = 0.0, True
     for rows in _chunks(images):
         values = images[rows].astype(np.float64)
-        rounded = np.rint((values - low) / step)
+        rounded = levels_between(values, low, high)
         error = max(error, float(np.abs(low + rounded * step - values).max()))
         converted[rows] = levels = rounded.astype(np.uint8)
         counts += np.bincount(levels.ravel(), minlength=LEVELS + 1)
@@ -141,6 +141,15 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
         is_exact &= bool((value_of[levels] == values).all())
     variance = np.cov(np.arange(LEVELS + 1), fweights=counts, ddof=0)
     return converted, Scaling(low, high, 0.0 if is_exact else error, float(np.sqrt(variance)))
+
+
+def levels_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return the level, from 0 for ``low`` to 255 for ``high``, of each value as a float64."""
+    return np.rint((values.astype(np.float64) - low) / _step(low, high))
+
+
+def _step(low: float, high: float) -> float:
+    return (high - low) / LEVELS or 1.0  # all values may be the same
 
 
 def _range(images: np.ndarray) -> tuple[float, float]:

@@ -118,6 +118,8 @@ def _check_data(search: SearchContext) -> None:
     search.database.set_fact("dataset", facts)
     # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
+    scaling = search.dataset.scaling
+    search.database.set_fact("value_range", [scaling.low, scaling.high])
     search.database.set_fact("own_optimizer", search.space.compiles_default)
     search.database.set_fact("range_problem", search.space.range_problem)
 

@@ -18,6 +18,7 @@ from xnas_tf.data.class_names import class_number, class_numbers
 from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
+from xnas_tf.explanation.image_values import check_values, model_images
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.keras_tools.input_range import (
@@ -58,9 +59,10 @@ def explain(  # noqa: PLR0913 - options with defaults
         model: A Keras image classifier; a run, which stands for its recommended candidate; a
             candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
             ``.keras`` file.
-        images: Images, (N, H, W, C). uint8 images are scaled to the model's input range; floats are
-            passed unchanged. If None, some images of the run's test split are used, with their
-            labels.
+        images: Images, (N, H, W) or (N, H, W, C). uint8 images are scaled to the model's input
+            range. Other values are passed unchanged, unless ``model`` is of a run and they have the
+            values of its arrays, which ``Run.prepare`` converts. If None, some images of the run's
+            test split are used, with their labels.
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
@@ -76,8 +78,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         shared_models: Already traced models that give the same maps, by method.
 
     Raises:
-        InputError: If the model does not exist, a name is unknown, there are no images, or no
-            method applies.
+        InputError: If the model does not exist, a name is unknown, there are no images, no method
+            applies, or the values of the images do not fit the model's input range.
     """
     subject = named_model(model, safe)
     model = subject.model
@@ -93,15 +95,18 @@ def explain(  # noqa: PLR0913 - options with defaults
     elif class_names is None and subject.dataset is not None:
         class_names = _names_of(subject, log)
     chosen = [_method(each) for each in methods]
-    images = _checked_images(images)
+    images = model_images(_checked_images(images, model), subject.run)
     if labels is not None and np.shape(labels) != (len(images),):
         raise InputError(
             f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "
             f"{len(images)} images"
         )
     inputs, range_name = images, ""
-    if images.dtype == np.uint8:
-        range_name = range_of(model, images.shape[1:], input_range).name
+    resolved = range_of(model, images.shape[1:], input_range)
+    if images.dtype != np.uint8:
+        check_values(images, resolved)
+    else:
+        range_name = resolved.name
         if limits_of(range_name)[0] != 0:  # the methods regard 0 as black
             model = from_unit_model(model, images.shape[1:], range_name)
             inputs = scaled(images, DEFAULT_RANGE).numpy()
@@ -176,7 +181,8 @@ def _method(method: str | AttributionMethod) -> AttributionMethod:
     return method
 
 
-def _checked_images(images: Any) -> np.ndarray:
+def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
+    """Return images (N, H, W, C), or (N, H, W) if the model's inputs have no channels."""
     try:
         array = np.asarray(images)
     except ValueError as error:  # images of different sizes
@@ -184,7 +190,9 @@ def _checked_images(images: Any) -> np.ndarray:
     if array.ndim not in (3, 4) or not len(array):
         what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
         raise InputError(f"`images` are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
-    return array
+    shape = getattr(model, "input_shape", None)
+    has_channels = not (isinstance(shape, tuple) and len(shape) == array.ndim)
+    return array[..., np.newaxis] if array.ndim == 3 and has_channels else array
 
 
 def _check_finite(probabilities: np.ndarray) -> None:

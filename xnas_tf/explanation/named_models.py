@@ -13,8 +13,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
+from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, run_of
-from xnas_tf.storage.run_directory import DATABASE
 
 AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
 """A Keras model; a run, which stands for its recommended candidate; a candidate, such as
@@ -23,10 +23,17 @@ AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model, and the arguments of ``load_dataset`` for its run's data, or None if unknown."""
+    """A model.
+
+    Attributes:
+        model: The model.
+        dataset: Arguments of ``load_dataset`` for its run's data; None if unknown.
+        run: Its run; None if it has none, or is given by a file.
+    """
 
     model: keras.Model
     dataset: dict[str, Any] | None = None
+    run: Run | None = None
 
     def load_dataset(self, given: str | Dataset | None) -> Dataset:
         """Return the given data set, or if none is given, the data set of the model's run.
@@ -59,10 +66,12 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
     if isinstance(model, keras.Model):
         return NamedModel(model)
     model = run_of(model)
+    if isinstance(model, str | os.PathLike) and is_run(Path(model)):
+        model = Run(Path(model))
     if isinstance(model, Run):
-        return NamedModel(model.choose().load_model(safe), model.config.dataset.model_dump())
+        return _of_run(model.choose().load_model(safe), model)
     if isinstance(model, Candidate):
-        return NamedModel(model.load_model(safe), _dataset_of(model))
+        return _of_run(model.load_model(safe), _run_of(model))
     if isinstance(model, str | os.PathLike):
         loaded = load_subject(Path(model), safe=safe)
         return NamedModel(loaded.model, loaded.dataset)
@@ -72,9 +81,11 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
     )
 
 
-def _dataset_of(candidate: Candidate) -> dict[str, Any] | None:
-    """Return the data set of the run that contains a candidate's model."""
+def _of_run(model: keras.Model, run: Run | None) -> NamedModel:
+    return NamedModel(model, run and run.config.dataset.model_dump(), run)
+
+
+def _run_of(candidate: Candidate) -> Run | None:
+    """Return the run that contains a candidate's model."""
     path = candidate.model_path and candidate.model_path.parent.parent
-    if path is None or not (path / DATABASE).is_file():
-        return None
-    return Run(path).config.dataset.model_dump()
+    return Run(path) if path is not None and is_run(path) else None

@@ -14,6 +14,8 @@ import numpy as np
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data.given_values import stored_images
+from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.storage.columns import candidate_rows, measured_columns
@@ -202,6 +204,52 @@ class Run:
             InputError: If it no longer exists.
         """
         return load_dataset(**self.config.dataset.model_dump())
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The values of the data set's arrays that models get as 0 and as 1.
+
+        Raises:
+            InputError: If it was not recorded, by an earlier version, and the data set no longer
+                exists.
+        """
+        if known := self.fact("value_range"):
+            return known[0], known[1]
+        scaling = self.load_dataset().scaling
+        return scaling.low, scaling.high
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Convert images with the values of the data set's arrays to what the models expect.
+
+        Models were trained on values from 0 to 1 with 256 levels, whatever the values of the
+        arrays were: ``model.predict(run.prepare(x))``.
+
+        Args:
+            images: (N, H, W) or (N, H, W, C), with values on the same scale as the arrays that
+                were searched; or uint8 images, such as ``run.load_dataset().test.images[:8]``.
+
+        Returns:
+            Images, (N, H, W, C), as float32 in [0, 1]. Values outside ``value_range`` are cut off,
+            with a warning.
+
+        Raises:
+            InputError: If they are not images of the shape of this run's, or their values are on
+                another scale.
+        """
+        stored = self.stored_images(images)
+        return stored.astype(np.float32) / np.float32(LEVELS)
+
+    def stored_images(self, images: np.ndarray) -> np.ndarray:
+        """Convert images as ``prepare`` does, but return the levels, as uint8."""
+        options = self.config.dataset
+        size = (options.size, options.size) if isinstance(options.size, int) else options.size
+        found = stored_images(images, self.value_range, size, options.channels)
+        shape = tuple((self.fact("dataset") or {}).get("image_shape", found.shape[1:]))
+        if found.shape[1:] != shape:
+            raise InputError(
+                f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
+            )
+        return found
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.

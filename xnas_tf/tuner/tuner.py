@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -260,6 +261,9 @@ class Tuner:
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
+        They expect values from 0 to 1: ``model.evaluate(tuner.run.prepare(x), numbers)``. A warning
+        says so if the images of the search had other values.
+
         The models are built and compiled by the HyperModel, or compiled as in the search, and have
         the trained weights. They are in the order of ``get_best_hyperparameters``. Only the models
         of candidates that were on the front when they finished are kept. See
@@ -269,6 +273,13 @@ class Tuner:
             InputError: If the code of the HyperModel has changed since the search.
         """
         run = self.run
+        low, high = run.fact("value_range") or (0, 1)
+        if (low, high) != (0, 1):
+            warnings.warn(
+                "these models expect images with values from 0 to 1, but those of the search had "
+                f"{low:.6g} to {high:.6g}: model.evaluate(tuner.run.prepare(x), numbers)",
+                stacklevel=2,
+            )
         kept = [c for c in self._ordered(run) if c.model_path is not None]
         return [self._compiled(run, candidate, safe) for candidate in kept[:num_models]]
 

@@ -1,0 +1,64 @@
+"""Checks and converts the values of images that are given to explain a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xnas_tf.data.value_scaling import LEVELS
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, limits_of
+from xnas_tf.storage.run import Run
+
+MARGIN = 0.1
+"""How far values may lie outside a model's range, as a share of it: images may have been changed
+a little, for example by noise."""
+
+
+def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
+    """Convert images with the values of a run's arrays to uint8; return others unchanged.
+
+    Args:
+        images: Images, (N, H, W[, C]).
+        run: The run of the model to explain; None if it has none.
+
+    Raises:
+        InputError: If their values fit neither the run's arrays nor its models, or both.
+    """
+    if run is None or images.dtype.kind not in "buif":
+        return images
+    low, high = run.value_range
+    if images.dtype == np.uint8:  # levels from 0 to 255, as everywhere; but not if none fits
+        is_own = high <= LEVELS / 2 and images.max() <= high
+        return run.stored_images(images) if is_own else images
+    if _outside(images, DEFAULT_RANGE):
+        return run.stored_images(images)
+    is_within = 0 <= low and high <= 1 and (low, high) != (0, 1)
+    if is_within and images.max() <= high + (high - low) / LEVELS:
+        raise InputError(
+            f"`images` have values from {images.min():.6g} to {images.max():.6g}, which may be "
+            f"those of the run's arrays ({low:.6g} to {high:.6g}) or of its models (0 to 1); "
+            "allowed: `run.stored_images(images)` for the former, or uint8 images"
+        )
+    return images
+
+
+def check_values(images: np.ndarray, resolved: InputRange) -> None:
+    """Check that values that are passed to a model unchanged fit its range.
+
+    Only a range that was given, or on which xnas-tf trained the model, is sure enough.
+
+    Raises:
+        InputError: If they lie outside the range.
+    """
+    if resolved.origin in ("given", "trained") and _outside(images, resolved.name):
+        raise InputError(
+            f"`images` have values from {images.min():.6g} to {images.max():.6g}, but the model "
+            f"expects {resolved.name} ({resolved.reason}); allowed: values in this range, such as "
+            "`run.prepare(images)` for a model of a run, or uint8 images, which are scaled"
+        )
+
+
+def _outside(images: np.ndarray, name: str) -> bool:
+    low, high = limits_of(name)
+    margin = MARGIN * (high - low)
+    return bool(images.min() < low - margin or images.max() > high + margin)
