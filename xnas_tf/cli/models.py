@@ -54,17 +54,17 @@ def _loading_options(command: Callable) -> Callable:
     return command
 
 
-def _source(options: dict[str, Any], kind: str) -> ModelSource:
+def _source(options: dict[str, Any], kind: str, needs_data: bool = True) -> ModelSource:
     """Return the model, the data set and the output folder that a command's options name.
 
-    An error is raised, before TensorFlow is imported, if the model does not exist or the output
-    folder already does.
+    An error is raised, before TensorFlow is imported, if the model or the data set does not exist
+    or the output folder already does.
     """
     from xnas_tf.storage.model_source import ModelSource
 
     names = ("path", "candidate", "dataset", "out", "safe", "hypermodel")
     source = ModelSource(**{name: options.pop(name) for name in names if name in options})
-    source.folder(kind)
+    source.folder(kind, needs_data)
     return source
 
 
@@ -133,11 +133,11 @@ def explain(
     """
     from xnas_tf.storage.model_source import EXPLANATIONS
 
-    source = _source(options, EXPLANATIONS)
+    files = (*images, *files)
+    source = _source(options, EXPLANATIONS, needs_data=not files)
     from xnas_tf.explanation.command import explain_request
     from xnas_tf.explanation.tables import explanation_tables
 
-    files = (*images, *files)
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
     for warning in explanation.warnings:
         print_message(f"warning: {warning}")

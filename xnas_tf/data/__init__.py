@@ -33,6 +33,7 @@ __all__ = [
     "ImageFiles",
     "Source",
     "Split",
+    "check_dataset_name",
     "dataset_forms",
     "form_of",
     "load_dataset",
@@ -145,16 +146,36 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     return with_bug(dataset, bug) if bug is not None else dataset
 
 
+def check_dataset_name(name: str) -> None:
+    """Check the form of a data set's name, and that its file or folder exists, without loading it.
+
+    Raises:
+        InputError: If there is no such form, file or folder.
+    """
+    _check_form(name)
+    scheme, _, argument = name.partition(":")
+    is_one_path = _ARGUMENTS.get(scheme) in ("PATH", "FILE")
+    if is_one_path and not Path(os.path.expanduser(argument)).exists():
+        raise InputError(f"data set {name}: {argument} does not exist")
+
+
+def _check_form(name: str) -> None:
+    scheme, _, argument = name.partition(":")
+    if scheme not in DATASETS.names():
+        if not argument:
+            raise InputError(f"unknown data set {_suggest(name)}")
+        return  # a function
+    if argument and scheme in ("mnist5k", "digits", "shapes"):
+        raise InputError(f"data set {name!r}: {scheme} takes no argument")
+    if not argument and scheme in _ARGUMENTS:
+        raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
+
+
 def _source(name: str) -> Source | ImageFiles:
+    _check_form(name)
     scheme, _, argument = name.partition(":")
     if scheme in DATASETS.names():
-        if argument and scheme in ("mnist5k", "digits", "shapes"):
-            raise InputError(f"data set {name!r}: {scheme} takes no argument")
-        if not argument and scheme in _ARGUMENTS:
-            raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
         return DATASETS.get(scheme)(argument)
-    if not argument:
-        raise InputError(f"unknown data set {_suggest(name)}")
     source = DATASETS.get(name)()
     if not isinstance(source, Source | ImageFiles):
         raise InputError(f"data set {name}: the function did not return an xnas_tf.data.Source")

@@ -161,7 +161,7 @@ def _from_files(
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     if class_names is None and (source.dataset or subject.dataset):
-        class_names = load_data(source, subject, "").class_names
+        class_names = load_data(source, subject, EXPLANATIONS).class_names
     images = read_images(files, subject.model)
     if class_names is None:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
@@ -171,7 +171,7 @@ def _from_files(
 def _from_dataset(
     count: int, source: ModelSource, subject: ModelSubject, mistakes: bool, input_range: str
 ) -> _Inputs:
-    data = load_data(source, subject, "--images FILE… or --dataset NAME to explain")
+    data = load_data(source, subject, EXPLANATIONS)
     shape = data.test.images.shape[1:]
     _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown for subclassed models
     if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):

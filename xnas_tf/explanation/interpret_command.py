@@ -47,7 +47,7 @@ def interpret_request(
     with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
-            data = load_data(source, subject, "--dataset NAME from which to learn")
+            data = load_data(source, subject, INTERPRETATIONS)
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)
@@ -84,9 +84,8 @@ def _build(source: ModelSource, mode: str, seed: int) -> tuple[ModelSubject, Dat
         raise InputError(
             f"--hypermodel {hypermodel}: its network is not trained yet; allowed: --mode by-design"
         )
-    if source.dataset is None:
-        raise InputError(f"--hypermodel {hypermodel}: give --dataset NAME from which to learn")
-    out = source.folder(INTERPRETATIONS)
+    out = source.folder(INTERPRETATIONS, needs_data=True)
+    assert source.dataset is not None
     data = load_dataset(source.dataset)
     builder = HyperModelOptions(hypermodel=hypermodel).create(data.image_shape, data.classes)
     keras.utils.set_random_seed(seed)

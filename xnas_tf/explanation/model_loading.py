@@ -20,7 +20,7 @@ from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
-from xnas_tf.storage.model_source import ModelSource, is_run, model_file
+from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.utils.number_format import shortened
@@ -51,15 +51,15 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
     return load_subject(source.path, source.candidate, source.safe), out
 
 
-def load_data(source: ModelSource, subject: ModelSubject, needed: str) -> Dataset:
-    """Load the named data set, or if none is named, the data set of the model's run.
+def load_data(source: ModelSource, subject: ModelSubject, kind: str) -> Dataset:
+    """Load the data set for a kind of result: the named one or, if none is, that of the run.
 
     Raises:
-        InputError: If neither is available; the message asks for ``needed``.
+        InputError: If there is neither, or it cannot be loaded.
     """
     known = {"name": source.dataset} if source.dataset else subject.dataset
     if known is None:
-        raise InputError(f"{source.path}: give {needed}")
+        raise InputError(f"{source.path}: give {NEEDED[kind]}")
     return load_dataset(**known)
 
 

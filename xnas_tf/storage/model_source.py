@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.data import check_dataset_name
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE
@@ -15,6 +16,12 @@ EXPLANATIONS = "explanations"
 DISENTANGLEMENTS = "disentanglements"
 INTERPRETATIONS = "interpretations"
 """Kinds of results, and their default folders."""
+NEEDED = {
+    EXPLANATIONS: "--images FILE… or --dataset NAME to explain",
+    DISENTANGLEMENTS: "--dataset NAME from which to learn the paths",
+    INTERPRETATIONS: "--dataset NAME from which to learn",
+}
+"""What to ask for if a kind of result needs a data set, and none is known."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,24 @@ class ModelSource:
     safe: bool
     hypermodel: str | None = None
 
-    def folder(self, kind: str) -> Path:
+    def folder(self, kind: str, needs_data: bool = False) -> Path:
         """Return the folder to write to, by default one for results such as ``explanations``.
 
-        This needs no slow import, so it can be done first.
+        This needs no slow import, so it can be done first. Missing input is reported before a
+        folder that exists.
 
         Raises:
-            InputError: If there is no such model, or the folder exists.
+            InputError: If there is no such model, a data set is needed but missing, or the folder
+                exists.
         """
         if (self.path is None) == (self.hypermodel is None):
             given = "both are given" if self.hypermodel else "neither is given"
             raise InputError(f"allowed: a model or run, or --hypermodel, but {given}")
         default = self._default_folder(kind)
+        if self.dataset is not None:
+            check_dataset_name(self.dataset)
+        elif needs_data and not (self.path and is_run(self.path)):
+            raise InputError(f"{self.path or self.hypermodel}: give {NEEDED[kind]}")
         return check_new(self.out or default)
 
     def _default_folder(self, kind: str) -> Path:
