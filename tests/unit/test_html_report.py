@@ -28,11 +28,11 @@ from xnas_tf.errors import InputError
 from xnas_tf.figures import importance as influence
 from xnas_tf.figures.importance import importance_data
 from xnas_tf.figures.progress import progress_data
-from xnas_tf.keras_tools.input_range import scaled
+from xnas_tf.keras_tools.input_range import from_unit_model, scaled
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
-from xnas_tf.reporting.html.model_report import _called, _from_unit
+from xnas_tf.reporting.html.model_report import _called, _problem
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.run_report import report_data
@@ -448,7 +448,7 @@ def test_a_model_of_any_input_range_gets_what_it_expects(name):
     model = keras.Sequential(
         [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(2, name="only")]
     )
-    adapted = _from_unit(model, data, name)
+    adapted = from_unit_model(model, data.image_shape, name)
     expected = model(scaled(images, name))
     np.testing.assert_allclose(adapted(scaled(images, "0-1")), expected, rtol=1e-4, atol=1e-3)
 
@@ -465,15 +465,29 @@ def test_a_report_names_the_model(given, name):
     assert _called(given) == name
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "says"),
+    [
+        (Accuracy(97, 100, 10, 0.17), "is only 17.0%, far below the accuracy"),
+        (Accuracy(10, 100, 10, 0.1), "no better than that of always predicting"),
+        (Accuracy(97, 100, 10, 0.9), ""),
+        (Accuracy(97, 100, 10), ""),
+    ],
+)
+def test_a_report_says_if_the_model_may_have_got_the_wrong_values(accuracy, says):
+    text = _problem(accuracy)
+    assert says in text and bool(text) == bool(says)
+
+
 def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
     folder = tmp_path / "interpretations" / "net"
     folder.mkdir(parents=True)
-    mine, other = Accuracy(9, 10, 5), Accuracy(8, 10, 5)
+    mine, other = Accuracy(9, 10, 5, 0.7), Accuracy(8, 10, 5, 0.7)
     test = {"accuracy": {"f": 0.9, "g": 0.8}, "fidelity": {"top1": 0.7}}
     test |= {"conciseness": {"5": 2.0}, "unused_attributes": 0, "attribute_use": [0.5]}
     content = {"accuracy": mine.as_dict(), "test": test}
     (folder / "interpretation.json").write_text(json.dumps(content))
-    for accuracy, count in ((mine, 1), (other, 0)):
+    for accuracy, count in ((mine, 1), (other, 0), (Accuracy(9, 10, 5, 0.700001), 1)):
         _, attributes = model_interpretations(tmp_path, "net", accuracy)
         assert len(attributes["found"]) == count
 

@@ -263,7 +263,10 @@ def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_
     assert accuracy.value == 1 and 0.5 < accuracy.confidence < 0.65 and accuracy.is_unsure
     report_accuracy(accuracy, assumed, told.append, model, images, data)
     assert told[1].startswith("warning: the mean probability of the predicted classes is only 5")
-    assert "0-16: accuracy" in told[1] and "`input_range`" in told[1]
+    assert (
+        "0-1, such as the data set's own, 0-16 (`input_range` 0-16: accuracy" in told[1]
+        and "`input_range`" in told[1]
+    )
     assert accuracy.as_dict()["low_confidence"]
     certain = range_of(declare_range(model), (4, 4, 1))
     assert certain.is_certain  # its confidence is not measured

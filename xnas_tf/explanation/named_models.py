@@ -82,7 +82,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
 
 
 def _of_run(model: keras.Model, run: Run | None) -> NamedModel:
-    return NamedModel(model, run and run.config.dataset.model_dump(), run)
+    return NamedModel(model, None if run is None else run.config.dataset.model_dump(), run)
 
 
 def _run_of(candidate: Candidate) -> Run | None:

@@ -242,7 +242,8 @@ class Run:
     def stored_images(self, images: np.ndarray) -> np.ndarray:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
         options = self.config.dataset
-        size = (options.size, options.size) if isinstance(options.size, int) else options.size
+        sides = [options.size] * 2 if isinstance(options.size, int) else options.size
+        size = (sides[0], sides[1]) if sides else None
         found = stored_images(images, self.value_range, size, options.channels)
         shape = tuple((self.fact("dataset") or {}).get("image_shape", found.shape[1:]))
         if found.shape[1:] != shape:

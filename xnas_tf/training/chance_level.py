@@ -184,21 +184,22 @@ def report_accuracy(
     log(accuracy.text)
     used = input_range.name
     own = "" if scaling.is_usual else range_name(scaling.low, scaling.high)
-    others = [name for name in dict.fromkeys([*RANGES, own]) if name not in ("", used)]
+    others = [name for name in dict.fromkeys([own, *RANGES]) if name not in ("", used)]
+    example = f", such as the data set's own, {own}" if own in others else ""
     if accuracy.is_chance:
         share = accuracy.commonest / accuracy.images
         log(
             f"{WARNING}this is no better than always predicting the most frequent class "
             f"({share:.2%}), so explanations of this model mean little. Likely causes: it expects "
-            f"values other than {used} (`input_range` {_tried(model, split, others)}), its classes "
-            "are in a different order from the data set's, or it learned nothing"
+            f"values other than {used}{example} (`input_range` {_tried(model, split, others)}), "
+            "its classes are in a different order from the data set's, or it learned nothing"
         )
     elif accuracy.is_unsure:
         log(
             f"{WARNING}the mean probability of the predicted classes is only "
             f"{accuracy.confidence:.1%}, far below the accuracy. Likely causes: the model expects "
-            f"values other than {used} (`input_range` {_tried(model, split, others)}), or it was "
-            "trained for too few epochs or with strong regularisation"
+            f"values other than {used}{example} (`input_range` {_tried(model, split, others)}), or "
+            "it was trained for too few epochs or with strong regularisation"
         )
     elif own in others and not (input_range.is_certain or input_range.origin == "given"):
         log(
@@ -210,7 +211,7 @@ def report_accuracy(
 def _tried(model: keras.Model, split: Split, names: Sequence[str]) -> str:
     """Say how accurate and how confident a model is with other input ranges."""
     found = {name: accuracy_of(model, split, name) for name in names}
-    return ", ".join(
+    return "; ".join(
         f"{name}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
         for name, each in found.items()
     )
