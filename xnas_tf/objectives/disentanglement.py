@@ -30,12 +30,13 @@ class DisentanglementObjective(Objective):
     paths differ as much as random ones of the same sizes, and at most 2. A full or empty mask
     counts as equal to any other mask, because its overlap is meaningless. A class keeps all
     channels if all of its paths exceed the allowed false alarms, and has no path if none of its
-    images is classified correctly; both kinds of class count as equal to any other class. This
-    objective is a quick estimate: `xnas-tf disentangle` uses the entire training split. The
-    following metrics are also recorded: the paper's diversity (not corrected for chance, which
-    favours small masks), false alarms (the share of other classes' images that a path assigns to
-    its class), the share of kept channels, the number of classes that keep all channels, the number
-    of classes with a correctly classified image, and the diversity of each layer.
+    images is classified correctly. Classes that keep all channels or have no path count as equal to
+    any other class. This objective is a quick estimate: `xnas-tf disentangle` uses the entire
+    training split. The following metrics are also recorded: the paper's diversity (not corrected
+    for chance, which favours small masks), false alarms (the share of other classes' images that a
+    path assigns to its class), the share of kept channels, the number of classes that keep all
+    channels, the number of classes with a correctly classified image, and the diversity of each
+    layer.
     """
 
     name: Literal["disentanglement"] = "disentanglement"

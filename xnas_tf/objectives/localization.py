@@ -51,7 +51,8 @@ class MaskMass(Localization):
     """Share of the positive attribution that lies inside the mask of the object.
 
     The value is in [0, 1]; higher is better. Chance is the mask's share of the image, which is
-    recorded as `mask_mass/chance` (relevance mass accuracy: Arras et al. 2022, arXiv 2003.07258).
+    recorded as `mask_mass/chance`. The value is the relevance mass accuracy of Arras et al. 2022
+    (arXiv 2003.07258).
     """
 
     name: Literal["mask_mass"] = "mask_mass"

@@ -27,15 +27,14 @@ class Repair(BugObjective):
 
     Channels of the last feature map are set to 0, one more in each step. Each step removes the
     channel that most reduces the sum of two means: the probability of the bug's class for images
-    with the watermark, and the probability of wrong classes for images without it. Consider the
-    share of images of other classes that are predicted as the bug's class. The bug is undone once
-    this share is at most `tolerance` higher with the watermark than without it, while the accuracy
-    without the watermark falls by at most `tolerance`. The value is 0 if the network never learned
-    the bug, and `most` if removing fewer than `most` channels does not undo it. The following
-    metrics are also recorded: the number of channels if they are removed in random order
-    (`chance`), the share with the watermark before (`learned`) and after the removal (`remaining`),
-    the share without it (`base`), the loss of accuracy (`accuracy_loss`), and whether the bug is
-    undone (`repaired`).
+    with the watermark, and the probability of wrong classes for images without it. The bug is
+    undone once the share of images of other classes that are predicted as the bug's class is at
+    most `tolerance` higher with the watermark than without it, while the accuracy without the
+    watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
+    `most` if removing fewer than `most` channels does not undo it. The following metrics are also
+    recorded: the number of channels if they are removed in random order (`chance`), the share with
+    the watermark before (`learned`) and after the removal (`remaining`), the share without it
+    (`base`), the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
     """
 
     name: Literal["repair"] = "repair"
