@@ -88,7 +88,7 @@ class Config(Section):
     callbacks: list[AnyCallback] = Field(
         [],
         exclude=True,  # no result depends on them
-        description="callbacks of the search, each a name or a name with options",
+        description="search callbacks, each a name or a name with options",
     )
 
     def __init__(self, **sections: Any) -> None:

@@ -27,15 +27,15 @@ _INTRO = """# Configuration
 
 This page lists every key of a configuration, with its type, its default and its meaning.
 
-A configuration is a YAML file with the sections below. Every key has a default, and the defaults
-together are the quickstart. Unknown keys are errors.
+A configuration is a YAML file with the sections below. Every key has a default, and together
+the defaults define the quickstart. Unknown keys are errors.
 
-- `--set section.key=value` overrides a key on the command line. A number in the key is an index
-  of a list: `--set objectives.1.images=512`.
+- `--set section.key=value` overrides a key on the command line. A number in a key is an index into
+  a list: `--set objectives.1.images=512`.
 - A name without options can replace a section: `dataset: digits`.
 - Objectives, search spaces, data sets and callbacks can also be given as `package.module:Name`.
-  Other packages can register names under the entry-point groups `xnas_tf.objectives`,
-  `xnas_tf.spaces`, `xnas_tf.datasets` and `xnas_tf.callbacks`.
+  Other packages can register names in the `xnas_tf.objectives`, `xnas_tf.spaces`,
+  `xnas_tf.datasets` and `xnas_tf.callbacks` entry-point groups.
 
 `python -m xnas_tf.config.reference` generates this page."""
 _BOUNDS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
@@ -61,19 +61,19 @@ def _sections() -> Iterator[str]:
     for name in OBJECTIVES.names():
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
     measures = Config.model_fields["record"].description
-    yield f"## `record`\n\nA list of {measures}, such as `record: [introspectability]`."
+    yield f"## `record`\n\nA list of {measures}, such as `[introspectability]`."
     limits = Config.model_fields["constraints"].description
     yield (
         f"## `constraints`\n\nA mapping of {limits}. A candidate that violates a limit on a "
         "value known before training is infeasible and is not trained. A candidate that violates "
-        "another limit is never on the front."
+        "any other limit is never on the front."
     )
     called = Config.model_fields["callbacks"].description
     names = ", ".join(f"`{name}`" for name in CALLBACKS.names())
     yield (
-        f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own. "
-        "docs/how-to/callbacks.md explains them. They are not stored with the run, and you can "
-        "change them when you resume it."
+        f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own "
+        "(see docs/how-to/callbacks.md). Callbacks are not stored with the run, "
+        "so you can change them when you resume it."
     )
 
 

@@ -15,8 +15,8 @@ Pixels = Annotated[int, Field(ge=1, le=4096)]
 class BugOptions(Section):
     """A bug that is planted in the training images, to measure whether explanations reveal it.
 
-    The objectives `planted_bug` and `repair` measure it on validation images, which stay as they
-    are, like test images.
+    The `planted_bug` and `repair` objectives measure the bug on validation images. Validation and
+    test images stay unchanged.
     """
 
     kind: Literal["watermark", "wrong_labels"] = Field(

@@ -73,11 +73,11 @@ class AttributionQuality(Objective):
 
 
 class CompletenessError(AttributionQuality):
-    """Difference between the sum of integrated gradients and the logit's change; lower is better.
+    """Difference between the sum of integrated gradients and the change in the logit.
 
-    It is relative to the larger of the two, in [0, 2] (Sundararajan et al. 2017, arXiv 1703.01365).
-    Networks that are less smooth need more steps. The error in units of the logit is also recorded,
-    as ``completeness_error/absolute``.
+    The difference is relative to the larger of the two, in [0, 2]; lower is better (Sundararajan et
+    al. 2017, arXiv 1703.01365). Less smooth networks need more steps. The absolute error, in units
+    of the logit, is also recorded as ``completeness_error/absolute``.
     """
 
     worst: ClassVar[float] = 2.0
@@ -121,9 +121,9 @@ class MethodQuality(AttributionQuality):
 
 
 class Deletion(MethodQuality):
-    """Area under the curve of the probability as the most important pixels turn black.
+    """Area under the probability curve as the most important pixels are turned black.
 
-    It is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
+    The area is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
     worst: ClassVar[float] = 1.0
@@ -142,10 +142,10 @@ class Deletion(MethodQuality):
 
 
 class Insertion(MethodQuality):
-    """Area under the curve of the probability as the most important pixels are inserted.
+    """Area under the probability curve as the most important pixels are inserted.
 
-    The pixels replace those of a blurred image. The area is in [0, 1]; higher is better (Petsiuk et
-    al. 2018, arXiv 1806.07421).
+    The inserted pixels replace those of a blurred image. The area is in [0, 1]; higher is better
+    (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
     worst: ClassVar[float] = 0.0
@@ -165,9 +165,9 @@ class Insertion(MethodQuality):
 
 
 class Sparseness(MethodQuality):
-    """Gini index of the maps, which is high if they are concentrated on few pixels.
+    """Gini index of the maps, which is high if the maps concentrate on a few pixels.
 
-    It is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
+    The index is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
     worst: ClassVar[float] = 0.0
@@ -191,9 +191,9 @@ class SeededQuality(MethodQuality):
 
 
 class SensitivityN(SeededQuality):
-    """Correlation of attributions with the decrease in the logit when random pixels turn black.
+    """Correlation of attributions with the drop in the logit when random pixels are turned black.
 
-    It is in [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
+    The correlation is in [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
     """
 
     worst: ClassVar[float] = -1.0
@@ -214,12 +214,12 @@ class SensitivityN(SeededQuality):
 
 
 class Infidelity(SeededQuality):
-    """Squared error of attributions as predictions of the logit's decrease when squares turn black.
+    """Squared error of attributions as predictors of the drop in the logit when squares turn black.
 
-    It is relative to the larger of the two mean squares, in [0, 4]; lower is better (Yeh et al.
-    2019, arXiv 1901.09392). It is suitable for methods whose maps are contributions to the logit:
-    integrated gradients, gradient times input and occlusion. The absolute metric as published, in
-    squared units of the logit, is also recorded, as ``infidelity/absolute``.
+    The error is relative to the larger of the two mean squares, in [0, 4]; lower is better (Yeh et
+    al. 2019, arXiv 1901.09392). The metric suits methods whose maps are contributions to the logit,
+    that is, integrated gradients, gradient times input and occlusion. The absolute metric as
+    published, in squared units of the logit, is also recorded as ``infidelity/absolute``.
     """
 
     worst: ClassVar[float] = 4.0
@@ -239,9 +239,9 @@ class Infidelity(SeededQuality):
 
 
 class MaxSensitivity(SeededQuality):
-    """Largest relative change of a map under small noise on its image.
+    """Largest relative change of a map when a little noise is added to its image.
 
-    It is in [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
+    The change is in [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
     worst: ClassVar[float] = 2.0
@@ -268,14 +268,14 @@ class MaxSensitivity(SeededQuality):
 
 
 class Randomization(SeededQuality):
-    """Similarity of maps before and after layers get random weights, starting from the output.
+    """Similarity of maps before and after layers are randomized, starting from the output.
 
-    It is the mean absolute rank correlation over the stages, in [0, 1]; lower is better, because a
-    map that doesn't change doesn't show what was learned (Adebayo et al. 2018, arXiv 1810.03292).
-    The mean correlation of each stage is recorded as ``randomization/stage_1`` and so on. Methods
-    that multiply by the image give 0 at black pixels whatever the weights are. This alone makes
-    their maps similar (0.91 for integrated gradients, 0.17 for SmoothGrad, on a network trained on
-    digits), so these methods hardly distinguish candidates here.
+    The similarity is the mean absolute rank correlation over the stages, in [0, 1]; lower is
+    better, because a map that does not change does not show what was learned (Adebayo et al. 2018,
+    arXiv 1810.03292). The mean correlation of each stage is recorded as ``randomization/stage_1``
+    and so on. Methods that multiply by the image give 0 at black pixels, whatever the weights are.
+    As a result, the maps of these methods are similar (0.91 for integrated gradients, 0.17 for
+    SmoothGrad, on a network trained on digits), and the methods hardly distinguish candidates here.
     """
 
     worst: ClassVar[float] = 1.0

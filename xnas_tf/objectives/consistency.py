@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Consistency(AttributionQuality):
     """Rank correlation of the maps of different attribution methods for the same image.
 
-    In [-1, 1]; higher is better. It is Spearman's correlation of the positive attributions of all
-    pixels, averaged over the pairs of methods (the disagreement problem: Krishna et al. 2022,
-    arXiv 2202.01602). Methods may agree because all maps have their maximum in the middle, for
-    instance. The same value for maps of different images is therefore recorded as
-    `consistency/chance`.
+    The value is in [-1, 1]; higher is better. It is Spearman's correlation of the positive
+    attributions of all pixels, averaged over the pairs of methods (Krishna et al. 2022, arXiv
+    2202.01602, on the disagreement problem). Methods may also agree for trivial reasons, for
+    instance because all maps have their maximum in the middle. The correlation between maps of
+    different images is therefore recorded as `consistency/chance`.
     """
 
     worst: ClassVar[float] = -1.0

@@ -22,20 +22,21 @@ TOLERANCE = 0.02
 
 
 class DisentanglementObjective(Objective):
-    """Diversity of the classes' paths, which is one minus their mean similarity; higher is better.
+    """Diversity of class paths, which is one minus their mean similarity; higher is better.
 
-    Paths are masks over channels (NAD, arXiv 2003.13268). They are learned from a few validation
+    Paths are masks over channels (NAD, arXiv 2003.13268), which are learned from a few validation
     images while the network is frozen. The similarity is the Jaccard index corrected for chance,
     averaged over layers and class pairs. The value is 0 if all classes use the same channels, 1 if
     paths differ as much as random ones of the same sizes, and at most 2. A full or empty mask
-    counts as equal to any other mask, because its overlap has no meaning. A class for which all
-    paths exceed the allowed false alarms keeps all channels, and a class without a correctly
-    classified image has no path; both count as equal to any other path. This is a quick estimate:
-    `xnas-tf disentangle` uses the complete training split. The following metrics are also recorded:
-    the paper's diversity, which is not corrected for chance and favours small masks; false alarms
-    (the share of other classes' images that a path assigns to its class); the share of kept
-    channels; the number of classes that keep all channels; the number of classes with a correctly
-    classified image; and the diversity of each layer.
+    counts as equal to any other mask, because its overlap is meaningless. A class keeps all
+    channels if all of its paths exceed the allowed false alarms, and has no path if none of its
+    images is classified correctly. Classes that keep all channels or have no path count as equal to
+    any other class. This objective is a quick estimate: `xnas-tf disentangle` uses the entire
+    training split. The following metrics are also recorded: the paper's diversity (not corrected
+    for chance, which favours small masks), false alarms (the share of other classes' images that a
+    path assigns to its class), the share of kept channels, the number of classes that keep all
+    channels, the number of classes with a correctly classified image, and the diversity of each
+    layer.
     """
 
     name: Literal["disentanglement"] = "disentanglement"

@@ -94,13 +94,14 @@ class _InterpreterObjective(Objective):
 
 
 class Fidelity(_InterpreterObjective):
-    """Agreement of an interpreter's predictions with those of the candidate; higher is better.
+    """Agreement between an interpreter's predictions and the candidate's; higher is better.
 
-    It is in [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on a few
-    non-negative attributes. It is trained post-hoc on the candidate's last layers with validation
-    images, and evaluated on other validation images. This is a quick estimate: `xnas-tf interpret`
-    trains longer, and on the training split. The agreement that a constant prediction could reach
-    (constant) and the share of images without a relevant attribute (silent) are also recorded.
+    The agreement is in [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on
+    a few non-negative attributes. The interpreter is trained post-hoc on the candidate's last
+    layers with validation images, and evaluated on other validation images. This objective is a
+    quick estimate: `xnas-tf interpret` trains longer, and on the training split. The agreement that
+    a constant prediction could reach (`constant`) and the share of images without a relevant
+    attribute (`silent`) are also recorded.
     """
 
     name: Literal["fidelity"] = "fidelity"
@@ -111,13 +112,13 @@ class Fidelity(_InterpreterObjective):
 
 
 class Conciseness(_InterpreterObjective):
-    """Number of attributes with which an interpreter explains an image; lower is better.
+    """Number of attributes that an interpreter uses to explain an image; lower is better.
 
     The value is the mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345),
     for the same interpreter as in `fidelity`. An image is not explained if it has no relevant
     attribute, or if the interpreter's prediction differs from the candidate's. All attributes are
-    counted for such images, so that an interpreter that explains nothing has the worst value. The
-    plain mean (cns), the agreement with the candidate and the metrics of `fidelity` are also
+    counted for unexplained images, so an interpreter that explains nothing gets the worst value.
+    The plain mean (`cns`), the agreement with the candidate and the metrics of `fidelity` are also
     recorded.
     """
 

@@ -50,17 +50,17 @@ LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 class Introspectability(Objective):
     """Mean distance between class-mean representations, from 0 to 2; higher is better.
 
-    The representation is an attribution map over the input (``grad_cam``,
-    ``integrated_gradients`` or any other method) or the concatenated outputs of all
-    convolution and activation layers (``activations``, as in the XNAS paper). The value is the
-    weighted mean over the sources, and each source is recorded as
-    ``introspectability/SOURCE``. The value of each layer of the activations is also recorded, as
-    are standard errors, which are estimated by resampling the images. These errors measure how much
-    the value varies with the images, not how much it varies from one training run to the next.
+    The representation is an attribution map over the input (``grad_cam``, ``integrated_gradients``
+    or any other method) or the concatenated outputs of all convolution and activation layers
+    (``activations``, as in the XNAS paper). The value is the weighted mean over the sources, and
+    each source is recorded as ``introspectability/SOURCE``. For ``activations``, the value of each
+    layer is also recorded. Standard errors, estimated by resampling the images, are recorded as
+    well; they measure how much the value varies with the images, not how much it varies from one
+    training run to the next.
 
     The default estimate is unbiased even for few images: if the true value is 0, the estimate is 0
     on average and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
-    ``min_images: 1`` give the paper's formula, with ``weighting: paper`` for weighted pairs.
+    ``min_images: 1`` give the paper's formula; add ``weighting: paper`` to weight the pairs.
     """
 
     name: Literal["introspectability"] = "introspectability"

@@ -27,16 +27,15 @@ _NOISE = 8
 class Latency(Objective):
     """Median time per image in milliseconds; the 10th and 90th percentiles are also recorded.
 
-    It is measured on rank 0, after a warm-up. The backend ``keras`` runs the network as a
+    Latency is measured on rank 0, after a warm-up. The ``keras`` backend runs the network as a
     TensorFlow graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert the
-    network as ``xnas-tf export`` does for the format of the same name, and measure the time of
-    TensorFlow Lite's interpreter on the CPU. The network is not trained yet, so int8 is calibrated
-    on random images.
+    network as ``xnas-tf export`` does for the formats of the same name, and time TensorFlow Lite's
+    interpreter on the CPU. The network is not trained yet, so int8 is calibrated on random images.
 
-    The precision depends on other load on the machine. On 2 shared CPU cores, ten measurements of
-    one network had a standard deviation of 6 to 30% of their mean. This was the case for any
-    ``repeats`` from 20 to 100, because the load changes more slowly than a measurement takes
-    (benchmarks/latency.py). Constraints should allow for this.
+    The precision depends on how busy the machine is. On 2 shared CPU cores, ten measurements of one
+    network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to 100,
+    because the load changes more slowly than a measurement takes (benchmarks/latency.py). Allow for
+    this variation when you set a limit on latency.
     """
 
     needs_training: ClassVar[bool] = False

@@ -50,8 +50,9 @@ class Localization(MethodQuality):
 class MaskMass(Localization):
     """Share of the positive attribution that lies inside the mask of the object.
 
-    In [0, 1]; higher is better. Chance is the mask's share of the image, which is recorded as
-    `mask_mass/chance` (Arras et al. 2022, arXiv 2003.07258: relevance mass accuracy).
+    The value is in [0, 1]; higher is better. Chance is the mask's share of the image, which is
+    recorded as `mask_mass/chance`. The value is the relevance mass accuracy of Arras et al. 2022
+    (arXiv 2003.07258).
     """
 
     name: Literal["mask_mass"] = "mask_mass"
@@ -65,8 +66,9 @@ class MaskMass(Localization):
 class PointingGame(Localization):
     """Share of the images in which the largest attribution lies inside the mask of the object.
 
-    In [0, 1]; higher is better. Chance is the mask's share of the image, which is recorded as
-    `pointing_game/chance` (Zhang et al. 2018, arXiv 1608.00507, without their tolerance).
+    The value is in [0, 1]; higher is better. Chance is the mask's share of the image, which is
+    recorded as `pointing_game/chance` (Zhang et al. 2018, arXiv 1608.00507, but without their
+    tolerance).
     """
 
     name: Literal["pointing_game"] = "pointing_game"

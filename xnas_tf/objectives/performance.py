@@ -30,9 +30,9 @@ BINS = 15
 class CalibrationError(Objective):
     """Expected calibration error on the validation images, in [0, 1].
 
-    This is the mean difference between confidence, the largest predicted probability, and accuracy
-    in 15 bins of equal width, weighted by the number of images (Guo et al. 2017, arXiv 1706.04599,
-    equation 3). The mean confidence is recorded as ``calibration_error/confidence``.
+    The error is the mean difference between confidence (the largest predicted probability) and
+    accuracy over 15 bins of equal width, weighted by the number of images (Guo et al. 2017, arXiv
+    1706.04599, equation 3). The mean confidence is recorded as ``calibration_error/confidence``.
     """
 
     name: Literal["calibration_error"] = "calibration_error"
@@ -55,9 +55,9 @@ STANDARD_METRICS = ("accuracy", "loss")
 
 
 class Metric(Objective):
-    """A validation metric that the HyperModel compiled its models with.
+    """A validation metric with which the HyperModel compiles its models.
 
-    Its name is `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
+    The metric is named `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
     `metric:loss`, and values returned by `HyperModel.fit` can also be used. There is no default
     direction.
     """

@@ -48,17 +48,18 @@ class BugObjective(Objective):
 class PlantedBug(BugObjective):
     """How clearly attributions reveal a bug planted in the training images; higher is better.
 
-    In [0, 1]; 0.5 by chance. Validation images of other classes get the watermark, and two of their
-    maps are compared: that of the bug's class, and that of another class which is neither the
-    bug's nor the image's. The difference between the shares of positive attribution on the
-    watermark's pixels shows how much more evidence the watermark is for the bug's class than for
-    others. The value is the area under the ROC curve with which this difference tells images with
-    the watermark from the same images without it. A watermark that draws attention for all
-    classes alike, as a bright patch does with integrated gradients, is not evidence of a bug.
-    A network that never learned the bug has nothing to reveal and is at chance. Also recorded:
-    the share of images with the watermark that are predicted as the bug's class (learned), the
-    share without it (base), the share of attribution on the watermark (mass), and whether the value
-    is at least 0.95 (found).
+    The value is in [0, 1]; chance is 0.5. Validation images of other classes get the watermark, and
+    two of their maps are compared: the map of the bug's class, and that of another class which is
+    neither the bug's nor the image's. The difference between the shares of positive attribution on
+    the watermark's pixels shows how much more evidence the watermark is for the bug's class than
+    for other classes. The value is the area under the ROC curve with which this difference
+    distinguishes images with the watermark from the same images without it. A watermark that draws
+    attention for all classes, as a bright patch does with integrated gradients, is not evidence of
+    a bug. A network that never learned the bug has nothing to reveal, so its value is at chance.
+    The following metrics are also recorded: the share of images with the watermark that are
+    predicted as the bug's class (`learned`), the same share without the watermark (`base`), the
+    share of attribution on the watermark (`mass`), and whether the value is at least 0.95
+    (`found`).
     """
 
     name: Literal["planted_bug"] = "planted_bug"
@@ -66,7 +67,7 @@ class PlantedBug(BugObjective):
     method: str = Field("integrated_gradients", description="name of the attribution method")
     images: int = Field(64, ge=2, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
-    seed: int = Field(0, ge=0, description="seed of the choice of the other classes")
+    seed: int = Field(0, ge=0, description="seed for choosing the other classes")
 
     @field_validator("method")
     @classmethod

@@ -26,20 +26,23 @@ class Repair(BugObjective):
     """Number of channels whose removal undoes a planted bug; lower is better.
 
     Channels of the last feature map are set to 0, one more in each step. Each step removes the
-    channel that lowers most the sum of two means: the probability of the bug's class for images
+    channel that most reduces the sum of two means: the probability of the bug's class for images
     with the watermark, and the probability of wrong classes for images without it. The bug is
-    undone once the share of images of other classes that the watermark turns into the bug's class
-    exceeds their share without the watermark by at most `tolerance`, while the accuracy without it
-    falls by at most `tolerance`. The value is 0 if the network never learned the bug, and `most` if
-    fewer than `most` channels don't undo it. Also recorded: the number for channels in random
-    order (chance), the share with the watermark before (learned) and after (remaining), the share
-    without it (base), the loss of accuracy, and whether the bug is undone (repaired).
+    undone once the share of images of other classes that are predicted as the bug's class is at
+    most `tolerance` higher with the watermark than without it, while the accuracy without the
+    watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
+    `most` if removing fewer than `most` channels does not undo it. The following metrics are also
+    recorded: the number of channels if they are removed in random order (`chance`), the share with
+    the watermark before (`learned`) and after the removal (`remaining`), the share without it
+    (`base`), the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
     """
 
     name: Literal["repair"] = "repair"
     images: int = Field(128, ge=2, description="maximum number of validation images")
     most: int = Field(
-        16, ge=1, description="value of a network that fewer channels than this don't repair"
+        16,
+        ge=1,
+        description="value of a network that is not repaired by removing fewer channels than this",
     )
     tolerance: float = Field(
         0.05,

@@ -106,9 +106,9 @@ class VGGLikeOptions(SpaceOptions):
 
 
 class HyperModelOptions(SpaceOptions):
-    """Your own keras-tuner HyperModel: docs/reference/hypermodels.md.
+    """Your own keras-tuner HyperModel; see docs/reference/hypermodels.md.
 
-    Its models receive images as floats in [0, 1].
+    The HyperModel's models receive images as floats in [0, 1].
     """
 
     name: Literal["hypermodel"] = "hypermodel"
