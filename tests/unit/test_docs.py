@@ -1,5 +1,6 @@
 """What the documentation says is so: commands, configurations, names, versions."""
 
+import math
 import re
 import shlex
 
@@ -75,6 +76,18 @@ def test_every_public_name_is_in_the_reference(name):
 def test_every_objective_is_among_the_metrics(name):
     shown = name.replace("metric:", "metric:NAME")
     assert f"| `{shown}` |" in (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_the_range_of_an_objective_is_among_the_metrics(name):
+    text = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    shown = name.replace("metric:", "metric:NAME")
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{shown}` |"))
+    shown = row.split("|")[3].partition("(")[0]  # without the default of an option
+    words = re.findall(r"-?\d+", shown.replace("−", "-"))
+    bounds = [*map(float, words), math.inf][:2] if words else [-math.inf, math.inf]
+    cls = OBJECTIVES.get(name)
+    assert [cls.lowest, cls.highest] == bounds
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 
@@ -395,7 +396,10 @@ def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
     worst = [
         max((c.objectives[o.name] for c in everyone), key=lambda v: o.sign * v) for o in objectives
     ]
-    assert [value for _, value in found["reference"]] == worst
+    best = [
+        min((c.objectives[o.name] for c in everyone), key=lambda v: o.sign * v) for o in objectives
+    ]
+    assert [(low, high) for _, low, high in found["box"]] == [*zip(worst, best, strict=True)]
     for run, shown in zip(pair, found["runs"], strict=True):
         assert shown["ids"] == [c.id for c in run.pareto()]
         assert shown["recommended"]["id"] == run.recommendation().id
@@ -403,7 +407,9 @@ def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
             [[o.sign * c.objectives[o.name] for o in objectives] for c in run.pareto()]
         )
         limits = np.array([o.sign * value for o, value in zip(objectives, worst, strict=True)])
-        volume = moocore.hypervolume(costs, ref=limits) / np.abs(limits).prod()
+        least = np.array([o.sign * value for o, value in zip(objectives, best, strict=True)])
+        volume = moocore.hypervolume(costs, ref=limits) / (limits - least).prod()
+        assert 0 < volume <= 1
         assert shown["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-5)
     page = Page(save_report(list(pair), tmp_path / "both.html").read_text("utf-8"))
     assert page.data["title"] == "Comparison of 2 runs"

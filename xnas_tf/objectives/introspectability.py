@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -63,6 +63,8 @@ class Introspectability(Objective):
     ``min_images: 1`` give the paper's formula, with ``weighting: paper`` for weighted pairs.
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 2.0
     name: Literal["introspectability"] = "introspectability"
     direction: Direction = "maximize"
     sources: dict[str, float] = Field(

@@ -39,6 +39,7 @@ class Latency(Objective):
     (benchmarks/latency.py). Constraints should allow for this.
     """
 
+    lowest: ClassVar[float] = 0.0
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
     unit: ClassVar[str] = "ms"
