@@ -9,6 +9,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.figures.progress import progress_data
+from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting.html.search import known_interval
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
@@ -156,12 +157,13 @@ def _run_data(
 ) -> dict[str, Any]:
     recommended = run.recommended_of(front, prefer, within)
     images = sum(run.validation_counts or ())
-    objectives = [o.name for o in run.config.objectives]
+    objectives = run.config.objectives
     return {
         "name": name,
         "facts": dict(run_facts(run, front, run_status(run, recommended))),
-        "front": [[six_digits(c.objectives[o]) for o in objectives] for c in front],
+        "front": [[six_digits(c.objectives[o.name]) for o in objectives] for c in front],
         "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
+        "interval_note": too_wide_note(front, objectives),
         "ids": [c.id for c in front],
         "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(candidates, run.config, box),

@@ -27,7 +27,8 @@ function frontsSection() {
   const shown = { x: 0, y: Math.min(1, titles.length - 1) };
   const made = section("fronts", "Pareto fronts", "The Pareto-optimal candidates of each run, with 95% intervals; a "
     + "ring marks the recommended ones. The lines are the boundaries of what each front dominates: the closer a run's "
-    + "line is to the better corner, the better the candidates that the run found.");
+    + "line is to the better corner, the better the candidates that the run found." + data.runs
+      .filter((run) => run.interval_note).map((run) => ` ${run.name}: ${run.interval_note}`).join(""));
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
   if (titles.length > 1) {
     made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
