@@ -26,7 +26,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.figures import importance as influence
-from xnas_tf.figures.importance import importance_data
+from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.keras_tools.input_range import scaled
 from xnas_tf.reporting.html.comparison import comparison_data
@@ -113,6 +113,12 @@ def test_every_candidate_without_a_result_is_among_the_failures(run, known):
     states = {c.id: c.state for c in run.candidates()}
     assert sorted(ids) == [n for n, s in states.items() if s not in ("done", "running")]
     assert all(states[number] == kind["state"] for kind in lost for number in kind["ids"])
+
+
+def test_hyperparameters_are_in_order_of_their_names():
+    given = [{"width10": 1, "kernel": 3}, {"width2": 1, "conv": "a", "kernel": 3}]
+    found = hyperparameters([Candidate(i, str(i), row) for i, row in enumerate(given)])
+    assert [each.name for each in found] == ["conv", "kernel", "width2", "width10"]
 
 
 def test_reasons_that_differ_in_numbers_are_one_failure():

@@ -178,6 +178,7 @@ def test_a_hypervolume_that_shows_nothing_has_no_panel(objectives, hypervolume, 
     )
     axes = history_figure(info).axes
     assert len(axes) == panels and axes[-1].get_xlabel() == "trainings"
+    assert all(float(tick).is_integer() for tick in axes[-1].get_xticks())
     assert any("hypervolume" in a.get_ylabel() for a in axes) == (panels > objectives)
 
 
