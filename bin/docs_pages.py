@@ -1,8 +1,9 @@
 """Generates pages while mkdocs builds, and the menu entries that lead to them.
 
-These are the commands' help, the notebook, a page for each section of the configuration, and a page
-for each object of the Python reference. The last two are taken from
-docs/reference/{configuration,api}.md, and an index replaces them there.
+These are the notebook, a page for each section of the configuration, and a page for each object of
+the Python reference. The last two are taken from docs/reference/{configuration,api}.md, and an
+index replaces them there. The commands' help is added to docs/reference/commands.md. In the
+sources, links lead to files of the checkout, so that they work without the site.
 """
 
 from __future__ import annotations
@@ -54,7 +55,6 @@ def _short(name: str) -> str:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     pages = {
-        "reference/commands.md": commands_page(),
         "get-started/notebook.md": notebook_page(ROOT / "docs/get-started/notebook.ipynb"),
         **{f"reference/configuration/{name}.md": text for name, text in sections().items()},
         **{f"reference/api/{name}.md": text for name, text in objects().items()},
@@ -72,7 +72,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if page.file.src_uri == "reference/api.md":
         package = griffe.load("xnas_tf", search_paths=[ROOT])
         return _OBJECT.sub(lambda found: _entry(found[1], package), markdown)
+    if page.file.src_uri == "reference/commands.md":
+        return f"{markdown}\n{helps()}"
     places = _anchors()
+    markdown = markdown.replace("notebook.ipynb)", "notebook.md)")
     return _LINK.sub(lambda found: f"configuration/{places[found[1]]}", markdown)
 
 
@@ -107,18 +110,10 @@ def _entry(name: str, package: griffe.Object | griffe.Alias) -> str:
     return f"- [`{name}`](api/{name}.md): {summary}\n"
 
 
-def commands_page() -> str:
+def helps() -> str:
     """Return the ``--help`` of each command as Markdown."""
-    intro = (
-        "# Command line\n\nThis page lists every command and option, as shown by `--help`. "
-        "Results go to stdout, and messages go to stderr. The exit code is 0 for success, 1 for a "
-        "failed run, 2 for invalid input, 130 after Ctrl-C and 143 after SIGTERM. In a checkout, "
-        "`bin/xnas-tf` is the same command, and sets itself up. [Shell "
-        "completion](../get-started/installation.md#shell-completion) completes commands, "
-        "options, runs and keys.\n"
-    )
     pages = (f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(main, "xnas-tf"))
-    return "\n".join([intro, *pages])
+    return "\n".join(pages)
 
 
 def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -127,10 +128,21 @@ def import_object(target: str, kind: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        public = [name for name in vars(module) if not name.startswith("_")]
+        found = vars(module).items()
+        public = [name for name, value in found if _is_defined(name, value, module_name)]
         raise InputError(
             f"{kind} {target!r}: module {module_name} has no {suggest(attribute, public)}"
         ) from None
+
+
+def _is_defined(name: str, value: Any, module_name: str) -> bool:
+    """Return whether a public name is defined in a module or its package, not imported there."""
+    if name.startswith("_") or isinstance(value, ModuleType):
+        return False
+    if not (inspect.isclass(value) or inspect.isroutine(value)):
+        return True
+    origin = getattr(value, "__module__", None) or ""
+    return origin.partition(".")[0] == module_name.partition(".")[0]
 
 
 def _hint(error: Exception, module_name: str) -> str:

@@ -11,6 +11,7 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.execution.preparation import prepare
+from xnas_tf.registry import import_object
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
 
@@ -159,6 +160,13 @@ def test_options_reach_a_builder_whose_argument_has_another_name():
 def test_arguments_that_are_missing_or_wrong_are_named(name, options, message):
     with pytest.raises(InputError, match=message):
         space_of(name, **options)
+
+
+def test_a_wrong_name_is_compared_with_what_the_module_defines_not_with_its_imports():
+    with pytest.raises(InputError, match="has no 'other_nam' .did you mean 'other_name'") as error:
+        import_object(f"{__name__}:other_nam", "HyperModel")
+    allowed = str(error.value).partition("allowed: ")[2].rstrip(")").split(", ")
+    assert {"Usual", "factory"} <= set(allowed) and not {"keras", "layers", "np"} & set(allowed)
 
 
 def two_outputs(hp):

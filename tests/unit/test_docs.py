@@ -1,5 +1,6 @@
 """What the documentation says is so: commands, configurations, names, versions."""
 
+import math
 import re
 import shlex
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 import xnas_tf
-from tests.documented import ROOT, blocks, commands, mentioned, pages
+from tests.documented import ROOT, blocks, commands, mentioned, name_of, pages
 from tools import docs_pictures
 from xnas_tf.cli import main
 from xnas_tf.config import Config, load_config
@@ -77,6 +78,18 @@ def test_every_objective_is_among_the_metrics(name):
     assert f"| `{shown}` |" in (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_the_range_of_an_objective_is_among_the_metrics(name):
+    text = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    shown = name.replace("metric:", "metric:NAME")
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{shown}` |"))
+    shown = row.split("|")[3].partition("(")[0]  # without the default of an option
+    words = re.findall(r"-?\d+", shown.replace("−", "-"))
+    bounds = [*map(float, words), math.inf][:2] if words else [-math.inf, math.inf]
+    cls = OBJECTIVES.get(name)
+    assert [cls.lowest, cls.highest] == bounds
+
+
 @pytest.mark.parametrize(
     "page",
     [p for p in pages() if p.parent.parent == ROOT / "docs"],
@@ -94,6 +107,28 @@ def test_the_example_of_an_objective_is_that_of_its_page():
 
     shown = body(blocks(ROOT / "docs/how-to/objectives.md", "python")[0])
     assert set(shown) <= set(body((ROOT / "examples/calibration.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_links_lead_to_files_of_the_checkout(page):
+    """Whoever reads the pages on GitHub has no pages that the site makes."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.DOTALL)
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_the_page_of_the_commands_lists_each_with_its_summary():
+    def rows(group, name):
+        shown = {word: each for word, each in group.commands.items() if not each.hidden}
+        for word, command in shown.items():
+            yield f"| `{name} {word}` | {command.get_short_help_str(200)} |"
+            if isinstance(command, click.Group):
+                yield from rows(command, f"{name} {word}")
+
+    text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    shown = [line for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(shown) == sorted(rows(main, "xnas-tf"))
 
 
 def test_the_citation_is_of_this_version():

@@ -9,7 +9,15 @@ import pytest
 from xnas_tf.attribution import attribution_method
 from xnas_tf.explanation import Explanation, explain
 from xnas_tf.explanation.drawing import overlay
-from xnas_tf.explanation.expert_text import QUALITY, _trust_text, explanation_page
+from xnas_tf.explanation.expert_text import (
+    MOST_CLASSES,
+    MOST_FINDINGS,
+    QUALITY,
+    _by_class,
+    _trust_text,
+    _untrained_text,
+    explanation_page,
+)
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.interpretation.drawing import short, wrapped
@@ -60,9 +68,10 @@ def test_texts_stay_texts_and_pictures_are_in_the_page():
         [HOSTILE],
         findings=([HOSTILE], [[HOSTILE]] * 60),
         captions={"b": Caption(HOSTILE, HOSTILE)},
-        limits=[HOSTILE],
+        limits=[HOSTILE, f"`{HOSTILE}`"],
     )
     shown = page.html(HOSTILE, {"a": b"\x89PNG", "b": b"\x89PNG"})
+    assert "<code>&lt;script&gt;" in shown and "`" not in shown
     assert "<script" not in shown and shown.count("&lt;script&gt;") > 60
     sources = re.findall(r'(?:src|href)="([^"]*)"', shown)
     assert all(source.startswith(("data:image/png", "#")) for source in sources)
@@ -103,6 +112,28 @@ def test_maps_are_compared_with_random_ones(values, says):
     quality = {"sensitivity_n": {"mean": None, "images": values}}
     text = _trust_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
     assert says in text and bool(text) == bool(says)
+
+
+@pytest.mark.parametrize(("mean", "is_named"), [(0.925, True), (0.1, False), (None, False)])
+def test_maps_like_those_of_an_untrained_model_are_called_weak_evidence(mean, is_named):
+    quality = {"randomization": {"mean": mean, "images": [mean]}}
+    text = _untrained_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
+    assert ("Grad-CAM (0.93)" in text or "Grad-CAM (0.92)" in text) == is_named
+    assert ("weak evidence" in text) == is_named
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(3, 3), (MOST_CLASSES + 1, MOST_FINDINGS)])
+def test_accuracies_by_class_are_a_table_in_the_order_of_the_classes(classes, shown):
+    """Of many classes, only those with the lowest accuracy are shown."""
+    correct = [5, *[9] * (classes - 2), 7]
+    counted = [
+        {"class": f"class {i}", "correct": count, "images": 10} for i, count in enumerate(correct)
+    ]
+    title, (headings, rows) = _by_class({"accuracy_by_class": counted})
+    assert len(rows) == shown and all(len(row) == len(headings) for row in rows)
+    assert [row[0] for row in rows[:2]] == ["class 0", "class 1" if classes == 3 else "class 30"]
+    assert rows[0][1:4] == ["10", "5", "50.0%"] and "23.7% to 76.3%" in rows[0]
+    assert (f"lowest of {classes}" in title) == (classes > shown)
 
 
 def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():

@@ -10,7 +10,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.figures.front_figure import FrontInfo, front_figure
-from xnas_tf.strategy.pareto import Front, HypervolumeMeter, costs, pareto_front
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import Front, costs, pareto_front
 
 TWO = load_config(overrides=["objectives=[error, introspectability]"])
 THREE = load_config(overrides=["objectives=[error, introspectability, parameters]"])
@@ -54,17 +55,23 @@ def test_unfinished_and_limit_breaking_candidates_are_never_on_the_front():
 @pytest.mark.parametrize("config", [ONE, TWO, THREE], ids=["1", "2", "3"])
 @given(data=st.data())
 def test_hypervolume_is_the_share_of_grid_boxes_dominated(config, data):
-    """On whole numbers the dominated volume is a count of unit boxes."""
+    """On whole numbers the dominated volume is a count of unit boxes.
+
+    An objective in which all are equal has a side up to the best possible value, and does not
+    change the volume.
+    """
     size = len(config.objectives)
     rows = data.draw(st.lists(st.tuples(*[grid] * size), min_size=2, max_size=7))
     everyone = candidates(config, rows)
     signs = np.array([objective.sign for objective in config.objectives])
     costs = np.array(rows) * signs
     worst, best = costs.max(axis=0), costs.min(axis=0)
-    spans = np.where(worst > best, worst - best, 1.0)
+    is_equal = worst == best
+    left = worst - np.array([0, -2, 0])[:size]
+    spans = np.where(is_equal, np.where(left > 0, left, 1.0), worst - best)
+    worst = np.where(is_equal, worst + spans, worst)
     boxes = itertools.product(*(np.arange(b, w) for b, w in zip(best, worst, strict=True)))
-    count = sum(any((cost <= np.array(box)).all() for cost in costs) for box in boxes)
-    volume = count if (worst > best).all() else 0
+    volume = sum(any((cost <= np.array(box)).all() for cost in costs) for box in boxes)
     front = pareto_front(everyone, config)
     measured = HypervolumeMeter(everyone, of_population(config, size=len(rows)))(front)
     assert measured == pytest.approx(volume / np.prod(spans), abs=1e-9)
@@ -138,7 +145,10 @@ def with_search(config, **values):
 def test_hypervolume_against_a_reference_counts_boxes_that_are_better_than_it(
     config, data, reference
 ):
-    """On whole numbers, and in units of the reference; generation 0 does not matter."""
+    """On whole numbers, in units of the distance from the reference to the best possible value.
+
+    The values of generation 0 do not matter.
+    """
     rows = data.draw(st.lists(st.tuples(*[grid] * len(config.objectives)), max_size=7))
     config = with_search(config, reference=reference)
     everyone = candidates(config, rows)
@@ -147,7 +157,24 @@ def test_hypervolume_against_a_reference_counts_boxes_that_are_better_than_it(
     boxes = itertools.product(*(np.arange(-7, w) for w in worst))
     count = sum(any((value <= np.array(box)).all() for value in values) for box in boxes)
     measured = HypervolumeMeter(everyone[:1], config)(pareto_front(everyone, config))
-    assert measured == pytest.approx(count / (abs(reference) or 1) ** len(signs))
+    left = worst - np.array([0, -2, 0])[: len(signs)]
+    assert measured == pytest.approx(count / np.where(left > 0, left, 1).prod())
+
+
+@pytest.mark.parametrize("reference", [-1e-9, 0.0, 1e-9])
+def test_a_reference_near_zero_does_not_inflate_the_hypervolume(reference):
+    """A gain in introspectability is measured against the range up to 2, whatever the reference."""
+    config = load_config(TWO, [f"search.reference={{error: 0.5, introspectability: {reference}}}"])
+    meter = HypervolumeMeter([], config)
+    assert meter(candidates(config, [(0.25, 1.0)])) == pytest.approx(0.25)
+
+
+def test_the_unit_of_an_objective_without_a_best_value_is_its_own():
+    wanted = "[error, {name: 'metric:score', direction: maximize}]"
+    reference = "search.reference={error: 0.5, 'metric:score': 0.001}"
+    config = load_config(overrides=[f"objectives={wanted}", reference])
+    meter = HypervolumeMeter([], config)
+    assert meter(candidates(config, [(0.25, 3.001)])) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("config", [TWO, THREE, FIVE], ids=["2", "3", "5"])

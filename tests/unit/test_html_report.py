@@ -26,7 +26,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.figures import importance as influence
-from xnas_tf.figures.importance import importance_data
+from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.keras_tools.input_range import from_unit_model, scaled
 from xnas_tf.reporting.html.comparison import comparison_data
@@ -42,7 +42,8 @@ from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 
@@ -112,6 +113,12 @@ def test_every_candidate_without_a_result_is_among_the_failures(run, known):
     states = {c.id: c.state for c in run.candidates()}
     assert sorted(ids) == [n for n, s in states.items() if s not in ("done", "running")]
     assert all(states[number] == kind["state"] for kind in lost for number in kind["ids"])
+
+
+def test_hyperparameters_are_in_order_of_their_names():
+    given = [{"width10": 1, "kernel": 3}, {"width2": 1, "conv": "a", "kernel": 3}]
+    found = hyperparameters([Candidate(i, str(i), row) for i, row in enumerate(given)])
+    assert [each.name for each in found] == ["conv", "kernel", "width2", "width10"]
 
 
 def test_reasons_that_differ_in_numbers_are_one_failure():
@@ -395,7 +402,10 @@ def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
     worst = [
         max((c.objectives[o.name] for c in everyone), key=lambda v: o.sign * v) for o in objectives
     ]
-    assert [value for _, value in found["reference"]] == worst
+    best = [
+        min((c.objectives[o.name] for c in everyone), key=lambda v: o.sign * v) for o in objectives
+    ]
+    assert [(low, high) for _, low, high in found["box"]] == [*zip(worst, best, strict=True)]
     for run, shown in zip(pair, found["runs"], strict=True):
         assert shown["ids"] == [c.id for c in run.pareto()]
         assert shown["recommended"]["id"] == run.recommendation().id
@@ -403,7 +413,9 @@ def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
             [[o.sign * c.objectives[o.name] for o in objectives] for c in run.pareto()]
         )
         limits = np.array([o.sign * value for o, value in zip(objectives, worst, strict=True)])
-        volume = moocore.hypervolume(costs, ref=limits) / np.abs(limits).prod()
+        least = np.array([o.sign * value for o, value in zip(objectives, best, strict=True)])
+        volume = moocore.hypervolume(costs, ref=limits) / (limits - least).prod()
+        assert 0 < volume <= 1
         assert shown["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-5)
     page = Page(save_report(list(pair), tmp_path / "both.html").read_text("utf-8"))
     assert page.data["title"] == "Comparison of 2 runs"

@@ -18,7 +18,8 @@ from xnas_tf.execution.stopping import PLATEAU_GROWTH, WARNED
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy.pareto import HypervolumeMeter, pareto_front
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import pareto_front
 
 WORDS = ["objectives=[error, parameters]", "training.epochs=1", "search.population=6"]
 

@@ -178,6 +178,7 @@ def test_a_hypervolume_that_shows_nothing_has_no_panel(objectives, hypervolume, 
     )
     axes = history_figure(info).axes
     assert len(axes) == panels and axes[-1].get_xlabel() == "trainings"
+    assert all(float(tick).is_integer() for tick in axes[-1].get_xticks())
     assert any("hypervolume" in a.get_ylabel() for a in axes) == (panels > objectives)
 
 
@@ -370,7 +371,7 @@ def test_mistakes_are_chosen_and_counted_by_class(shapes, tmp_path):
     assert classes[1]["correct"] == classes[1]["images"] > classes[0]["correct"]
     assert sum(each["correct"] for each in classes) == known["accuracy"]["correct"]
     page = (tmp_path / "a" / "index.html").read_text("utf-8")
-    assert "accuracy by class" in page
+    assert "Accuracy by class" in page and "`" not in page
     files = explained(shapes, str(shapes / "bright.png"), "--mistakes", "--out", "never")
     assert files.exit_code == 2 and "true classes of image files are not known" in files.stderr
 

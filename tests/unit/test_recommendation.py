@@ -159,6 +159,19 @@ def test_accuracy_as_a_metric_is_no_remaining_objective():
     assert recommend(front, config, COUNTS).id == 2
 
 
+@pytest.mark.parametrize(("images", "wrong", "is_noted"), [(54, 8, True), (54, 5, False)])
+def test_few_images_make_the_interval_wide_and_this_is_said(images, wrong, is_noted):
+    """7.4 and 1.9 points above the best: 2 points are tolerated however many images there are."""
+    front = []
+    for number, (mistakes, value) in enumerate([(4, 0.2), (wrong, 0.4)], start=1):
+        front.append(candidate(TWO, number, 0, (value,)))
+        front[-1].metrics["val_accuracy"] = 1 - mistakes / images
+    found = recommend(front, TWO, [images // 3] * 3)
+    assert found.id == 2
+    note = "only 54 validation images, so this interval is wide: --candidate best chooses 1"
+    assert (note in found.why) == is_noted
+
+
 def test_who_has_no_accuracy_is_never_recommended():
     odd = candidate(TWO, 1, 140, (9.0,))
     odd.metrics = {}

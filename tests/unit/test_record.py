@@ -23,6 +23,7 @@ from xnas_tf.storage.run_directory import (
     save_config,
     write_atomically,
 )
+from xnas_tf.utils.progress import LOGGER
 
 FULL = Candidate(
     id=3,
@@ -192,13 +193,16 @@ def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
     assert Run(path).config == Config()
 
 
-def test_fresh_moves_aside_and_deletes_nothing(tmp_path):
+def test_fresh_moves_aside_and_deletes_nothing(tmp_path, caplog):
+    caplog.set_level("INFO", LOGGER.name)
     path = tmp_path / "run"
     for number in range(3):
         with locked_run_directory(path, Config(), fresh=True) as record:
             record.set_fact("number", number)
     kept = {p.name: Run(p).fact("number") for p in tmp_path.iterdir()}
     assert kept == {"run": 2, "run.1": 0, "run.2": 1}
+    moved = [message for message in caplog.messages if message.startswith("moved")]
+    assert moved == [f"moved the existing run to {path}.{number}" for number in (1, 2)]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):

@@ -14,6 +14,7 @@ from tests.unit.test_conductor import Groups
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
 from xnas_tf.figures.front_figure import front_figure, front_info
+from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
@@ -98,6 +99,22 @@ def test_every_pair_of_objectives_has_a_picture(config, count):
     drawn_twice = io.BytesIO()
     front_figure(info).savefig(drawn_twice, dpi=20)  # by matplotlib's own, slower way
     assert png(figure, dpi=20) == drawn_twice.getvalue()
+
+
+def test_an_interval_as_wide_as_the_range_is_not_drawn_but_mentioned():
+    """Introspectability lies between 0 and 2; a standard error of 1 is the largest possible."""
+    everyone = candidates(TWO, [(0.2, 0.3), (0.1, 0.2)])
+    for each, error in zip(everyone, (0.01, 1.0), strict=True):
+        each.metrics["introspectability/standard_error"] = error
+    info = front_info(everyone, everyone, TWO, None)
+    bars = np.isfinite(info.intervals[:, 1]).all(axis=1)
+    assert dict(zip(info.ids, bars.tolist(), strict=True)) == {1: True, 2: False}
+    figure = front_figure(info)
+    (legend,) = figure.legends
+    assert "1 interval too wide to draw" in [text.get_text() for text in legend.get_texts()]
+    note = too_wide_note(everyone, TWO.objectives)
+    assert note.startswith("No bar for introspectability of candidate 2: ")
+    assert too_wide_note(everyone[:1], TWO.objectives) == ""
 
 
 def test_without_a_recommendation_there_is_no_ring():

@@ -10,8 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from xnas_tf.cli.group import print_tables
 from xnas_tf.explanation import Explanation
 from xnas_tf.explanation.tables import explanation_tables
+from xnas_tf.exporting.tables import files_table
 from xnas_tf.reporting.wide_tables import split_to_fit
 
 GENOTYPE = "|nor_conv_1x1~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
@@ -86,3 +88,20 @@ def test_images_are_named_by_their_files():
 def test_a_table_that_fits_stays_whole():
     assert printed(table_of(2), 200)[0] == 1
     assert split_to_fit(table := table_of(2), Console(width=200)) == [table]
+
+
+def test_in_a_pipe_each_row_takes_one_line_without_blanks_at_its_end(capsys):
+    print_tables([table_of(9)])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(GENOTYPE in line for line in lines) == 2
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_the_table_of_exports_names_the_format_and_has_no_empty_column():
+    file = {"format": "saved_model", "file": "1", "bytes": 2_000_000, "differences": {"x": 1e-7}}
+    card = {"name": "candidate-00001", "files": [file, {**file, "format": "keras"}]}
+    table = files_table([card])
+    assert [column.header for column in table.columns] == [
+        *("model", "format", "file", "MB", "difference")
+    ]
+    assert list(table.columns[1].cells) == ["saved_model", "keras"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import re
 import sys
@@ -123,9 +124,17 @@ def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:
 
     from xnas_tf.reporting.wide_tables import ANY_WIDTH, split_to_fit
 
-    # When written to a file or a pipe, each row takes one line.
     stream = sys.stderr if err else sys.stdout
-    console = Console(stderr=err, width=None if stream.isatty() else ANY_WIDTH)
+    if stream.isatty():
+        console = Console(stderr=err)
+        for table in tables:
+            for part in split_to_fit(table, console) if isinstance(table, Table) else [table]:
+                console.print(part)
+        return
+    # In a file or a pipe, each row takes one line, without blanks at its end.
+    written = io.StringIO()
+    console = Console(width=ANY_WIDTH, file=written)
     for table in tables:
-        for part in split_to_fit(table, console) if isinstance(table, Table) else [table]:
-            console.print(part)
+        console.print(table)
+    for line in written.getvalue().splitlines():
+        click.echo(line.rstrip(), err=err)

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.strategy.pareto import Front, HypervolumeMeter
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import Front
 
 
 class SearchState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,10 +15,12 @@ from xnas_tf.interpretation.expert_page import (
     Caption,
     ExpertPage,
     Metric,
+    Rows,
     accuracy_paragraph,
     listed,
     percent,
 )
+from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted
 
 QUALITY = {
@@ -59,6 +62,11 @@ STANDARD_ERRORS = 2
 random."""
 FEWEST = 5
 """Minimum number of images for estimating the standard error of their mean agreement."""
+SIMILAR = 0.5
+"""Similarity (rank correlation) to an untrained model's maps from which a method is named. Cohen
+(1988) calls correlations from 0.5 on large."""
+MOST_CLASSES = 30
+"""Maximum number of classes for which all accuracies are shown."""
 MOST_FINDINGS = 10
 """Maximum number of classes for which a finding is shown."""
 LIMITS = (
@@ -68,8 +76,8 @@ LIMITS = (
     "show is more reliable.",
     "Each map is scaled to its own largest value: the same colour in two maps does not mean the "
     "same importance.",
-    "A few images cannot represent all of them. Look at misclassified images, too: "
-    "`xnas-tf explain --mistakes` chooses them.",
+    "A few images cannot represent all of them. Look at misclassified images, too: whoever "
+    "made this page can make one with such images (`xnas-tf explain --mistakes`).",
 )
 
 
@@ -82,6 +90,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
         _findings(known),
         captions(known),
         LIMITS,
+        _by_class(known),
     )
 
 
@@ -118,6 +127,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         f"contributes to the model's score for a class.{mistakes}",
         accuracy_paragraph(known["accuracy"]),
         _trust_text(known["methods"]),
+        _untrained_text(known["methods"]),
         *(f"{warning}." for warning in known["warnings"]),
         *_concentrated(known["methods"].values()),
     ]
@@ -134,21 +144,22 @@ def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _by_class(known: dict[str, Any]) -> list[Metric]:
-    """Return the accuracy of each class or, if there are many classes, the lowest accuracies."""
+def _by_class(known: dict[str, Any]) -> tuple[str, Rows]:
+    """Return the accuracy of each class, or of those with the lowest if there are many."""
     classes = [each for each in known["accuracy_by_class"] if each["images"]]
-    worst = sorted(classes, key=lambda each: each["correct"] / each["images"])[:MOST_FINDINGS]
-    if not worst:
-        return []
-    values = [
-        f"{each['class']}: {each['correct'] / each['images']:.1%} of {each['images']:,}"
-        for each in worst
-    ]
-    name = "accuracy by class ↑"
-    if len(worst) < len(classes):
-        name = f"accuracy by class ↑, the {MOST_FINDINGS} lowest of {len(classes)}"
-    meaning = "The share of test images of each class that the model classifies correctly."
-    return [Metric(name, "; ".join(values), meaning)]
+    title = "Accuracy by class"
+    if len(classes) > MOST_CLASSES:
+        title = f"Accuracy by class, the {MOST_FINDINGS} lowest of {len(classes)}"
+        ranked = sorted(classes, key=lambda each: each["correct"] / each["images"])
+        classes = ranked[:MOST_FINDINGS]
+    rows = [_class_row(each["class"], each["correct"], each["images"]) for each in classes]
+    headings = ["class", "test images", "classified correctly", "accuracy", "95% interval"]
+    return title, (headings, rows)
+
+
+def _class_row(name: str, correct: int, images: int) -> list[str]:
+    low, share, high = accuracy_interval(correct, images) or [math.nan] * 3
+    return [name, f"{images:,}", f"{correct:,}", percent(share), f"{low:.1%} to {high:.1%}"]
 
 
 def _trust_text(methods: Mapping[str, Any]) -> str:
@@ -172,6 +183,23 @@ def _trust_text(methods: Mapping[str, Any]) -> str:
     return " ".join([*said, scale]) if said else ""
 
 
+def _untrained_text(methods: Mapping[str, Any]) -> str:
+    """Name the methods whose maps hardly depend on what the model has learned."""
+    means = {
+        method["title"]: method["quality"].get("randomization", {}).get("mean")
+        for method in methods.values()
+    }
+    similar = [f"{title} ({mean:.2f})" for title, mean in means.items() if (mean or 0) >= SIMILAR]
+    if not similar:
+        return ""
+    return (
+        f"Caution: the maps of {listed(similar)} stay similar when what the model has learned is "
+        "replaced by random numbers. They largely show the image itself, so they are weak evidence "
+        "of what the model has learned. In brackets: the similarity; near 1, a map does not depend "
+        "on what the model has learned."
+    )
+
+
 def _metrics(known: dict[str, Any]) -> list[Metric]:
     """Return each metric with its mean for every method, for comparison."""
     means: dict[str, list[str]] = {}
@@ -180,7 +208,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
             some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
             means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
-    return _by_class(known) + [
+    return [
         Metric(
             f"{QUALITY[name][0]} {'↑' if name in MORE_IS_BETTER else '↓'}",
             "; ".join(values),
@@ -190,7 +218,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
     ]
 
 
-def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _findings(known: dict[str, Any]) -> Rows:
     headings = ["image", "predicted class", "probability", "explained class", "true class"]
     rows = [
         [

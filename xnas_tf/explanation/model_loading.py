@@ -23,7 +23,6 @@ from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
-from xnas_tf.utils.number_format import shortened
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _card(file: Path) -> dict[str, Any]:
 
 def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     candidate = run.choose(which)
-    title = f"candidate {candidate.id}: {shortened(candidate.genotype)}"
+    title = f"candidate {candidate.id} of {run.path.resolve().name}"
     return ModelSubject(candidate.load_model(safe), title, run.config.dataset.model_dump())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,22 +12,27 @@ from xnas_tf.exporting.card_text import percent
 
 
 def files_table(cards: Sequence[dict[str, Any]]) -> Table:
-    """Return a table of the files that are listed in model cards."""
-    table = Table(box=None, header_style="bold")
-    for heading in ("model", "file"):
-        table.add_column(heading)
-    for heading in (
+    """Return a table of the files that are listed in model cards, without empty columns."""
+    texts = ("model", "format", "file")
+    numbers = (
         "MB",
         "difference",
         "accuracy (95%)",
         "Keras model's",
         "same class",
         "ms an image",
-    ):
-        table.add_column(heading, justify="right")
-    for card in cards:
-        for file in card["files"]:
-            table.add_row(card["name"], file["file"], *_measured(file))
+    )
+    rows = [
+        [card["name"], file["format"], file["file"], *_measured(file)]
+        for card in cards
+        for file in card["files"]
+    ]
+    table = Table(box=None, header_style="bold")
+    kept = [any(column) for column in zip(*rows, strict=True)]
+    for heading in itertools.compress((*texts, *numbers), kept):
+        table.add_column(heading, justify="left" if heading in texts else "right")
+    for row in rows:
+        table.add_row(*itertools.compress(row, kept))
     return table
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.figures.uncertainty import interval_of
+from xnas_tf.figures.uncertainty import interval_of, too_wide
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
+from xnas_tf.utils.number_format import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,7 @@ class FrontInfo:
         titles: Titles of the objectives drawn, each with an arrow that points towards better
             values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
+        undrawn: Number of intervals that are as wide as the range of possible values.
     """
 
     names: tuple[str, ...]
@@ -47,6 +49,7 @@ class FrontInfo:
     recommended: int | None
     titles: tuple[str, ...]
     intervals: np.ndarray
+    undrawn: int = 0
 
 
 def front_info(
@@ -75,11 +78,12 @@ def front_info(
     shown = tuple([*names, CANDIDATE][:width])
     titles = tuple([*(o.heading for o in config.objectives), CANDIDATE][:width])
     intervals = np.full((len(ordered), width, 2), np.nan)
-    for place, name in itertools.product(range(len(ordered)), names):
-        interval = interval_of(ordered[place], name, validation_images)
-        intervals[place, names.index(name)] = interval
+    pairs = list(itertools.product(enumerate(ordered), enumerate(config.objectives)))
+    for (place, candidate), (column, objective) in pairs:
+        intervals[place, column] = interval_of(candidate, objective, validation_images)
+    undrawn = sum(too_wide(candidate, objective) for (_, candidate), (_, objective) in pairs)
     rest = values(dominated), values(violating)
-    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals)
+    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals, undrawn)
 
 
 def front_figure(info: FrontInfo) -> Figure:
@@ -131,6 +135,9 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
         steps = "steps-post" if info.titles[0].endswith("↓") else "steps-pre"
         axes.plot(*front.T, drawstyle=steps, color=BLUE, linewidth=1)
     _draw_intervals(axes, front, info.intervals[:, pair])
+    if info.undrawn:
+        text = f"{counted(info.undrawn, 'interval')} too wide to draw"
+        axes.plot([], [], " ", label=text)
     for candidate, point in zip(info.ids, front, strict=True) if is_only else ():
         axes.annotate(str(candidate), point, xytext=(6, 6), textcoords="offset points", fontsize=9)
     axes.grid(alpha=0.3)

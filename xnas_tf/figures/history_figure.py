@@ -77,6 +77,7 @@ def history_figure(info: HistoryInfo) -> Figure:
         axes[-1].step(info.trainings, info.hypervolume, where="post", color=ORANGE)
         axes[-1].set_ylabel("hypervolume ↑", fontsize=8)
     axes[-1].set_xlabel("trainings")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for axis in axes:
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)

@@ -11,6 +11,7 @@ would vary with other candidates (Efron 1979).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from sklearn.inspection import permutation_importance
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 
+_NUMBERED = re.compile(r"(\D*)(\d*)")
 MIN_CANDIDATES = 10
 """Minimum number of candidates to learn from."""
 MAX_CANDIDATES = 1000
@@ -50,16 +52,21 @@ class Hyperparameter:
 
 
 def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
-    """Return the hyperparameters of candidates, in the order in which they first occur."""
+    """Return the hyperparameters of candidates by name; numbers in names count as numbers."""
     rows = [candidate.hyperparameters for candidate in candidates]
     columns = []
-    for name in dict.fromkeys(name for row in rows for name in row):
+    for name in sorted({name for row in rows for name in row}, key=_in_order):
         found = {row[name] for row in rows if name in row}
         values = sorted(found, key=lambda value: (isinstance(value, str), value))
         index = {value: i for i, value in enumerate(values)}
         places = [index[row[name]] if name in row else -1 for row in rows]
         columns.append(Hyperparameter(name, values, places))
     return columns
+
+
+def _in_order(name: str) -> list[tuple[str, int]]:
+    """Return a sort key by which ``width2`` comes before ``width10``."""
+    return [(text, int(digits or 0)) for text, digits in _NUMBERED.findall(name)]
 
 
 def importance_data(

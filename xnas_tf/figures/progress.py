@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.strategy.pareto import Front, HypervolumeMeter, ended_candidates
+from xnas_tf.strategy.hypervolume import Box, HypervolumeMeter
+from xnas_tf.strategy.pareto import Front, ended_candidates
 from xnas_tf.utils.number_format import six_digits
 
 _MAX_CHANGES = 200
@@ -26,8 +27,15 @@ class _Change(NamedTuple):
     measured: Sequence[Candidate] | None
 
 
-def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, list[Any]]:
+def progress_data(
+    candidates: Iterable[Candidate], config: Config, box: Box | None = None
+) -> dict[str, list[Any]]:
     """Compute the hypervolume and the best objective values of the front wherever it changed.
+
+    Args:
+        candidates: The candidates of a run.
+        config: Its configuration.
+        box: The unit of the hypervolume, instead of that of the run.
 
     Returns:
         The hypervolumes, as logged by the search itself (None until their unit is known), and the
@@ -35,7 +43,7 @@ def progress_data(candidates: Iterable[Candidate], config: Config) -> dict[str, 
         since the first training started.
     """
     ended = ended_candidates(candidates)
-    meter = HypervolumeMeter([], config)
+    meter = HypervolumeMeter([], config, box)
     begin = min((c.started for c in ended if c.started), default="")
     front, exact, trained = Front(config), Front(config, is_exact=True), 0
     changes: list[_Change] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,6 +23,10 @@ class Metric(NamedTuple):
     meaning: str
 
 
+Rows = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""The headings and the rows of a table."""
+
+
 class Caption(NamedTuple):
     """The title of a picture, and how to read it."""
 
@@ -37,17 +42,19 @@ class ExpertPage:
         title: The title.
         summary: Paragraphs on what was done and how far the result can be trusted.
         metrics: The metrics.
-        findings: The headings and rows of the table of findings.
+        findings: The table of findings.
         captions: The captions by picture name, in the order in which they appear on the page.
         limits: Statements about what the result does not show.
+        by_class: A table of the classes, with the title of its section.
     """
 
     title: str
     summary: Sequence[str]
     metrics: Sequence[Metric] = ()
-    findings: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+    findings: Rows = ((), ())
     captions: Mapping[str, Caption] = field(default_factory=dict)
     limits: Sequence[str] = ()
+    by_class: tuple[str, Rows] = ("", ((), ()))
 
     def caption(self, name: str) -> Caption:
         """Return the caption of a picture, or a title derived from its name."""
@@ -64,6 +71,10 @@ class ExpertPage:
             title, text = self.caption(name)
             shown = figure_html(pictures[name], title)
             sections.append(Section(name, title, text, shown))
+        title, (headings, rows) = self.by_class
+        if rows:
+            content = _scroller(title, table_html(headings, rows, most=len(rows)))
+            sections.append(Section("classes", title, "", content))
         if self.metrics:
             title = "What the numbers mean"
             shown = table_html(["metric", "value", "meaning"], self.metrics, name="metrics")
@@ -112,11 +123,16 @@ def _order(captions: Mapping[str, Caption]) -> Any:
 
 
 def _paragraphs(texts: Sequence[str]) -> str:
-    return "".join(f'<p class="about">{html.escape(text)}</p>' for text in texts if text)
+    return "".join(f'<p class="about">{_marked(text)}</p>' for text in texts if text)
 
 
 def _items(texts: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(text)}</li>' for text in texts)}</ul>"
+    return f"<ul>{''.join(f'<li>{_marked(text)}</li>' for text in texts)}</ul>"
+
+
+def _marked(text: str) -> str:
+    """Escape a text for HTML, and mark what is between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _scroller(label: str, content: str) -> str:

@@ -41,10 +41,10 @@ def known_method(name: str) -> str:
 
 
 class AttributionQuality(Objective):
-    """Mean of a metric over images; its standard error is also recorded."""
+    """Mean of a metric over images; its standard error is also recorded.
 
-    worst: ClassVar[float]
-    """The value of an image with an empty map."""
+    An image whose map is empty has the worst possible value.
+    """
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
@@ -80,7 +80,8 @@ class CompletenessError(AttributionQuality):
     of the logit, is also recorded as ``completeness_error/absolute``.
     """
 
-    worst: ClassVar[float] = 2.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 2.0
     name: Literal["completeness_error"] = "completeness_error"
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
@@ -126,7 +127,8 @@ class Deletion(MethodQuality):
     The area is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
-    worst: ClassVar[float] = 1.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["deletion"] = "deletion"
     curve_steps: int = Field(
         16, ge=1, description="number of equal steps in which pixels are removed"
@@ -148,7 +150,8 @@ class Insertion(MethodQuality):
     (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
-    worst: ClassVar[float] = 0.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["insertion"] = "insertion"
     direction: Direction = "maximize"
     curve_steps: int = Field(
@@ -170,7 +173,8 @@ class Sparseness(MethodQuality):
     The index is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
-    worst: ClassVar[float] = 0.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["sparseness"] = "sparseness"
     direction: Direction = "maximize"
 
@@ -196,7 +200,8 @@ class SensitivityN(SeededQuality):
     The correlation is in [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
     """
 
-    worst: ClassVar[float] = -1.0
+    lowest: ClassVar[float] = -1.0
+    highest: ClassVar[float] = 1.0
     name: Literal["sensitivity_n"] = "sensitivity_n"
     direction: Direction = "maximize"
     share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
@@ -222,7 +227,8 @@ class Infidelity(SeededQuality):
     published, in squared units of the logit, is also recorded as ``infidelity/absolute``.
     """
 
-    worst: ClassVar[float] = 4.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 4.0
     name: Literal["infidelity"] = "infidelity"
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
@@ -244,7 +250,8 @@ class MaxSensitivity(SeededQuality):
     The change is in [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
-    worst: ClassVar[float] = 2.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 2.0
     name: Literal["max_sensitivity"] = "max_sensitivity"
     radius: float = Field(0.02, gt=0, description="largest noise value, for images in [0, 1]")
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
@@ -278,7 +285,8 @@ class Randomization(SeededQuality):
     SmoothGrad, on a network trained on digits), and the methods hardly distinguish candidates here.
     """
 
-    worst: ClassVar[float] = 1.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["randomization"] = "randomization"
     method: str = Field("smooth_grad", description="name of the attribution method")
     stages: int = Field(

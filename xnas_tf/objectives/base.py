@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -118,6 +119,10 @@ class Objective(BaseModel):
     """True if the value differs between measurements of the same model."""
     unit: ClassVar[str] = ""
     """The unit of the value, if it has one."""
+    lowest: ClassVar[float] = -math.inf
+    """The lowest possible value."""
+    highest: ClassVar[float] = math.inf
+    """The highest possible value."""
 
     name: str
     direction: Direction = "minimize"
@@ -164,6 +169,16 @@ class Objective(BaseModel):
     def sign(self) -> int:
         """1 if lower is better, -1 if higher is better."""
         return 1 if self.direction == "minimize" else -1
+
+    @property
+    def best(self) -> float:
+        """The best possible value."""
+        return self.lowest if self.direction == "minimize" else self.highest
+
+    @property
+    def worst(self) -> float:
+        """The worst possible value."""
+        return self.highest if self.direction == "minimize" else self.lowest
 
     @property
     def label(self) -> str:

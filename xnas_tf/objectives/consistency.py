@@ -26,7 +26,8 @@ class Consistency(AttributionQuality):
     different images is therefore recorded as `consistency/chance`.
     """
 
-    worst: ClassVar[float] = -1.0
+    lowest: ClassVar[float] = -1.0
+    highest: ClassVar[float] = 1.0
     name: Literal["consistency"] = "consistency"
     direction: Direction = "maximize"
     methods: tuple[str, ...] = Field(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class Parameters(Objective):
     """Number of trainable parameters."""
 
+    lowest: ClassVar[float] = 0.0
     needs_training: ClassVar[bool] = False
     name: Literal["parameters"] = "parameters"
 
@@ -31,6 +32,7 @@ class Flops(Objective):
     that consist of TensorFlow operations.
     """
 
+    lowest: ClassVar[float] = 0.0
     needs_training: ClassVar[bool] = False
     name: Literal["flops"] = "flops"
 

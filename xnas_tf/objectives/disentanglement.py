@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -39,6 +39,8 @@ class DisentanglementObjective(Objective):
     layer.
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 2.0
     name: Literal["disentanglement"] = "disentanglement"
     direction: Direction = "maximize"
     images: int = Field(128, ge=2, description="maximum number of validation images")

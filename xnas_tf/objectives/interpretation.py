@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -104,6 +104,8 @@ class Fidelity(_InterpreterObjective):
     attribute (`silent`) are also recorded.
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["fidelity"] = "fidelity"
     direction: Direction = "maximize"
 
@@ -122,6 +124,7 @@ class Conciseness(_InterpreterObjective):
     recorded.
     """
 
+    lowest: ClassVar[float] = 0.0
     name: Literal["conciseness"] = "conciseness"
     tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper", allow_inf_nan=False)
 

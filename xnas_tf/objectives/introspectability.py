@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -40,7 +40,8 @@ Computed = dict[tuple[Any, ...], "list[LayerActivations]"]
 """Layers of representations that were computed for a candidate, by what they depend on."""
 LARGEST_ERROR = 1.0
 """Largest possible standard deviation of a value from 0 to 2. Estimates exceed it if class means
-nearly vanish, because a distance is then far from linear in the images."""
+nearly vanish, because a distance is then far from linear in the images. The interval from
+this value is wider than the range, so figures do not draw it."""
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 """Default minimum numbers of images, in total and per class. The number per class is at least twice
@@ -63,6 +64,8 @@ class Introspectability(Objective):
     ``min_images: 1`` give the paper's formula; add ``weighting: paper`` to weight the pairs.
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 2.0
     name: Literal["introspectability"] = "introspectability"
     direction: Direction = "maximize"
     sources: dict[str, float] = Field(

@@ -38,6 +38,7 @@ class Latency(Objective):
     this variation when you set a limit on latency.
     """
 
+    lowest: ClassVar[float] = 0.0
     needs_training: ClassVar[bool] = False
     is_measured: ClassVar[bool] = True
     unit: ClassVar[str] = "ms"

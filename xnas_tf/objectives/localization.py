@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Localization(MethodQuality):
     """A metric of maps and masks, with the value of a map that knows nothing as ``chance``."""
 
-    worst: ClassVar[float] = 0.0
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     direction: Direction = "maximize"
 
     def check_dataset(self, dataset: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +14,8 @@ from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subjec
 class Error(Objective):
     """Share of misclassified validation images, in [0, 1]."""
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["error"] = "error"
 
     def score(self, subject: Subject) -> ObjectiveValue:
@@ -35,6 +37,8 @@ class CalibrationError(Objective):
     1706.04599, equation 3). The mean confidence is recorded as ``calibration_error/confidence``.
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["calibration_error"] = "calibration_error"
 
     def score(self, subject: Subject) -> ObjectiveValue:

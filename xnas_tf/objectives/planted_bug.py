@@ -6,7 +6,7 @@ images of other classes, with and without the watermark.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -62,6 +62,8 @@ class PlantedBug(BugObjective):
     (`found`).
     """
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     name: Literal["planted_bug"] = "planted_bug"
     direction: Direction = "maximize"
     method: str = Field("integrated_gradients", description="name of the attribution method")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -37,6 +37,7 @@ class Repair(BugObjective):
     (`base`), the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
     """
 
+    lowest: ClassVar[float] = 0.0
     name: Literal["repair"] = "repair"
     images: int = Field(128, ge=2, description="maximum number of validation images")
     most: int = Field(

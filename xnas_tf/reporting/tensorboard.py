@@ -18,6 +18,7 @@ from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend
+from xnas_tf.utils.number_format import shortened
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
 
@@ -101,7 +102,7 @@ class TensorBoard(Callback):
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
         """Write a picture of a model's attributions next to their inputs."""
-        title = f"candidate {candidate.id}: {candidate.genotype}"
+        title = f"candidate {candidate.id}: {shortened(candidate.genotype)}"
         picture = png(explained.figure(title))
         with writer(self._folder(candidate)):
             write_image("attributions", picture, candidate.epochs)

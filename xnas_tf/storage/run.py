@@ -21,7 +21,8 @@ from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
-from xnas_tf.strategy.pareto import HypervolumeMeter, ended_candidates, pareto_front
+from xnas_tf.strategy.hypervolume import HypervolumeMeter
+from xnas_tf.strategy.pareto import ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.argument_types import NUMBER, PATH, check_types
 from xnas_tf.utils.markup import page_html, short_repr, table_html

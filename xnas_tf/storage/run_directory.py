@@ -15,6 +15,7 @@ from pathlib import Path
 from xnas_tf.config import Config, differing_keys, dump_config, load_stored_config
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.storage.database import Database
+from xnas_tf.utils.progress import log_message
 
 CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
@@ -169,7 +170,9 @@ def _make_directory(path: Path, fresh: bool) -> None:
         if fresh and path.is_dir():
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
-                path.rename(next(aside for aside in names if not aside.exists()))
+                aside = next(each for each in names if not each.exists())
+                path.rename(aside)
+            log_message(f"moved the existing run to {aside}")
         _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):

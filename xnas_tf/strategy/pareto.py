@@ -1,11 +1,10 @@
-"""Pareto front and hypervolume of recorded candidates."""
+"""Pareto front of recorded candidates."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
 
-import moocore
 import numpy as np
 
 from xnas_tf.candidate import Candidate
@@ -119,65 +118,3 @@ class Front:
 def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return whether rows dominate others, with broadcasting."""
     return np.all(one <= other, axis=-1) & np.any(one < other, axis=-1)
-
-
-class HypervolumeMeter:
-    """Meter for the hypervolume of a front, in a unit that never changes once it is known.
-
-    With ``search.reference``, each objective's gain over its reference value is measured in units
-    of the reference value's magnitude, or of 1 if it is 0. A candidate that is no better than the
-    reference in some objective adds nothing. This hypervolume is absolute, so it can be used to
-    compare runs. For objectives that cannot be negative, it is the share of the box between 0 and
-    the reference.
-
-    Without a reference, the unit is the box that generation 0 spans, from the best to the worst
-    value of every objective among its done candidates; the worst corner is the reference point.
-    This hypervolume can exceed 1. The unit is known once there are as many results as the
-    population has members, and at least two of them are done; with several fidelities, only results
-    of the lowest one count.
-
-    With the front of ``Front(config, is_exact=True)``, the hypervolume rises with every candidate
-    that enters the front, and never falls within a fidelity.
-
-    Args:
-        candidates: The first candidates, in the order in which they ended.
-        config: The run's configuration.
-    """
-
-    def __init__(self, candidates: Iterable[Candidate], config: Goals) -> None:
-        self._config = config
-        size = len(config.objectives)
-        self._results = self._done = 0
-        self._best, self._worst = np.full(size, np.inf), np.full(size, -np.inf)
-        for candidate in candidates:
-            self.update(candidate)
-
-    @property
-    def has_unit(self) -> bool:
-        """Whether the unit is known."""
-        search = self._config.search
-        return bool(search.reference) or (self._results >= search.population and self._done > 1)
-
-    def update(self, candidate: Candidate) -> bool:
-        """Update the unit with a candidate that has ended; return whether the unit is now known."""
-        if self.has_unit or not candidate.counts or candidate.promoted_from:
-            return False
-        self._results += 1
-        if candidate.state == "done":
-            row = costs([candidate], self._config)[0]
-            self._done += 1
-            self._best, self._worst = np.minimum(self._best, row), np.maximum(self._worst, row)
-        return self.has_unit
-
-    def __call__(self, front: Sequence[Candidate]) -> float | None:
-        """Return the hypervolume of a front; None until the unit is known."""
-        if not self.has_unit:
-            return None
-        if not front:
-            return 0.0
-        reference, unit = self._worst, self._worst - self._best
-        if given := self._config.search.reference:
-            reference = np.array([o.sign * given[o.name] for o in self._config.objectives])
-            unit = np.abs(reference)
-        scaled = (costs(front, self._config) - reference) / np.where(unit > 0, unit, 1.0)
-        return float(moocore.hypervolume(scaled, ref=np.zeros(len(reference))))

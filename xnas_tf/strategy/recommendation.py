@@ -18,6 +18,8 @@ ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
 """Objectives for which the tolerance of the error already accounts."""
 TOLERANCE = 2.0
 """Percentage points above the best error that are always tolerated."""
+INTERVAL = "its 95% interval"
+"""The tolerance in words if it is the interval of the best error."""
 ROUNDING = 1e-9
 ADVICE = (
     "change how they are trained: the learning rate ({rate}), more epochs (training.epochs), "
@@ -100,6 +102,7 @@ def recommend(
     parts = [
         _gap(chosen, best),
         _nearness(chosen, best, len(near), len(learned), tolerance) if is_limited else "",
+        _caution(chosen, best, validation_counts) if is_limited and tolerance == INTERVAL else "",
         _advantage(chosen, best, len(near), config) if not prefer else reason,
         _comparison(chosen, best, config),
     ]
@@ -146,7 +149,7 @@ def _tolerated(
         interval = accuracy_interval((1 - error) * images, images)
         assert interval is not None  # there are images, or nothing would be better than chance
         if 1 - interval[0] > limit:
-            return 1 - interval[0], "its 95% interval"
+            return 1 - interval[0], INTERVAL
     return limit, f"{points:g} point{'s' * (points != 1)} of it"
 
 
@@ -185,6 +188,16 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, toler
     if near == 1:
         return f"no other within {tolerance}" if learned > 1 else ""
     return f"one of {near} within {tolerance}"
+
+
+def _caution(chosen: Candidate, best: Candidate, counts: Sequence[int] | None) -> str:
+    """Say that few images make the interval wide, if the error is clearly above the best."""
+    if counts is None or 100 * (_error(chosen) - _error(best)) <= TOLERANCE + ROUNDING:
+        return ""
+    return (
+        f"only {sum(counts):,} validation images, so this interval is wide: --candidate best "
+        f"chooses {best.id}"
+    )
 
 
 def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:

@@ -9,10 +9,12 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.figures.progress import progress_data
+from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting.html.search import known_interval
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
+from xnas_tf.strategy.hypervolume import Box, spanned_box
 from xnas_tf.utils.number_format import six_digits
 
 _EXECUTION = ("distributed", "dataset")
@@ -37,10 +39,11 @@ def comparison_data(
     first = runs[0]
     everyone = [run.candidates() for run in runs]
     fronts = [ordered_front(c, run.config) for run, c in zip(runs, everyone, strict=True)]
-    reference = _reference(everyone, fronts, first.config)
+    compared = _compared(everyone, fronts)
+    box = spanned_box(compared, first.config) if compared else None
     names = _names(runs)
     shared = [
-        _run_data(run, name, candidates, front, reference, prefer, within)
+        _run_data(run, name, candidates, front, box, prefer, within)
         for run, name, candidates, front in zip(runs, names, everyone, fronts, strict=True)
     ]
     return {
@@ -50,9 +53,7 @@ def comparison_data(
         "objectives": [
             {"name": o.label, "direction": o.direction} for o in first.config.objectives
         ],
-        "reference": [[o.heading, reference[o.name]] for o in first.config.objectives]
-        if reference
-        else [],
+        "box": _ends(compared, first.config) if compared else [],
         "runs": shared,
         "settings": _differing_settings(runs),
     }
@@ -125,20 +126,24 @@ def _names(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _reference(
-    everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]], config: Config
-) -> dict[str, float]:
-    """Return the worst value of each objective over all runs, or nothing without results."""
-    done = [
+def _compared(
+    everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]]
+) -> list[Candidate]:
+    """Return the candidates of all runs that have the fidelity of their run's front."""
+    return [
         c
         for candidates, front in zip(everyone, fronts, strict=True)
         for c in comparable_candidates(candidates, front)
     ]
-    return {
-        o.name: o.sign * max(o.sign * c.objectives[o.name] for c in done)
-        for o in config.objectives
-        if done
-    }
+
+
+def _ends(candidates: Sequence[Candidate], config: Config) -> list[list[Any]]:
+    """Return the heading, the worst and the best value of each objective."""
+    values = [[o.sign * c.objectives[o.name] for c in candidates] for o in config.objectives]
+    return [
+        [o.heading, o.sign * max(row), o.sign * min(row)]
+        for o, row in zip(config.objectives, values, strict=True)
+    ]
 
 
 def _run_data(
@@ -146,21 +151,20 @@ def _run_data(
     name: str,
     candidates: Sequence[Candidate],
     front: Sequence[Candidate],
-    reference: dict[str, float],
+    box: Box | None,
     prefer: str | None,
     within: float | None,
 ) -> dict[str, Any]:
     recommended = run.recommended_of(front, prefer, within)
-    search = run.config.search.model_copy(update={"reference": reference})
-    config = run.config.model_copy(update={"search": search})
     images = sum(run.validation_counts or ())
-    objectives = [o.name for o in run.config.objectives]
+    objectives = run.config.objectives
     return {
         "name": name,
         "facts": dict(run_facts(run, front, run_status(run, recommended))),
-        "front": [[six_digits(c.objectives[o]) for o in objectives] for c in front],
+        "front": [[six_digits(c.objectives[o.name]) for o in objectives] for c in front],
         "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
+        "interval_note": too_wide_note(front, objectives),
         "ids": [c.id for c in front],
         "recommended": {"id": recommended.id, "why": recommended.why},
-        "progress": progress_data(candidates, config),
+        "progress": progress_data(candidates, run.config, box),
     }

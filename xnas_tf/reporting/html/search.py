@@ -12,7 +12,8 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.figures.progress import progress_data
-from xnas_tf.figures.uncertainty import interval_of
+from xnas_tf.figures.uncertainty import interval_of, too_wide_note
+from xnas_tf.objectives.base import Objective
 from xnas_tf.reporting.collapses import run_collapse_text
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
@@ -41,12 +42,10 @@ def search_data(
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
         "intervals": [
-            [
-                known_interval(candidate, o.name, sum(run.validation_counts or ()))
-                for candidate in front
-            ]
+            [known_interval(candidate, o, sum(run.validation_counts or ())) for candidate in front]
             for o in config.objectives
         ],
+        "interval_note": too_wide_note(front, config.objectives),
         "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
         "recommended": {"id": recommended.id, "why": recommended.why},
         "progress": progress_data(candidates, config),
@@ -76,9 +75,9 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
     }
 
 
-def known_interval(candidate: Candidate, name: str, images: int) -> list[float] | None:
+def known_interval(candidate: Candidate, objective: Objective, images: int) -> list[float] | None:
     """Return the 95% interval of an objective, or None if its uncertainty is unknown."""
-    low, high = interval_of(candidate, name, images)
+    low, high = interval_of(candidate, objective, images)
     return None if math.isnan(low + high) else [low, high]
 
 

@@ -27,7 +27,8 @@ function frontsSection() {
   const shown = { x: 0, y: Math.min(1, titles.length - 1) };
   const made = section("fronts", "Pareto fronts", "The Pareto-optimal candidates of each run, with 95% intervals; a "
     + "ring marks the recommended ones. The lines are the boundaries of what each front dominates: the closer a run's "
-    + "line is to the better corner, the better the candidates that the run found.");
+    + "line is to the better corner, the better the candidates that the run found." + data.runs
+      .filter((run) => run.interval_note).map((run) => ` ${run.name}: ${run.interval_note}`).join(""));
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
   if (titles.length > 1) {
     made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
@@ -62,9 +63,9 @@ function drawRun(plot, run, at, shown) {
 
 function progressSection() {
   if (!data.runs.some((run) => run.progress.trainings.length)) return;
-  const reference = data.reference.map(([title, value]) => `${title} ${number(value)}`).join(", ");
-  const made = section("progress", "Progress", "The hypervolume of each front, in the same unit for all runs. The better "
-    + `a front is in all objectives, the larger it is. Its reference point consists of the worst values in any run: ${reference}.`);
+  const ends = data.box.map(([title, worst, best]) => `${title} ${number(worst)} to ${number(best)}`).join(", ");
+  const made = section("progress", "Progress", "The hypervolume of each front: its share, from 0 to 1, of the box from "
+    + `the worst to the best value of each objective in any run (${ends}). The larger it is, the better the front.`);
   const plots = el("div", { class: "grid-of" });
   made.append(plots, key());
   for (const [way, title] of [["trainings", "trainings"], ["hours", "hours since the first candidate started"]]) {

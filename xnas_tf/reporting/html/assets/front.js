@@ -22,7 +22,7 @@ function frontSection() {
     + "these dominate" : "") + (data.intervals.flat().some(Boolean) ? "; bars are 95% intervals" : "");
   const made = section("front", "Pareto front", "Each point is a candidate. ↓: lower is better, ↑: higher is "
     + "better. No candidate is better than a Pareto-optimal one in all objectives"
-    + `${frontPlaces.length ? marks : ""}. ${other}`
+    + `${frontPlaces.length ? marks : ""}. ${data.interval_note ? `${data.interval_note} ` : ""}${other}`
     + "Hover over a point, or focus the picture and use the arrow keys. A click or Enter marks a candidate in "
     + "every section.");
   const shown = { x: 0, y: data.objectives.length > 1 ? 1 : axes.length - 1 };

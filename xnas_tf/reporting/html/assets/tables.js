@@ -1,4 +1,6 @@
 // Tables of candidates.
+// A heading that may break after an underscore.
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
 // A table of the candidates at some places, with columns that can be sorted.
 function candidateTable(id, title, about, places, more = []) {
   if (!places.length) return;
@@ -28,7 +30,7 @@ function candidateTable(id, title, about, places, more = []) {
       const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -1) - (b ?? -1));
       fillBody([...places].sort((a, b) => (rises ? 1 : -1) * compare(value(a), value(b))));
       mark();
-    } }, name)));
+    } }, breakable(name))));
   const mark = () => body.querySelectorAll("tr").forEach((row) =>
     row.classList.toggle("marked", +row.dataset.id === chosenId));
   listeners.push(mark);
