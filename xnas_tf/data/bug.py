@@ -1,9 +1,9 @@
-"""Plants a known bug in training images, which explanations of the trained model should reveal.
+"""Plants a known bug in training images to test whether explanations reveal it.
 
-A watermark is stamped on a share of the training images of one class, so that a network can predict
-the class without looking at its objects, as photographs of horses were once recognised by their
-source tag (Lapuschkin et al. 2019, arXiv 1902.10178). Or images of other classes are stamped and
-labelled as that class, as in the backdoor attack of Gu et al. 2017 (BadNets, arXiv 1708.06733).
+A watermark is stamped on some training images of one class, so a network can recognise the class
+without looking at the object, just as a network once recognised horses by a photographer's source
+tag (Lapuschkin et al. 2019, arXiv 1902.10178). Alternatively, images of other classes are stamped
+and labelled as that class, as in the backdoor attack of Gu et al. 2017 (BadNets, arXiv 1708.06733).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _SIDE = 7
 
 
 def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset:
-    """Plant a bug in the training images of a data set, which are read into memory.
+    """Load a data set's training images into memory, and plant a bug in them.
 
-    Validation and test images stay as they are.
+    Validation and test images are left unchanged.
 
     Raises:
         InputError: If the options are invalid or don't fit the data set.

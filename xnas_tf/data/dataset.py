@@ -30,8 +30,8 @@ _MOST_CHANNELS = 4
 class Split:
     """Images (N, height, width, channels) as uint8 with labels (N,) as int32.
 
-    Images from image files stay on disk. Do not index more than a batch at a time. ``masks``, (N,
-    height, width) as bool, are true at the pixels that show the class; None if they are unknown.
+    Images that come from files stay on disk. Index at most one batch at a time. ``masks`` (N,
+    height, width), bool, are true at pixels that show the class, or None if unknown.
     """
 
     images: np.ndarray | DiskImages
@@ -89,8 +89,8 @@ class Dataset:
             photographs, false for digits and letters. Controls horizontal flips.
         findings: Problems found in image files.
         how_split: How the splits were made, for reports.
-        scaling: How the values were converted to uint8.
-        bug: The bug that was planted in the training images.
+        scaling: How values were converted to uint8.
+        bug: The bug planted in the training images.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, np.ndarray]:
-        """Number of images of each class, (classes,), by split."""
+        """Number of images per class, (classes,), for each split."""
         return {
             name: np.bincount(split.labels, minlength=self.classes)
             for name, split in self.parts.items()
@@ -124,13 +124,13 @@ class Dataset:
 
     @property
     def imbalance(self) -> float:
-        """Number of images in the largest class divided by that in the smallest."""
+        """The size of the largest class divided by the size of the smallest."""
         totals = np.sum(list(self.counts.values()), axis=0)
         return float(totals.max() / max(1, totals.min()))
 
     @property
     def notes(self) -> list[str]:
-        """Warnings that the user should read before training."""
+        """Warnings to read before training."""
         notes = [*self.findings.notes, *self.scaling.notes, *self._class_notes()]
         notes += [self._bug_note(self.bug)] if self.bug else []
         if self.imbalance >= _IMBALANCED:
@@ -195,7 +195,7 @@ class Dataset:
 
     @property
     def facts(self) -> dict[str, object]:
-        """Description of the data for model cards, as JSON values."""
+        """A description of the data for model cards, as JSON values."""
         values = {"values": [self.scaling.low, self.scaling.high]}
         return {
             "digest": self.digest,
@@ -218,24 +218,24 @@ def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Source:
-    """The data that a loader returns: all images, and the published test split if there is one.
+    """The data returned by a loader: all images, and the published test split if there is one.
 
     Attributes:
         images: Images, (N, height, width[, channels]), with numbers in any range; see
             ``value_scaling.as_bytes``.
-        labels: Labels, (N,) or (N, 1), or one-hot (N, classes): class numbers from 0, or anything
-            that ``labels.encode`` converts to them.
-        class_names: One name per class; the labels themselves if None.
+        labels: Labels, (N,), (N, 1) or one-hot (N, classes): class numbers from 0, or any labels
+            that ``labels.encode`` can convert to class numbers.
+        class_names: One name per class; if None, the labels are used as names.
         test: Images and labels of the published test split, which is used unchanged.
         mirrored: See ``Dataset``.
-        groups: Each image's group as text, (N,), or an empty text; all images of a group go into
+        groups: Each image's group as text, (N,), or an empty string; all images of a group go into
             the same split.
         parts: Split of each image, (N,): ``train``, ``validation``, ``test`` or empty.
         names: Name of each image, (N,).
         findings: Problems found in image files.
         validation: Images and labels of the published validation split, which is used unchanged.
-        masks: (N, height, width), nonzero at the pixels that show the class of the image. They
-            need splits that are drawn or given as ``parts``: published splits have no masks.
+        masks: (N, height, width), nonzero at pixels that show the image's class. Masks require
+            splits that are drawn or given as ``parts``, because published splits have none.
     """
 
     images: np.ndarray | DiskImages
@@ -252,11 +252,11 @@ class Source:
 
 
 def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
-    """Check images (N, height, width[, channels]), and return them with four axes.
+    """Check images (N, height, width[, channels]) and return them with four axes.
 
     Raises:
-        InputError: If the images have a different number of axes, are empty, or are not finite real
-            numbers.
+        InputError: If the images have the wrong number of axes, are empty, or contain values that
+            are not finite real numbers.
     """
     if isinstance(images, DiskImages):
         return images
@@ -292,7 +292,7 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
 def channels_last(
     images: np.ndarray | DiskImages,
 ) -> tuple[np.ndarray | DiskImages, list[str]]:
-    """Return images (N, H, W, C), and a note if they were (N, C, H, W) with 1, 3 or 4 channels."""
+    """Return images as (N, H, W, C), with a note if channels came first, as in (N, C, H, W)."""
     _, first, *rest = images.shape
     if isinstance(images, DiskImages) or first not in (1, 3, 4) or min(rest) <= _MOST_CHANNELS:
         return images, []

@@ -1,8 +1,8 @@
-"""Generated images of shapes, whose masks are known: the ground truth of attributions.
+"""Generated images of shapes with known masks, which serve as ground truth for attributions.
 
-An image shows one shape of random place, size, rotation and contrast on textured noise, with soft
-blobs as distractors. The mask is the area of the shape, so it is known which pixels an explanation
-should point at.
+Each image shows one shape with a random position, size, rotation and contrast on textured noise,
+with soft blobs as distractors. The mask is the shape's area, so it is known which pixels an
+explanation should highlight.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOBS = 3
 
 
 def shapes(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
-    """Generate 5,000 images of four shapes, 28x28, with their masks; always the same ones."""
+    """Generate the same 5,000 28x28 images of four shapes, with their masks, on every call."""
     rng = np.random.default_rng(SEED)
     labels = rng.permutation(np.arange(COUNT) % len(SHAPES)).astype(np.int32)
     radii = rng.uniform(*_RADIUS, COUNT)
@@ -51,9 +51,9 @@ def shapes(argument: str = "") -> Source:  # noqa: ARG001 - as all loaders
 
 
 def _distances(labels: np.ndarray, radii: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return each pixel's distance to the outline of the shape, negative inside, (N, H, W).
+    """Return each pixel's distance to the shape's outline, negative inside, (N, H, W).
 
-    Outside, near a corner, it is less than the Euclidean distance.
+    Near a corner, outside the shape, this distance is less than the Euclidean distance.
     """
     room = 1.6 * radii  # no corner of any shape is farther from its centre
     centres = rng.uniform(room, SIZE - room, (2, len(radii)))
@@ -79,13 +79,13 @@ def _square(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
 
 
 def _triangle(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """An equilateral triangle that points up; its incircle has the radius that is subtracted."""
+    """An equilateral triangle that points up; the radius of its incircle is subtracted."""
     sides = np.maximum(y, np.sqrt(3) / 2 * abs(x) - y / 2)
     return sides - np.sqrt(np.pi / (3 * np.sqrt(3))) * radius
 
 
 def _cross(x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Two bars that are three times as long as wide; their union covers 20/9 of half²."""
+    """Two bars, each three times as long as wide; their union covers 20/9 of half²."""
     half = np.sqrt(np.pi * 9 / 20) * radius
     longer, shorter = np.maximum(abs(x), abs(y)), np.minimum(abs(x), abs(y))
     return np.maximum(longer - half, shorter - half / 3)

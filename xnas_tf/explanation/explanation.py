@@ -184,7 +184,7 @@ class Explanation:
         return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
     def _methods(self) -> dict[str, AttributionMethod]:
-        """Return the methods by file name, with numbers if a method has several sets of options."""
+        """Return the methods by file name, numbered if a method has several sets of options."""
         names = [method.name for method in self.maps]
         return {
             name if names.count(name) == 1 else f"{name}_{1 + names[:i].count(name)}": method

@@ -1,4 +1,4 @@
-"""The command ``xnas-tf interpret``, which turns names and files into a saved interpretation."""
+"""The ``xnas-tf interpret`` command, which turns names and files into a saved interpretation."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ def interpret_request(
     """Interpret a model and save the result, in one process or on all ranks of a job.
 
     Args:
-        source: The model, or the HyperModel to train with default hyperparameters; the data set;
-            and the folder to write to.
+        source: The model, or a HyperModel to train with default hyperparameters; the data set; and
+            the output folder.
         explained: Indices of the test images to explain.
         log: Called with progress messages.
         **options: Options of ``train_interpreter``.
 
     Returns:
-        The result and the folder to which it was written; None on ranks other than 0.
+        The result and its folder; None on ranks other than 0.
 
     Raises:
-        InputError: If anything that was named is missing or invalid, or the folder exists.
+        InputError: If a named model, data set or file is missing or invalid, or the folder already
+            exists.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:

@@ -1,4 +1,4 @@
-"""Interprets a model, which is given as a Keras model, a run, a candidate or a path."""
+"""Interprets a model, given as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def disentangle(
 
     Args:
         model: A Keras image classifier; a run, which stands for its recommended candidate; a
-            candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
+            candidate, such as ``run[4]``; or the path to a run, an exported candidate or a
             ``.keras`` file.
-        dataset: A data set or its name; that of the run if None.
+        dataset: A data set or its name; if None, the run's data set is used.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
-        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
-        **options: The same arguments by name.
+        safe: Whether to reject a model that contains Python code, such as a Lambda layer.
+        **options: The same arguments, given by name.
 
     Raises:
         InputError: If an argument is invalid or does not fit the model, or fewer than two classes
@@ -54,14 +54,14 @@ def train_interpreter(
     """Train an interpreter, and evaluate it on the validation and test splits.
 
     Args:
-        model: See ``disentangle``. In post-hoc mode it is not changed; in by-design mode it is
-            trained, starting from its current weights.
-        dataset: A data set or its name; that of the run if None.
+        model: See ``disentangle``. The model is left unchanged in post-hoc mode, and trained from
+            its current weights in by-design mode.
+        dataset: A data set or its name; if None, the run's data set is used.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.
         verbose: 0 for warnings only, 1 for progress as well, 2 for a line per epoch as well.
         safe: See ``disentangle``.
-        **options: The same arguments by name.
+        **options: The same arguments, given by name.
 
     Raises:
         InputError: If an argument is invalid or does not fit the model.

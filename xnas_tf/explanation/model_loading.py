@@ -30,8 +30,9 @@ class ModelSubject:
     """A model to explain.
 
     Attributes:
-        title: Name of the model in figures.
-        dataset: Arguments of ``load_dataset`` for the model's training data; None if unknown.
+        title: The model's name in figures.
+        dataset: Arguments for ``load_dataset`` that load the model's training data; None if
+            unknown.
     """
 
     model: keras.Model
@@ -40,10 +41,10 @@ class ModelSubject:
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
-    """Choose the folder to write to, by default one for this kind of result, and load the model.
+    """Choose the output folder, by default one for this kind of result, and load the model.
 
     Raises:
-        InputError: If the model cannot be loaded, or the folder exists.
+        InputError: If the model cannot be loaded, or the folder already exists.
     """
     assert source.path is not None  # a HyperModel is built, not loaded
     out = source.folder(kind)
@@ -51,10 +52,10 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
 
 
 def load_data(source: ModelSource, subject: ModelSubject, kind: str) -> Dataset:
-    """Load the data set for a kind of result: the named one or, if none is, that of the run.
+    """Load the named data set or, if none is named, the data set of the model's run.
 
     Raises:
-        InputError: If there is neither, or it cannot be loaded.
+        InputError: If no data set is available, or it cannot be loaded.
     """
     known = {"name": source.dataset} if source.dataset else subject.dataset
     if known is None:
@@ -80,7 +81,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
 
 
 def _is_from_run(file: Path) -> bool:
-    """Return whether a run trained a model, which is the case if its file is in a run or export."""
+    """Return whether a run trained a model, in which case its file is in a run or export."""
     folder = file.resolve().parent
     if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True
@@ -88,7 +89,7 @@ def _is_from_run(file: Path) -> bool:
 
 
 def _hypermodel_module(file: Path) -> str:
-    """Return the module of the HyperModel that built a model from a run, retraining or export."""
+    """Return the module of the HyperModel that built a model in a run, retraining or export."""
     folder = file.resolve().parent
     if folder.name == "models" and (folder.parent / CONFIG).is_file():
         with suppress(InputError):  # a file written by another program
@@ -97,7 +98,7 @@ def _hypermodel_module(file: Path) -> str:
 
 
 def _card(file: Path) -> dict[str, Any]:
-    """Return the model card next to an exported model; empty if there is none."""
+    """Return the model card stored with an exported model, or an empty one if there is none."""
     card = file.resolve().parent / "card.json"
     try:
         content = json.loads(card.read_text("utf-8")) if file.name == "model.keras" else {}
@@ -113,7 +114,7 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
 
 
 def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
-    """Read image files as a data set does, with the size and channels that a model expects.
+    """Read image files as a data set would, in the size and with the channels that a model expects.
 
     Returns:
         Images, (N, H, W, C), uint8.

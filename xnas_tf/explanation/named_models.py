@@ -1,4 +1,4 @@
-"""Models passed from Python as a Keras model, a run, a candidate or a path."""
+"""Models passed to Python functions as a Keras model, a run, a candidate or a path."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model.
+    """A model and where it comes from.
 
     Attributes:
         model: The model.
-        dataset: Arguments of ``load_dataset`` for its run's data; None if unknown.
-        run: Its run; None if it has none, or is given by a file.
+        dataset: Arguments of ``load_dataset`` for the run's data; None if unknown.
+        run: The model's run; None if it has no run or was given as a file.
     """
 
     model: keras.Model
@@ -36,10 +36,10 @@ class NamedModel:
     run: Run | None = None
 
     def load_dataset(self, given: str | Dataset | None) -> Dataset:
-        """Return the given data set, or if none is given, the data set of the model's run.
+        """Return the given data set or, if there is none, the data set of the model's run.
 
         Raises:
-            InputError: If neither is available, or the data set cannot be loaded.
+            InputError: If no data set is available, or it cannot be loaded.
         """
         if isinstance(given, Dataset):
             return given
@@ -54,7 +54,7 @@ class NamedModel:
 
 
 def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
-    """Return the given model, with the data of its run.
+    """Return the given model together with its run's data.
 
     Args:
         model: The model.
@@ -86,6 +86,6 @@ def _of_run(model: keras.Model, run: Run | None) -> NamedModel:
 
 
 def _run_of(candidate: Candidate) -> Run | None:
-    """Return the run that contains a candidate's model."""
+    """Return the run to which a candidate's model belongs."""
     path = candidate.model_path and candidate.model_path.parent.parent
     return Run(path) if path is not None and is_run(path) else None

@@ -1,4 +1,4 @@
-"""Computes quality metrics for the maps of an explanation."""
+"""Computes quality metrics for an explanation's maps."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def quality_of(
     maps: np.ndarray,
     targets: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Compute the metrics of ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
+    """Compute the ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
     ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
-    maps for the classes ``targets`` (N,). Values are NaN where a map is empty: an empty map
+    maps for the classes ``targets`` (N,). Metrics of empty maps are NaN, because an empty map
     explains nothing, yet stability metrics would rate it as perfect.
     """
     explained = (model, inputs, maps, targets)

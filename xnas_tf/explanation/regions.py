@@ -1,4 +1,4 @@
-"""Finds where in the image the maps of a class are concentrated."""
+"""Finds the image regions in which a class's maps are concentrated."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Concentration(NamedTuple):
 
 
 def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]:
-    """Return the classes with a mean map concentrated in one ninth, the most concentrated first.
+    """Return the classes whose mean maps are concentrated in one ninth, most concentrated first.
 
-    Each map's absolute values are divided by their sum, so that all images have the same weight.
-    Empty maps and classes with a single map are left out.
+    Each map's absolute values are divided by their sum, so that all images count equally. Empty
+    maps, and classes with only one map, are left out.
 
     Args:
         maps: (N, H, W).

@@ -13,7 +13,7 @@ from xnas_tf.explanation.quality import MORE_IS_BETTER
 
 
 def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
-    """Return a table of the predictions and, if measured, a table of mean quality by method.
+    """Return a table of predictions and, if measured, a table of each method's mean quality.
 
     Args:
         known: The result of ``Explanation.as_dict``.
@@ -49,6 +49,6 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
 
 
 def measured_images(method: Mapping[str, Any]) -> str:
-    """Say how many images have non-empty maps, on which a method's quality was measured."""
+    """Say how many images have non-empty maps; quality was measured only on these."""
     empty = method["empty"]
     return f"{len(empty) - sum(empty)} of {len(empty)}"

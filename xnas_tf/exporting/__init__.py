@@ -1,4 +1,4 @@
-"""Export of trained models for use without xnas_tf, with a model card.
+"""Exports trained models, with a model card, for use without xnas_tf.
 
-After each file is written, it is compared with the model.
+Each file is compared with the model after it is written.
 """

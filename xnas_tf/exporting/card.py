@@ -40,7 +40,7 @@ def model_card(
     licence: str,
     maps: dict[str, dict[str, float | None]],
 ) -> dict[str, Any]:
-    """Return the content of ``card.json``.
+    """Return the contents of ``card.json``.
 
     ``test`` comes from ``Evidence.test_metrics``, and ``maps`` from ``map_quality``.
     """
@@ -89,7 +89,7 @@ def model_card(
 
 
 def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
-    """Describe what the Keras model itself returns; exporting does not change it."""
+    """Describe the Keras model's own outputs, which exporting does not change."""
     activation = ending_of(model).activation
     if has_single_output(model):
         of_class = f"(batch, 1) of class {class_names[1]!r}, against {class_names[0]!r}"
@@ -120,7 +120,7 @@ def _dataset(evidence: Evidence) -> dict[str, Any]:
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
-    """Return the quality of explanations; ``xnas-tf explain`` does not measure retrained models."""
+    """Return the quality of explanations; ``explain`` does not measure it for retrained models."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
     measured = {}
@@ -168,7 +168,7 @@ def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
 
 
 def _use(evidence: Evidence) -> dict[str, Any]:
-    """Return the intended and unintended uses of the model that follow from the data."""
+    """Return the model's intended and unintended uses, as derived from the data."""
     name = evidence.run.config.dataset.name
     return {
         "intended": f"Classifying {_kind_of_images(evidence)} that are similar to those of {name}. "

@@ -39,7 +39,7 @@ curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
 def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Return the result of ``model_card`` as Markdown, for these formats."""
+    """Return the result of ``model_card`` as Markdown, with sections for these formats."""
     how = ", fully trained" if card["retrained"] else ""
     data = text(card["dataset"]["name"])
     use = card["use"]
@@ -78,9 +78,9 @@ def card_text(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
 
 
 def text(given: object) -> str:
-    """Escape a text, which may come from a user, so that Markdown shows it literally on one line.
+    """Escape text that may come from a user, so that Markdown shows it literally on one line.
 
-    Not every Markdown renderer supports a backslash before ``|``, ``~`` and ``$``.
+    Some Markdown renderers do not support a backslash before ``|``, ``~`` and ``$``.
     """
     escaped = html.escape(" ".join(str(given).split()), quote=False)
     escaped = re.sub(r"([\\`*\[\]]|\b_|_\b|(?<!\w)_|_(?!\w))", r"\\\1", escaped)
@@ -88,7 +88,7 @@ def text(given: object) -> str:
 
 
 def code(given: object) -> str:
-    """Format a text as inline code on one line, for use outside tables."""
+    """Format text as inline code on one line, for use outside tables."""
     line = " ".join(str(given).split())
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -204,7 +204,7 @@ def _test(card: dict[str, Any]) -> str:
 
 
 def percent(interval: Sequence[float] | None) -> str:
-    """Return ``[low, value, high]`` as text; empty if there are no images."""
+    """Return ``[low, value, high]`` as text, or an empty string if there are no images."""
     if interval is None:
         return ""
     low, value, high = interval
@@ -259,7 +259,7 @@ def _explanations(card: dict[str, Any]) -> str:
 
 
 def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
-    """Return the quality of the maps, and for comparison the quality of random maps."""
+    """Return the quality of the maps and, for comparison, of random maps."""
     if not maps:
         return ""
     rows = [_map_row(name, each) for name, each in maps.items()]
@@ -279,7 +279,7 @@ def _map_row(name: str, means: dict[str, float | None]) -> tuple[str, ...]:
 
 
 def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
-    """Return code that runs a file; a Keras model may need an import, or safe mode to be off."""
+    """Return code that runs a file; a Keras model may need an import, or safe mode turned off."""
     usage = kind.usage
     if kind.name != "keras":
         return usage
@@ -295,7 +295,7 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
 
 
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
-    """Show how to call the model, in code blocks that run unchanged in the card's folder."""
+    """Show how to call the model, in code blocks that run as they are in the card's folder."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
     blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
     for kind in kinds:

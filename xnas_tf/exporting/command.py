@@ -1,4 +1,4 @@
-"""Exports models of a run, each into a folder with its files and its card."""
+"""Exports a run's models, each into a folder with its files and its card."""
 
 from __future__ import annotations
 
@@ -63,33 +63,35 @@ def export(  # noqa: PLR0913 - options with defaults
 ) -> list[Path]:
     """Export models, each into its own folder, such as ``OUT/candidate-00007``.
 
-    The folder contains a file or folder for each format, and a model card as ``README.md`` and
-    ``card.json``. After a file is written, it is run and compared with the model.
+    The folder contains one file or folder per format, and a model card as ``README.md`` and
+    ``card.json``. Each exported file is run and compared with the model.
 
     Args:
         run: The run, or its directory.
         candidates: One or more candidates, each given as an id, ``recommended``, ``best`` or a
-            ``Candidate``. If empty and ``pareto`` is false, the recommended candidate is exported,
-            or with ``retrained`` all retrained candidates.
-        out: The folder of the exports; ``RUN/exports`` if None.
-        formats: Names of formats; see ``FORMATS``.
+            ``Candidate``. If empty and ``pareto`` is false, the recommended candidate is exported
+            or, with ``retrained``, all retrained candidates.
+        out: The folder for the exports; ``RUN/exports`` if None.
+        formats: Names of export formats; see ``FORMATS``.
         licence: The licence to state on the models' cards.
-        log: Called with progress messages, and with the difference between each file and the model.
-        retrained: A folder in ``RUN/retrained``, or ``latest``. Its models are exported instead of
-            those of the search. For each candidate, the seed that is best on the validation split
-            is exported, into a folder such as ``OUT/candidate-00007-seed-2``.
+        log: Called with progress messages, including how much each file's outputs differ from the
+            model's.
+        retrained: A folder in ``RUN/retrained``, or ``latest``. Models from this retraining are
+            exported instead of those from the search. For each candidate, the seed that performed
+            best on the validation split is exported, into a folder such as
+            ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
-        safe: Whether to reject models that contain Python code, as a Lambda layer does.
+        safe: Whether to reject models that contain Python code, such as a Lambda layer.
 
     Returns:
         The folders.
 
     Raises:
         InputError: If a format is unknown or its converter is missing, a candidate or retraining
-            does not exist, a model was not kept, there is nothing to export, or a folder already
-            exists. Nothing is overwritten.
-        XnasError: If a model cannot be converted, or a file does not agree with the model. In that
-            case, the model's folder is not created.
+            does not exist, a model was not kept, there is nothing to export, or an output folder
+            already exists. Nothing is overwritten.
+        XnasError: If a model cannot be converted, or a file's outputs do not match the model's. The
+            model's folder is then not created.
     """
     run = load_run(run)
     kinds = chosen_formats(formats)
@@ -151,7 +153,7 @@ def _export_one(
 
 
 def _picture(evidence: Evidence, expected: Reference) -> bytes:
-    """Draw some of the images with the maps of the predicted classes."""
+    """Draw some of the images with maps that explain the predicted classes."""
     assert evidence.data is not None
     shown = Explanation(
         expected.images,
@@ -222,7 +224,7 @@ def _written(
 
 
 def _timing(chosen: ExportSelection) -> Latency:
-    """Return the options for measuring latency, from the search if it measured latency."""
+    """Return the options for measuring latency, taken from the search if it measured latency."""
     measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
     return next(measured, Latency())
 
@@ -235,7 +237,7 @@ def _measured(
     folder: Path,
     log: Log,
 ) -> dict[str, Any]:
-    """Return a file's latency and, if the file is quantized, its accuracy, for the card."""
+    """Return an exported file's latency and, if quantized, its accuracy, for the card."""
     path, found = folder / kind.file, {}
     percentiles: list[float] | None = None
     try:

@@ -1,4 +1,4 @@
-"""Provides the data on which exported models are verified and tested."""
+"""Provides the data used to verify and test exported models."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ COMPARED_ON = 2000
 
 @dataclass(frozen=True)
 class Evidence:
-    """The data of a run, on which its models are verified.
+    """The data used to verify a run's models.
 
     Attributes:
         facts: The recorded facts about the data; see ``Dataset.facts``.
         data: The data set; None if it cannot be loaded or has changed.
-        problem: The reason why the data set is None; otherwise empty.
-        images: uint8 images (N, H, W, C) on which to verify models, from the test split or noise.
-        labels: True classes of the images, (N,); None for noise.
+        problem: Why the data set is None; empty if it was loaded.
+        images: Images for verifying models, from the test split or noise, (N, H, W, C), uint8.
+        labels: The images' true classes, (N,); None for noise.
     """
 
     run: Run
@@ -58,9 +58,9 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and stored in the database.
 
         Returns:
-            The metrics of ``predictions_data``, with the number of ``images``, the ``confidence``
-            of the intervals, and the ``calibration``. None if the metrics are not stored and the
-            data are not available.
+            The metrics computed by ``predictions_data``, with the number of ``images``, the
+            ``confidence`` level of the intervals, and the ``calibration``. None if the metrics are
+            not stored and cannot be computed because the data are unavailable.
         """
         name = f"test figures of {chosen.name}"
         digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
@@ -83,17 +83,17 @@ class Evidence:
         return metrics
 
     def calibration_images(self) -> np.ndarray:
-        """Return uint8 images (N, H, W, C) of the training split, drawn with seed 0.
+        """Return uint8 images (N, H, W, C) sampled from the training split with seed 0.
 
         Raises:
-            InputError: If the data are not available.
+            InputError: If the data are unavailable.
         """
         if self.data is None:
             raise InputError(f"quantization needs the training images: {self.problem}")
         return np.asarray(_drawn(self.data.train, CALIBRATED_ON).images)
 
     def compared_images(self) -> Batch:
-        """Return the test split, or if it is large, a sample drawn with seed 0."""
+        """Return the test split or, if it is large, a sample drawn with seed 0."""
         assert self.data is not None  # otherwise there would be no calibration images
         return _drawn(self.data.test, COMPARED_ON)
 
@@ -104,7 +104,7 @@ def _drawn(split: Split, most: int) -> Batch:
 
 
 def gather(run: Run, log: Callable[[str], None]) -> Evidence:
-    """Load the data of a run, or use noise as images if the data are missing or have changed.
+    """Load a run's data, or use noise images if the data are missing or have changed.
 
     Raises:
         InputError: If the run has no recorded facts about its data.

@@ -1,6 +1,6 @@
-"""Writes the metadata at the top of a model card, which the Hugging Face Hub reads.
+"""Writes the metadata that the Hugging Face Hub reads at the top of a model card.
 
-For its fields, see https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+The fields are described at https://github.com/huggingface/hub-docs/blob/main/modelcard.md
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LICENCES = frozenset(
 
 
 def hub_header(card: dict[str, Any]) -> str:
-    """Return the YAML header for the result of ``model_card``, between lines of ``---``.
+    """Return the YAML header, enclosed in ``---`` lines, for the result of ``model_card``.
 
-    The header contains only known facts: no licence unless one was stated, no data set unless the
-    Hub has it, and no result without a test split.
+    The header contains only known facts: it has no licence unless one was stated, no data set
+    unless it is on the Hub, and no results without a test split.
     """
     formats = [file["format"] for file in card["files"]]
     dataset = _hub_dataset(card["dataset"]["name"])

@@ -16,9 +16,8 @@ RANDOM = "random maps"
 def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, float | None]]:
     """Compute mean deletion and insertion for each attribution method and for ``RANDOM`` maps.
 
-    A method that does no better than random maps shows nothing about the model. Maps that are 0
-    everywhere are left out, and their number is returned as ``empty``; the means are None if all
-    maps are empty.
+    A method whose maps are no better than random ones shows nothing about the model. All-zero maps
+    are left out and counted as ``empty``; if all maps are empty, the means are None.
     """
     images = to_model_input(expected.images).numpy()
     maps = {method.name: expected.outputs[method.name] for method in expected.methods}

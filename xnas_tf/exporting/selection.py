@@ -18,9 +18,9 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class ExportSelection:
-    """A model to export, and the name of its folder.
+    """A model to export, and its folder's name.
 
-    The candidate holds the metrics and the file of this model, even if it comes from a retraining.
+    The candidate holds this model's metrics and file, even if the model comes from a retraining.
     """
 
     name: str
@@ -39,10 +39,10 @@ class ExportSelection:
 def export_folders(
     run: Run, chosen: Sequence[ExportSelection], out: str | Path | None
 ) -> list[Path]:
-    """Return the folder of each model to export, without slow imports.
+    """Return the folder for each model to export, without slow imports.
 
     Raises:
-        InputError: If one of the folders exists.
+        InputError: If any of the folders already exists.
     """
     base = Path(out) if out else run.path / "exports"
     folders = [base / each.name for each in chosen]
@@ -60,10 +60,10 @@ def chosen_models(
     retrained: str,
     pareto: bool = False,
 ) -> list[ExportSelection]:
-    """Return the models that the arguments of ``export`` name.
+    """Return the models selected by the arguments of ``export``.
 
     Raises:
-        InputError: If there are none, or if a candidate or a retrained model does not exist.
+        InputError: If no models are selected, or a candidate or a retrained model does not exist.
     """
     named = named_candidates(candidates)
     takes_all = retrained and not named and not pareto
@@ -88,9 +88,9 @@ def _retraining(run: Run, name: str) -> Retraining:
 
 
 def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[ExportSelection]:
-    """Return each candidate's best model: highest validation accuracy, then lowest loss.
+    """Return each candidate's best model, by highest validation accuracy, then lowest loss.
 
-    The test split is not used, because the test metrics would then be optimistic.
+    The test split is not used for this choice, because the test metrics would then be optimistic.
     """
     best = {
         network.candidate: max(network.trainings, key=_validation_key)

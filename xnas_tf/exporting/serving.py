@@ -1,4 +1,4 @@
-"""Wraps a trained model in TensorFlow functions of raw images."""
+"""Wraps a trained model in TensorFlow functions that take raw images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PREDICTED = -1
 
 
 class ServedModel:
-    """The functions of an exported model, which formats trace inside ``traceable``.
+    """An exported model's functions, which are traced inside ``traceable``.
 
-    The model was loaded from the file ``source``, and all its attribution methods apply to it.
+    The model was loaded from ``source``, and all given attribution methods apply to it.
     ``calibration`` contains images for quantized formats, uint8 (N, H, W, C).
     """
 
@@ -55,12 +55,12 @@ class ServedModel:
 
     @contextmanager
     def traceable(self) -> Iterator[None]:
-        """Allow the functions to be traced, and the traces to be saved."""
+        """Allow the functions to be traced and the traces to be saved."""
         with freed_custom_gradients(), inlined_calls(self.model), unoptimized_graphs():
             yield
 
     def save(self, path: Path, functions: dict[str, Callable[..., Any]]) -> None:
-        """Write a SavedModel with methods of this object, by signature name."""
+        """Write a SavedModel whose signatures are the named methods of this object."""
         archive = ExportArchive()
         archive.track(self.model)
         with self.traceable():
@@ -74,26 +74,26 @@ class ServedModel:
 
         Returns:
             ``probabilities`` (B, classes), and ``labels`` (B,), the name of each image's most
-            probable class.
+            likely class.
         """
         probabilities = self.probabilities(images)
         labels = self._names(tf.argmax(probabilities, axis=1))
         return {"probabilities": probabilities, "labels": labels}
 
     def explain(self, images: tf.Tensor, class_index: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Explain a class of each image.
+        """Explain one class for each image.
 
         Args:
             images: uint8, (B, H, W, C).
-            class_index: int32, (B,): the class to explain, or -1 for the predicted one.
+            class_index: int32, (B,): the class to explain, or -1 for the predicted class.
 
         Returns:
             The results of ``serve``; ``explained`` (B,), the names of the explained classes; and
-            maps (B, H, W) by attribution method, as ``xnas_tf.explain`` computes them.
+            maps (B, H, W) by attribution method, computed as in ``xnas_tf.explain``.
 
         Raises:
             tf.errors.InvalidArgumentError: If a class is out of range, there are no images, or the
-            numbers of classes and images differ.
+                number of classes differs from the number of images.
         """
         with tf.control_dependencies(self._checks(images, class_index)):
             images = tf.identity(images)
@@ -126,10 +126,11 @@ def _unoptimized(
 ) -> Callable[..., Any]:
     """Return a function that, inside ``unoptimized_graphs``, runs exactly as it was traced.
 
-    It is not optimized even as part of a larger graph that is optimized on loading. Optimization
-    changes the rounding, and the gradient of a ReLU jumps at 0. In a test with 16 images and a
-    network from the quickstart, one image had an activation on the other side of 0 after TensorFlow
-    had optimized the graph, and its integrated gradients differed by up to 0.001.
+    TensorFlow does not optimize the function even as part of a larger graph that it optimizes on
+    loading. Optimization changes rounding, which matters because the gradient of a ReLU jumps at 0.
+    In a test with 16 images and a network from the quickstart, TensorFlow's graph optimization
+    moved one activation of one image across 0, which changed that image's integrated gradients by
+    up to 0.001.
     """
     return tf.function(
         function,

@@ -1,4 +1,4 @@
-"""Creates the table of exported files that the command prints."""
+"""Creates the table of exported files printed by the command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnas_tf.exporting.card_text import percent
 
 
 def files_table(cards: Sequence[dict[str, Any]]) -> Table:
-    """Return a table of the files that are listed in model cards, without empty columns."""
+    """Return a table of the files listed in model cards, without empty columns."""
     texts = ("model", "format", "file")
     numbers = (
         "MB",

@@ -1,4 +1,4 @@
-"""Compares exported files with the model from which they were written."""
+"""Compares exported files with the original model."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ ALLOWED_LOSS = 0.01
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of a quantized model with the original model on the same test images.
+    """How a quantized model compares with the original model on the same test images.
 
     Attributes:
         images: Number of test images.
-        model_accuracy: Accuracy of the original model, ``[low, accuracy, high]``, with Wilson's
+        model_accuracy: Accuracy of the original model with Wilson's interval, ``[low, accuracy,
+            high]``.
+        accuracy: Accuracy of the quantized model with Wilson's interval.
+        agreement: Share of images for which both models predict the same class, with Wilson's
             interval.
-        accuracy: Accuracy of the quantized model, in the same form.
-        agreement: Share of images for which both models predict the same class, in the same form.
     """
 
     images: int
@@ -62,13 +63,13 @@ def compare(kind: ExportFormat, path: Path, model: keras.Model, images: Batch) -
 
 @dataclass(frozen=True)
 class Reference:
-    """The outputs of a model in this process, with which exported files are compared.
+    """A model's outputs in this process, with which exported files are compared.
 
     Attributes:
         images: uint8 images, (N, H, W, C).
         outputs: See ``Outputs``; the maps explain the predicted class.
         methods: The attribution methods that apply to the model.
-        inapplicable: Reasons why other methods do not apply, by name.
+        inapplicable: Reasons why other methods do not apply, by method name.
         is_coarse: Whether the model computes with less precision than float32.
     """
 
@@ -79,7 +80,7 @@ class Reference:
     is_coarse: bool
 
     def tolerance(self, kind: ExportFormat) -> float:
-        """Return the maximum allowed difference between a format's outputs and these."""
+        """Return the largest allowed difference between a format's outputs and the model's."""
         return max(kind.tolerance, COARSE) if self.is_coarse else kind.tolerance
 
 
@@ -104,8 +105,8 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
     """Compare an exported file with the model, and return the ``difference`` of each output.
 
     Raises:
-        XnasError: If a difference is too large, or the outputs of the file are not those of the
-            model.
+        XnasError: If a difference is too large, or an output's name or shape does not match the
+            model's.
     """
     found, allowed = {}, expected.tolerance(kind)
     for name, values in kind.outputs(path, expected.images).items():
@@ -123,12 +124,12 @@ def differences(kind: ExportFormat, path: Path, expected: Reference) -> dict[str
 
 
 def difference(values: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the difference between outputs and the expected ones.
+    """Return how much outputs differ from the expected ones.
 
-    For probabilities (N, classes), it is the largest absolute difference. For maps (N, H, W), it is
-    the largest mean absolute difference of an image, divided by the largest value of all maps. On
-    other hardware the last digit may differ. This can move the input of a ReLU to the other side of
-    0, so that a few pixels differ by a thousandth.
+    For probabilities (N, classes), the result is the largest absolute difference. For maps (N, H,
+    W), the result is the largest mean absolute difference of any image, divided by the largest
+    value in all maps. On other hardware, a value's last digit may differ. A rounding difference can
+    move a ReLU's input across 0, so that a few pixels change by a thousandth.
     """
     distance = np.abs(values - wanted)
     if values.ndim == 2:

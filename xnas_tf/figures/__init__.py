@@ -1,1 +1,1 @@
-"""Figures of a run's candidates, with functions that collect data and functions that draw it."""
+"""Figures of a run's candidates: functions that collect the data and functions that draw it."""

@@ -25,20 +25,22 @@ CANDIDATE = "candidate"
 
 @dataclass(frozen=True)
 class FrontInfo:
-    """The data shown in a figure of a front.
+    """The data shown in a figure of a Pareto front.
 
     Attributes:
         names: The K objectives drawn.
-        front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
+        front: Objective values (N, K) of the Pareto-optimal candidates, sorted by the first
+            objective.
         ids: Ids of the Pareto-optimal candidates.
-        dominated: Values (M, K) of the other finished candidates with the same fidelity as the
-            front.
-        violating: Values (V, K) of the candidates with this fidelity that violate constraints.
-        recommended: Row of the recommended candidate in ``front``; None if there is none.
-        titles: Titles of the objectives drawn, each with an arrow that points towards better
-            values.
-        intervals: The 95% intervals of ``front``, (N, K, 2); NaN where none is known.
-        undrawn: Number of intervals that are as wide as the range of possible values.
+        dominated: Objective values (M, K) of the other finished candidates with the same fidelity
+            as the front.
+        violating: Objective values (V, K) of the candidates with this fidelity that violate
+            constraints.
+        recommended: Row of the recommended candidate in ``front``; None if no candidate is
+            recommended.
+        titles: The objectives' titles, each with an arrow that points towards better values.
+        intervals: The 95% intervals of ``front``, (N, K, 2); NaN where unknown.
+        undrawn: Number of intervals as wide as the range of possible values.
     """
 
     names: tuple[str, ...]
@@ -59,7 +61,7 @@ def front_info(
     recommended: int | None,
     validation_images: int = 0,
 ) -> FrontInfo:
-    """Collect the values of all objectives, or of a single objective and the ids."""
+    """Collect the values of all objectives, or the values of a single objective and the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 
@@ -87,11 +89,12 @@ def front_info(
 
 
 def front_figure(info: FrontInfo) -> Figure:
-    """Draw a front, with one panel for each pair of objectives.
+    """Draw a Pareto front, with one panel for each pair of objectives.
 
     Pareto-optimal candidates are blue and dominated ones grey. Orange crosses mark candidates that
     violate constraints, and a ring marks the recommended candidate. Bars show the 95% intervals of
-    the Pareto-optimal candidates. With two objectives, a line bounds the region that they dominate.
+    the Pareto-optimal candidates. With two objectives, a line bounds the region dominated by the
+    front.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
@@ -113,7 +116,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
 
 def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draw two objectives, with the boundary of the front and the ids if there are no others."""
+    """Draw two objectives; add the front's boundary and ids if there are only these two."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
     area, size = (36, 6.0) if is_only else (9, 3.5)
@@ -144,7 +147,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
-    """Draw intervals (N, 2, 2) of points (N, 2); long ones extend an axis to triple its range."""
+    """Draw intervals (N, 2, 2) of points (N, 2), which may extend an axis to triple its range."""
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if not np.isfinite([across, up]).any():
         return

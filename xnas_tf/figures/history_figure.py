@@ -1,4 +1,4 @@
-"""Figure of how the objectives of a run improved."""
+"""Figure showing how a run's objectives improved."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ PANEL = 1.3
 
 @dataclass(frozen=True)
 class HistoryInfo:
-    """The data shown in a figure of a history.
+    """The data shown in a figure of a run's history.
 
     Attributes:
         titles: Titles of the K objectives, each with an arrow that points towards better values.
-        places: Positions of N candidates in the order in which they ended, starting at 1, (N,).
-        values: Objectives of these candidates, (N, K).
-        trainings: Number of candidates trained when the front changed, (M,).
-        best: The best values on the front at that point, (K, M).
-        hypervolume: The hypervolume at that point, (M,); NaN where it is unknown.
+        places: Positions of N candidates in the order in which they finished, starting at 1, (N,).
+        values: The candidates' objective values, (N, K).
+        trainings: Number of candidates trained at each change of the front, (M,).
+        best: The best objective values on the front after each change, (K, M).
+        hypervolume: The hypervolume after each change of the front, (M,); NaN where unknown.
     """
 
     titles: tuple[str, ...]
@@ -43,7 +43,7 @@ class HistoryInfo:
 
 
 def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo:
-    """Collect the values of the finished candidates, and of the front as it grew."""
+    """Collect the values of the finished candidates, and of the Pareto front as it grew."""
     ended = ended_candidates(candidates)
     trained = np.cumsum([c.trained for c in ended], dtype=int)
     done = [(at, c) for at, c in zip(trained, ended, strict=True) if c.state == "done"]
@@ -60,10 +60,10 @@ def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo
 
 
 def history_figure(info: HistoryInfo) -> Figure:
-    """Draw a panel with the best value on the front for each objective, and the hypervolume.
+    """Draw one panel per objective, with its best value on the front, and one for hypervolume.
 
-    The hypervolume is left out while it is unknown, and if there is only one objective, because it
-    would show nothing new.
+    The hypervolume is left out while it is unknown, and with a single objective, where it would add
+    nothing.
     """
     has_hypervolume = len(info.titles) > 1 and bool(np.isfinite(info.hypervolume).any())
     count = len(info.titles) + has_hypervolume

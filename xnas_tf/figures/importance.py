@@ -1,12 +1,13 @@
-"""Estimates which hyperparameters affect an objective, how, and with what uncertainty.
+"""Estimates which hyperparameters affect an objective, in what way and with what uncertainty.
 
-A search samples good values more often than others, so plain means of the recorded values would mix
-up the effects of hyperparameters that are good together. Instead, a random forest learns the
-objective from all hyperparameters. Permutation importance (Breiman 2001, section 10) measures how
-much the forest's predictions rely on each hyperparameter, on candidates that were not used to train
-it. Partial dependence (Friedman 2001, section 8.2) is the mean prediction of the forest if all
-candidates had the same value. Forests trained on bootstrap samples show how much both measures
-would vary with other candidates (Efron 1979).
+A search samples good values more often than others, so plain means of the recorded values would
+confound the effects of hyperparameters whose good values often occur together. Instead, a random
+forest learns to predict the objective from all hyperparameters. Permutation importance (Breiman
+2001, section 10) measures how much the forest relies on each hyperparameter when it predicts
+candidates on which it was not trained. Partial dependence (Friedman 2001, section 8.2) is what the
+forest would predict on average if all candidates had the same value of one hyperparameter. Forests
+trained on bootstrap samples show how much importance and dependence would vary if other candidates
+had been sampled (Efron 1979).
 """
 
 from __future__ import annotations
@@ -38,12 +39,11 @@ INTERVAL = (5, 95)
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """The values of one hyperparameter in all candidates.
+    """One hyperparameter's values in all candidates.
 
     Attributes:
         values: The distinct values: numbers in ascending order, then strings.
-        places: Index of each candidate's value in ``values``; -1 if the hyperparameter is not
-            active.
+        places: Index of each candidate's value in ``values``; -1 if the hyperparameter is inactive.
     """
 
     name: str
@@ -72,12 +72,12 @@ def _in_order(name: str) -> list[tuple[str, int]]:
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Estimate from candidates of one fidelity how each objective depends on hyperparameters.
+    """Estimate, from candidates with one fidelity, how each objective depends on hyperparameters.
 
     Returns:
-        For each objective, the share of its variance that is predicted (R²), the importance of each
-        hyperparameter, and the dependence on each value, as ``[low, mean, high]``; or the reason
-        why nothing can be learned.
+        For each objective, the predicted share of its variance (R²), each hyperparameter's
+        importance, and the dependence on each value as ``[low, mean, high]``; or the reason why
+        nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
     is_few = len(candidates) < MIN_CANDIDATES
@@ -94,7 +94,7 @@ def importance_data(
 
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
-    """Return the indices of the values for which to compute dependence; at most a few."""
+    """Return the indices of at most a few values for which to compute dependence."""
     count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
     return np.linspace(0, len(values) - 1, count).round().astype(int)
 
@@ -105,7 +105,7 @@ def _influence(
     values: np.ndarray,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Estimate the influence of hyperparameters, coded as (candidates, columns), on values."""
+    """Estimate how values depend on hyperparameters, which are coded as (candidates, columns)."""
     scores: list[float] = []
     importances: list[np.ndarray] = []
     dependences: list[list[np.ndarray]] = []

@@ -1,4 +1,4 @@
-"""Figure of the hyperparameters on which a run's objectives depend."""
+"""Figure of the hyperparameters that affect a run's objectives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 12
 
 
 def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
-    """Draw the importance of the hyperparameters for each objective, with 90% intervals.
+    """Draw each hyperparameter's importance for each objective, with 90% intervals.
 
     Args:
         influence: The result of ``importance_data``, which must contain estimates.
@@ -36,7 +36,7 @@ def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
 
 
 def _draw(axis: Axes, found: dict[str, Any], heading: str) -> None:
-    """Draw the hyperparameters of an objective, the most important one first.
+    """Draw an objective's hyperparameters, most important first.
 
     The bars are grey if the objective cannot be predicted reliably from the hyperparameters.
     """

@@ -1,4 +1,4 @@
-"""Figure of the hyperparameters and objectives of a run's candidates in parallel coordinates."""
+"""Parallel-coordinates figure of candidates' hyperparameters and objectives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Upright:
 
     Attributes:
         title: Heading of the axis.
-        heights: The height of each candidate, from 0 to 1, (N,). Better values of an objective are
+        heights: Each candidate's height on the axis, from 0 to 1, (N,). Better objective values are
             higher; inactive hyperparameters are NaN.
         ticks: Tick labels, by height.
     """
@@ -41,7 +41,7 @@ class Upright:
 
 
 def uprights(candidates: Sequence[Candidate], config: Config) -> list[Upright]:
-    """Return an axis for each hyperparameter that varies, then one for each objective."""
+    """Return one axis for each hyperparameter that varies, then one for each objective."""
     found = []
     varied = [each for each in hyperparameters(candidates) if len(each.values) > 1]
     for each in varied[:HYPERPARAMETERS]:
@@ -66,7 +66,7 @@ def parallel_figure(
     config: Config,
     recommended: int | None,
 ) -> Figure:
-    """Draw a line for each candidate through its hyperparameters and objectives.
+    """Draw one line per candidate through its hyperparameters and objectives.
 
     Pareto-optimal candidates are blue, the recommended one is orange, and the others are grey.
     Better values of an objective are at the top.

@@ -1,4 +1,4 @@
-"""Collects data on how the front of a run improved."""
+"""Collects data on how a run's Pareto front improved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ with five objectives and hundreds of points."""
 
 
 class _Change(NamedTuple):
-    """The front after some trainings, and the front to measure once the unit is known."""
+    """The front after some training runs, and the front to measure once the unit is known."""
 
     trained: int
     hours: float | None
@@ -30,17 +30,17 @@ class _Change(NamedTuple):
 def progress_data(
     candidates: Iterable[Candidate], config: Config, box: Box | None = None
 ) -> dict[str, list[Any]]:
-    """Compute the hypervolume and the best objective values of the front wherever it changed.
+    """Compute the front's hypervolume and best objective values after each change.
 
     Args:
-        candidates: The candidates of a run.
-        config: Its configuration.
-        box: The unit of the hypervolume, instead of that of the run.
+        candidates: A run's candidates.
+        config: The run's configuration.
+        box: The unit of the hypervolume, if not the run's own unit.
 
     Returns:
         The hypervolumes, as logged by the search itself (None until their unit is known), and the
-        best values by objective. Each comes with the number of trained candidates and the hours
-        since the first training started.
+        best values of each objective. Each value comes with the number of candidates trained and
+        the hours since the first one started training.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config, box)

@@ -1,4 +1,4 @@
-"""Computes the uncertainty of an objective's value, for figures."""
+"""Computes the uncertainty of objective values, for figures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _NAMED = 8
 
 
 def interval_of(candidate: Candidate, objective: Objective, images: int) -> tuple[float, float]:
-    """Return the 95% interval of an objective; NaN if its uncertainty is unknown.
+    """Return an objective's 95% interval; NaN if its uncertainty is unknown.
 
-    For the error, this is Wilson's interval over the validation images. For other objectives, it is
-    the normal interval from the recorded standard error, and does not include the variation between
-    training runs. The uncertainty counts as unknown if the interval is ``too_wide``.
+    For the error, the interval is Wilson's interval over the validation images. For other
+    objectives, a normal interval is computed from the recorded standard error, which does not
+    include variation between training runs. The uncertainty counts as unknown if the interval is
+    ``too_wide``.
 
     Args:
         candidate: A finished candidate.

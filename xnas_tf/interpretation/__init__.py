@@ -1,1 +1,1 @@
-"""Interprets Keras image classifiers, with NAD (sub-architectures) and FLINT (attributes)."""
+"""Interprets Keras image classifiers with NAD (sub-architectures) and FLINT (attributes)."""

@@ -14,17 +14,17 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Run a model on a few images to find its number of classes and its ending.
+    """Run a model on a few images to find its number of classes and how it ends.
 
-    A single output, which is a sigmoid or its logit, represents two classes.
+    A single output, either a sigmoid or its logit, represents two classes.
 
     Args:
         model: A Keras image classifier.
         images: Images (B, H, W, C) in the model's input range.
 
     Raises:
-        InputError: If the model does not accept these images, returns values that are not
-            finite, or has several independent sigmoids.
+        InputError: If the model does not accept these images, returns non-finite values, or ends in
+            several independent sigmoids.
     """
     try:
         outputs = model(images, training=False)
@@ -45,7 +45,7 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
 
 
 def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> None:
-    """Raise an ``InputError`` unless a data set has as many classes as a model."""
+    """Raise an ``InputError`` unless a data set has as many classes as the model."""
     if classes != len(class_names):
         raise InputError(
             f"data set {dataset} has {len(class_names)} classes, but the model has {classes}"

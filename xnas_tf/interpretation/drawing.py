@@ -25,7 +25,7 @@ CHARACTERS_PER_INCH = 117
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that notebooks can display; its size is given in inches."""
+    """Return an empty figure, sized in inches, that notebooks can display."""
     from xnas_tf.utils.notebook_figure import NotebookFigure  # noqa: PLC0415 - heavy
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
@@ -49,35 +49,35 @@ def drawn(
 
 
 def set_title(figure: Figure, title: str) -> None:
-    """Write a title above a figure, on several lines if it is wider than the figure."""
+    """Write a title above a figure, wrapped if it is wider than the figure."""
     figure.suptitle(wrapped(title, figure.get_figwidth(), 9), fontsize=9)
 
 
 def wrapped(text: str, inches: float, points: float = 8) -> str:
-    """Wrap a text with the font size ``points`` to lines of at most ``inches``."""
+    """Wrap text in a font of size ``points`` to lines at most ``inches`` wide."""
     width = max(1, int(CHARACTERS_PER_INCH / points * inches))
     lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
     return "\n".join(part for parts in lines for part in parts)
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:
-    """Draw an image (H, W, C), uint8, in colour, or its first channel in grey."""
+    """Draw a uint8 image (H, W, C) in colour, or its first channel in grey."""
     shown = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
     axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
     axis.set(xticks=[], yticks=[])
 
 
 def name_ticks(axis: Axes, across: Sequence[str], down: Sequence[str]) -> None:
-    """Label the columns and the rows of a matrix."""
+    """Label a matrix's columns and rows."""
     axis.set_xticks(range(len(across)), map(short, across), rotation=60, ha="right", fontsize=7)
     axis.set_yticks(range(len(down)), map(short, down), fontsize=7)
 
 
 def ticks_width(names: Sequence[str]) -> float:
-    """Return the width, in inches, of the names that ``name_ticks`` draws."""
+    """Return the width in inches of the names drawn by ``name_ticks``."""
     return 7 / CHARACTERS_PER_INCH * max(len(short(name)) for name in names)
 
 
 def short(name: str) -> str:
-    """Shorten a name to at most 24 characters by omitting its middle."""
+    """Shorten a name to at most 24 characters by leaving out its middle."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 11]}…{name[-10:]}"

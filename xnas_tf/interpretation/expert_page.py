@@ -1,4 +1,4 @@
-"""Writes a page that explains a result to readers who know the images, not machine learning."""
+"""Writes a page that explains a result to readers who know the images but not machine learning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Rows = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 class Caption(NamedTuple):
-    """The title of a picture, and how to read it."""
+    """A picture's title, and how to read the picture."""
 
     title: str
     text: str
@@ -43,7 +43,7 @@ class ExpertPage:
         summary: Paragraphs on what was done and how far the result can be trusted.
         metrics: The metrics.
         findings: The table of findings.
-        captions: The captions by picture name, in the order in which they appear on the page.
+        captions: Captions by picture name, in the order in which the pictures appear on the page.
         limits: Statements about what the result does not show.
         by_class: A table of the classes, with the title of its section.
     """
@@ -57,11 +57,11 @@ class ExpertPage:
     by_class: tuple[str, Rows] = ("", ((), ()))
 
     def caption(self, name: str) -> Caption:
-        """Return the caption of a picture, or a title derived from its name."""
+        """Return a picture's caption, or a title derived from its name."""
         return self.captions.get(name) or Caption(name.replace("_", " "), "")
 
     def html(self, subtitle: str, pictures: Mapping[str, bytes]) -> str:
-        """Return the page as HTML, with PNG pictures by name."""
+        """Return the page as HTML; ``pictures`` contains PNGs by name."""
         sections = [Section("summary", "In brief", "", _paragraphs(self.summary))]
         headings, rows = self.findings
         if rows:
@@ -84,7 +84,7 @@ class ExpertPage:
 
 
 def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
-    """Describe the accuracy of a model, given ``Accuracy.as_dict``; empty if unknown."""
+    """Describe a model's accuracy, given ``Accuracy.as_dict``; empty if unknown."""
     if not accuracy or not accuracy["images"]:
         return ""
     low, value, high = accuracy["interval"]
@@ -107,12 +107,12 @@ def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Format a share for readers."""
+    """Format a share as text."""
     return "unknown" if value is None else f"{value:.1%}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas, and the last one with *and*."""
+    """Join names with commas, and with *and* before the last one."""
     *others, last = names or ["none"]
     return f"{', '.join(others)} and {last}" if others else last
 

@@ -1,4 +1,4 @@
-"""Finds the places to read feature maps: the ends of convolution blocks, or named layers."""
+"""Finds where to read feature maps: at the ends of convolution blocks, or at named layers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PASSING = tuple(
 
 @dataclass(frozen=True)
 class Tap:
-    """One call of a layer that returns feature maps.
+    """One call of a layer that outputs feature maps.
 
     Attributes:
         name: The layer's name, or ``NAME_2`` for the second call of the same layer.
         layer: The layer.
-        call: Index of the call among the layer's calls, from 0.
+        call: Index of this call among the layer's calls, from 0.
         shape: Shape of the output for one image, (H, W, channels).
     """
 
@@ -47,7 +47,7 @@ class Tap:
 
     @property
     def channels(self) -> int:
-        """Number of channels of the output, which are its last axis."""
+        """Number of output channels, the size of the last axis."""
         return self.shape[-1]
 
 
@@ -64,8 +64,8 @@ def find_taps(
     """Run a model once to find the layer calls at which to read feature maps.
 
     By default these are the ends of the convolution blocks. A block extends from a convolution
-    through normalisation, activation and the sum with other branches, as long as nothing else
-    uses the values in between. In a NAS-Bench-201 cell, the ends are the cell's nodes; in a
+    through normalisation, activation and the sum with other branches, unless an intermediate value
+    is also used elsewhere. In a NAS-Bench-201 cell, the block ends are the cell's nodes; in a
     residual network, they are the outputs of the residual blocks and of the convolutions inside
     them.
 
@@ -75,10 +75,11 @@ def find_taps(
         layers: Names of layers that return feature maps, or patterns such as ``stack3*``.
 
     Returns:
-        The taps, in the order of the calls.
+        The taps, in call order.
 
     Raises:
-        InputError: If the model has no convolutions, or none of the given layers.
+        InputError: If the model has no convolutions, or a name or pattern matches no layer with
+            feature maps.
     """
     calls = _record_calls(model, images)
     with_maps = [call for call in calls if call.outputs.shape.rank == 4]
@@ -134,7 +135,7 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
 def tapped(
     model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
 ) -> Iterator[None]:
-    """Replace the outputs at each tap with ``edit(index of the tap, outputs)`` inside a context."""
+    """Replace the outputs of each tap with ``edit(tap index, outputs)`` inside the context."""
     indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
     seen: Counter[int] = Counter()
 

@@ -1,4 +1,4 @@
-"""Writes results to files: PNGs, a page, TensorBoard images and JSON."""
+"""Writes results to files: Writes Writes PNGs, a page, TensorBoard images and JSON."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> dic
 def write_page(
     folder: Path, page: ExpertPage, subtitle: str, pictures: Mapping[str, bytes]
 ) -> None:
-    """Write a self-contained page with PNG pictures by name."""
+    """Write a self-contained page that includes the given PNG pictures."""
     (folder / PAGE).write_text(page.html(subtitle, pictures), encoding="utf-8")
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:
-    """Write values that contain no NaN as JSON."""
+    """Write NaN-free values as JSON."""
     file.write_text(json.dumps(facts, indent=2, allow_nan=False), encoding="utf-8")
 
 

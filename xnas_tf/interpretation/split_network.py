@@ -1,4 +1,4 @@
-"""A network that is split after its last feature map, so that only the rest runs again."""
+"""A network split after its last feature map, so that only the remaining layers run again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 256
 
 
 def check_splittable(model: keras.Model) -> None:
-    """Check that a model has a feature map of several pixels.
+    """Check that a model has a feature map with several pixels.
 
     Raises:
         NotApplicable: If it has none.
@@ -34,9 +34,9 @@ def check_splittable(model: keras.Model) -> None:
 class SplitNetwork:
     """A classifier whose last feature map can be masked by channel.
 
-    The last feature map is that of Grad-CAM: the output of the last layer call with more than one
-    pixel. Layers are replaced in place while a function is traced, so functional, sequential and
-    subclassed models are all supported.
+    The last feature map is the one used by Grad-CAM: the output of the last layer call with more
+    than one pixel. Layers are replaced in place while a function is traced, so functional,
+    sequential and subclassed models are all supported.
 
     Args:
         model: A Keras image classifier with one input.
@@ -71,7 +71,7 @@ class SplitNetwork:
         return self._tap.name
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Compute the last feature map (N, h, w, channels), float32, of uint8 images."""
+        """Compute the last feature map (N, h, w, channels), float32, for uint8 images."""
         batches = []
         for start in range(0, len(images), BATCH):
             batches.append(self._first(tf.constant(images[start : start + BATCH]))[1].numpy())
@@ -88,7 +88,7 @@ class SplitNetwork:
 
         Args:
             images: (N, H, W, C), uint8.
-            features: Their last feature map, as ``features`` returns it.
+            features: The images' last feature map, as returned by ``features``.
             mask: (channels,), 0 for channels to remove.
 
         Returns:
@@ -105,7 +105,7 @@ class SplitNetwork:
     def _run(
         self, images: tf.Tensor, features: tf.Tensor | None = None, mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the probabilities and the last feature map, which is replaced if one is given."""
+        """Return the probabilities and the last feature map, or the replacement if one is given."""
         found: list[tf.Tensor] = []
 
         def edit(_: int, outputs: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Helpers for tables in the terminal."""
+"""Helpers for terminal tables."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def table(title: str, headings: Sequence[str]) -> Table:
 
 
 def number(value: float | None) -> str:
-    """Format a number with two decimals; None as a dash."""
+    """Format a number with two decimals, and None as a dash."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def share(value: float | None) -> str:
-    """Format a share as a percentage; None as a dash."""
+    """Format a share as a percentage, and None as a dash."""
     return "–" if value is None else f"{value:.1%}"

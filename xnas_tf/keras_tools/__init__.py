@@ -1,1 +1,1 @@
-"""Tools that inspect Keras models of any kind and change how they run."""
+"""Tools that inspect any kind of Keras model and change how it runs."""

@@ -1,7 +1,7 @@
-"""The class probabilities and logits behind the outputs of a classifier.
+"""The class probabilities and logits that follow from a classifier's outputs.
 
-A model has either an output for each class (the probabilities of a softmax, or logits) or a single
-output for the second of two classes (a sigmoid or its logit).
+A model has either one output per class (softmax probabilities or logits), or a single output for
+the second of two classes (a sigmoid or its logit).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ def has_single_output(model: keras.Model) -> bool:
 
 
 def number_of_classes(model: keras.Model) -> int:
-    """Return the number of classes of a functional or sequential model."""
+    """Return a functional or sequential model's number of classes."""
     return max(2, int(model.outputs[0].shape[-1]))
 
 
 def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor:
-    """Return class probabilities for the outputs of a model.
+    """Return class probabilities for a model's outputs.
 
     The probabilities of independent sigmoids do not sum to 1.
 
     Args:
         outputs: (B, classes), or (B, 1) for two classes.
-        activation: Function that computed the outputs: ``softmax``, ``sigmoid``, or None for
+        activation: The function that computed the outputs: ``softmax``, ``sigmoid``, or None for
             logits.
 
     Returns:
@@ -45,10 +45,10 @@ def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
     """Return logits (B, classes): values whose softmax is the class probabilities.
 
     Args:
-        outputs: The outputs of a model that was traced inside ``linear_output(ending)``,
-            (B, classes), or (B, 1) for two classes, in which case the logit of the first is 0.
-            They are probabilities if the model's softmax or sigmoid cannot be left out.
-        ending: The end of the model.
+        outputs: The outputs of a model traced inside ``linear_output(ending)``, (B, classes), or
+            (B, 1) for two classes, in which case the first class's logit is 0. The outputs are
+            probabilities if the model's softmax or sigmoid cannot be left out.
+        ending: How the model ends.
     """
     if not ending.can_be_linear:
         probabilities = class_probabilities(outputs, ending.activation)

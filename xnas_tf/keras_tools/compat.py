@@ -1,7 +1,7 @@
-"""All non-public names of Keras and TensorFlow that this package uses.
+"""All non-public Keras and TensorFlow names that this package uses.
 
-New versions of Keras and TensorFlow may move or rename them without notice. If so,
-tests/unit/test_compat.py fails, and this is the module to fix.
+New versions of Keras and TensorFlow may move or rename these names without notice. If a name has
+moved, tests/unit/test_compat.py fails, and this module needs fixing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tensorflow.python.framework.ops import gradient_registry
 
 
 class Node(Protocol):
-    """One call of a layer or operation in the graph of a functional model.
+    """One call of a layer or operation in a functional model's graph.
 
     Attributes:
-        arguments: Arguments of the call, as ``args`` and ``kwargs``, with symbolic tensors.
+        arguments: The call's arguments, as ``args`` and ``kwargs``, with symbolic tensors.
         input_tensors: The symbolic tensors among the arguments, flattened.
-        outputs: The symbolic tensors that the call returned, flattened.
-        is_input: Whether this is an input of the model.
+        outputs: The symbolic tensors returned by the call, flattened.
+        is_input: Whether this node is an input of the model.
     """
 
     operation: Any
@@ -39,12 +39,12 @@ class Node(Protocol):
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the layers inside a layer or model, at any depth."""
+    """Return all layers inside a layer or model, at any depth."""
     return layer._flatten_layers(include_self=False)
 
 
 def has_graph(model: Any) -> bool:
-    """Return whether an object is a functional model, possibly of a subclass."""
+    """Return whether an object is a functional model or an instance of a subclass."""
     return hasattr(model, "_nodes_by_depth")
 
 
@@ -66,12 +66,12 @@ def untraced(function: tf.types.experimental.PolymorphicFunction) -> Any:
 
 
 def rename_variable(variable: keras.Variable, path: str) -> None:
-    """Change the path of a variable, such as ``dense/kernel``."""
+    """Change a variable's path, such as ``dense/kernel``."""
     variable._path = path
 
 
 def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
-    """Return the metrics given to ``compile``, as one metric; None if there are none."""
+    """Return the metrics given to ``compile`` as a single metric, or None if there are none."""
     return model._compile_metrics
 
 
@@ -88,15 +88,15 @@ def reset_layer_names() -> None:
 
 
 def logits_behind(outputs: Any) -> Any:
-    """Return the logits that Keras keeps with the result of its softmax or sigmoid, or None.
+    """Return the logits that Keras stores with its softmax or sigmoid outputs, or None.
 
-    Keras computes losses from these logits: a probability rounded to 0 has no logarithm.
+    Keras computes losses from these logits, because a probability rounded to 0 has no logarithm.
     """
     return getattr(outputs, "_keras_logits", None)
 
 
 def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
-    """Return outputs with the logits that Keras' losses use, as if they had just been computed."""
+    """Return outputs that carry the logits used by Keras' losses, as if just computed."""
     outputs._keras_logits = tf.convert_to_tensor(logits)
     return outputs
 
@@ -123,11 +123,11 @@ def remove_custom_gradients(names: Iterable[str]) -> None:
 
 
 def freeze(function: Any) -> Any:
-    """Return a concrete function with its variables as constants."""
+    """Return a concrete function with its variables converted to constants."""
     return convert_variables_to_constants_v2(function)
 
 
 def freeze_graph(function: Any) -> Any:
-    """Return the graph, a ``GraphDef``, of a concrete function with its variables as constants."""
+    """Return a concrete function's ``GraphDef``, with variables converted to constants."""
     _, graph = convert_variables_to_constants_v2_as_graph(function)
     return graph

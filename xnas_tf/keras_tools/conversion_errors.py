@@ -1,4 +1,4 @@
-"""Translates a converter's messages into the model's layers."""
+"""Explains a converter's messages in terms of the model's layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
 
     Returns:
         For example ``TensorListReserve (layer bidirectional/forward_lstm)``, or an empty string if
-        the message names none.
+        the message names no operation.
     """
     found = {}
     for operation, path in _LOCATION.findall(text):

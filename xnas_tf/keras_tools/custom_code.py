@@ -1,4 +1,4 @@
-"""Finds the custom code on which a model depends: classes and functions from outside Keras."""
+"""Finds a model's custom code: the classes and functions that are not part of Keras."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:
-    """Find the classes and functions in a model and its compilation that are not from Keras.
+    """Find the non-Keras classes and functions in a model and its compilation.
 
-    Such objects may depend on anything, for instance on a hyperparameter: ``get_config`` may omit
-    an argument, and functions may use variables from the scope around them. The search covers
-    layers, losses, metrics, optimizers, schedules, initializers, regularizers, constraints,
-    arguments of calls, and attributes that were added to any of them.
+    Custom objects may depend on anything, such as a hyperparameter: ``get_config`` may omit an
+    argument, and functions may use variables from an enclosing scope. The search covers layers,
+    losses, metrics, optimizers, schedules, initializers, regularizers, constraints, call arguments,
+    and attributes added to any of them.
 
     Yields:
-        Classes and functions, some of them several times.
+        Classes and functions, possibly with duplicates.
     """
     seen: dict[int, Any] = {}  # keeps the objects alive, so that ids are unique
     waiting: list[Any] = [model]
@@ -42,7 +42,7 @@ def custom_code(model: keras.Model) -> Iterator[Any]:
 
 
 def _owner(value: Any) -> Any:
-    """Return the class or function that makes an object custom code; None if there is none."""
+    """Return the class or function that makes an object custom code, or None if there is none."""
     if isinstance(value, FunctionType):  # `functools.wraps` changes __module__
         return None if _package(value.__globals__.get("__name__")) in _KNOWN else value
     kind = value if isinstance(value, type) else type(value)
@@ -57,7 +57,7 @@ def _owner(value: Any) -> Any:
 
 
 def _is_known_partial(value: Any) -> bool:
-    """Return whether this is a ``functools.partial`` that this package made for a known layer."""
+    """Return whether this is a ``functools.partial`` made by this package for a known layer."""
     return _package(getattr(getattr(value, "func", None), "__module__", None)) == "xnas_tf"
 
 
@@ -66,7 +66,7 @@ def _package(module: Any) -> str:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """Yield the objects to which an object refers."""
+    """Yield the objects referenced by an object."""
     if isinstance(value, FunctionType):
         yield from value.__defaults__ or ()
         yield from (value.__kwdefaults__ or {}).values()

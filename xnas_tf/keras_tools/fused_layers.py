@@ -1,9 +1,9 @@
 """Traces batch normalisation in a training step as one TensorFlow operation.
 
-Keras 3 composes it from nine operations. With ``FusedBatchNormV3``, a training step of the
-quickstart's network was 1.39 times as fast on two cores (benchmarks/training_step.py). The
-supernet's cells use the same operation, so they give the values of a cell's own network. Results
-agree with those of Keras up to rounding.
+Keras 3 composes batch normalisation from nine operations. With ``FusedBatchNormV3``, a training
+step of the quickstart's network was 1.39 times as fast on two cores (benchmarks/training_step.py).
+The supernet's cells use the same operation, so their values match those of a cell's own network.
+Results match Keras up to rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Ordinary batch normalisation in a single operation, without its own state."""
+    """Ordinary batch normalisation as a single operation, without state of its own."""
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
@@ -44,9 +44,9 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
 
 @contextmanager
 def fused_layers(model: keras.Model) -> Iterator[None]:
-    """Trace the model's batch normalisations with ``FusedBatchNormV3`` where that is possible.
+    """Trace the model's batch normalisations with ``FusedBatchNormV3`` where possible.
 
-    They stay ordinary Keras layers: only graphs traced inside the context differ.
+    The layers remain ordinary Keras layers; only graphs traced inside the context differ.
     """
     fused = [
         layer
@@ -63,11 +63,11 @@ def fused_layers(model: keras.Model) -> Iterator[None]:
 
 
 def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
-    """Return the factor that turns the unbiased variances of ``FusedBatchNormV3`` into Keras'.
+    """Return the factor that turns ``FusedBatchNormV3``'s unbiased variances into Keras' variances.
 
     Args:
-        inputs: The normalised tensor, (B, H, W, channels). If its shape is known, the factor is a
-            constant.
+        inputs: The normalised tensor, (B, H, W, channels). If the tensor's shape is known, the
+            factor is a constant.
     """
     values = inputs.shape[:-1].num_elements()
     count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)

@@ -1,4 +1,4 @@
-"""Distinguishes weights drawn from initializers from weights given to a model."""
+"""Distinguishes weights drawn by initializers from weights assigned to a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xnas_tf.utils.randomness import uninterrupted
 
 @dataclass
 class BuildRecord:
-    """The variables that were created and assigned while a model was built.
+    """The variables created and assigned while a model was built.
 
     Attributes:
         created: The variables that were created.
@@ -26,19 +26,19 @@ class BuildRecord:
     assigned: list[keras.Variable] = field(default_factory=list)
 
     def gives_weights(self, model: keras.Model) -> bool:
-        """Return whether a weight of the model has a value other than its initializer's."""
+        """Return whether any of the model's weights differs from its initializer's value."""
         fresh = _ids(self.created) - _ids(self.assigned)
         return not _ids(model.weights) <= fresh
 
     def older_layer(self, model: keras.Model) -> keras.layers.Layer | None:
-        """Return a layer that trains weights created before the build; None if there is none."""
+        """Return a layer that trains weights created before the build, or None if there is none."""
         created = _ids(self.created)
         layers = all_layers(model)
         return next((layer for layer in layers if not _ids(_trained(layer)) <= created), None)
 
 
 def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """Return the weights of a layer that change in training, by gradients or otherwise."""
+    """Return a layer's weights that change during training, through gradients or otherwise."""
     has_statistics = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     return layer.weights if has_statistics else layer.trainable_variables
 
@@ -61,7 +61,7 @@ def recorded_build() -> Iterator[BuildRecord]:
 
 @contextmanager
 def _followed(name: str, function: Callable[[keras.Variable], None]) -> Iterator[None]:
-    """In the context, call ``function`` with a variable after each call to its method ``name``."""
+    """Inside the context, call ``function`` with each variable whose ``name`` method was called."""
     original, is_own = getattr(keras.Variable, name), name in vars(keras.Variable)
 
     def method(variable: keras.Variable, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Hashes labelled graphs, regardless of the order in which vertices were added."""
+"""Hashes labelled graphs regardless of the order in which vertices were added."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ Edge = tuple[str, int]
 
 
 class Graph:
-    """A directed acyclic graph with labels on its vertices and edges."""
+    """A directed acyclic graph with labelled vertices and edges."""
 
     def __init__(self) -> None:
         self._labels: list[str] = []
         self._edges: list[list[Edge]] = []
 
     def add(self, label: Any, edges: Iterable[Edge] = ()) -> int:
-        """Add a vertex with edges to earlier vertices, and return its number.
+        """Add a vertex with edges to earlier vertices, and return the vertex's number.
 
-        The order of edges does not matter. Labels that are not JSON are hashed by their ``repr``.
+        The order of edges does not matter. Labels that are not JSON values are hashed by their
+        ``repr``.
         """
         self._labels.append(_hash(label))
         self._edges.append(list(edges))
         return len(self._labels) - 1
 
     def digest(self, root: int) -> str:
-        """Hash the subgraph that is reachable from a vertex, as SHA-256 in hexadecimal.
+        """Hash the subgraph reachable from a vertex, as a hexadecimal SHA-256 digest.
 
-        Vertices are coloured by refinement (Weisfeiler & Leman 1968). While some vertices have the
-        same colour, one of these is individualised and the colours are refined again. It does not
-        matter which one is chosen if a symmetry of the graph can exchange them. The hash covers
-        all vertices and edges in terms of the final colours, so graphs with equal digests are
-        isomorphic, except for collisions.
+        Vertices are coloured by refinement (Weisfeiler & Leman 1968). While several vertices have
+        the same colour, one of them is individualised and the colours are refined again. If a
+        symmetry of the graph can exchange these vertices, it does not matter which one is chosen.
+        The hash covers all vertices and edges in terms of their final colours, so graphs with equal
+        digests are isomorphic, barring collisions.
         """
         vertices = self._reachable_from(root)
         colours = {vertex: self._labels[vertex] for vertex in vertices}
@@ -55,7 +56,7 @@ class Graph:
         return sorted(reached)
 
     def _refine(self, vertices: list[int], colours: dict[int, str]) -> dict[int, str]:
-        """Also distinguish vertices by their successors and predecessors."""
+        """Refine the colours by each vertex's successors and predecessors."""
         incoming: dict[int, list[Edge]] = {vertex: [] for vertex in vertices}
         for vertex in vertices:
             for label, target in self._edges[vertex]:
@@ -72,7 +73,7 @@ class Graph:
         return colours
 
     def _describe(self, vertex: int, colours: dict[int, str]) -> list[Any]:
-        """Return a vertex's label and its edges in terms of colours."""
+        """Return a vertex's label and edges in terms of colours."""
         edges = sorted([label, colours[target]] for label, target in self._edges[vertex])
         return [self._labels[vertex], edges]
 

@@ -1,4 +1,4 @@
-"""Checks the head and loss of a classifier, and chooses the loss for a head."""
+"""Checks a classifier's head and loss, and chooses the loss for a head."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, 
 def check_head(model: keras.Model, classes: int) -> None:
     """Check that a model's outputs suit images that each belong to exactly one class.
 
-    A softmax or logits with a value for each class are allowed. With two classes, a single output
-    is allowed as well: a sigmoid or its logit. Without a sigmoid, the loss shows whether the output
-    is a logit.
+    The outputs may be a softmax or logits, with one value per class. With two classes, a single
+    output, either a sigmoid or its logit, is also allowed. Without a sigmoid, the loss shows
+    whether the output is a logit.
 
     Args:
         model: A functional or sequential model, compiled or not.
-        classes: Number of classes of the data.
+        classes: Number of classes in the data.
 
     Raises:
         InputError: If the outputs do not suit such images; the message suggests a head.
@@ -55,7 +55,7 @@ def compile_head(model: keras.Model, optimizer: Any) -> None:
 
 
 def _problem_of_one(activation: str | None, loss: Any) -> str:
-    """Return why a single output, possibly with a loss of Keras, does not classify two classes."""
+    """Return why a single output, possibly with a Keras loss, does not classify two classes."""
     name = loss_name(loss) if loss is not None else ""
     if activation == "softmax":
         return "a softmax of one output is always 1"
@@ -70,7 +70,7 @@ def _problem_of_one(activation: str | None, loss: Any) -> str:
 
 
 def _problem_of_many(activation: str | None, loss: Any) -> str:
-    """Return why several outputs, possibly with a loss of Keras, do not form a classifier."""
+    """Return why several outputs, possibly with a Keras loss, do not form a classifier."""
     name = loss_name(loss) if loss is not None else ""
     is_binary = name.lower().replace("_", "").startswith("binary")
     if activation == "sigmoid" or (activation is None and is_binary):
@@ -85,7 +85,7 @@ def _problem_of_many(activation: str | None, loss: Any) -> str:
 
 
 def _wanted(classes: int) -> str:
-    """Describe the heads that are allowed."""
+    """Describe the allowed heads."""
     text = (
         f"end it with Dense({classes}, activation='softmax'), or logits with a loss of "
         "from_logits=True, and use 'sparse_categorical_crossentropy' or 'categorical_crossentropy'"

@@ -60,7 +60,7 @@ class InputRange:
 
     @property
     def text(self) -> str:
-        """Name and reason as one line."""
+        """The name and the reason as one line."""
         return f"input range {self.name}: {self.reason}"
 
 
@@ -119,7 +119,7 @@ def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -
 
 
 def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
-    """Record the range on which a model was trained, in memory only, and return the model."""
+    """Record, in memory only, the range on which a model was trained, and return the model."""
     object.__setattr__(model, "_xnas_tf_input_range", name)  # without Keras' attribute tracking
     return model
 
@@ -128,8 +128,8 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     """Return the range of values that a model expects for images of shape (H, W, C).
 
     With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
-    models, constant images show the effect of everything before the first layer with weights
-    (other than ``Normalization``), including nested models, Keras Applications and functions.
+    models, constant images show the effect of everything before the first layer with weights (other
+    than ``Normalization``), including nested models, Keras Applications and functions.
 
     Raises:
         InputError: If ``given`` is not an input range.
@@ -164,7 +164,7 @@ def _default(why: str) -> InputRange:
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return slopes and offsets (channels,) of the values of ``_probe``; None unless linear."""
+    """Return slopes and offsets (channels,) of the values from ``_probe``; None unless linear."""
     if values is None or not np.isfinite(values).all():
         return None
     offsets = values[0]
@@ -178,11 +178,11 @@ def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
-    """Return the central values of constant images at the input of the first layer with weights.
+    """Return the central values of constant images at the first layer with weights.
 
     Returns:
-        An array (3, channels), or None if no such layer is reached, and the names of the scaling
-        layers before it.
+        An array (3, channels), or None if no such layer is reached, and the names of the preceding
+        scaling layers.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []
@@ -212,17 +212,17 @@ def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray |
 
 
 def _has_weights(layer: keras.layers.Layer) -> bool:
-    """Return whether a layer has variables other than the states of random generators."""
+    """Return whether a layer has variables other than random generators' states."""
     return any("float" in keras.backend.standardize_dtype(v.dtype) for v in layer.variables)
 
 
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
     """Return the range for which layers that compute ``slope * value + offset`` were made.
 
-    The first choice is a range that the layers map to 0 to 1 or to -1 to 1. The second choice is
-    the narrowest range that can have the mean and variance that the layers map to mean 0 and
-    variance 1: data in [a, b] with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis
-    2000). Otherwise, the size of the slope decides.
+    The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second choice assumes
+    that the layers normalise the data to mean 0 and variance 1, and is the narrowest range for
+    which this is possible: data in [a, b] with mean m has a variance of at most (b - m)(m - a)
+    (Bhatia & Davis 2000). Otherwise, the magnitude of the slope decides.
     """
     for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])

@@ -1,4 +1,4 @@
-"""Inspects Keras models of any kind in place while they are traced, without copies."""
+"""Inspects Keras models of any kind in place, while they are traced, without copies."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Edit = Callable[[keras.layers.Layer, list[tf.Tensor], tf.Tensor], tf.Tensor]
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of a model, including those inside nested models and layers."""
+    """Return a model's layers, including those inside nested models and layers."""
     layers = sublayers(model)  # `model.layers` lacks layers inside layers
     return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
 def is_functional(model: Any) -> bool:
-    """Return whether a model has a graph because it is functional, or sequential and built."""
+    """Return whether a model has a graph, as functional and built sequential models do."""
     if isinstance(model, keras.Sequential):
         return model.built and bool(model.outputs)
     return has_graph(model)
@@ -45,10 +45,10 @@ def is_transparent(layer: Any) -> bool:
 
 
 def check_single_output(model: keras.Model) -> None:
-    """Check that a functional or sequential model returns a single tensor, not in a list.
+    """Check that a functional or sequential model returns a single tensor, not a list.
 
     Raises:
-        TypeError: If it returns anything else; the message suggests a fix.
+        TypeError: If the model returns anything else; the message suggests a fix.
     """
     outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
@@ -71,9 +71,10 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def functional_model(model: keras.Model) -> keras.Model:
-    """Return a new functional model with the same layers, whose only input is not in a list.
+    """Return a new functional model with the same layers and one input, not a list of inputs.
 
-    ``model.inputs`` is a list, and a model created with a list warns when called with a tensor.
+    ``model.inputs`` is a list, and a model created from a list warns when it is called with a
+    tensor.
     """
     inputs, outputs = (
         each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
@@ -82,7 +83,7 @@ def functional_model(model: keras.Model) -> keras.Model:
 
 
 def has_feature_map(model: keras.Model) -> bool:
-    """Return whether a layer has outputs (N, height, width, channels) of more than one pixel."""
+    """Return whether a layer outputs (N, height, width, channels) with more than one pixel."""
     if is_functional(model):
         nodes = [n for n in graph_nodes(model) if isinstance(n.operation, keras.layers.Layer)]
         if any(_is_map(output) for node in nodes for output in node.outputs):
@@ -99,11 +100,11 @@ def _is_map(tensor: tf.Tensor | keras.KerasTensor) -> bool:
 
 @dataclass(frozen=True)
 class Ending:
-    """The end of a model.
+    """How a model ends.
 
     Attributes:
         layer: The layer or Keras operation that computes the output; None if unknown.
-        activation: ``softmax`` or ``sigmoid`` if the output is computed by one of these.
+        activation: ``softmax`` or ``sigmoid`` if one of these computes the output.
     """
 
     layer: Any
@@ -111,22 +112,22 @@ class Ending:
 
     @property
     def can_be_linear(self) -> bool:
-        """Whether logits can be computed: no activation, or one that can be left out."""
+        """Whether logits can be computed: there is no activation, or it can be left out."""
         return self.activation is None or self.layer is not None
 
 
 def ending_of(model: keras.Model) -> Ending:
-    """Return the ending of a model according to its graph; unknown for subclassed models."""
+    """Return a model's ending according to its graph; unknown for subclassed models."""
     layer = _final_layer(model)
     return Ending(layer, _activation_of(layer))
 
 
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
-    """Return the ending of a model of any kind, found by calling it on a few inputs.
+    """Find the ending of a model of any kind by calling the model on a few inputs.
 
-    If the outputs are probabilities but no layer is found that computes them, the ending is a
-    softmax that cannot be left out. The same holds for a softmax layer that is also used elsewhere
-    in the model.
+    If the outputs are probabilities but no layer is found to compute them, the ending is a softmax
+    that cannot be left out. The same applies to a softmax layer that is also used elsewhere in the
+    model.
     """
     with inlined_calls(model):
         model(inputs, training=False)  # Keras calls each layer twice when it builds them
@@ -146,7 +147,7 @@ def observed_ending(model: keras.Model, inputs: Any) -> Ending:
 
 
 def sums_to_one(outputs: tf.Tensor) -> bool:
-    """Return whether outputs (N, classes) are probabilities, up to the rounding of their type."""
+    """Return whether outputs (N, classes) are probabilities, up to the rounding of their dtype."""
     rows = np.asarray(tf.cast(outputs, tf.float32), np.float64)
     close = 1e-3 if outputs.dtype.size > 2 else 2e-2
     is_positive = rows.ndim == 2 and rows.shape[1] > 1 and bool((rows >= 0).all())
@@ -154,7 +155,7 @@ def sums_to_one(outputs: tf.Tensor) -> bool:
 
 
 def _final_layer(model: keras.Model) -> Any:
-    """Return the layer or operation of a functional model's output; None if unknown."""
+    """Return the layer or operation behind a functional model's output; None if unknown."""
     if not is_functional(model) or len(model.outputs) != 1:
         return None
     last = producer(model.outputs[0])
@@ -178,7 +179,7 @@ def ends_in_softmax(model: keras.Model) -> bool:
 def linear_output(ending: Ending) -> Iterator[None]:
     """Leave out the final softmax or sigmoid of a model traced inside the context.
 
-    The model then returns logits, unless the location of the activation is unknown.
+    The model then returns logits, unless it is unknown where the activation is.
     """
     layer = ending.layer
     if layer is None or ending.activation is None:
@@ -193,10 +194,10 @@ def linear_output(ending: Ending) -> Iterator[None]:
 
 @contextmanager
 def inlined_calls(model: keras.Model) -> Iterator[None]:
-    """Trace each ``call`` that is a ``tf.function`` as its Python function inside the context.
+    """Trace each ``call`` that is a ``tf.function`` as a plain Python function inside the context.
 
-    Otherwise, its layers could not be observed, and ``freed_custom_gradients`` would break its
-    traces.
+    Otherwise, layers inside the function could not be observed, and ``freed_custom_gradients``
+    would break its traces.
     """
     with ExitStack() as replaced:
         for layer in [model, *all_layers(model)]:
@@ -209,8 +210,8 @@ def inlined_calls(model: keras.Model) -> Iterator[None]:
 def edited_calls(model: keras.Model, edit: Edit) -> Iterator[None]:
     """Make each layer return ``edit(layer, inputs, outputs)`` inside the context.
 
-    ``inputs`` are the tensors of the call, flattened. Layers whose output is not a single tensor
-    are not edited. Layers inside others are edited first.
+    ``inputs`` are the call's tensors, flattened. Layers that do not output a single tensor are not
+    edited. Inner layers are edited before the layers that contain them.
     """
 
     def edited(layer: keras.layers.Layer) -> Callable[..., Any]:
@@ -245,7 +246,7 @@ def recorded_calls(model: keras.Model) -> Iterator[list[Call]]:
 
 @contextmanager
 def _replaced(layer: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a function of one layer inside the context, without Keras' attribute tracking."""
+    """Replace a layer's function inside the context, bypassing Keras' attribute tracking."""
     before = vars(layer).get(name)
     object.__setattr__(layer, name, function)
     try:

@@ -19,21 +19,22 @@ _turn = threading.Lock()
 
 @contextmanager
 def kept_kernels() -> Iterator[None]:
-    """Inside the context, let TensorFlow keep the kernels of operations from one model to the next.
+    """Inside the context, let TensorFlow reuse operations' kernels from one model to the next.
 
-    ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear them, and each
-    operation then creates its kernel again when it next runs. On "lines", this took three tenths of
-    a candidate's time if nothing was traced, and seven seconds if all candidates shared a trace,
-    because TensorFlow then optimised the trace again (docs/benchmarks/performance.md).
+    ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear the kernels, and each
+    operation then creates its kernel again the next time it runs. On the "lines" task, recreating
+    kernels took three tenths of a candidate's time if nothing was traced, and seven seconds if all
+    candidates shared a trace, because TensorFlow then optimised the trace again
+    (docs/benchmarks/performance.md).
 
-    Keras clears the kernels because TensorFlow's older random operations, such as
-    ``tf.random.normal``, have kernels with a state that a seed must reset. Keras' initializers and
-    layers do not use these operations. All operations with such a state get their seeds in one
-    place; as soon as one of them has been given a seed, kernels are cleared as usual.
+    Keras clears the kernels because the kernels of TensorFlow's older random operations, such as
+    ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers do not
+    use these operations. All random operations with state get their seeds in one place; as soon as
+    one of them is given a seed, kernels are cleared as usual.
 
-    A user's graphs with random operations that were traced before, or loaded, do not get seeds
-    there, so this is only for models of this package's own search spaces. It affects the whole
-    process: while one thread is inside the context, other threads enter it without effect.
+    A user's graphs with random operations get no new seeds if they were traced earlier or loaded,
+    so this context is only for models from this package's own search spaces. It affects the whole
+    process: while one thread is inside the context, entering it has no effect in other threads.
     """
     if not _turn.acquire(blocking=False):
         yield
@@ -56,7 +57,7 @@ def kept_kernels() -> Iterator[None]:
 
 
 class _Kernels:
-    """The state of the kept kernels, and the functions of TensorFlow that report it."""
+    """The state of the kept kernels, and the TensorFlow functions that report it."""
 
     def __init__(self) -> None:
         self._clear = pywrap_tfe.TFE_ContextClearCaches
@@ -67,7 +68,7 @@ class _Kernels:
         self._variables: set[tuple[str, str]] = set()
 
     def noted_seed(self, op_seed: int | None) -> tuple[int | None, int | None]:
-        """Record that an operation has a random state."""
+        """Record that an operation has random state."""
         self._has_state = True
         return self._get_seed(op_seed)
 

@@ -1,6 +1,6 @@
-"""Describes layers, calls and compilations, without their names, as values that can be hashed.
+"""Describes layers, calls and compilations, without names, as values that can be hashed.
 
-The functions raise ``NotImplementedError`` for objects that cannot be described.
+These functions raise ``NotImplementedError`` for objects that cannot be described.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INCOMPLETE = (
 
 
 def describe_operation(operation: Any) -> list[Any]:
-    """Return the class and configuration of a layer or another Keras operation."""
+    """Return the class and configuration of a layer or other Keras operation."""
     kind = type(operation)
     with _describing(operation):
         config = _without_names(keras.saving.serialize_keras_object(operation.get_config()))
@@ -38,7 +38,7 @@ def describe_operation(operation: Any) -> list[Any]:
 
 
 def describe_call(node: Node) -> list[Any]:
-    """Return the arguments of a call without the tensors, which are edges of the graph."""
+    """Return a call's arguments without the tensors, which are edges of the graph."""
     arguments = keras.tree.map_structure(
         lambda value: "a tensor" if isinstance(value, keras.KerasTensor) else value,
         [node.arguments.args, node.arguments.kwargs],
@@ -62,7 +62,7 @@ def describe_compilation(model: keras.Model) -> list[Any]:
 
 
 def describe_variable(variable: keras.Variable) -> list[Any]:
-    """Return the properties that distinguish a variable, except its value."""
+    """Return a variable's distinguishing properties, except its value."""
     functions = [getattr(variable, name, None) for name in ("regularizer", "constraint")]
     config = _without_names(keras.saving.serialize_keras_object(functions))
     return ["variable", variable.shape, variable.dtype, variable.trainable, config]
@@ -70,7 +70,7 @@ def describe_variable(variable: keras.Variable) -> list[Any]:
 
 @contextmanager
 def _describing(owner: Any) -> Iterator[None]:
-    """Raise ``NotImplementedError`` if Keras cannot serialize something; silence its warnings."""
+    """Raise ``NotImplementedError`` if Keras cannot serialize an object; silence its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,16 +90,16 @@ def _without_names(config: Any) -> Any:
 
 
 def _left_out(layer: Any) -> dict[str, Any]:
-    """Return a layer's attributes that configurations do not describe completely."""
+    """Return the attributes of a layer that its configuration does not fully describe."""
     kinds = (*_INCOMPLETE, FunctionType)
     return {name: value for name, value in vars(layer).items() if isinstance(value, kinds)}
 
 
 def _state(value: Any) -> Any:
-    """Return data, names of functions, and attributes of objects, even if Keras leaves them out.
+    """Return data, function names and objects' attributes, even those that Keras leaves out.
 
-    For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. It
-    also names functions without their module, but ``keras.ops.gelu`` and
+    For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Keras
+    also names functions without their module, although ``keras.ops.gelu`` and
     ``keras.activations.gelu`` are different functions.
     """
     if isinstance(value, FunctionType):

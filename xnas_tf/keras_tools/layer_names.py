@@ -1,4 +1,4 @@
-"""Renames layers to names that TensorFlow accepts in a graph."""
+"""Renames layers whose names TensorFlow does not accept in a graph."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REFUSED = re.compile(r"[^A-Za-z0-9_.>-]+")
 
 
 def use_accepted_names(model: keras.Model) -> dict[str, str]:
-    """Rename a model, and layers in it, whose names TensorFlow rejects in a graph.
+    """Rename a model, and its layers, if TensorFlow rejects their names in a graph.
 
-    A model with a layer ``Conv 1: 3×3`` can be called, but it can neither be exported nor traced,
-    and it is traced if it is trained for more than a few steps.
+    A model with a layer called ``Conv 1: 3×3`` can be called, but neither exported nor traced, and
+    training traces it if there are more than a few steps.
 
     Returns:
         The new names, keyed by the old ones.
@@ -39,7 +39,7 @@ def use_accepted_names(model: keras.Model) -> dict[str, str]:
 
 
 def _accepted(name: str, taken: set[str]) -> str:
-    """Return an accepted and unused name similar to another one."""
+    """Return an accepted, unused name that is similar to the given one."""
     stem = _REFUSED.sub("_", name).strip("_->") or "layer"
     number = 1
     while (found := f"{stem}_{number}" if number > 1 else stem) in taken:

@@ -1,8 +1,8 @@
 """Traces training steps so that they compute in bfloat16.
 
-The model stays a float32 model: its variables, predictions, explanations and saved files are not
-affected. Unlike float16, bfloat16 has the range of float32, so no loss scaling is needed and no
-step is skipped.
+The model remains a float32 model: its variables, predictions, explanations and saved files are
+unaffected. Unlike float16, bfloat16 covers the range of float32, so no loss scaling is needed and
+no step is skipped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from xnas_tf.keras_tools.inspection import all_layers, ending_of
 
 @contextmanager
 def mixed_precision(model: keras.Model) -> Iterator[None]:
-    """Let the float32 layers of a model compute in bfloat16 inside the context.
+    """Let a model's float32 layers compute in bfloat16 inside the context.
 
-    The output layer stays in float32, since a loss needs exact probabilities.
+    The output layer stays in float32, because a loss needs exact probabilities.
 
     Args:
         model: A functional or sequential model.

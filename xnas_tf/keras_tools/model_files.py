@@ -1,4 +1,4 @@
-"""Saves trained models as ``.keras`` files, and loads them in another process."""
+"""Saves trained models as ``.keras`` files and loads them in other processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _CAUSE = re.compile(r"Exception encountered: (.+)")
 
 
 def model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the content of a ``.keras`` file, without its compilation.
+    """Return a Keras model as the contents of a ``.keras`` file, without its compilation.
 
-    It may be impossible to save a custom loss or metric, and neither is needed to load the model.
+    Compilation is left out because it may be impossible to save a custom loss or metric, and
+    neither is needed to load the model.
     """
     if is_transparent(model):
         model = functional_model(model)
@@ -37,16 +38,16 @@ def model_bytes(model: keras.Model) -> bytes:
 
 
 def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
-    """Load the Keras model in a file.
+    """Load a Keras model from a file.
 
     Args:
-        file: A ``.keras`` file, or another one that Keras reads.
-        safe: Whether to reject a model that contains Python code, as a Lambda layer does.
-        module: Name of the module that registers the model's own layers with Keras, and is
-            imported first; none if empty.
+        file: A ``.keras`` file, or a file in another format that Keras reads.
+        safe: Whether to reject a model that contains Python code, such as a Lambda layer.
+        module: Name of the module that registers the model's own layers with Keras; it is imported
+            first, unless empty.
 
     Raises:
-        InputError: If it cannot be loaded; the message suggests a fix.
+        InputError: If the model cannot be loaded; the message suggests a fix.
     """
     problem = _import_problem(module) if module else ""
     safe = safe and _is_safe()
@@ -63,18 +64,18 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 
 
 def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
-    """Save a model, load it again, and compare the outputs.
+    """Save a model, load it again, and compare outputs.
 
     Args:
         model: The model.
-        images: Images on which to compare the outputs, (N, H, W, C).
+        images: Images on which to compare outputs, (N, H, W, C).
 
     Returns:
-        Whether it loads in safe mode, and a description of the problem if it does not load or the
-        loaded model has other outputs; empty if there is none.
+        Whether the model loads in safe mode, and a description of the problem if it does not load
+        or its outputs have changed; empty if there is no problem.
 
     Raises:
-        Exception: Any exception that Keras or a user's layers raise when the model is saved.
+        Exception: Any exception that Keras or a user's layer raises when the model is saved.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
         # The caller reports code in a model itself.
@@ -135,7 +136,7 @@ def describe_failure(error: BaseException) -> str:
 def layers_out_of_reach(model: keras.Model) -> list[str]:
     """Return the names of a model's layer classes that another process cannot find.
 
-    These are defined in a function, a script or a notebook, not at the top level of a module.
+    Such classes are defined in a function, script or notebook, not at the top level of a module.
     """
     return sorted({type(layer).__name__ for layer in all_layers(model) if _is_hidden(type(layer))})
 
@@ -156,7 +157,7 @@ def _is_safe() -> bool:
 
 
 def _import_problem(module: str) -> str:
-    """Import a module that may register layers; return the reason if that failed."""
+    """Import a module that may register layers; if this fails, return the reason."""
     try:
         import_module(module)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything

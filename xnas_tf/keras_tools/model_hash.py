@@ -1,4 +1,4 @@
-"""Hashes of built Keras models: models with the same hash are the same network."""
+"""Hashes of built Keras models; models with the same hash are the same network."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Source = tuple[int, int]
 
 
 def network_digest(model: keras.Model) -> str:
-    """Hash a built model's graph: models with the same digest are the same network.
+    """Hash a built model's graph; models with the same digest are the same network.
 
-    The vertices of the graph are the calls of layers and operations, and the variables that
-    they use, so that shared weights differ from separate weights. The labels of the vertices
-    contain classes, configurations, shapes and trainability, but no names, seeds or values of
-    weights. Nested models are part of the graph, the inputs of commutative merge layers have no
-    order, and a sum of sums is one sum, so the FLOPs of models with the same digest may differ by a
-    few additions. If the model is compiled, its optimizer and loss count as well.
+    The graph's vertices are calls of layers and operations, and the variables that they use, so
+    that shared weights differ from separate weights. The vertices' labels contain classes,
+    configurations, shapes and trainability, but no names, seeds or weight values. Nested models are
+    part of the graph, the inputs of commutative merge layers are unordered, and a sum of sums is a
+    single sum, so the FLOPs of models with the same digest may differ by a few additions. If the
+    model is compiled, the digest also depends on its optimizer and loss.
 
-    Only isomorphic graphs have the same digest, however they were built: see ``Graph.digest``.
+    Only isomorphic graphs have the same digest, however they were built; see ``Graph.digest``.
 
     Raises:
         NotImplementedError: If the model or its compilation contains a class or function that is
@@ -54,7 +54,7 @@ def network_digest(model: keras.Model) -> str:
 
 
 class _Network(Graph):
-    """The graph of a Keras model."""
+    """A Keras model's graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Network(Graph):
         self._sums: dict[int, tuple[list[Any], Counter[Source]]] = {}
 
     def inline(self, model: keras.Model, inputs: list[Source], context: list[Any]) -> list[Source]:
-        """Add the calls inside a model and the models nested in it; return its outputs' sources.
+        """Add the calls in a model and in models nested in it; return the sources of its outputs.
 
         The context consists of the arguments with which the enclosing models are called.
         """
@@ -87,7 +87,7 @@ class _Network(Graph):
         return self.add([describe_operation(operation), arguments], edges)
 
     def _add_merge(self, layer: layers.Layer, sources: list[Source]) -> int:
-        """Add a commutative merge. A sum absorbs the terms of sums with the same configuration."""
+        """Add a commutative merge. A sum absorbs the terms of equally configured sums."""
         description = describe_operation(layer)
         terms: Counter[Source] = Counter()
         for source in sources:

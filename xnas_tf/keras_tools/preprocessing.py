@@ -1,4 +1,4 @@
-"""Converts stored images to the inputs of models."""
+"""Converts stored images to model inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def exact_model_input(images: tf.Tensor) -> tf.Tensor:
     """Convert images exactly as ``to_model_input`` does, even in a graph that is optimized later.
 
     An optimized graph would multiply by 1 / 255 instead of dividing by 255. The last digit of a
-    pixel can decide on which side of 0 the input of a ReLU is.
+    pixel can decide on which side of 0 a ReLU's input lies.
     """
     with tf.init_scope():  # outside the graph
         levels = to_model_input(np.arange(256)).numpy()

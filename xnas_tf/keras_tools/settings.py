@@ -14,16 +14,17 @@ from xnas_tf.keras_tools.compat import safe_mode, set_safe_mode
 
 @dataclass(frozen=True)
 class KerasSettings:
-    """Settings that a module may change when it is imported, such as the dtype policy.
+    """Settings that a module may change on import, such as the dtype policy.
 
-    Keras keeps most of these for each thread, and ``keras.backend.clear_session`` resets them.
+    Keras keeps most of these settings per thread, and ``keras.backend.clear_session`` resets them.
 
     Attributes:
         policy: The dtype policy of new layers and models.
-        floatx: The type of inputs and variables without a policy.
+        floatx: The dtype of inputs and variables without a policy.
         epsilon: The constant that keeps logarithms and quotients finite.
         safe_mode: False after ``keras.config.enable_unsafe_deserialization()``; None by default.
-        flash_attention: False if attention layers must not use it; None lets Keras decide.
+        flash_attention: False if attention layers must not use flash attention; None lets Keras
+            decide.
     """
 
     policy: keras.DTypePolicy
@@ -34,7 +35,7 @@ class KerasSettings:
 
     @classmethod
     def current(cls) -> KerasSettings:
-        """Return the settings of this thread."""
+        """Return the current thread's settings."""
         return cls(
             keras.config.dtype_policy(),
             keras.config.floatx(),
@@ -49,7 +50,7 @@ class KerasSettings:
         return {"policy": self.policy.name, "floatx": self.floatx, "epsilon": self.epsilon}
 
     def apply(self) -> None:
-        """Make these the settings of this thread."""
+        """Apply these settings to the current thread."""
         keras.config.set_floatx(self.floatx)
         keras.config.set_epsilon(self.epsilon)
         keras.config.set_dtype_policy(self.policy)
@@ -61,7 +62,7 @@ class KerasSettings:
 
 
 def clear_session() -> None:
-    """Free the models of this process as Keras does, without resetting its settings."""
+    """Free this process's models as Keras does, but without resetting Keras' settings."""
     settings = KerasSettings.current()
     keras.backend.clear_session()
     settings.apply()
@@ -79,7 +80,7 @@ def float32_layers() -> Iterator[None]:
 
 
 def check_data_format() -> None:
-    """Check that new layers expect images in the format of all data sets.
+    """Check that new layers expect channels last, the image format of all data sets.
 
     Raises:
         InputError: If they do not.

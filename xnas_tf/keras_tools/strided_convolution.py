@@ -1,8 +1,8 @@
-"""Strided 1x1 convolutions, whose gradient oneDNN computes wrongly for few channels.
+"""Strided 1x1 convolutions, for which oneDNN computes wrong gradients if there are few channels.
 
-This was measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1``:
-the error of the kernel's gradient is as large as the gradient itself if the input has 5 channels or
-fewer (3 for some shapes), and memory next to the gradient is overwritten.
+Measurements with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1`` showed
+that, if the input has 5 channels or fewer (3 for some shapes), the error of the kernel's gradient
+is as large as the gradient itself, and memory next to the gradient is overwritten.
 docs/contributing/dependencies.md lists the other operations that were compared.
 """
 
@@ -16,10 +16,10 @@ from xnas_tf.keras_tools.inspection import all_layers
 
 
 def avoid_strided_1x1(model: keras.Model) -> keras.Model:
-    """Make strided 1x1 convolutions select the positions first, then convolve without strides.
+    """Make strided 1x1 convolutions first select the positions, then convolve without strides.
 
-    The layers, their outputs and the saved files stay the same. The model, of any kind, is changed
-    in place and returned.
+    The layers, their outputs and the saved files remain the same. The model can be of any kind; it
+    is changed in place and returned.
     """
     for layer in all_layers(model):
         is_plain = type(layer) is keras.layers.Conv2D

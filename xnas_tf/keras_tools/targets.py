@@ -1,4 +1,4 @@
-"""The form of targets that a compiled model's loss and metrics expect."""
+"""The form of targets expected by a compiled model's loss and metrics."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _FORM_NAMES = {"numbers": "class numbers", "vectors": "one-hot vectors", "column
 
 
 def target_form(model: keras.Model, classes: int) -> Form:
-    """Return the form of the targets that a model's loss expects.
+    """Return the form of targets that a model's loss expects.
 
-    A model with a single output gets a column. For other models, the names of Keras' losses
-    determine the form. A custom loss is tried with both class numbers and one-hot vectors: if it
-    fails with one form, it expects the other; if it accepts both, it gets one-hot vectors, since
-    class numbers would be broadcast.
+    A model with a single output gets its targets as a column. For other models, the names of their
+    Keras losses determine the form. A custom loss is tried with both class numbers and one-hot
+    vectors: if one form fails, the loss expects the other; if both work, it gets one-hot vectors,
+    because class numbers would be broadcast.
 
     Args:
-        model: A compiled model. If it has no loss because its ``train_step`` computes one, it gets
+        model: A compiled model. A model without a loss, whose ``train_step`` computes one, gets
             class numbers.
         classes: Number of classes.
     """
@@ -48,7 +48,7 @@ def target_form(model: keras.Model, classes: int) -> Form:
 
 
 def as_targets(labels: Any, form: Form, classes: int) -> Any:
-    """Convert class numbers (N,), an array or a tensor, to targets of a form."""
+    """Convert class numbers (N,), an array or tensor, to targets of the given form."""
     if form == "vectors":
         return tf.one_hot(labels, classes)
     return tf.cast(labels, tf.float32)[:, None] if form == "column" else labels
@@ -66,7 +66,7 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 
 
 def build_metrics(model: keras.Model, classes: int) -> list[str]:
-    """Let Keras create the variables of a compiled model's metrics, which it does on first use.
+    """Let Keras create the variables of a compiled model's metrics, as it does on first use.
 
     Returns:
         The names of the metrics.
@@ -97,7 +97,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
 
 
 def check_loss(model: keras.Model, classes: int) -> None:
-    """Compute the loss once, since only then does Keras look up the names of losses and outputs.
+    """Compute the loss once, because only then does Keras look up the names of losses and outputs.
 
     Raises:
         Exception: Any exception that Keras or a user's loss raises.
@@ -108,17 +108,17 @@ def check_loss(model: keras.Model, classes: int) -> None:
 
 
 def losses_of(model: keras.Model) -> list[Any]:
-    """Return the losses that a model was compiled with: functions, partials and ``Loss`` objects.
+    """Return the losses given to a model's ``compile``: functions, partials and ``Loss`` objects.
 
-    A string that is not the name of a Keras loss is kept; Keras reports it when the model is
-    trained.
+    A string that is not the name of a Keras loss is kept, because Keras reports it when the model
+    is trained.
     """
     given = model.loss if model.compiled else None
     return [_resolved(loss) for loss in keras.tree.flatten(given) if loss is not None]
 
 
 def loss_name(loss: Any) -> str:
-    """Return the name of a loss: that of its function, of a partial's function, or of its class."""
+    """Return a loss's name: that of the function, the partial's function, or the class."""
     loss = getattr(loss, "func", loss)
     return getattr(loss, "__name__", type(loss).__name__)
 

@@ -1,4 +1,4 @@
-"""Converts models to TensorFlow Lite, runs the results and times them."""
+"""Converts models to TensorFlow Lite, and runs and times the converted models."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def convert(
     """Convert a function of a model to TensorFlow Lite.
 
     Args:
-        model: The Keras model, to name the layers that cannot be converted.
+        model: The Keras model, used to name the layers that cannot be converted.
         probabilities: Maps uint8 images (B, H, W, C) to class probabilities (B, classes).
         image_shape: Shape of an image, (H, W, C).
         precision: ``float16`` stores the weights in half precision. ``int8`` is full-integer
             quantization: weights and activations are integers, except in operations for which
             TensorFlow Lite has no integer kernel, such as ELU.
-        calibration: For ``int8``, uint8 images (N, H, W, C) to determine the range of activations.
+        calibration: For ``int8``, uint8 images (N, H, W, C) that determine the range of
+            activations.
 
     Returns:
-        The file's content, which maps any number of ``images`` to ``probabilities``, float32.
+        The contents of the file, which maps any number of ``images`` to ``probabilities``, float32.
 
     Raises:
         XnasError: If an operation cannot be converted.
@@ -87,7 +88,7 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
 
 
 def predict(content: bytes, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-    """Return the outputs (N, classes) of a converted model for uint8 images (N, H, W, C)."""
+    """Return a converted model's outputs (N, classes) for uint8 images (N, H, W, C)."""
     serve = _interpreter(content, threads=None).get_signature_runner()
     batches = range(0, len(images), batch_size)
     return np.concatenate(
@@ -96,10 +97,10 @@ def predict(content: bytes, images: np.ndarray, batch_size: int = 100) -> np.nda
 
 
 def time_batches(content: bytes, batch_size: int, repeats: int, threads: int) -> np.ndarray:
-    """Time a converted model's predictions for batches of random images.
+    """Time a converted model's predictions on batches of random images.
 
     Returns:
-        Seconds for each batch, (repeats,).
+        Seconds per batch, (repeats,).
     """
     interpreter = _interpreter(content, threads)
     (given,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()

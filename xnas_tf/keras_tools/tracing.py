@@ -24,14 +24,14 @@ _lock = threading.RLock()
 
 
 def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
-    """Return a function unchanged if it will run only a few times, otherwise traced.
+    """Return a function traced, or unchanged if it will run only a few times.
 
-    The choice does not depend on measurements: traced and untraced results are rounded
-    differently, and the same search must give the same values.
+    The choice does not depend on measurements, because traced and untraced results are rounded
+    differently, and repeating a search must give the same values.
 
     Args:
         function: Tensors -> a tensor.
-        runs: Maximum number of times that it will run; assumed to be many if None.
+        runs: Maximum number of times that the function will run; None means many times.
     """
     if runs is not None and runs <= FEW_RUNS:
         return function
@@ -40,14 +40,14 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 
 @contextmanager
 def freed_custom_gradients() -> Iterator[None]:
-    """Free the custom gradients of graphs traced inside the context when the context ends.
+    """When the context ends, free the custom gradients of graphs traced inside it.
 
-    Each use of ``tf.custom_gradient`` in a graph adds a closure to a table of the process, and
-    the closure references the whole traced graph. Every Keras optimizer uses a custom gradient
-    (``ReplicaContext.all_reduce``), and so do ``tf.nn.silu`` and others: about 7 MB per candidate
-    were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the context can
-    still be run afterwards, but their gradients can no longer be traced. Because the table is
-    shared by all threads, this includes graphs that other threads trace in the meantime.
+    Each use of ``tf.custom_gradient`` in a graph adds a closure to a process-wide table, and the
+    closure references the whole traced graph. Every Keras optimizer uses a custom gradient
+    (``ReplicaContext.all_reduce``), as do ``tf.nn.silu`` and other functions, so about 7 MB per
+    candidate were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the
+    context can still run afterwards, but their gradients can no longer be traced. All threads share
+    the table, so this also affects graphs that other threads trace in the meantime.
     """
     before = custom_gradients()
     try:
@@ -62,10 +62,10 @@ def unoptimized_graphs() -> Iterator[None]:
 
     Optimizing a graph before its first run takes longer than the optimized graph saves in a few
     runs: Grad-CAM of 1,000 images with a C=16, N=1 network took 0.29 s instead of 0.33 s, and
-    integrated gradients took 2.34 s instead of 2.48 s (means of four networks). On a GPU, the
-    optimizer also chooses the layout of images, which saves time. The option is global, so only one
-    thread at a time can enter: with overlapping threads, the last one would restore the wrong
-    value.
+        integrated gradients took 2.34 s instead of 2.48 s (means over four networks). On a GPU, the
+        optimizer also chooses the image layout, which saves time. The option is global, so only one
+        thread may enter at a time: with overlapping threads, the last one would restore the wrong
+        value.
     """
     options = tf.config.optimizer
     with _lock:
@@ -80,13 +80,13 @@ def unoptimized_graphs() -> Iterator[None]:
 
 @contextmanager
 def kept_arithmetic() -> Iterator[None]:
-    """Let TensorFlow's graphs compute in the order in which they were traced, unless on a GPU.
+    """Let TensorFlow's graphs compute in the order of tracing, unless there is a GPU.
 
-    TensorFlow's arithmetic optimizer sorts the terms of a sum by name, and its remapper fuses a
-    normalization with a sum and a ReLU that follow it. The last digits of a network's outputs then
-    depend on how the network is traced, and training amplifies these differences until they are
-    tenths. Without the two optimizers, training steps of the quickstart took 0.99 to 1.02 times as
-    long. The options are global.
+    TensorFlow's arithmetic optimizer sorts a sum's terms by name, and its remapper fuses a
+    normalization with a subsequent sum and ReLU. The last digits of a network's outputs then depend
+    on how the network is traced, and training amplifies these differences to tenths. Without the
+    two optimizers, the quickstart's training steps took 0.99 to 1.02 times as long. The options are
+    global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()

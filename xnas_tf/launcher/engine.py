@@ -1,4 +1,4 @@
-"""Chooses the engine: this process, the ranks of a Horovod launcher, or a Ray cluster."""
+"""Chooses the engine: this process, a Horovod launcher's ranks, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
-    """Return the configured engine, or the one that matches the way this process was started.
+    """Return the configured engine, or the one that matches how this process was started.
 
     Raises:
-        InputError: If the engine does not match the way this process was started.
+        InputError: If the engine does not match how this process was started.
     """
     engine = _engine(distributed, address)
     given = {"`address`": address, "distributed.groups": distributed.groups}
@@ -58,7 +58,7 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
 def gpus_here() -> int:
     """Return the number of NVIDIA GPUs on this machine that this process may use.
 
-    TensorFlow is not used for this, since it would reserve them.
+    TensorFlow is not asked, because it would reserve the GPUs.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:

@@ -1,4 +1,4 @@
-"""The search, from the configuration to the finished run, on any engine."""
+"""Runs a search on any engine, from the configuration to the finished run."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def search(  # noqa: PLR0913 - options with defaults
     callbacks: Sequence[Callback] = (),
     verbose: int = 1,
 ) -> Run | None:
-    """Run a search, or resume one that was interrupted.
+    """Run a search, or resume an interrupted one.
 
     Args:
-        config: A YAML file or a ``Config``. If None, ``./xnas.yaml`` is used if it exists, and
+        config: A YAML file or a ``Config``. If None, ``./xnas.yaml`` is used if it exists,
             otherwise the quickstart.
         run_dir: The run directory; if None, ``runs/NAME``, named after the configuration file.
-            Required with a ``Config``, which has no name.
+            Required with a ``Config``, because it has no name.
         overrides: Options as ``section.key=value``.
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
-        address: ``HOST:PORT`` of a Ray cluster, or ``auto``; RAY_ADDRESS if None.
-        insecure: Whether to join a Ray cluster even if it has no token, so that others can run
-            code on it.
-        callbacks: Instances of ``Callback`` that are called after those of the configuration.
+        address: ``HOST:PORT`` of a Ray cluster, or ``auto``; if None, RAY_ADDRESS is used.
+        insecure: Whether to join a Ray cluster even without a token, so that others can run code on
+            it.
+        callbacks: ``Callback`` instances, which are called after those in the configuration.
         verbose: Output of rank 0: 0 for warnings only, 1 to add progress, 2 to add a line per
             epoch.
 
     Returns:
-        The finished run; None on ranks other than 0 of a Horovod job, which only train.
+        The finished run; None on Horovod ranks other than 0, which only train.
 
     Raises:
         InputError: If any input is invalid.
@@ -97,11 +97,11 @@ def _log(note: str) -> None:
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:
-    """Return ``runs/NAME``, named after the configuration file, or ``runs/quickstart`` without one.
+    """Return ``runs/NAME``, named after the configuration file, or else ``runs/quickstart``.
 
     Raises:
-        InputError: If the configuration is not a file, because different configurations would share
-            a directory.
+        InputError: If the configuration is not a file, because different configurations would then
+            share a directory.
     """
     if isinstance(config, Config):
         raise InputError(

@@ -1,11 +1,12 @@
-"""Quality of explanations: how reliable a network's attribution maps are.
+"""Explanation quality: how reliable a network's attribution maps are.
 
-The metrics are those of ``xnas_tf.attribution.metrics``. A value is the mean over validation
-images, each of which is explained for its predicted class. Random draws are the same for every
-image and every rank, so a value depends only on the images and the seed.
+The metrics are those in ``xnas_tf.attribution.metrics``. Each value is a mean over validation
+images, whose maps explain the predicted classes. Random draws are the same for every image and
+rank, so a value depends only on the images and the seed.
 
-A map that is 0 everywhere, as Grad-CAM maps often are, explains nothing. It gets the worst value of
-the metric. Otherwise, networks with empty maps would win, because these maps never change.
+A map that is 0 everywhere, as is common with Grad-CAM, explains nothing. Such a map gets the
+metric's worst value. Otherwise, networks with empty maps would win, because these maps never
+change.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Values = dict[str, np.ndarray]
 
 
 def known_method(name: str) -> str:
-    """Return the name of an attribution method, which may be ``module:Name``.
+    """Return an attribution method's name, which may be ``module:Name``.
 
     Raises:
         ValueError: If no method has this name.
@@ -41,7 +42,7 @@ def known_method(name: str) -> str:
 
 
 class AttributionQuality(Objective):
-    """Mean of a metric over images; its standard error is also recorded.
+    """Mean of a metric over images; the standard error is also recorded.
 
     An image whose map is empty has the worst possible value.
     """
@@ -51,7 +52,7 @@ class AttributionQuality(Objective):
 
     @abstractmethod
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        """Compute the metric of the subject's images (N, H, W, C), given as floats in [0, 1]."""
+        """Compute the metric for the subject's images (N, H, W, C), given as floats in [0, 1]."""
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; sums and counts are summed over the ranks."""
@@ -95,7 +96,7 @@ class CompletenessError(AttributionQuality):
 
 
 class MethodQuality(AttributionQuality):
-    """A metric that is defined for any attribution method."""
+    """A metric defined for any attribution method."""
 
     method: str = Field("integrated_gradients", description="name of the attribution method")
 
@@ -279,9 +280,9 @@ class Randomization(SeededQuality):
 
     The similarity is the mean absolute rank correlation over the stages, in [0, 1]; lower is
     better, because a map that does not change does not show what was learned (Adebayo et al. 2018,
-    arXiv 1810.03292). The mean correlation of each stage is recorded as ``randomization/stage_1``
-    and so on. Methods that multiply by the image give 0 at black pixels, whatever the weights are.
-    As a result, the maps of these methods are similar (0.91 for integrated gradients, 0.17 for
+    arXiv 1810.03292). Each stage's mean correlation is recorded as ``randomization/stage_1`` and so
+    on. Methods that multiply by the image give 0 at black pixels, whatever the weights are. As a
+    result, the maps of these methods are similar (0.91 for integrated gradients, 0.17 for
     SmoothGrad, on a network trained on digits), and the methods hardly distinguish candidates here.
     """
 

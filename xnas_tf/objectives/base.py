@@ -1,4 +1,4 @@
-"""The base class of objectives, and the types of their inputs and results."""
+"""The base class for objectives, and the types of their inputs and results."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ Direction = Annotated[
 class Subject:
     """A candidate to score, with this rank's share of the validation split.
 
-    Before training, only the first three attributes are set. The order of the images is shuffled
-    once per run: image i of rank r is number r + i * size in this order.
+    Before training, only the first three attributes are set. The images are shuffled once per run;
+    image i of rank r is number r + i * size in the shuffled order.
 
     Attributes:
         model: The candidate's model.
         communicator: Sums values over the ranks.
-        class_names: The names of the classes.
-        images: Images, (N, H, W, C), uint8. If they are on disk, indexing reads them.
+        class_names: The class names.
+        images: Images, (N, H, W, C), uint8. Images on disk are read when they are indexed.
         labels: The true classes, (N,).
         probabilities: The model's predictions, (N, classes).
         metrics: Training metrics by name: loss, validation loss and compiled metrics.
-        shared_models: Models by attribution method, which give the same maps and are shared by many
-            candidates, so that they are traced only once.
-        masks: (N, H, W), true at the pixels that show the class; None if the data have no masks.
+        shared_models: Models by attribution method, each of which gives the same maps as the
+            candidate's model and is shared by many candidates, so that it is traced only once.
+        masks: (N, H, W), true at pixels that show the class; None if the data have no masks.
         bug: The bug in the training images; None if none was planted.
     """
 
@@ -66,11 +66,11 @@ class Subject:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The predicted class of each image, (N,)."""
+        """Each image's predicted class, (N,)."""
         return self.probabilities.argmax(axis=1)
 
     def first(self, count: int) -> Subject:
-        """Return the subject with only the first ``count`` images of all ranks."""
+        """Return the subject with only the first ``count`` images over all ranks."""
         own = slice(len(range(self.communicator.rank, count, self.communicator.size)))
         return replace(
             self,
@@ -81,7 +81,7 @@ class Subject:
         )
 
     def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
-        """Return the values of the images of all ranks, (N, ...), given those of this rank.
+        """Return the values for all ranks' images, (N, ...), given those of this rank.
 
         Integers and booleans become int32; floats keep their type.
         """
@@ -95,12 +95,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class ObjectiveValue:
-    """The value of an objective for one candidate.
+    """An objective's value for one candidate.
 
     Attributes:
         value: The value.
         metrics: Related metrics to record, by name.
-        reason: The reason why the value is of limited use; recorded as the candidate's reason.
+        reason: Why the value is of limited use; recorded as the candidate's reason.
     """
 
     value: float
@@ -128,17 +128,17 @@ class Objective(BaseModel):
     direction: Direction = "minimize"
 
     def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
-        """Validate options that depend on the data set, before anything is trained.
+        """Validate options that depend on the data set, before any training.
 
         Raises:
             InputError: If the options don't fit the data set.
         """
 
     def check_dataset(self, dataset: Dataset) -> None:  # noqa: B027, optional
-        """Check that the data set has what the objective needs, before anything is trained.
+        """Check that the data set has what the objective needs, before any training.
 
         Raises:
-            InputError: If it lacks something, such as masks.
+            InputError: If the data set lacks something, such as masks.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
@@ -162,7 +162,7 @@ class Objective(BaseModel):
 
     @property
     def parts(self) -> list[str]:
-        """Names of the metrics that make up the value and are shown next to it."""
+        """Names of the metrics that make up the value and are shown with it."""
         return []
 
     @property
@@ -182,10 +182,10 @@ class Objective(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name, with the unit if there is one."""
+        """The name, followed by the unit if there is one."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     @property
     def heading(self) -> str:
-        """The label with an arrow towards better values."""
+        """The label, with an arrow that points towards better values."""
         return f"{self.label} {'↓' if self.direction == 'minimize' else '↑'}"

@@ -1,4 +1,4 @@
-"""Computes distances between class means from their inner products."""
+"""Computes distances between class means from inner products of the means."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class ClassPairs:
-    """The pairs of classes to compare, and their weights.
+    """The pairs of classes to compare, with their weights.
 
     Attributes:
-        counts: Number of images of each class, (classes,).
-        min_images: Minimum number of images of a class; a class with fewer counts as missing.
-        missing: Whether a pair that includes a missing class has the distance 0 (``zero``) or is
+        counts: Number of images per class, (classes,).
+        min_images: Minimum number of images per class; a class with fewer images counts as missing.
+        missing: Whether a pair that includes a missing class has distance 0 (``zero``) or is
             excluded (``ignore``).
-        weights: A symmetric matrix with a weight for each pair, (classes, classes); equal weights
-            if None.
+        weights: A symmetric matrix with each pair's weight, (classes, classes); if None, all
+            weights are equal.
         weighting: Whether the weighted sum of the distances is divided by the sum of the weights
             (``normalized``) or by the number of pairs (``paper``).
     """
@@ -38,21 +38,22 @@ class ClassPairs:
 
     @property
     def present(self) -> np.ndarray:
-        """Whether a class has enough images, (classes,)."""
+        """Whether each class has enough images, (classes,)."""
         return self.counts >= self.min_images
 
     def distances(self, gram: np.ndarray) -> np.ndarray:
-        """Return distances between class means, (..., classes, classes); 0 for missing classes."""
+        """Return distances between class means, (..., classes, classes), 0 for missing classes."""
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
         """Return the weighted mean distance over pairs of classes.
 
-        The distance is one minus the cosine of two class means. ``gram`` contains their inner
-        products, (..., classes, classes); see ``mean_gram``. The scale of a class has no effect.
-        The mean, (...), is in [0, 2], multiplied by the mean weight if ``weighting`` is ``paper``.
-        An unbiased estimate of 0 may be slightly negative. The mean is 0 if there are fewer than
-        two classes or all weights are 0. NaN is propagated.
+        The distance between two class means is one minus their cosine. ``gram`` contains the means'
+        inner products, (..., classes, classes); see ``mean_gram``. The scale of each class's mean
+        has no effect. The mean distance, (...), is in [0, 2], multiplied by the mean weight if
+        ``weighting`` is ``paper``. If the true mean is 0, an unbiased estimate may be slightly
+        negative. The result is 0 if there are fewer than two classes or all weights are 0. NaN is
+        propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         pairs = np.ones(len(upper[0]))
@@ -68,7 +69,7 @@ class ClassPairs:
 
         Args:
             names: Names of all classes.
-            is_predicted: Whether images are grouped by predicted rather than true classes.
+            is_predicted: Whether images are grouped by predicted classes instead of true ones.
         """
         of = "predicted as" if is_predicted else "of"
         if np.count_nonzero(self.counts) < 2:
@@ -97,10 +98,11 @@ class ClassPairs:
 
 
 def _pair_distances(gram: np.ndarray) -> np.ndarray:
-    """Return one minus the cosine of each pair of class means; 0 if a mean has no direction.
+    """Return one minus the cosine for each pair of class means; 0 if a mean has no direction.
 
-    Unbiased estimates of a distance of 0 may be negative. They are clipped at -2, the negative of
-    the largest distance, because clipping them at 0 would turn noise into positive distances.
+    Unbiased estimates of a zero distance may be negative. The estimates are clipped at -2, the
+    negative of the largest distance, because clipping at 0 would turn noise into positive
+    distances.
     """
     lengths = np.sqrt(np.maximum(np.diagonal(gram, axis1=-2, axis2=-1), 0))
     scale = lengths[..., :, None] * lengths[..., None, :]

@@ -1,10 +1,10 @@
 """Computes inner products of class means from sums, without the upward bias of small samples.
 
 On average, the squared norm of a class mean over n images is too large by s²/n, where s² is the
-variance within the class, summed over dimensions. Inner products between the means of different
-classes are unbiased. The unbiased squared norm is the mean inner product of two different images,
-(|Σx|² - Σ|x|²) / (n (n - 1)) = |mean|² - s²/n. This U-statistic (Hoeffding 1948) requires only the
-sum of the images and the sum of their squared norms.
+variance within the class, summed over dimensions. Inner products between different classes' means
+are unbiased. The unbiased squared norm is the mean inner product of two different images, (|Σx|² -
+Σ|x|²) / (n (n - 1)) = |mean|² - s²/n. This U-statistic (Hoeffding 1948) needs only the sum of the
+images and the sum of their squared norms.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ pure noise scores less than 0.01 from 50 dimensions on, and means that are half 
 
 @dataclass(frozen=True)
 class ClassSums:
-    """Weighted sums over the images of each class in one layer.
+    """Weighted sums over each class's images in one layer.
 
-    All arrays may have leading dimensions, for example for resamples.
+    All arrays may have leading dimensions, for instance for resamples.
 
     Attributes:
         products: Inner products of the weighted sums, (..., classes, classes).
         squares: Sums of squared norms times squared weights, (..., classes).
-        weights: Sums of the weights, (..., classes). A sum is the number of images if all weights
-            are 1, and 0 for an excluded class.
+        weights: Sums of the weights, (..., classes). With weights of 1, a sum is the number of
+            images; for an excluded class, it is 0.
         square_weights: Sums of the squared weights, (..., classes).
     """
 
@@ -59,19 +59,19 @@ class ClassSums:
 def mean_gram(
     layers: Sequence[ClassSums], normalize: Normalize, estimator: Estimator
 ) -> np.ndarray:
-    """Compute the inner products of the class means of the concatenated layers.
+    """Compute the inner products of class means over the concatenated layers.
 
     Args:
         layers: The layers' sums.
         normalize: ``layer`` scales each layer so that the squared norms of its class means sum to
-            1, and drops layers of pure noise; ``none`` doesn't scale, so that large layers dominate
-            the concatenation.
+            1, and drops layers of pure noise; ``none`` doesn't scale, so large layers dominate the
+            concatenation.
         estimator: ``unbiased`` subtracts the noise from the squared norms on the diagonal;
             ``plain`` doesn't, as in the XNAS paper.
 
     Returns:
-        (..., classes, classes). The diagonal is 0 for a class mean that has no direction because it
-        is zero or, with ``unbiased``, because the share without noise is less than ``MIN_SIGNAL``.
+        (..., classes, classes). The diagonal is 0 for a class mean without direction: one that is
+        zero or, with ``unbiased``, one whose noise-free share is less than ``MIN_SIGNAL``.
     """
     gram: np.ndarray = np.zeros(())
     squares: np.ndarray = np.zeros(())
@@ -90,12 +90,12 @@ def mean_gram(
 
 
 def _has_signal(squares: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Return whether enough of a squared norm remains without the noise; True for NaN."""
+    """Return whether enough of a squared norm remains after removing the noise; True for NaN."""
     return np.isnan(squares) | ((squares > 0) & (squares >= MIN_SIGNAL * plain))
 
 
 def _divided(value: np.ndarray | float, divisor: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Divide where a condition is true; return 0 elsewhere."""
+    """Divide where a condition holds; return 0 elsewhere."""
     return np.divide(value, divisor, out=np.zeros(divisor.shape), where=where)
 
 

@@ -1,4 +1,4 @@
-"""The images that introspectability is computed from, and each class's mean representation."""
+"""The images used to compute introspectability, and each class's mean representation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """The images that this rank uses, and how to compare their classes.
+    """The images that this rank uses, and how their classes are compared.
 
     Attributes:
         images: Images, (N, H, W, C).
-        groups: The class of each image, (N,).
-        resamples: The weights of the images in each resample, (resamples, N).
-        pairs: The pairs of classes, with the number of images of each class over all ranks.
+        groups: Each image's class, (N,).
+        resamples: The images' weights in each resample, (resamples, N).
+        pairs: The pairs of classes, with each class's number of images over all ranks.
     """
 
     images: np.ndarray
@@ -33,14 +33,14 @@ class ChosenImages:
 
 @dataclass(frozen=True)
 class ClassMeans:
-    """The class means of one source over all ranks.
+    """The class means of one representation source, over all ranks.
 
     Attributes:
         source: The source of the representation.
         layers: This rank's layers of the representation.
-        sums: Sums of the representation over the images of each class, (classes, D) for each layer.
+        sums: Sums of the representation over each class's images, (classes, D) for each layer.
         chosen: This rank's images, and the pairs of classes.
-        totals: Inner products of the sums of each layer.
+        totals: Inner products of the sums in each layer.
         gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
     """
 
@@ -58,5 +58,5 @@ class ClassMeans:
 
     @property
     def value(self) -> float:
-        """The mean distance, which is the value of the source."""
+        """The mean distance, which is the source's value."""
         return float(self.chosen.pairs.mean_distance(self.gram))

@@ -1,4 +1,4 @@
-"""Chooses the images whose class means are compared, and resamples them to estimate errors."""
+"""Chooses images for comparing class means, and resamples them to estimate errors."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _thread_pools = cache(ThreadpoolController)
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
     """Return the sorted indices of up to ``count`` images, balanced over the classes.
 
-    Class means are compared pair by pair, so an additional image helps most in the smallest class.
-    Balancing also makes it less likely that a rare class is missing among the chosen images. The
-    classes contribute their next image in turn; in each round, earlier images come first.
-    ``groups`` are the images' classes, (N,), in random order.
+    Class means are compared in pairs, so an additional image helps most in the smallest class.
+    Balancing also makes it less likely that no image of a rare class is chosen. The classes take
+    turns to contribute their next image; within a round, earlier images come first. ``groups`` (N,)
+    are the images' classes, with the images in random order.
     """
     by_class = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_class], groups[by_class])
@@ -38,12 +38,12 @@ def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
-    """Draw random weights close to 1 for the images, (count, N); every call draws the same ones.
+    """Draw random image weights close to 1, (count, N); every call draws the same weights.
 
-    This is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron 1982).
-    The weighted mean of a class with at least two images varies by ``STEP`` times the standard
-    error of the mean, and no class ever has the weight 0. ``groups`` are the images' classes,
-    (N,), in an order that doesn't depend on the ranks.
+    The resampling is a bootstrap with small steps (the infinitesimal jackknife, Jaeckel 1972; Efron
+    1982). The weighted mean of a class with at least two images varies by ``STEP`` times the
+    standard error of the mean, and no class ever has a weight of 0. ``groups`` (N,) are the images'
+    classes, in an order that doesn't depend on the ranks.
     """
     sizes = np.bincount(groups)[groups] if len(groups) else np.zeros(0)
     spread = np.sqrt(sizes / np.maximum(sizes - 1, 1))
@@ -52,7 +52,7 @@ def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Return the standard error of a value, given the values for the resamples, (resamples,)."""
+    """Return a value's standard error, given its values for the resamples, (resamples,)."""
     return float(np.std(values, ddof=1) / STEP)
 
 
@@ -64,13 +64,13 @@ def resampled_sums(
 ) -> list[ClassSums]:
     """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
-    Squared norms are summed with squared weights. Unbiased estimates exclude the products of an
-    image with itself, and in this way they remain unbiased for resamples.
+    Squared norms are weighted by squared weights. Unbiased estimates exclude the products of an
+    image with itself, so they remain unbiased for resamples.
 
     Args:
         rows: This rank's representations, (N, d) for each layer.
         members: 1 if an image belongs to a class that isn't missing, (N, classes).
-        resamples: Each resample's weights of the images, (resamples, N).
+        resamples: Each resample's image weights, (resamples, N).
         communicator: The ranks.
     """
     inside = members.T > 0

@@ -1,4 +1,4 @@
-"""Consistency: whether different attribution methods agree about a network."""
+"""Consistency: whether different attribution methods agree on how to explain a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Consistency(AttributionQuality):
-    """Rank correlation of the maps of different attribution methods for the same image.
+    """Rank correlation between different attribution methods' maps of the same image.
 
     The value is in [-1, 1]; higher is better. It is Spearman's correlation of the positive
     attributions of all pixels, averaged over the pairs of methods (Krishna et al. 2022, arXiv
@@ -71,7 +71,7 @@ class Consistency(AttributionQuality):
         return np.maximum(method(subject.model, images, subject.predicted), 0)
 
     def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Correlate maps (N, H, W) in pairs, (N,); the worst value where one of them is empty."""
+        """Correlate maps (N, H, W) in pairs, (N,); pairs with an empty map get the worst value."""
         from xnas_tf.attribution.metrics import is_empty
         from xnas_tf.attribution.metrics.statistics import spearman
 

@@ -28,8 +28,8 @@ class Parameters(Objective):
 class Flops(Objective):
     """Number of floating-point operations per image; a multiplication and an addition count as two.
 
-    TensorFlow's profiler counts the operations in the inference graph, which includes all layers
-    that consist of TensorFlow operations.
+    TensorFlow's profiler counts the operations in the inference graph, including those of all
+    layers built from TensorFlow operations.
     """
 
     lowest: ClassVar[float] = 0.0

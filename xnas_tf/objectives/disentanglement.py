@@ -1,4 +1,4 @@
-"""Disentanglement: how much the paths of the classes through a network differ."""
+"""Disentanglement: how much the classes' paths through a network differ."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class DisentanglementObjective(Objective):
     """Diversity of class paths, which is one minus their mean similarity; higher is better.
 
     Paths are masks over channels (NAD, arXiv 2003.13268), which are learned from a few validation
-    images while the network is frozen. The similarity is the Jaccard index corrected for chance,
+    images while the network is frozen. The similarity is the chance-corrected Jaccard index,
     averaged over layers and class pairs. The value is 0 if all classes use the same channels, 1 if
-    paths differ as much as random ones of the same sizes, and at most 2. A full or empty mask
+    paths differ as much as random paths of the same sizes, and at most 2. A full or empty mask
     counts as equal to any other mask, because its overlap is meaningless. A class keeps all
     channels if all of its paths exceed the allowed false alarms, and has no path if none of its
     images is classified correctly. Classes that keep all channels or have no path count as equal to

@@ -1,4 +1,4 @@
-"""Fidelity and conciseness of an interpreter (FLINT) that is briefly trained on a candidate."""
+"""Fidelity and conciseness of an interpreter (FLINT) that is trained briefly on a candidate."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ class _InterpreterObjective(Objective):
 
     @property
     def _worst(self) -> float:
-        """The value for a candidate that cannot be interpreted."""
+        """The value of a candidate that cannot be interpreted."""
         return 0.0
 
     @abstractmethod
     def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
-        """Return the value for predictions, and the metrics that only this objective records."""
+        """Return the predictions' value, and the metrics recorded only by this objective."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
     ) -> InterpreterPredictions:
-        """Train an interpreter, and return its predictions on held-out images."""
+        """Train an interpreter, and return its predictions for held-out images."""
         from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
         from xnas_tf.interpretation.flint.training import learn
@@ -99,8 +99,8 @@ class Fidelity(_InterpreterObjective):
     The agreement is in [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on
     a few non-negative attributes. The interpreter is trained post-hoc on the candidate's last
     layers with validation images, and evaluated on other validation images. This objective is a
-    quick estimate: `xnas-tf interpret` trains longer, and on the training split. The agreement that
-    a constant prediction could reach (`constant`) and the share of images without a relevant
+    quick estimate: `xnas-tf interpret` trains for longer, and on the training split. The agreement
+    that a constant prediction could reach (`constant`) and the share of images without a relevant
     attribute (`silent`) are also recorded.
     """
 
@@ -116,8 +116,8 @@ class Fidelity(_InterpreterObjective):
 class Conciseness(_InterpreterObjective):
     """Number of attributes that an interpreter uses to explain an image; lower is better.
 
-    The value is the mean number of attributes with a relevance above 1/τ (CNS, arXiv 2010.09345),
-    for the same interpreter as in `fidelity`. An image is not explained if it has no relevant
+    The value is the mean number of attributes whose relevance exceeds 1/τ (CNS, arXiv 2010.09345),
+    with the same interpreter as for `fidelity`. An image is not explained if it has no relevant
     attribute, or if the interpreter's prediction differs from the candidate's. All attributes are
     counted for unexplained images, so an interpreter that explains nothing gets the worst value.
     The plain mean (`cns`), the agreement with the candidate and the metrics of `fidelity` are also

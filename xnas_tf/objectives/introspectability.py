@@ -1,8 +1,8 @@
 """Introspectability: how differently a network represents different classes.
 
-Carmichael, Moon & Jacobs (arXiv 2112.08645) define it as the mean over class pairs of one minus
-the cosine between the mean representations of the predicted classes. By default, the estimate is
-corrected for its bias with few images, and classes that are never predicted are counted as well.
+Carmichael, Moon & Jacobs (arXiv 2112.08645) define introspectability as one minus the cosine
+between two predicted classes' mean representations, averaged over class pairs. By default, the
+estimate is corrected for its small-sample bias, and classes that are never predicted are included.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Introspectability(Objective):
 
     The representation is an attribution map over the input (``grad_cam``, ``integrated_gradients``
     or any other method) or the concatenated outputs of all convolution and activation layers
-    (``activations``, as in the XNAS paper). The value is the weighted mean over the sources, and
-    each source is recorded as ``introspectability/SOURCE``. For ``activations``, the value of each
-    layer is also recorded. Standard errors, estimated by resampling the images, are recorded as
-    well; they measure how much the value varies with the images, not how much it varies from one
-    training run to the next.
+    (``activations``, as in the XNAS paper). The value is a weighted mean over the sources, each of
+    which is recorded as ``introspectability/SOURCE``. For ``activations``, the value of each layer
+    is also recorded. Standard errors, estimated by resampling the images, are recorded as well;
+    they measure how much the value varies with the images, not how much it varies from one training
+    run to the next.
 
     The default estimate is unbiased even for few images: if the true value is 0, the estimate is 0
     on average and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
@@ -130,7 +130,7 @@ class Introspectability(Objective):
     @field_validator("sources", mode="before")
     @classmethod
     def _as_mapping(cls, sources: Any) -> Any:
-        """Convert a list of names to a mapping with equal weights."""
+        """Convert a list of names to a mapping that gives them equal weights."""
         if not isinstance(sources, (list, tuple)):
             return sources
         if len(set(map(str, sources))) < len(sources):
@@ -191,12 +191,12 @@ class Introspectability(Objective):
 
     @property
     def definitions(self) -> list[Introspectability]:
-        """This definition and its variants."""
+        """This objective's definition, followed by its variants."""
         return [self, *map(self._variant, self.variants)]
 
     @property
     def parts(self) -> list[str]:
-        """The value of each source if there are several, because their mean may hide conflicts."""
+        """Each source's value if there are several, because the mean may hide conflicts."""
         return [f"{self.name}/{source}" for source in self.sources] if len(self.sources) > 1 else []
 
     def check(self, class_names: tuple[str, ...]) -> None:
@@ -234,7 +234,7 @@ class Introspectability(Objective):
         return self.score_with({}, subject)
 
     def score_with(self, computed: Computed, subject: Subject) -> ObjectiveValue:
-        """Score a candidate; representations that were computed already are used again."""
+        """Score a candidate, reusing representations that were already computed."""
         names, chosen = subject.class_names, self._chosen(subject)
         pairs = chosen.pairs
         reasons = pairs.missing_reasons(names, self.group_by == "predicted")
@@ -256,7 +256,7 @@ class Introspectability(Objective):
         return self._combined(metrics, replicates, reasons)
 
     def _variant_metrics(self, name: str, subject: Subject, computed: Computed) -> dict[str, float]:
-        """Return the values of a variant by name, without those of single layers."""
+        """Return a variant's values by name, without those of single layers."""
         prefix, variant = f"{self.name}/{name}", self._variant(name)
         score = variant.score_with(computed, subject)
         errors = [f"{source}/standard_error" for source in variant.sources]
@@ -265,7 +265,7 @@ class Introspectability(Objective):
         return {prefix: score.value, **values}
 
     def class_means(self, subject: Subject) -> Iterator[ClassMeans]:
-        """Compute the class means behind the score, for each source that applies to the model."""
+        """Compute the class means behind the score for each source that applies to the model."""
         chosen = self._chosen(subject)
         for source in self.sources:
             try:
@@ -293,9 +293,9 @@ class Introspectability(Objective):
         return ChosenImages(subject.images[mine], own[mine], weights[:, is_mine], pairs)
 
     def _required_images(self, available: int, classes: int) -> int:
-        """Return the minimum number of images of a class.
+        """Return the minimum number of images per class.
 
-        It is less than ``min_images`` only if the validation split is so small that many
+        The minimum is below ``min_images`` only if the validation split is so small that many
         classes would be missing for any network.
         """
         if available >= self.max_images(classes):
@@ -321,7 +321,7 @@ class Introspectability(Objective):
         return ClassMeans(source, layers, sums, chosen, totals, gram)
 
     def _resampled_values(self, means: ClassMeans, communicator: Communicator) -> np.ndarray:
-        """Return the values of a source for resampled images, (resamples,)."""
+        """Return a source's values for resampled images, (resamples,)."""
         pairs = means.chosen.pairs
         sums = resampled_sums(
             [layer.samples for layer in means.layers],
@@ -334,7 +334,7 @@ class Introspectability(Objective):
     def _combined(
         self, metrics: dict[str, float], replicates: list[np.ndarray], reasons: list[str]
     ) -> ObjectiveValue:
-        """Combine the sources into their weighted mean, and return it with its standard error."""
+        """Return the weighted mean of the sources, with its standard error."""
         weights = np.array(list(self.sources.values())) / sum(self.sources.values())
         values = [metrics[f"{self.name}/{source}"] for source in self.sources]
         for source, values_of_source in zip(self.sources, replicates, strict=True):
@@ -347,7 +347,7 @@ class Introspectability(Objective):
     def _layers(
         self, source: str, subject: Subject, chosen: ChosenImages
     ) -> list[LayerActivations]:
-        """Return this rank's layers of a representation; an attribution map is a single layer."""
+        """Return this rank's layers of a representation; an attribution map counts as one layer."""
         from xnas_tf.attribution.activations import LayerActivations, class_activations
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
@@ -364,7 +364,7 @@ class Introspectability(Objective):
 
 
 def introspectability_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:
-    """Return the attribution methods, with their options, that introspectability objectives use."""
+    """Return the attribution methods used by introspectability objectives, with their options."""
     methods = (
         method_with_steps(source, definition.steps)
         for each in measures

@@ -1,4 +1,4 @@
-"""Latency, which is the inference time per image on the device used for deployment."""
+"""Latency: the inference time per image on the device used for deployment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Latency(Objective):
     Latency is measured on rank 0, after a warm-up. The ``keras`` backend runs the network as a
     TensorFlow graph on batches of float32 images. ``tflite`` and ``tflite_int8`` convert the
     network as ``xnas-tf export`` does for the formats of the same name, and time TensorFlow Lite's
-    interpreter on the CPU. The network is not trained yet, so int8 is calibrated on random images.
+    interpreter on the CPU. The network is still untrained, so int8 is calibrated on random images.
 
     The precision depends on how busy the machine is. On 2 shared CPU cores, ten measurements of one
     network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to 100,
@@ -80,7 +80,7 @@ class Latency(Objective):
         """See ``Objective.score``; rank 0 measures and broadcasts the result.
 
         Raises:
-            RunError: On all ranks, if the network cannot be executed.
+            RunError: If the network cannot be executed; raised on all ranks.
         """
         percentiles = subject.communicator.broadcast(
             self._measure(subject.model) if subject.communicator.rank == 0 else None
@@ -93,9 +93,9 @@ class Latency(Objective):
         )
 
     def _measure(self, model: keras.Model) -> list[float] | str:
-        """Return the 10th, 50th and 90th percentiles in milliseconds per image, or an error.
+        """Return the 10th, 50th and 90th latency percentiles in ms per image, or an error.
 
-        Errors are returned, not raised, because the other ranks are waiting for a message.
+        Errors are returned instead of raised, because the other ranks are waiting for a message.
         """
         try:
             if self.backend != "keras":
@@ -106,9 +106,9 @@ class Latency(Objective):
             return str(error) if isinstance(error, XnasError) else describe(error)
 
     def percentiles_of_file(self, content: bytes) -> list[float]:
-        """Return the 10th, 50th and 90th percentiles for a TensorFlow Lite model, in milliseconds.
+        """Return a TensorFlow Lite model's 10th, 50th and 90th latency percentiles in milliseconds.
 
-        The times are per image, with this batch size and number of threads.
+        Times are per image, for this batch size and number of threads.
         """
         from xnas_tf.keras_tools import tflite
 
@@ -133,12 +133,12 @@ class Latency(Objective):
 def time_batches(
     model: keras.Model, batch_size: int, repeats: int, device: str | None = None
 ) -> np.ndarray:
-    """Time a built model's predictions for batches of random images.
+    """Time a built model's predictions on batches of random images.
 
-    If ``device`` is None, TensorFlow chooses it.
+    If ``device`` is None, TensorFlow chooses the device.
 
     Returns:
-        Seconds for each batch, (repeats,).
+        Seconds per batch, (repeats,).
     """
     import tensorflow as tf
 

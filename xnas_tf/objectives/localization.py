@@ -1,7 +1,7 @@
 """Localization: whether attributions lie on the pixels that show the class.
 
-They need a data set with masks, such as ``shapes``. In the images of other data sets, nobody knows
-which pixels an explanation should point at.
+Localization needs a data set with masks, such as ``shapes``. In other data sets, it is unknown
+which pixels an explanation should highlight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Localization(MethodQuality):
-    """A metric of maps and masks, with the value of a map that knows nothing as ``chance``."""
+    """A metric of maps and masks, with an uninformative map's value recorded as ``chance``."""
 
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 1.0
@@ -45,11 +45,11 @@ class Localization(MethodQuality):
 
     @abstractmethod
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Return a value of each map (N, H, W), (N,), given masks (N, H, W)."""
+        """Return one value per map (N, H, W), as (N,), given masks (N, H, W)."""
 
 
 class MaskMass(Localization):
-    """Share of the positive attribution that lies inside the mask of the object.
+    """Share of the positive attribution that lies inside the object's mask.
 
     The value is in [0, 1]; higher is better. Chance is the mask's share of the image, which is
     recorded as `mask_mass/chance`. The value is the relevance mass accuracy of Arras et al. 2022
@@ -65,7 +65,7 @@ class MaskMass(Localization):
 
 
 class PointingGame(Localization):
-    """Share of the images in which the largest attribution lies inside the mask of the object.
+    """Share of images whose largest attribution lies inside the object's mask.
 
     The value is in [0, 1]; higher is better. Chance is the mask's share of the image, which is
     recorded as `pointing_game/chance` (Zhang et al. 2018, arXiv 1608.00507, but without their

@@ -61,9 +61,9 @@ STANDARD_METRICS = ("accuracy", "loss")
 class Metric(Objective):
     """A validation metric with which the HyperModel compiles its models.
 
-    The metric is named `metric:NAME`, such as `metric:top3`. Other metrics of an epoch, such as
-    `metric:loss`, and values returned by `HyperModel.fit` can also be used. There is no default
-    direction.
+    The metric is named `metric:NAME`, such as `metric:top3`. Other metrics logged in an epoch, such
+    as `metric:loss`, and values returned by `HyperModel.fit` can also be used. The direction has no
+    default.
     """
 
     name: str = Field(pattern="^metric:.+", description="`metric:` and the metric's name")

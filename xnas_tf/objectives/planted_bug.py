@@ -1,7 +1,7 @@
 """Planted bug: how clearly attributions reveal a known bug in the training images.
 
-The bug is a watermark that stands for a class; see ``dataset.bug``. It is measured on validation
-images of other classes, with and without the watermark.
+The bug is a watermark that stands for one class; see ``dataset.bug``. Attributions are compared on
+validation images of other classes, with and without the watermark.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOUND = 0.95
 
 
 class BugObjective(Objective):
-    """A value that needs a data set with a planted bug."""
+    """A value that requires a data set with a planted bug."""
 
     def check_dataset(self, dataset: Dataset) -> None:
         """See ``Objective.check_dataset``."""

@@ -1,4 +1,4 @@
-"""Formats in which a model can be exported, by name."""
+"""The formats in which a model can be exported, by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
     """Return the formats with these names, without duplicates.
 
     Raises:
-        InputError: If none is given, a name is unknown, or a converter is not installed.
+        InputError: If no name is given, a name is unknown, or a converter is not installed.
     """
     chosen = [_format(name) for name in dict.fromkeys(names)]
     if not chosen:

@@ -1,4 +1,4 @@
-"""The base class of export formats."""
+"""The base class for export formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Outputs = dict[str, "np.ndarray"]
 
 
 class ExportFormat(ABC):
-    """A format that writes a model as a file or folder, and runs the result for comparison.
+    """A format that writes a model to a file or folder, and runs the result for comparison.
 
     Plug-ins subclass this class and implement ``write`` and ``outputs``.
     """
@@ -41,12 +41,12 @@ class ExportFormat(ABC):
 
     @abstractmethod
     def write(self, served: ServedModel, path: Path) -> None:
-        """Write the file or folder of a model to ``path``."""
+        """Write the model to a file or folder at ``path``."""
 
     @abstractmethod
     def outputs(self, path: Path, images: np.ndarray) -> Outputs:
-        """Run the result of ``write`` on uint8 images (N, H, W, C)."""
+        """Run what ``write`` produced on uint8 images (N, H, W, C)."""
 
     def latency(self, path: Path, options: Latency) -> list[float] | None:
-        """Return the 10th, 50th and 90th percentiles in milliseconds per image, or None."""
+        """Return the 10th, 50th and 90th latency percentiles in milliseconds per image, or None."""
         return None

@@ -63,7 +63,7 @@ print({name: values.shape for name, values in explained.items()})"""
 
 @contextmanager
 def _path_without_wildcards(path: Path) -> Iterator[Path]:
-    """Yield a path that TensorFlow can load, because it treats brackets as a pattern."""
+    """Yield a path without brackets, which TensorFlow would treat as a pattern."""
     if not WILDCARDS.search(str(path)):
         yield path
         return
@@ -97,7 +97,7 @@ print(model(images / np.float32(255)).shape)  # it expects values from 0 to 1"""
 
 
 class TFLite(ExportFormat):
-    """uint8 images -> class probabilities, computed in float32."""
+    """Maps uint8 images to class probabilities, computed in float32."""
 
     name = "tflite"
     file = "model.tflite"
@@ -128,7 +128,7 @@ print(serve(images=images)["probabilities"])"""
 
 
 class TFLiteFloat16(TFLite):
-    """``TFLite`` with float16 weights, which halve the size."""
+    """``TFLite`` with float16 weights, which halve the file size."""
 
     name = "tflite_float16"
     file = "model_float16.tflite"
@@ -149,7 +149,7 @@ class TFLiteInt8(TFLite):
 
 
 class Onnx(ExportFormat):
-    """uint8 images -> class probabilities, computed in float32."""
+    """Maps uint8 images to class probabilities, computed in float32."""
 
     name = "onnx"
     file = "model.onnx"

@@ -2,8 +2,7 @@
 
 Parekh, Mozharovskyi, d'Alché-Buc, *A Framework to Learn with Interpretation*, NeurIPS 2021,
 arXiv 2010.09345. A few non-negative attributes are learned from a predictor's hidden layers. A
-linear classifier that takes the attributes as input reproduces the predictor's output and thereby
-explains it.
+linear classifier on these attributes reproduces the predictor's output and thereby explains it.
 """
 
 from xnas_tf.interpretation.flint.interpretation import Interpretation

@@ -1,9 +1,9 @@
 """Activation maximisation with partial initialisation (arXiv 2010.09345, section 4.2).
 
-Starting from a dimmed sample, an image is changed so that the value of one attribute grows. The
+Starting from a dimmed sample, an image is changed to increase the value of one attribute. The
 objective is C log φ_j − λ_bound · (excess beyond the range) − λ_tv · (total variation). The paper
-maximises φ_j itself, so its weights suit only attributes of a similar magnitude. With attributes
-learned on mnist5k, which reach values of 15, C = 2 filled the images with stripes.
+maximises φ_j itself, so its weights suit only attributes of similar magnitude. With attributes
+learned on mnist5k, whose values reach 15, C = 2 filled the images with stripes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Maximisation:
     """Options for changing images.
 
     Attributes:
-        dim: Factor by which the samples are dimmed at the start.
+        dim: Factor by which the samples are dimmed initially.
         gain: C, the weight of the attribute's logarithm.
         bound: λ_bound, the weight of values outside [0, 1].
         variation: λ_tv, the weight of the total variation.
@@ -50,7 +50,7 @@ COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 def maximize_activation(
     model: InterpretedModel, images: np.ndarray, attributes: np.ndarray
 ) -> np.ndarray:
-    """Change uint8 images (N, H, W, C) so that each activates its attribute, from (N,), more."""
+    """Change uint8 images (N, H, W, C) so that each increases its attribute, given by (N,)."""
     if not len(images):
         return images
     how = GREY if images.shape[-1] == 1 else COLOUR
@@ -79,7 +79,7 @@ def objective(
 ) -> tf.Tensor:
     """Compute the objective, summed over images (B, H, W, C).
 
-    ``wanted`` is the one-hot encoding of the attribute to maximise for each image, (B, J).
+    ``wanted`` (B, J) is the one-hot encoding of the attribute to maximise for each image.
     """
     activations = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
     gain = tf.reduce_sum(tf.math.log(activations + EPSILON))

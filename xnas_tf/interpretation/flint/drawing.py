@@ -45,8 +45,8 @@ def drawings(
 ) -> dict[str, Callable[[], Figure]]:
     """Return the functions that draw the available figures, by name.
 
-    ``explained`` contains the indices of the test images to explain. If it is empty, one image is
-    chosen from each of several classes, if possible one on which model and interpreter agree.
+    ``explained`` contains indices of test images to explain. If no images are given, one image is
+    chosen from each of several classes, preferably one on which model and interpreter agree.
     """
     available: dict[str, Callable[[], Figure]] = {
         "relevance": lambda: _relevance_figure(answers, names),
@@ -61,7 +61,7 @@ def drawings(
 
 
 def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> Figure:
-    """Draw the mean relevance of each attribute (columns) for each class (rows)."""
+    """Draw each attribute's mean relevance (columns) for each class (rows)."""
     values = answers.class_relevance
     attributes = [str(j) for j in range(values.shape[1])]
     width = 2.2 + 0.27 * len(attributes) + ticks_width(names)
@@ -77,7 +77,7 @@ def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> 
 
 
 def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
-    """Draw conciseness by τ, and the share of images to which each attribute is relevant."""
+    """Draw conciseness against τ, and the share of images to which each attribute is relevant."""
     figure = new_figure(9.5, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
     left.plot(TAUS, [answers.conciseness(tau) for tau in TAUS], "o-", color=BLUE)
@@ -98,8 +98,9 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the (class, attribute) pairs to draw, sorted.
 
-    There are at most ``PAIRS`` pairs. Each class comes with its most relevant attribute first, and
-    then with its second most relevant one, as long as these attributes are relevant at all.
+    At most ``PAIRS`` pairs are returned. Each class is paired with its most relevant attribute
+    first and its second most relevant one after that, as long as these attributes are relevant at
+    all.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -110,9 +111,9 @@ def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
 def _attributes_figure(
     model: InterpretedModel, test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """For each pair, draw the images of the class that activate the attribute most.
+    """For each pair, draw the images of the class that activate the attribute most strongly.
 
-    Next to each image is a copy, changed so that it activates the attribute even more.
+    Next to each image is a copy that was changed to activate the attribute even more strongly.
     """
     pairs = _pairs(answers)
     best = []
@@ -152,10 +153,10 @@ def _explanations_figure(
     names: Sequence[str],
     indices: Sequence[int],
 ) -> Figure:
-    """Draw images, and the relevance of attributes to their predictions.
+    """Draw images with the attributes' relevance to their predictions.
 
-    Next to them are copies of the images, changed so that they activate the most relevant
-    attributes more.
+    Next to each image are copies that were changed to activate the most relevant attributes more
+    strongly.
     """
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
@@ -192,7 +193,7 @@ def _disagreements_figure(
 ) -> Figure:
     """Draw images for which the model and the interpreter predict different classes.
 
-    Next to them are the contributions of each attribute to the logits of both classes.
+    Next to each image are each attribute's contributions to the logits of both classes.
     """
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
     texts = [_classes_text(answers, names, index, 1.5) for index in chosen]
@@ -225,7 +226,7 @@ def _style_axes(axis: Axes) -> None:
 def _classes_text(
     answers: InterpreterPredictions, names: Sequence[str], index: int, inches: float
 ) -> str:
-    """Return the predictions of the model and the interpreter and the true class, as lines."""
+    """Return lines with the model's prediction, the interpreter's prediction and the true class."""
     lines = (
         f"model: {names[answers.predictor[index]]}",
         f"interpreter: {names[answers.interpreter[index]]}",
@@ -235,5 +236,5 @@ def _classes_text(
 
 
 def _height(texts: Sequence[str]) -> float:
-    """Return the height, in inches, of a figure with a text above each row."""
+    """Return the height in inches of a figure that has text above each row."""
     return sum(1.5 + 0.13 * (1 + text.count("\n")) for text in texts) + 0.4

@@ -22,7 +22,7 @@ BATCH = 250
 def answers(
     model: InterpretedModel, part: Split, communicator: Communicator
 ) -> InterpreterPredictions:
-    """Compute predictions for a split; each rank computes a share, and all return the whole."""
+    """Compute predictions for a split; each rank computes a share and returns the full result."""
     shared = shard(len(part), communicator.rank, communicator.size)
     own = _predict(model, selected(part.images, shared))
     rows = np.zeros((len(part), own.shape[1]))
@@ -53,7 +53,7 @@ def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.nda
 def ranks_in(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Compute the rank, from 0, of a class (N,) in each row of logits (N, classes).
 
-    If logits are equal, the first class comes first, as in ``argmax``.
+    Among equal logits, the lowest class index ranks first, as in ``argmax``.
     """
     own = logits[np.arange(len(logits)), classes][:, None]
     before = np.arange(logits.shape[1])[None, :] < classes[:, None]

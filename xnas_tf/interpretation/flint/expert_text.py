@@ -152,7 +152,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return a row for each attribute that matters, with the classes it counts for and against."""
+    """Return one row per relevant attribute, with the classes that it supports and opposes."""
     headings = ["attribute", "counts for (relevance)", "counts against", "matters for"]
     relevance = np.array(known.get("class_relevance", []), float)  # NaN if never predicted
     names, use = known.get("class_names", []), known["test"]["attribute_use"]

@@ -1,4 +1,4 @@
-"""An interpreted classifier, with its predictions and metrics, as JSON and as files."""
+"""An interpreted classifier with its predictions and metrics, which can be saved."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ Mode = Literal["posthoc", "by-design"]
 
 @dataclass(frozen=True, repr=False)
 class Interpretation:
-    """A classifier with its interpreter, and their predictions on held-out images.
+    """A classifier and its interpreter, with their predictions on held-out images.
 
     Attributes:
         model: The trained classifier and interpreter.
-        mode: How they were trained, ``posthoc`` or ``by-design``.
+        mode: How the classifier and interpreter were trained: ``posthoc`` or ``by-design``.
         class_names: Names of the classes.
         validation: Predictions on the validation split.
         answers: Predictions on the test split.
         test: The test split.
-        settings: Training settings; the number of epochs is the length of ``history``.
-        seed: Seed for the initial weights and for the order of the images.
+        settings: Training settings; the length of ``history`` is the number of epochs.
+        seed: Seed for the initial weights and the order of the images.
         history: Loss and accuracy on the training split in each epoch.
         input_range: The range of the classifier's inputs.
         before: The classifier's accuracy on the test split before training.
@@ -65,12 +65,13 @@ class Interpretation:
     before: Accuracy
 
     def plot(self, which: str = "relevance", explained: Sequence[int] = ()) -> Figure:
-        """Draw a figure with a title.
+        """Draw one figure, with a title.
 
         Args:
-            which: ``relevance`` of the attributes for the classes, ``conciseness``, or
-                ``explanations`` of single images; also ``attributes`` if any attribute is relevant,
-                and ``disagreements`` if the classifier and the interpreter disagree on any image.
+            which: The figure's name: ``relevance`` (of attributes for classes), ``conciseness``, or
+                ``explanations`` (of single images); also ``attributes`` if any attribute is
+                relevant, and ``disagreements`` if the classifier and the interpreter disagree on
+                any image.
             explained: See ``save``.
 
         Raises:
@@ -104,15 +105,15 @@ class Interpretation:
         return drawings(self.model, self.test, self.answers, self.class_names, explained)
 
     def save(self, out: str | Path, title: str = "", explained: Sequence[int] = ()) -> Path:
-        """Write the model, metrics, figures and TensorBoard images into a new folder.
+        """Write the model, metrics, figures and TensorBoard images to a new folder.
 
-        Its ``index.html`` explains the result to readers who know the images.
+        The folder's ``index.html`` explains the result to readers who know the images.
 
         Args:
-            out: The folder, which is returned.
-            title: Title of the figures, and subtitle of the page.
-            explained: Indices of the test images to explain in a figure; if empty, one image from
-                each of several classes is explained.
+            out: The new folder, which is returned.
+            title: Title of the figures and subtitle of the page.
+            explained: Indices of test images to explain in a figure; if empty, one image from each
+                of several classes is explained.
 
         Raises:
             InputError: If the folder exists or cannot be written, or an image does not exist.
@@ -157,7 +158,7 @@ class Interpretation:
 
 
 def check_indices(indices: Sequence[int], test: Split) -> None:
-    """Raise an ``InputError`` unless the test split has an image for each of these indices."""
+    """Raise an ``InputError`` if one of these indices is not in the test split."""
     for index in indices:
         if not 0 <= index < len(test):
             raise InputError(

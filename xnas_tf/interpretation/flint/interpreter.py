@@ -1,4 +1,4 @@
-"""Keras models that combine a predictor with an interpreter, and can be trained and saved."""
+"""Trainable, saveable Keras models that combine a predictor with an interpreter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGE = "xnas_tf"
 
 
 class InterpreterOutputs(NamedTuple):
-    """The outputs of the predictor and the interpreter for a batch of images.
+    """The predictor's and the interpreter's outputs for a batch of images.
 
     Attributes:
         predictor: Logits of f, (B, classes).
@@ -47,7 +47,7 @@ class InterpreterOutputs(NamedTuple):
 
 
 class InterpretedModel(keras.Model):
-    """A predictor with attributes, which are the inputs of a linear classifier and of a decoder.
+    """A predictor with attributes that feed a linear classifier and a decoder.
 
     This is the base class of ``InterpretableModel`` and ``Interpreter``. See ``Interpreter`` for
     the arguments.
@@ -120,7 +120,7 @@ class InterpretedModel(keras.Model):
         super().build(input_shape)
 
     def _create_networks(self, shape: tuple[int, ...], hidden: list[tf.Tensor]) -> None:
-        """Create g and, unless they were given, Ψ and d."""
+        """Create g, and create Ψ and d unless they were given."""
         size, seed = self.settings.attributes, self._arguments["seed"]
         if self.attribute_network is None:
             shapes = [tuple(maps.shape[1:]) for maps in hidden]
@@ -131,7 +131,7 @@ class InterpretedModel(keras.Model):
         self.linear.build((None, size))
 
     def _check_outputs(self, hidden: list[tf.Tensor]) -> None:
-        """Check the outputs of the attribute network and the decoder on two images."""
+        """Check the attribute network's and the decoder's outputs for two images."""
         size, expected = self.settings.attributes, (2, *self.image_shape)
         attributes = self._attributes(hidden)
         lowest = float(tf.reduce_min(attributes))
@@ -146,7 +146,7 @@ class InterpretedModel(keras.Model):
 
     @property
     def layer_names(self) -> list[str]:
-        """Names of the layers that are the inputs of Ψ."""
+        """Names of the layers whose outputs are the inputs of Ψ."""
         return [tap.name for tap in self._taps]
 
     def look(self, images: tf.Tensor, training: bool = False) -> InterpreterOutputs:
@@ -158,7 +158,7 @@ class InterpretedModel(keras.Model):
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return class probabilities (B, classes), from f in by-design mode and from g post-hoc."""
+        """Return class probabilities (B, classes), from f (by-design mode) or g (post-hoc mode)."""
         outputs = self.look(inputs, training)
         self.add_loss(self._interpretation_loss(inputs, outputs, training))
         return tf.nn.softmax(outputs.predictor if self.is_by_design else outputs.interpreter)
@@ -166,7 +166,7 @@ class InterpretedModel(keras.Model):
     def _interpretation_loss(
         self, images: tf.Tensor, outputs: InterpreterOutputs, training: bool
     ) -> tf.Tensor:
-        """Compute β L_of + γ L_if + L_cd, with the weights of the current epoch."""
+        """Compute β L_of + γ L_if + L_cd, with the current epoch's weights."""
         mean = losses.batch_mean(outputs.attributes)
         if training and self.communicator.size > 1:
             mean = self._mean_of_all_ranks(outputs.attributes, mean)
@@ -179,10 +179,11 @@ class InterpretedModel(keras.Model):
         return tf.reduce_sum(tf.convert_to_tensor(self._loss_weights) * tf.stack(terms))
 
     def _mean_of_all_ranks(self, attributes: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-        """Compute the mean over a batch that ranks share, with the gradient of this rank's part.
+        """Compute the mean over a batch shared among ranks, with the gradient of this rank's part.
 
-        If each rank's gradient is weighted by its share of the batch, their sum is the gradient
-        that a single rank would compute. ``own`` (J,) is the mean over this rank's share.
+        The ranks' gradients, each weighted by the rank's share of the batch, add up to the gradient
+        that a single rank would compute. ``own`` (J,) is the mean over this rank's part of the
+        batch.
         """
         count = tf.cast(tf.shape(attributes)[0], tf.float32)
         total, count = self.communicator.sum_tensors(
@@ -196,10 +197,10 @@ class InterpretedModel(keras.Model):
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
     def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
-        """See ``keras.Model.fit``; the weights of the losses follow their schedule.
+        """See ``keras.Model.fit``; the loss weights follow their schedule.
 
         Raises:
-            InputError: If f is to be trained, but ``compile`` was called without a loss.
+            InputError: If f is to be trained, but no loss was passed to ``compile``.
         """
         if self.is_by_design and self.loss is None:
             raise InputError(
@@ -255,8 +256,8 @@ class InterpretedModel(keras.Model):
 class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
-    Its outputs are those of the predictor. The given model is trained, starting from its current
-    weights, with the loss given to ``compile``, which must be a loss for class probabilities. See
+    The model's outputs are the predictor's. The given model is trained from its current weights
+    with the loss passed to ``compile``, which must be a loss for class probabilities. See
     ``Interpreter`` for the arguments.
     """
 
@@ -265,32 +266,32 @@ class InterpretableModel(InterpretedModel):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Interpreter(InterpretedModel):
-    """A post-hoc interpreter for a trained predictor f, which is not changed.
+    """A post-hoc interpreter for a trained predictor f, which is left unchanged.
 
-    The attributes are Φ = Ψ(hidden layers of f). From them, a linear classifier g predicts f's
-    class, and a decoder d reconstructs the image. The outputs are those of g. Training needs only f
-    and images, so ``compile`` needs no loss.
+    The attributes are Φ = Ψ(hidden layers of f). From the attributes, a linear classifier g
+    predicts f's class, and a decoder d reconstructs the image. The model's outputs are those of g.
+    Training needs only f and images, so ``compile`` needs no loss.
 
-    Inputs are images (B, H, W, C) in [0, 1]. The model is built immediately if the predictor has a
-    known input shape, and otherwise on its first call.
+    Inputs are images (B, H, W, C) in [0, 1]. The model is built immediately if the predictor's
+    input shape is known, otherwise on the first call.
 
     Args:
         model: A Keras image classifier of any kind.
         attributes: Number of attributes, J; if None, it is taken from the settings.
-        layers: Names or patterns of the layers whose outputs are the inputs of Ψ; if None, see
+        layers: Names or name patterns of the layers whose outputs are the inputs of Ψ; if None, see
             ``flint.networks.default_taps``.
-        attribute_network: Ψ, a model that maps the list of these layers' outputs (or a single
-            output, if there is only one layer) to J non-negative attributes.
+        attribute_network: Ψ, a model that maps a list of these layers' outputs (or the output
+            itself, if there is only one layer) to J non-negative attributes.
         decoder: d, a model that maps attributes (B, J) to images.
         settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
-            default, those for grey or for colour images are used.
+            default, they are chosen for grey or colour images.
         input_range: The values that the predictor expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
             ``-1-1`` or any other.
-        seed: Seed of the initial weights of Ψ, g and d.
+        seed: Seed for the initial weights of Ψ, g and d.
         name: The model's name.
 
     Raises:
-        InputError: If an argument is invalid, or does not fit the model.
+        InputError: If an argument is invalid or does not fit the model.
     """
 
     is_by_design = False
@@ -328,7 +329,7 @@ class _LossWeightSchedule(keras.callbacks.Callback):
 
 
 def _serialized(model: keras.Model) -> dict[str, Any]:
-    """Return a model's configuration without the part for training."""
+    """Return a model's configuration without its training settings."""
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     return config

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class NonNegative(keras.layers.Layer):
-    """The published activation: a ReLU with the gradient of a leaky ReLU.
+    """The paper's activation: a ReLU with the gradient of a leaky ReLU.
 
-    Attributes are never negative, yet an attribute that no image activates can recover.
+    Attributes are never negative, yet an attribute that no image activates can become active again.
     """
 
     SLOPE = 0.01
@@ -27,13 +27,13 @@ class NonNegative(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("xnas_tf")
 class AveragePoolingToGrid(keras.layers.Layer):
-    """The same as ``keras.layers.AdaptiveAveragePooling2D``, which is new in Keras 3.13.
+    """Equivalent to ``keras.layers.AdaptiveAveragePooling2D``, which was added in Keras 3.13.
 
-    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n rows. The same applies to
-    columns.
+    Cell i of k covers the rows from ⌊i·n/k⌋ to ⌈(i + 1)·n/k⌉ of n rows. Columns are treated in the
+    same way.
 
     Args:
-        output_size: Numbers of rows and columns of the grid.
+        output_size: Number of rows and columns in the grid.
     """
 
     def __init__(self, output_size: Sequence[int], **kwargs: Any) -> None:
@@ -49,11 +49,11 @@ class AveragePoolingToGrid(keras.layers.Layer):
         return tf.einsum("bhwc,ih,jw->bijc", inputs, rows, columns)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return the shape of the output of ``call``."""
+        """Return the output shape of ``call``."""
         return (input_shape[0], *self.output_size, input_shape[3])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "output_size": self.output_size}
 
 
@@ -64,7 +64,7 @@ def average_pooling_to(output_size: Sequence[int]) -> keras.layers.Layer:
 
 
 def _cell_weights(side: int, cells: int) -> np.ndarray:
-    """Return the weight of each row (or column) in the mean of each cell, (cells, side)."""
+    """Return each row's (or column's) weight in each cell's mean, (cells, side)."""
     weights = np.zeros((cells, side))
     for cell in range(cells):
         covered = slice(cell * side // cells, -(-(cell + 1) * side // cells))

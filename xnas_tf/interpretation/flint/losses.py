@@ -1,7 +1,7 @@
 """The losses of FLINT (arXiv 2010.09345, section 3.2), as means over a batch.
 
-As in the published code, f is a fixed target for output fidelity, so that it is not pulled towards
-g. Squares and absolute values are averaged over pixels and attributes.
+As in the published code, f is a fixed target for output fidelity, so it is not pulled towards g.
+Squares and absolute values are averaged over pixels and attributes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def batch_mean(values: tf.Tensor) -> tf.Tensor:
-    """Compute the mean over the first axis; zeros if it is empty, which can happen on a rank."""
+    """Compute the mean over the first axis, or zeros if it is empty, as can happen on a rank."""
     count = tf.cast(tf.shape(values)[0], values.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(values, axis=0), count)
 
@@ -35,11 +35,11 @@ def input_fidelity(images: tf.Tensor, decoded: tf.Tensor, distance: str = "squar
 
 
 def conciseness(attributes: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-    """Compute the entropy terms of L_cd: mean entropy of attributes minus entropy of their mean.
+    """Compute the entropy terms of L_cd: the attributes' mean entropy minus their mean's entropy.
 
-    They are lowest if each image activates few attributes and the whole batch activates all of
-    them. ``attributes`` (B, J) may be one rank's share of the batch; ``mean`` (J,) is the mean over
-    the whole batch.
+    The terms are lowest if each image activates few attributes while the whole batch activates all
+    of them. ``attributes`` (B, J) may be one rank's part of the batch; ``mean`` (J,) is over the
+    whole batch.
     """
     return batch_mean(entropy(attributes)) - entropy(mean)
 

@@ -1,4 +1,4 @@
-"""The default attribute network, decoder and linear classifier of an interpreter."""
+"""An interpreter's default attribute network, decoder and linear classifier."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ DEEP = 6
 
 
 def default_taps(ends: Sequence[Tap]) -> list[Tap]:
-    """Choose the last convolution block and, in deep networks, another at 3/4 of the depth.
+    """Choose the last convolution block and, in deep networks, another one at 3/4 of the depth.
 
-    The second block follows the paper's choice for ResNet-18. ``ends`` are the ends of all blocks.
+    The second block follows the paper's choice for ResNet-18. ``ends`` are the ends of all
+    convolution blocks.
     """
     return [ends[len(ends) * 3 // 4 - 1], ends[-1]] if len(ends) >= DEEP else [ends[-1]]
 
@@ -31,9 +32,9 @@ def attribute_network(
 ) -> keras.Model:
     """Build Ψ, which maps feature maps of shapes (H, W, C) to non-negative attributes (B, J).
 
-    A convolution is applied to each map, and the result is pooled to a 3×3 grid unless it is
-    already smaller. A linear layer then combines all of them. The input is a list of maps, or a
-    single map.
+    Each map passes through a convolution, and the result is pooled to a 3×3 grid unless it is
+    already smaller. A linear layer then combines the pooled maps. The input is a list of feature
+    maps, or a single one.
     """
     weights = _initializers(seed)
     inputs = [keras.Input(shape) for shape in shapes]
@@ -56,8 +57,8 @@ def attribute_network(
 def decoder(shape: Sequence[int], attributes: int, seed: int) -> keras.Model:
     """Build d, which maps attributes (B, J) back to images (B, H, W, C) in [0, 1].
 
-    As published, a linear layer is followed by two transposed convolutions with a stride of 2.
-    Their output is cropped to the images' size.
+    As in the paper, a linear layer is followed by two transposed convolutions with a stride of 2.
+    The output of the convolutions is cropped to the image size.
     """
     weights = _initializers(seed)
     height, width, channels = shape

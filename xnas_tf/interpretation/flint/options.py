@@ -1,8 +1,8 @@
-"""Options for training an interpreter: the published settings for each kind of image.
+"""Training options for an interpreter: the published settings for each kind of image.
 
-The settings come from arXiv 2010.09345 and its code. The losses are switched on one after the
-other, so that the attributes first learn to describe the image, then to agree with the predictor,
-and then to be few.
+The settings come from arXiv 2010.09345 and the authors' code. The losses are switched on one after
+another, so that the attributes first learn to describe the image, then to agree with the predictor,
+and finally to be sparse.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class FlintOptions(Section):
     Attributes:
         attributes: Number of attributes, J.
         batch: Batch size.
-        epochs: Number of epochs to which the ramps refer. The ramps are stretched to the actual
-            number of epochs.
+        epochs: Number of epochs for which the ramps are defined. The ramps are stretched to the
+            actual number of epochs.
         input_fidelity: Weight γ of the reconstruction error.
         output_fidelity: Weight β of the cross-entropy between f and g.
         sparsity: Weight of the attributes' mean absolute value.
         entropy: Weight of the entropy terms.
         distance: The reconstruction error: ``squared`` or ``absolute``.
         rate: Adam's learning rate.
-        images: Number of training images for which these values were published.
+        images: Number of training images for which the settings were published.
     """
 
     attributes: int = Field(ge=1)
@@ -55,7 +55,7 @@ class FlintOptions(Section):
     def weights(self, epoch: int, epochs: int) -> tuple[float, ...]:
         """Return the weights of output fidelity, input fidelity, entropy and sparsity.
 
-        ``epoch`` is one of ``epochs``, counted from 0.
+        ``epoch`` counts from 0 to ``epochs`` - 1.
         """
         # Round up, so that the last epoch has the published final weights even if epochs are few.
         published = -(-(epoch + 1) * self.epochs // epochs)
@@ -63,11 +63,11 @@ class FlintOptions(Section):
         return tuple(_weight(ramp, published) for ramp in ramps)
 
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
-        """Return the given epochs and learning rate, or values for a number of training images.
+        """Return the epochs and learning rate; if not given, they depend on the number of images.
 
-        With fewer images than in the publication, the learning rate starts up to twenty times
-        higher and then decays (see ``training.learn``). With even fewer images, there are more
-        epochs.
+        With fewer images than in the paper, the learning rate starts up to twenty times higher and
+        then decays (see ``training.learn``). With even fewer images, the number of epochs
+        increases.
         """
         ratio = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, ratio / FASTER))
@@ -79,7 +79,7 @@ class FlintOptions(Section):
         return self.weights(self.epochs - 1, self.epochs)
 
     def changed(self, **values: Any) -> FlintOptions:
-        """Return a validated copy with some values replaced; None keeps a value.
+        """Return a validated copy with some values replaced; None leaves a value unchanged.
 
         Raises:
             InputError: If an option does not exist, or its value is not allowed.
@@ -135,9 +135,9 @@ def settings_for(
     channels: int,
     attributes: int | None = None,
 ) -> FlintOptions:
-    """Return settings, given by name or by value; by default, those for grey or colour images.
+    """Return settings given by name or by value; defaults differ for grey and colour images.
 
-    A mapping replaces some of the defaults, and ``attributes`` replaces the number of attributes.
+    A mapping replaces individual defaults, and ``attributes`` replaces the number of attributes.
 
     Raises:
         InputError: If the name is unknown, or a value is not allowed.

@@ -1,6 +1,6 @@
 """Metrics of a predictor's and an interpreter's predictions (arXiv 2010.09345, section 4).
 
-All values are defined: if an image activates no attribute, the relevance of every attribute is 0.
+All metrics are defined: if an image activates no attribute, every attribute's relevance is 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TAU = TAUS[-1]
 
 @dataclass(frozen=True)
 class InterpreterPredictions:
-    """Predictions for N images, and their metrics.
+    """Predictions for N images, with their metrics.
 
     Attributes:
         labels: The true classes, (N,).
@@ -39,7 +39,7 @@ class InterpreterPredictions:
 
     @property
     def accuracies(self) -> tuple[float, float]:
-        """The accuracies of f and of g."""
+        """The accuracies of f and g."""
         return (
             float((self.predictor == self.labels).mean()),
             float((self.interpreter == self.labels).mean()),
@@ -51,22 +51,22 @@ class InterpreterPredictions:
         return self.predictor == self.interpreter
 
     def fidelity(self, top: int = 1) -> float | None:
-        """Compute the share of images for which f's class is among the ``top`` classes of g.
+        """Compute the share of images for which f's class is among g's ``top`` classes.
 
-        Returns None if there are at most ``top`` classes.
+        The result is None if there are at most ``top`` classes.
         """
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
-        """Compute α = φ_j(x) · w_{j,c}, the contributions of attributes to the logit of class c."""
+        """Compute α = φ_j(x) · w_{j,c}, the attributes' contributions to the logit of class c."""
         return self.attributes * self.weights[:, classes].T
 
     @cached_property
     def relevance(self) -> np.ndarray:
         """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J), in [-1, 1].
 
-        It is 0 where all contributions are 0. The published code divides by the signed maximum,
-        which reverses all signs where no contribution is positive.
+        The relevance is 0 where all contributions are 0. The published code divides by the signed
+        maximum, which reverses all signs if no contribution is positive.
         """
         alpha = self.contributions(self.interpreter)
         largest = np.abs(alpha).max(axis=1, keepdims=True)
@@ -74,9 +74,9 @@ class InterpreterPredictions:
 
     @cached_property
     def class_relevance(self) -> np.ndarray:
-        """r_{j,c}, the mean of r_{j,x} over the images that g predicts as class c, (classes, J).
+        """r_{j,c}, the mean of r_{j,x} over the images that g assigns to class c, (classes, J).
 
-        The rows of classes that g never predicts are NaN.
+        Rows for classes that g never predicts are NaN.
         """
         means = np.full(self.weights.T.shape, np.nan)
         for number in np.unique(self.interpreter):
@@ -96,11 +96,11 @@ class InterpreterPredictions:
         return float(self.is_relevant(tau).sum(axis=1).mean())
 
     def strict_conciseness(self, tau: float) -> float:
-        """Compute a variant of CNS(τ) that penalises unexplained images.
+        """Compute a variant of CNS(τ) that penalises images whose predictions are not explained.
 
-        If no attribute is relevant to an image, or if g and f predict different classes, the
-        prediction is not explained, and all J attributes are counted for this image. Attributes
-        that are always 0 therefore have the worst score.
+        If no attribute is relevant to an image, or g and f predict different classes, the
+        prediction is not explained, and all J attributes count for that image. Attributes that are
+        always 0 therefore get the worst score.
         """
         counts = self.is_relevant(tau).sum(axis=1)
         return float(np.where((counts > 0) & self.agrees, counts, len(self.weights)).mean())

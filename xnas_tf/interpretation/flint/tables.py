@@ -1,4 +1,4 @@
-"""Tables of an interpreted classifier for the terminal."""
+"""Terminal tables for an interpreted classifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnas_tf.utils.number_format import counted
 
 
 def interpretation_tables(known: dict[str, Any]) -> list[Table]:
-    """Return a table of the metrics and a table of each class's attributes.
+    """Return a table of metrics and a table of each class's attributes.
 
     Args:
         known: The result of ``Interpretation.as_dict``.

@@ -54,22 +54,21 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     """Train an interpreter, and evaluate it on the validation and test splits.
 
     Args:
-        model: A Keras image classifier of any kind. In post-hoc mode it is not changed; in
-            by-design mode it is trained, starting from its current weights.
+        model: A Keras image classifier of any kind. The model is left unchanged in post-hoc mode,
+            and trained from its current weights in by-design mode.
         dataset: A data set or its name.
         mode: ``posthoc`` or ``by-design``.
         attributes: Number of attributes, J; if None, it is taken from the settings.
-        layers: Names or patterns of the layers from which attributes are computed; if None, see
-            ``flint.networks.default_taps``.
+        layers: Names or name patterns of the layers from which attributes are computed; if None,
+            see ``flint.networks.default_taps``.
         settings: See ``Interpreter``.
         epochs: Number of epochs; if None, it depends on the number of training images (see
             ``FlintOptions.fitted``).
-        rate: Adam's initial learning rate; if None, it also depends on the number of training
-            images.
+        rate: Adam's initial learning rate; if None, it depends on the number of training images.
         seed: Seed for the initial weights and for the order of the images.
         input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
             ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
-        communicator: Ranks that share each batch; all return the same result.
+        communicator: Ranks that share each batch; all of them return the same result.
         log: Called with progress messages.
 
     Raises:
@@ -163,12 +162,12 @@ def learn(
     communicator: Communicator,
     on_epoch_end: ShowEpoch = lambda *_: None,
 ) -> list[dict[str, float]]:
-    """Compile and train an interpreter on ``dataset.train``, in the same way as a candidate.
+    """Compile an interpreter and train it on ``dataset.train`` in the same way as a candidate.
 
-    Adam's learning rate decays from ``rate`` to that of the model's settings. The seed determines
-    the order of the images and the behaviour of random layers such as dropout. A batch's gradients
-    and mean attributes are summed over the ranks, so the number of ranks changes the results only
-    by rounding.
+    Adam's learning rate decays from ``rate`` to the one in the model's settings. The seed
+    determines the order of the images and the behaviour of random layers such as dropout. A batch's
+    gradients and mean attributes are summed over the ranks, so the number of ranks affects results
+    only through rounding.
 
     Returns:
         Loss and accuracy of the model's outputs in each epoch.
@@ -194,7 +193,7 @@ def learn(
 
 
 def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam with a learning rate that, if above ``last``, decays to it along a cosine."""
+    """Return Adam whose learning rate, if above ``last``, decays to it along a cosine."""
     if rate <= last:
         return keras.optimizers.Adam(rate)
     decay = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=last / rate)

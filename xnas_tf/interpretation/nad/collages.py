@@ -1,4 +1,4 @@
-"""Makes collages of four images, in which a path must locate its own class."""
+"""Makes collages of four images, in which a path must locate its class."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xnas_tf.data.disk_images import DiskImages
 
 @dataclass(frozen=True)
 class Collages:
-    """Collages of 2x2 images; each collage has the size of one image.
+    """Collages of 2x2 images, each as large as one original image.
 
     Attributes:
         images: Collages, (N, H, W, C), uint8.
         owners: The class to locate in each collage, (N,).
-        inside: Whether each pixel is in that class's quadrant, (N, H, W), bool.
+        inside: Whether each pixel is in the quadrant of that class, (N, H, W), bool.
     """
 
     images: np.ndarray
@@ -36,9 +36,9 @@ def make_collages(
 ) -> Collages:
     """Sample collages that combine one image of a class with three images of other classes.
 
-    The three images are of different classes if there are enough classes. Each image is scaled down
-    to a quadrant, so that a collage has the network's input size. There are ``count`` collages for
-    each class that has images; they depend only on the seed and the class.
+    The three images are from different classes if there are enough classes. Each image is scaled
+    down to a quadrant, so that the collage fits the network's input size. Each class that has
+    images gets ``count`` collages, which depend only on the seed and the class.
     """
     present = np.unique(labels)
     samples: list[tuple[int, ...]] = []
@@ -61,7 +61,7 @@ def _compose(
     owners: np.ndarray,
     quadrants: np.ndarray,
 ) -> Collages:
-    """Compose images, given the index of the image for each quadrant, row by row."""
+    """Compose collages, given the index of each quadrant's image, row by row."""
     collages = np.zeros((len(owners), *images.shape[1:]), np.uint8)
     inside = np.zeros(collages.shape[:3], bool)
     halves = [(slice(0, size // 2), slice(size // 2, size)) for size in inside.shape[1:]]

@@ -1,4 +1,4 @@
-"""The Python interface to NAD, which disentangles a network into the paths of its classes."""
+"""The Python interface to NAD, which disentangles a network into one path per class."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ def disentangle(  # noqa: PLR0913 - options with defaults
 ) -> Disentanglement:
     """Find each class's path through a trained network, and evaluate the paths.
 
-    Masks are learned on the training split. The validation split is used to choose β if it is
+    Masks are learned on the training split. The validation split is used to choose β if ``beta`` is
     ``auto``, and to limit false alarms. All metrics are computed on the test split.
 
     Args:
-        model: A trained Keras image classifier of any kind; it is not changed.
+        model: A trained Keras image classifier of any kind, which is left unchanged.
         dataset: A data set or its name.
-        classes: Names or numbers of two or more classes; all if None.
-        layers: Names or patterns of the layers to mask. If None, the layers of the preset are
+        classes: Names or numbers of at least two classes; all classes if None.
+        layers: Names or name patterns of the layers to mask. If None, the preset's layers are
             masked or, without a preset, the ends of all convolution blocks.
-        beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that keep each
+        beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that preserve each
             class's accuracy and limit its false alarms. If None, the preset's β is used or, without
             a preset, ``auto``.
-        epochs: Number of passes over the training images of each class.
-        tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
-        false_alarms: Largest share of other classes' images that a path may classify as its class;
-            if no masks of a class reach this, the class keeps all channels. 1 sets no limit, as in
-            the paper.
-        seed: Seed for the order of images and for the collages.
-        images: Maximum number of images of each class in each split; all if None.
+        epochs: Number of passes over each class's training images.
+        tolerance: With ``auto``, the largest allowed loss of accuracy on a class's own images.
+        false_alarms: Largest share of other classes' images that a path may classify as its own
+            class; a class with no masks within this limit keeps all channels. 1 sets no limit, as
+            in the paper.
+        seed: Seed for the order of the images and for the collages.
+        images: Maximum number of images per class and split; all images if None.
         input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
             ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
-        preset: Architecture with published ``layers`` and ``beta``, which are used unless they are
-            given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
+        preset: An architecture with published ``layers`` and ``beta``, which are used unless they
+            are given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
-        communicator: Ranks that share the work. Each is called with the same arguments, and all
-            return the same result.
+        communicator: Ranks that share the work. Each rank makes the same call and gets the same
+            result.
 
     Raises:
         InputError: If an argument is invalid or does not fit the model, or fewer than two classes
@@ -177,7 +177,7 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 def _learnable(
     wanted: np.ndarray, train: Images, names: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and why the others have no path."""
+    """Return the classes with a correctly classified image, and why other classes have no path."""
     known = np.unique(train.labels[train.is_right])
     reason = "none of its training images is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}

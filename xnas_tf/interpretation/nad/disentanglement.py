@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 class Disentanglement:
     """The paths of K classes through L layers of a network, with all metrics.
 
-    Undefined values, such as the hits of an empty mask or the accuracy of a class without images,
-    are NaN here and null in JSON.
+    Undefined values, such as the hit rate of an empty mask or the accuracy on a class without
+    images, are NaN here and null in JSON.
 
     Attributes:
         paths: The masks and their similarity.
-        plain: Predictions of the network without masks.
+        plain: The network's predictions without masks.
         soft: Predictions with soft masks.
-        hard: Predictions with masks of 0 and 1.
+        hard: The network's predictions with binary masks.
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
-        hits: The path hits; None if no collages could be made.
+        hits: The hit rates of the paths; None if no collages could be made.
         mistakes: Held-out images that the network misclassifies.
-        mask_options: Options with which the masks were learned.
+        mask_options: The options used to learn the masks.
         left_out: Reasons why classes have no path, by class name.
-        images: Number of images used from each split, by the split's name.
+        images: Number of images used from each split, by split name.
         input_range: The range of the network's inputs.
-        accuracy: Accuracy on the test split, over all classes.
+        accuracy: Accuracy on the test split over all classes.
     """
 
     paths: Paths
@@ -70,10 +70,10 @@ class Disentanglement:
         return self.paths.diversity
 
     def rank_correlation(self, place: int | None = None) -> float:
-        """Compute Spearman's correlation between similarity and confusion over pairs of classes.
+        """Compute Spearman's correlation between the similarity and confusion of class pairs.
 
-        If ``place`` is given, only pairs that include the class with this index count. The result
-        is NaN if similarity or confusion is constant.
+        If ``place`` is given, only pairs that include the class with this index are used. The
+        result is NaN if all similarities or all confusions are equal.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:
@@ -81,13 +81,13 @@ class Disentanglement:
         return metrics.rank_correlation(self.paths.similarity[chosen], self.confusion[chosen])
 
     def plot(self, which: str = "similarity") -> Figure:
-        """Draw a figure with a title.
+        """Draw one figure, with a title.
 
         Args:
-            which: ``similarity`` of the paths next to the network's confusions, ``kept`` channels
-                by depth, ``layer_similarity`` or ``paths``; also ``hit_rate`` and ``collages`` if
-                there are collages, and ``mistakes`` if the network made any. Error bars are
-                standard deviations over classes.
+            which: The figure's name: ``similarity`` (of the paths, next to the network's
+                confusions), ``kept`` (channels by depth), ``layer_similarity`` or ``paths``; also
+                ``hit_rate`` and ``collages`` if there are collages, and ``mistakes`` if the network
+                made any. Error bars are standard deviations over classes.
 
         Raises:
             InputError: If the figure does not exist.
@@ -114,13 +114,13 @@ class Disentanglement:
         return drawings(self.paths, self.confusion, self.hits, self.mistakes)
 
     def save(self, out: str | Path, title: str = "") -> Path:
-        """Write figures, masks, metrics and TensorBoard images into a new folder, and return it.
+        """Write figures, masks, metrics and TensorBoard images to a new folder; return its path.
 
-        Its ``index.html`` explains the result to readers who know the images.
+        The folder's ``index.html`` explains the result to readers who know the images.
 
         Args:
             out: The folder.
-            title: Title of the figures, and subtitle of the page.
+            title: Title of the figures and subtitle of the page.
 
         Raises:
             InputError: If the folder exists or cannot be written.
@@ -205,10 +205,11 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 
 
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
-    """Return how the paths of wrongly predicted classes relate to those of the true classes.
+    """Compare the paths of wrongly predicted classes with those of the true classes.
 
-    The result says how often the predicted class's path is among the three most similar paths, and
-    how often, over all layers, an image agrees more with it than with the true class's path.
+    The result tells how often the predicted class's path is among the three most similar paths, and
+    how often an image agrees more, over all layers, with the predicted class's path than with the
+    true class's path.
     """
     mistakes, names = found.mistakes, found.paths.class_names
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))

@@ -54,7 +54,7 @@ def drawings(
 
 
 def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
-    """Draw the hit rate of the paths by depth, and the hit rate expected by chance."""
+    """Draw the paths' hit rate by depth, and the hit rate expected by chance."""
     chance = np.full(len(paths.layers), hits.collages.chance)
     name = f"chance: {hits.collages.chance:.2f}"
     return _depth_figure(paths, hits.by_class, "path hit rate ↑", chance, name)
@@ -81,9 +81,9 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
 
 
 def _layer_similarity_figure(paths: Paths) -> Figure:
-    """Draw the Jaccard index of the paths by depth, and of random paths with as many channels.
+    """Draw the paths' Jaccard index by depth, and that of random paths with as many channels.
 
-    Each dot is a class's mean over the other classes.
+    Each dot is one class's mean similarity to the other classes.
     """
     similarity = _by_class(paths.layer_uncorrected_similarity)
     expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
@@ -98,10 +98,10 @@ def _by_class(similarity: np.ndarray) -> np.ndarray:
 
 
 def _paths_figure(paths: Paths) -> Figure:
-    """Draw the paths of the first classes, with a column per layer and a bar per channel.
+    """Draw the paths of the first classes, with one column per layer and one bar per channel.
 
-    Blue channels are on only one of the paths shown, and orange ones are on several. Grey channels
-    are not on the path.
+    Blue channels are on only one of the paths shown, orange channels on several. Grey channels are
+    not on the path.
     """
     from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
@@ -131,7 +131,7 @@ def _paths_figure(paths: Paths) -> Figure:
 
 
 def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
-    """Draw collages of different classes, and the maps of the class's path in some layers."""
+    """Draw collages of different classes, with the class path's maps in some layers."""
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
     layers = np.unique(np.linspace(0, len(paths.layers) - 1, CHOSEN).round().astype(int))
@@ -158,8 +158,7 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
 def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
     """Draw the first misclassified image of each class.
 
-    Next to each image is its agreement with the paths of its true and its predicted class, by
-    depth.
+    Next to each image is its agreement, by depth, with the paths of its true and predicted classes.
     """
     names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
@@ -187,9 +186,9 @@ def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
 def _depth_figure(
     paths: Paths, values: np.ndarray, label: str, expected: np.ndarray | None = None, name: str = ""
 ) -> Figure:
-    """Draw shares (L, K) by depth, with a dot per class and a line for mean and deviation.
+    """Draw shares (L, K) by depth, with one dot per class and a line for mean and deviation.
 
-    A second line shows the values ``expected`` by chance, (L,).
+    A second line shows the values expected by chance, ``expected`` (L,).
     """
     layers = paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
@@ -213,7 +212,7 @@ def _depth_figure(
 def _draw_matrix(
     axis: Axes, values: np.ndarray, names: Sequence[str], form: str, low: float | None = None
 ) -> Colorbar:
-    """Draw a matrix (K, K) with its values and colours from ``low``; return its colour bar."""
+    """Draw a matrix (K, K) with values, in colours that start at ``low``; return its colour bar."""
     picture = axis.imshow(values, cmap="cividis", vmin=low)
     bar = axis.figure.colorbar(picture, ax=axis, shrink=0.8)
     name_ticks(axis, names, names)

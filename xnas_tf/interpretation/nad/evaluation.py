@@ -22,11 +22,11 @@ TOP_PIXELS = 0.1
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """The accuracy with which a network, with or without a class's masks, recognises the class.
+    """How accurately a network recognises each class, with or without the class's masks.
 
     Attributes:
-        accuracy: Accuracy on images of the class, (K,); NaN if there are none.
-        false_alarms: Share of other classes' images that are classified as the class, (K,).
+        accuracy: Accuracy on the class's images, (K,); NaN if there are none.
+        false_alarms: Share of other classes' images that are classified as this class, (K,).
     """
 
     accuracy: np.ndarray
@@ -35,14 +35,14 @@ class PathPredictions:
 
 @dataclass(frozen=True)
 class PathHits:
-    """The hit rates of paths, which must locate their class in collages.
+    """How often paths locate their class in collages.
 
     Attributes:
         collages: The N collages.
         owners: The class to locate in each collage, as an index into the K classes, (N,).
-        maps: The masked outputs of each layer, summed over the channels, (N, H, W).
+        maps: Each layer's masked outputs, summed over the channels, (N, H, W).
         rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
-        by_class: The mean for each class, (L, K).
+        by_class: The mean hit rate of each class, (L, K).
     """
 
     collages: Collages
@@ -54,12 +54,12 @@ class PathHits:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Misclassified images, and their agreement with paths.
+    """Misclassified images and their agreement with paths.
 
     Attributes:
         images: Images, (N, H, W, C), uint8.
-        labels: The true classes, as indices into the K classes, (N,).
-        predicted: The predicted classes, as indices into the K classes, (N,).
+        labels: The true classes as indices into the K classes, (N,).
+        predicted: The predicted classes as indices into the K classes, (N,).
         right: Agreement with the true class's path, (L, N); see ``metrics.path_agreement``.
         wrong: Agreement with the predicted class's path, (L, N).
     """
@@ -72,9 +72,9 @@ class Mistakes:
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
-    """Compute the accuracy and the false alarms for each of K classes on N images.
+    """Compute the accuracy and false alarms of each of K classes on N images.
 
-    The predicted classes come from each class's masked network, (K, N), or from the network without
+    The predictions come from each class's masked network, (K, N), or from the network without
     masks, (N,); -1 means no prediction.
     """
     positive = (predicted == classes[:, None]).astype(float)
@@ -94,7 +94,7 @@ def predict(
 ) -> np.ndarray:
     """Predict class probabilities (N, classes) with one unit's masks, on all ranks together.
 
-    The images are the same on every rank; see ``MaskedNetwork.predict``.
+    Every rank gets the same images; see ``MaskedNetwork.predict``.
     """
     share = slice(ranks.rank, None, ranks.size)
     own = selected(images, share)
@@ -123,9 +123,9 @@ def path_hits(
     seed: int,
     count: int = COLLAGES,
 ) -> PathHits | None:
-    """Locate each class in ``count`` collages with its masks; return None if none exist.
+    """Locate each class in ``count`` collages with its masks; return None if there are no collages.
 
-    The collages are made of images that the network classifies correctly without masks.
+    The collages are made from images that the network classifies correctly without masks.
     """
     collages = make_collages(correct.images, correct.labels, classes, count, seed)
     if not len(collages.owners):
@@ -142,10 +142,10 @@ def path_hits(
 def find_mistakes(
     network: MaskedNetwork, held_out: Split, predicted: np.ndarray, classes: np.ndarray, hard: Masks
 ) -> Mistakes:
-    """Compare each misclassified image with the paths of its true and its predicted class.
+    """Compare each misclassified image with the paths of its true and predicted classes.
 
-    Images are left out if their true class or the class predicted without masks is not among the K
-    classes.
+    Images are left out if their true class, or the class predicted without masks, is not among the
+    K classes.
     """
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
     wrong = np.flatnonzero((predicted != held_out.labels) & known)

@@ -1,4 +1,4 @@
-"""Texts that explain the paths of classes to readers who know the images."""
+"""Texts that explain classes' paths to readers who know the images."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 
 def hits_text(known: dict[str, Any]) -> str:
-    """Return a warning if no layer's hit rate is more than one standard error above chance."""
+    """Return a warning if no layer's hit rate exceeds chance by more than one standard error."""
     rates = [layer["hit_rate"] for layer in known.get("layers", []) if "hit_rate" in layer]
     measured = [rate for rate in rates if rate["mean"] is not None]
     if known.get("chance") is None or not measured:
@@ -131,7 +131,7 @@ def hits_text(known: dict[str, Any]) -> str:
 
 
 def _last_hits_text(known: dict[str, Any]) -> str:
-    """Compare with chance how well the paths find their class in the last layer."""
+    """Compare how well the paths find their class in the last layer with chance."""
     # Files of some earlier versions have no layers, and there may be no combined images.
     layers = known.get("layers") or [{}]
     rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")
@@ -189,7 +189,7 @@ def _similar_metrics(mistakes: dict[str, Any]) -> list[Metric]:
 
 
 def _can_differ_from_chance(mistakes: dict[str, Any]) -> bool:
-    """Return whether there are mistakes, and more than three classes to mistake an image for."""
+    """Return whether there are mistakes and more than three classes that could be confused."""
     return bool(mistakes["count"]) and mistakes["by_chance"] < 1
 
 

@@ -27,11 +27,11 @@ Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
 
 
 class MaskedNetwork:
-    """A network in which each image of a batch passes through the masks of its own unit.
+    """A network in which each image of a batch passes through the masks of its unit.
 
-    A unit is anything that has its own masks; here, it is a class. The masks of all units are
-    learned and evaluated in the same pass. Layers are masked in place while a function is traced,
-    so functional, sequential, nested and subclassed models are all supported.
+    A unit is anything with its own masks; here, each class is a unit. All units' masks are learned
+    and evaluated in the same pass. Layers are masked in place while a function is traced, so
+    functional, sequential, nested and subclassed models are all supported.
 
     Args:
         model: A Keras image classifier with one input.
@@ -103,7 +103,7 @@ class MaskedNetwork:
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> list[np.ndarray]:
-        """Compute a summary of images in batches; if units or masks are None, all masks are 1."""
+        """Summarise images in batches; if units or masks are None, all masks are 1."""
         if units is None or masks is None:
             units = np.zeros(len(images), np.int32)
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
@@ -135,13 +135,12 @@ class MaskedNetwork:
 
     @cached_property
     def gradients(self) -> tf.types.experimental.ConcreteFunction:
-        """A function that computes the gradients of the paper's loss, without its β term.
+        """A function that computes the gradients of the paper's loss without its β term.
 
-        Its arguments are ``(images, units, targets, loss_weights, error_weights, *originals,
-        *logits)``: uint8 images (M, H, W, C); the unit and the target class of each image, (M,);
-        the weights of its cross-entropy and of its mean squared error, (M,); and for each layer,
-        the ``originals`` and the mask logits (units, channels). The gradients are with respect to
-        the mask logits.
+        The arguments are ``(images, units, targets, loss_weights, error_weights, *originals,
+        *logits)``: uint8 images (M, H, W, C); each image's unit and target class, (M,); the weights
+        of its cross-entropy and mean squared error, (M,); and, for each layer, the ``originals``
+        and the mask logits (units, channels). Gradients are taken with respect to the mask logits.
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         originals, logits = self.originals.structured_outputs, self._mask_specs
@@ -181,7 +180,7 @@ class MaskedNetwork:
     def _run(
         self, images: tf.Tensor, units: tf.Tensor | None = None, masks: Sequence[tf.Tensor] = ()
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Compute the logits of uint8 images, and the masked outputs of each tap."""
+        """Compute the logits for uint8 images, and each tap's masked outputs."""
         found: dict[int, tf.Tensor] = {}
 
         def edit(index: int, outputs: tf.Tensor) -> tf.Tensor:

@@ -13,20 +13,20 @@ NEAREST = 3
 
 
 def defined_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute the mean of finite values; if there are none, return NaN without a warning."""
+    """Compute the mean of the finite values; return NaN without a warning if there are none."""
     return np.ma.filled(np.ma.masked_invalid(values).mean(axis), np.nan)
 
 
 def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute the standard deviation of finite values; NaN if there are none."""
+    """Compute the standard deviation of the finite values; NaN if there are none."""
     return np.ma.filled(np.ma.masked_invalid(values).std(axis), np.nan)
 
 
 def jaccard(masks: np.ndarray) -> np.ndarray:
-    """Compute the Jaccard index of each pair of masks (similarity of a layer in arXiv 2003.13268).
+    """Compute the Jaccard index of each pair of masks (a layer's similarity in arXiv 2003.13268).
 
-    The masks are (K, C), bool. The result is (K, K), with values in [0, 1]. It is 1 for two empty
-    masks, because they are equal.
+    The masks are (K, C), bool. The result is (K, K), with values in [0, 1]. The index of two empty
+    masks is 1, because they are equal.
     """
     numbers = masks.astype(np.float64)
     both = numbers @ numbers.T
@@ -36,11 +36,11 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
 
 
 def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
-    """Compute the exact expected Jaccard index of random masks of given sizes.
+    """Compute the exact expected Jaccard index of random masks with the given sizes.
 
-    If two masks keep a and b of C channels, the number I of common channels has a hypergeometric
-    distribution, and the index is I / (a + b - I). The sizes are (K,), and the result is (K, K) as
-    in ``jaccard``.
+    If two masks keep a and b of C channels, the number I of shared channels has a hypergeometric
+    distribution, and the Jaccard index is I / (a + b - I). The sizes are (K,), and the result is
+    (K, K) as in ``jaccard``.
     """
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
@@ -58,11 +58,11 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
 def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
 
-    It is 1 for equal masks, 0 for masks that are as similar as random masks of the same sizes, and
-    negative for masks that share fewer channels than random masks do. If one of two masks is empty
-    or full, the index depends only on the sizes. The pair then counts as 1, because a mask that
-    keeps everything does not distinguish a class. The masks are (K, C), bool, and the result is (K,
-    K), with values in [-1, 1].
+    The result is 1 for equal masks, 0 for masks that are as similar as random masks of the same
+    sizes, and negative for masks that share fewer channels than random masks do. If one of two
+    masks is empty or full, the Jaccard index depends only on the sizes. Such a pair counts as 1,
+    because a mask that keeps everything does not distinguish a class. The masks are (K, C), bool,
+    and the result is (K, K), with values in [-1, 1].
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
@@ -79,10 +79,10 @@ def mean_of_pairs(similarity: np.ndarray) -> float:
 
 
 def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
-    """Compute the share of each map's strongest pixels that lies inside a region.
+    """Compute the share of each map's strongest pixels that lie inside a region.
 
-    The maps and the regions are (N, H, W). At least one pixel counts as strongest. Pixels that tie
-    for the last ranks share these ranks, so that a constant map scores at chance level.
+    The maps and the regions are (N, H, W). At least one pixel is always used. Pixels tied for the
+    last ranks share these ranks, so that a constant map scores at chance level.
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
@@ -101,10 +101,10 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
-    """Return the class with the highest probability, (N,), or -1 if several classes share it.
+    """Return the class with the highest probability, (N,), or -1 if classes tie for it.
 
-    A blocked path gives all classes the same probability, which must not count as a prediction of
-    the first class.
+    A blocked path gives all classes the same probability, which must not count as predicting the
+    first class.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -112,29 +112,30 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Compute the mean probability of class j on images of class i, (K, K); NaN if none exist."""
+    """Compute class j's mean probability on images of class i, (K, K); NaN without such images."""
     found = [defined_mean(probabilities[labels == c][:, classes], axis=0) for c in classes]
     return np.stack(found)
 
 
 def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
-    """Return the indices of the ``count`` largest values without ``own``, largest first."""
+    """Return the indices of the ``count`` largest values, largest first, leaving out ``own``."""
     order = np.argsort(-values, kind="stable")
     return [int(index) for index in order if index != own][:count]
 
 
 def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """Compute how strongly images activate a path's channels, compared with all channels.
+    """Compute how strongly images activate a path's channels compared with all channels.
 
-    The energy of each channel is divided by its mean over many images, because some channels are
-    always strong. The result is 1 if the path's channels are activated as strongly as all channels,
-    and 2 if they are activated twice as strongly. It is NaN if the path is empty or no channel is
+    Each channel's energy is divided by its mean over many images, because some channels are always
+    strong. The result is 1 if the path's channels are activated as strongly as all channels, and 2
+    if they are activated twice as strongly. The result is NaN if the path is empty or no channel is
     activated.
 
     Args:
-        energies: The energy of each channel for each image, (N, C).
-        usual: The mean energy of each channel over many images, (C,).
-        path: Whether each channel is on the path of each image, (N, C), or of all images, (C,).
+        energies: Each channel's energy for each image, (N, C).
+        usual: Each channel's mean energy over many images, (C,).
+        path: Whether each channel is on each image's path, (N, C), or on the path of all images,
+            (C,).
     """
     relative = energies / np.where(usual > 0, usual, np.nan)
     own = np.where(path, relative, np.nan)

@@ -1,4 +1,4 @@
-"""Keeps layers' outputs without masks in memory, because every epoch needs the same outputs."""
+"""Keeps layers' unmasked outputs in memory, because every epoch needs the same outputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ pixels."""
 def kept_originals(
     network: MaskedNetwork, images: np.ndarray | DiskImages, rows: np.ndarray
 ) -> list[tf.Tensor]:
-    """Compute each layer's outputs for the images at ``rows``; empty if they exceed ``MEMORY``.
+    """Compute each layer's outputs for the images at ``rows``; empty if larger than ``MEMORY``.
 
-    If the outputs were computed again in each step, they would account for a third of the step's
-    convolutions.
+    Recomputing these outputs would account for a third of each step's convolutions.
     """
     values = sum(math.prod(tap.shape) for tap in network.taps)
     if not len(rows) or 4 * values * len(rows) > MEMORY:

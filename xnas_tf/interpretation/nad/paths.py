@@ -1,4 +1,4 @@
-"""The masks of classes and their similarity."""
+"""Classes' masks and how similar they are."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Paths:
 
     Attributes:
         layers: The L layers.
-        logits: The logits of the masks, (K, channels) for each layer.
-        betas: The β of each class's masks, (K,); 0 if it kept all channels.
+        logits: The mask logits, (K, channels) for each layer.
+        betas: β for each class's masks, (K,); 0 if the class kept all channels.
         class_names: The K classes; empty if unknown.
     """
 
@@ -36,22 +36,22 @@ class Paths:
 
     @cached_property
     def hard(self) -> Masks:
-        """Masks of 0 and 1: a channel is kept if the sigmoid of its logit exceeds one half."""
+        """Binary masks: a channel is kept if the sigmoid of its logit exceeds one half."""
         return [(each > 0).astype(np.float32) for each in self.logits]
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Number of channels that each class keeps in each layer, (L, K)."""
+        """Number of channels kept by each class in each layer, (L, K)."""
         return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
 
     @cached_property
     def channels(self) -> np.ndarray:
-        """Number of channels of each layer, (L,)."""
+        """Number of channels in each layer, (L,)."""
         return np.array([mask.shape[1] for mask in self.hard])
 
     @cached_property
     def share(self) -> np.ndarray:
-        """The share of channels that each class keeps in each layer, (L, K)."""
+        """Share of channels kept by each class in each layer, (L, K)."""
         return self.kept / self.channels[:, None]
 
     @cached_property
@@ -66,29 +66,29 @@ class Paths:
 
     @cached_property
     def layer_expected_similarity(self) -> np.ndarray:
-        """The expected Jaccard index of random masks of the same sizes, (L, K, K)."""
+        """Expected Jaccard index of random masks of the same sizes, (L, K, K)."""
         layers = zip(self.kept, self.channels, strict=True)
         return np.stack([metrics.expected_jaccard(sizes, int(count)) for sizes, count in layers])
 
     @cached_property
     def similarity(self) -> np.ndarray:
-        """The mean of ``layer_similarity`` over the layers, (K, K)."""
+        """Mean of ``layer_similarity`` over the layers, (K, K)."""
         return self.layer_similarity.mean(axis=0)
 
     @property
     def diversity(self) -> float:
-        """One minus the mean similarity between two classes, in [0, 2].
+        """One minus the mean similarity of two classes, in [0, 2].
 
-        It is 0 if all paths are the same, and 1 if they are as different as random paths of the
-        same sizes, provided that none is full or empty.
+        The diversity is 0 if all paths are the same, and 1 if they differ as much as random paths
+        of the same sizes, provided that no path is full or empty.
         """
         return 1 - metrics.mean_of_pairs(self.similarity)
 
     @property
     def uncorrected_diversity(self) -> float:
-        """The paper's score, in [0, 1], which is one minus the mean Jaccard index.
+        """The paper's diversity score, in [0, 1], which is one minus the mean Jaccard index.
 
-        It is 1 if no two paths share a channel. It rises as the masks keep fewer channels, even for
-        random masks.
+        The score is 1 if no two paths share a channel. The score rises as the masks keep fewer
+        channels, even if the masks are random.
         """
         return 1 - metrics.mean_of_pairs(self.layer_uncorrected_similarity.mean(axis=0))

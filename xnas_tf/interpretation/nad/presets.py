@@ -1,8 +1,9 @@
-"""The published settings of NAD: the masked layers and β.
+"""NAD's published settings: which layers are masked, and β.
 
-The settings come from the code of arXiv 2003.13268 (github.com/hujiecpp/NAD): from the masks in
-``models/imagenet``, and from the table of β for ImageNet at the top of ``findpath.py``. For
-Places365, the code sets β to 5.0 for VGG-16 and 0.20 for DARTS, and leaves the others unchanged.
+The settings come from the code for arXiv 2003.13268 (github.com/hujiecpp/NAD): from the masks in
+``models/imagenet``, and from the table of β values for ImageNet at the top of ``findpath.py``. For
+Places365, the code sets β to 5.0 for VGG-16 and 0.20 for DARTS, and keeps the ImageNet values for
+other architectures.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Preset:
     """Published settings for one architecture.
 
     Attributes:
-        layers: Names or patterns of the masked layers. They follow Keras Applications if it has the
-            architecture.
+        layers: Names or name patterns of the masked layers. Layer names follow Keras Applications
+            if it includes the architecture.
         beta: Weight of sparsity.
     """
 
@@ -57,7 +58,7 @@ PRESETS = {
 
 
 def preset_for(name: str, model: keras.Model) -> Preset:
-    """Return a preset after checking that a model has its layers.
+    """Return a preset after checking that a model has all of the preset's layers.
 
     Raises:
         InputError: If the preset does not exist, or the model lacks some of its layers.
@@ -77,5 +78,5 @@ def preset_for(name: str, model: keras.Model) -> Preset:
 
 
 def _missing(preset: Preset, names: set[str]) -> list[str]:
-    """Return the names and patterns of a preset that match no layer of a model."""
+    """Return the preset's layer names and patterns that match no layer of a model."""
     return [each for each in preset.layers if not any(fnmatch(name, each) for name in names)]

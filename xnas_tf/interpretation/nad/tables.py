@@ -1,4 +1,4 @@
-"""Tables of a disentangled network for the terminal."""
+"""Terminal tables for a disentangled network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnas_tf.interpretation.tables import number, share, table
 
 
 def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
-    """Return tables of the network, its layers and its classes.
+    """Return tables for the network, its layers and its classes.
 
     Args:
         known: The result of ``disentanglement.facts``.
@@ -32,7 +32,7 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
 
 
 def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the number of mistakes and, if it can vary, how many are between similar classes."""
+    """Return the number of mistakes and, if it can vary, how many confuse similar classes."""
     rows = [("misclassified images", str(mistakes["count"]))]
     if mistakes["count"] and mistakes["by_chance"] < 1:
         similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])

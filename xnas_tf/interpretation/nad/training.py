@@ -1,9 +1,9 @@
-"""Learns the masks of all classes together, with the paper's loss and update.
+"""Learns all classes' masks together, with the paper's loss and update rule.
 
 With frozen weights and K masked layers, the loss of each class is (1/K) [CE + Σ MSE] + β (1/K) Σ
-mean(sigmoid(m)²), and the update of each layer is m ← m − 0.1 g/‖g‖ (arXiv 2003.13268). Because the
-images of a batch do not affect each other, a class's masks are the same whether they are learned
-alone or together with others, except for rounding.
+mean(sigmoid(m)²), and the update of each layer is m ← m − 0.1 g/‖g‖ (arXiv 2003.13268). Because
+images in a batch do not affect each other, a class's masks are the same, up to rounding, whether
+they are learned alone or together with others.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ class MaskTrainingOptions:
     """Options for learning masks.
 
     Attributes:
-        beta: Weight of sparsity, or ``auto``. With ``auto``, it increases through ``stages`` as the
-            masks are learned, and each class keeps the sparsest hard masks that are within
-            ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number, each class
-            keeps its masks from the last epoch that ends with masks within ``false_alarms``. If no
-            masks meet the conditions, the class keeps all channels.
+        beta: Weight of sparsity in the loss, or ``auto``. With ``auto``, β increases through
+            ``stages`` as the masks are learned, and each class keeps the sparsest hard masks that
+            are within ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number,
+            each class keeps the masks from the last epoch that ended within ``false_alarms``. If no
+            masks meet these conditions, the class keeps all channels.
         epochs: Number of passes over a class's images.
-        batch: Number of images of each class in a step.
-        tolerance: With ``auto``, the largest loss of accuracy on a class's own images.
-        false_alarms: Largest share of other classes' images that a path may classify as its
+        batch: Number of images per class in each step.
+        tolerance: With ``auto``, the largest allowed loss of accuracy on a class's own images.
+        false_alarms: Largest share of other classes' images that a path may classify as its own
             class; 1 sets no limit, as in the paper.
         seed: Seed for the order of the images.
-        stages: The values of β that ``auto`` tries, one after the other.
+        stages: The values of β that ``auto`` tries, in this order.
     """
 
     beta: float | Literal["auto"] = "auto"
@@ -66,7 +66,7 @@ class MaskTrainingOptions:
 
     @property
     def betas(self) -> tuple[float, ...]:
-        """The value of β in each stage; masks are evaluated at the end of each stage."""
+        """β in each stage; masks are evaluated at the end of each stage."""
         if self.beta == "auto":
             return self.stages
         return (float(self.beta),) * (self.epochs if self.false_alarms < 1 else 1)
@@ -74,12 +74,12 @@ class MaskTrainingOptions:
 
 @dataclass(frozen=True)
 class Images:
-    """A rank's share of labelled images, where image i is image ``rank + i * size`` of all images.
+    """A rank's share of labelled images; its image i is image ``rank + i * size`` of all images.
 
     Attributes:
-        images: The share, (n, H, W, C), uint8.
+        images: This rank's images, (n, H, W, C), uint8.
         labels: The labels of all images, (N,).
-        is_right: Whether the network without masks classifies each of the N images correctly, (N,).
+        is_right: Whether the unmasked network classifies each of the N images correctly, (N,).
         ranks: The ranks that share the images.
     """
 
@@ -89,11 +89,11 @@ class Images:
     ranks: Communicator = field(default_factory=SingleProcess)
 
     def is_own(self, rows: np.ndarray) -> np.ndarray:
-        """Return whether each of the images at ``rows`` belongs to the share."""
+        """Return whether each image at ``rows`` belongs to the share."""
         return rows % self.ranks.size == self.ranks.rank
 
     def own(self, rows: np.ndarray) -> np.ndarray:
-        """Return the positions within the share of those images at ``rows`` that belong to it."""
+        """Return the positions, within the share, of the images at ``rows`` that belong to it."""
         return rows[self.is_own(rows)] // self.ranks.size
 
 
@@ -105,10 +105,10 @@ def learn(
     held_out: Images | None = None,
     show_step: ShowStep = lambda *_: None,
 ) -> Paths:
-    """Learn a mask for each class and layer, all in the same passes.
+    """Learn masks for all classes and layers in the same passes.
 
-    Each of the K classes needs at least one training image. The accuracy and false alarms of masks
-    are measured on the held-out images, or by default on the training images.
+    Each of the K classes needs at least one training image. The masks' accuracy and false alarms
+    are measured on held-out images or, if there are none, on the training images.
     """
     plans = [_plan(train.labels, number, mask_options) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
@@ -141,7 +141,7 @@ def learn(
 
 
 def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) -> list[np.ndarray]:
-    """Return the images of each step of a class, which depend only on the seed and the class."""
+    """Return the images for each step of a class; they depend only on the seed and the class."""
     rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
     steps: list[np.ndarray] = []
@@ -156,9 +156,9 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return the positions of a step's images in the rank's share, and arguments for gradients.
+    """Return the positions of a step's images in the rank's share, and the gradient arguments.
 
-    The arguments are the first five of ``MaskedNetwork.gradients``.
+    These are the first five arguments of ``MaskedNetwork.gradients``.
     """
     chosen = [plan[step] if step < len(plan) else np.zeros(0, int) for plan in plans]
     rows = np.concatenate(chosen)
@@ -196,10 +196,10 @@ def _updated(
 
 
 class _MaskSelection:
-    """The best masks of each class so far.
+    """Each class's best masks so far.
 
-    These are the last masks within the limits, or with ``auto``, the sparsest ones. The limits are
-    checked on all images of the class and on a sample of images of other classes.
+    The best masks are the last ones within the limits or, with ``auto``, the sparsest ones. The
+    limits are checked on all of the class's images and on a sample of other classes' images.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class _MaskSelection:
         self.best = initial
 
     def update(self, new: Paths, finished: np.ndarray) -> None:
-        """Keep the masks of the units that have just finished a stage, (K,), if they are better."""
+        """For units that have just finished a stage, (K,), keep the masks if they are better."""
         if not finished.any():
             return
         better, masks = finished.copy(), new.hard
@@ -238,7 +238,7 @@ class _MaskSelection:
         self.best = Paths(new.layers, logits, np.where(better, new.betas, self.best.betas))
 
     def _count(self, rows: list[np.ndarray], masks: Masks, finished: np.ndarray) -> np.ndarray:
-        """Count the images that each finished unit classifies as its class, (K,)."""
+        """Count the images that each finished unit classifies as its own class, (K,)."""
         rows = [each if is_in else each[:0] for each, is_in in zip(rows, finished, strict=True)]
         return _count_positive(self._network, self._held_out, rows, self._classes, masks)
 
@@ -246,7 +246,7 @@ class _MaskSelection:
 def false_alarms(
     network: MaskedNetwork, held_out: Images, classes: np.ndarray, masks: Masks
 ) -> np.ndarray:
-    """Compute the share of other classes' images that each path classifies as its class, (K,)."""
+    """Compute the share of other classes' images that each path assigns to its class, (K,)."""
     others = [np.flatnonzero(held_out.labels != number) for number in classes]
     positive = _count_positive(network, held_out, others, classes, masks)
     return positive / np.maximum(1, _lengths(others))
@@ -259,7 +259,7 @@ def _count_positive(
     classes: np.ndarray,
     masks: Masks,
 ) -> np.ndarray:
-    """Count the images at each unit's ``rows`` that the unit classifies as its class, (K,)."""
+    """Count the images at each unit's ``rows`` that the unit classifies as its own class, (K,)."""
     own = [held_out.own(each) for each in rows]
     units = np.repeat(np.arange(len(rows)), _lengths(own))
     predicted = decided(network.predict(held_out.images[np.concatenate(own)], units, masks))

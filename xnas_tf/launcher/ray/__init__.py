@@ -1,1 +1,1 @@
-"""Searches on a Ray cluster: groups of ranks, placed, watched and replaced."""
+"""Runs searches on a Ray cluster, where groups of ranks are placed, watched and replaced."""

@@ -18,14 +18,14 @@ MAX_LOSSES_ON_NODE = 2
 
 
 class LostGroups:
-    """A count of lost groups, which is reset when a candidate finishes."""
+    """Counts the groups lost since a candidate last finished."""
 
     def __init__(self) -> None:
         self._losses = 0
         self._on_node: Counter[tuple[int, str]] = Counter()
 
     def note(self, number: int, nodes: Collection[str]) -> None:
-        """Record that a group was lost, and the nodes on which it ran."""
+        """Record that a group was lost, and on which nodes it ran."""
         self._losses += 1
         self._on_node.update((number, node) for node in nodes)
 
@@ -50,7 +50,7 @@ class LostGroups:
         """Check whether replacing lost groups still makes sense.
 
         Raises:
-            RunError: If groups are lost again and again.
+            RunError: If groups are lost repeatedly.
         """
         if self._losses >= MAX_LOSSES * groups:
             raise RunError(
@@ -60,7 +60,7 @@ class LostGroups:
 
 
 def _nodes(bundle: Mapping[str, float]) -> list[str]:
-    """Return the ids of the nodes that could hold a rank if they were empty."""
+    """Return the ids of the nodes that could hold a rank if empty."""
     return [
         node["NodeID"]
         for node in ray.nodes()

@@ -1,4 +1,4 @@
-"""The Ray cluster of a search: an existing one, or one started on this machine."""
+"""A search's Ray cluster: an existing one, or one started on this machine."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOCAL_TOKEN = Path("~/.ray/auth_token")
 
 @contextmanager
 def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
-    """Connect to a Ray cluster, or start one on this machine, inside the context.
+    """Inside the context, connect to a Ray cluster, or start one on this machine.
 
     Anyone who can reach Ray's ports can run code, unless a token is required. A cluster on this
-    machine gets its own token, in a private file that is deleted at the end.
+    machine gets its own token, stored in a private file that is deleted at the end.
 
     Args:
         address: ``HOST:PORT`` of a cluster; ``auto`` looks for one; None starts one.
-        insecure: Whether a cluster without a token may be joined.
+        insecure: Whether to allow joining a cluster without a token.
 
     Raises:
         InputError: If Ray is not installed, or there is no token.
@@ -77,7 +77,7 @@ def _import_ray() -> ModuleType:
 
 
 def _local_options(folder: str) -> dict[str, object]:
-    """Return the options of a cluster for one search, with private logs and sockets."""
+    """Return the options for starting one search's cluster, with private logs and sockets."""
     options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     # A subfolder: Ray makes its own folder readable for everyone.
     return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < MAX_FOLDER_LENGTH else options
@@ -88,7 +88,7 @@ def _has_token() -> bool:
 
 
 def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, str]:
-    """Return the environment variables that Ray reads when it is imported."""
+    """Return the environment variables that Ray reads on import."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
         # Otherwise, GPUs that ranks share would be hidden from them.

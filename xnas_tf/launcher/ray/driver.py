@@ -1,4 +1,4 @@
-"""The driver of a search on Ray: gives the coordinator's tasks to groups and replaces lost ones."""
+"""A Ray search's driver: gives the coordinator's tasks to groups and replaces lost groups."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ LAST_SECONDS = 5.0
 
 
 class Driver:
-    """The driver, which hands out candidates to groups and replaces groups that are lost.
+    """The driver, which hands out candidates to groups and replaces lost groups.
 
     Args:
         digest: The digest of the driver's data, which must be the same on all ranks.
-        size: Number of ranks in a group.
+        size: Number of ranks per group.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Driver:
         """The reference to the questions requested from the mailbox; None if none are."""
 
     def run(self) -> None:
-        """Evaluate candidates until there are no more.
+        """Evaluate candidates until none are left.
 
         Raises:
             Interrupted: After a signal, once the groups have saved what they can.
-            InputError: If the input of a group is invalid.
-            RunError: If groups are lost again and again.
+            InputError: If a group's input is invalid.
+            RunError: If groups are lost repeatedly.
         """
         try:
             while not self._coordinator.is_over:
@@ -140,7 +140,7 @@ class Driver:
         return questions
 
     def _add_groups(self) -> None:
-        """Add groups if the cluster now has room for more."""
+        """Add groups if the cluster has room for more."""
         wanted = self._capacity()
         if wanted > len(self._groups):
             self._groups += [self._new(number) for number in range(len(self._groups), wanted)]
@@ -157,7 +157,7 @@ class Driver:
             self._failure = self._failure or error
 
     def _advance(self, group: Group) -> None:
-        """Take the result of a group's step if it is done, and start the next one."""
+        """Collect the result of a group's step if it is done, and start the next one."""
         try:
             finished = group.advance()
         except (Interrupted, InputError) as error:
@@ -181,7 +181,7 @@ class Driver:
         self._check_hang(group)
 
     def _check_hang(self, group: Group) -> None:
-        """Give up on a candidate without progress, or replace a group that never becomes ready."""
+        """Give up on a stalled candidate, or replace a group that never becomes ready."""
         limit = 60 * self._config.distributed.stall_minutes
         silence = self._silences.get(group.number, math.inf)  # it may hang before its first step
         elapsed = time.monotonic() - group.began
@@ -201,9 +201,9 @@ class Driver:
         self._replace(group, reason)
 
     def _lose(self, group: Group, why: str, is_preempted: bool) -> None:
-        """Put the candidate of a lost group back in the queue, and replace the group.
+        """Put a lost group's candidate back in the queue, and replace the group.
 
-        The candidate is not blamed if a whole node was lost.
+        If a whole node was lost, the candidate is not blamed.
         """
         if group.task:
             alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
@@ -222,7 +222,7 @@ class Driver:
         """Ask all groups to save and stop.
 
         Raises:
-            Interrupted: Once they have stopped or the time is up.
+            Interrupted: Once the groups have stopped or the time is up.
         """
         with suppress(ray.exceptions.RayError):
             ray.get(self._mailbox.stop.remote(self._watchdog.stopping))
@@ -233,7 +233,7 @@ class Driver:
         raise self._watchdog.interruption()
 
     def _has_stopped(self, group: Group) -> bool:
-        """Return whether a group has stopped; take the result if it finished before that."""
+        """Return whether a group has stopped; collect the result if it finished before that."""
         try:
             finished = group.advance()
         except (ray.exceptions.RayError, XnasError, OSError):
@@ -244,5 +244,5 @@ class Driver:
 
 
 def _cause_of(error: Exception) -> Exception:
-    """Return the error that a rank raised, without Ray's wrapper."""
+    """Return the error raised by a rank, without Ray's wrapper."""
     return getattr(error, "cause", None) or error

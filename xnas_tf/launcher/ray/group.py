@@ -1,4 +1,4 @@
-"""A group of ranks on Ray: its own Horovod job, placed together and replaced as a whole."""
+"""A group of ranks on Ray: a Horovod job of its own, placed together and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ Finished = tuple[Task, Result]
 
 
 class Group:
-    """Ranks that evaluate one candidate together, in processes kept between candidates.
+    """Ranks that evaluate one candidate together, in processes that are kept between candidates.
 
-    None of the methods waits. A step, such as starting the ranks or evaluating a candidate, runs in
-    the background; ``advance`` completes it and, while the group is starting, begins the next step.
+    No method blocks. A step, such as starting the ranks or evaluating a candidate, runs in the
+    background; ``advance`` completes the step and, while the group is starting, begins the next
+    one.
 
     Args:
         size: Number of ranks.
-        bundle: The resources of a rank: CPU and GPU.
-        avoided: Nodes on which not to place the group.
+        bundle: The resources for one rank: CPU and GPU.
+        avoided: Nodes on which the group must not be placed.
 
     Attributes:
-        nodes: The ids of the nodes on which the ranks run, once they are placed.
-        task: The task that is being evaluated; None if there is none.
-        pending: The references for which the current step waits.
-        is_ready: Whether the ranks are prepared to evaluate.
-        began: Start time of the current step, as in ``time.monotonic``.
+        nodes: Ids of the nodes on which the ranks run, once they are placed.
+        task: The task being evaluated; None if there is none.
+        pending: The references that the current step is waiting for.
+        is_ready: Whether the ranks are ready to evaluate.
+        began: Start time of the current step, in terms of ``time.monotonic``.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Group:
 
     @property
     def is_starting(self) -> bool:
-        """Whether the ranks are placed but not ready yet."""
+        """Whether the ranks are placed but not yet ready."""
         return bool(self._ranks) and not self.is_ready
 
     @property
@@ -74,14 +75,14 @@ class Group:
         return self.is_ready and not self.pending
 
     def advance(self) -> Finished | None:
-        """Complete the current step if it is done.
+        """Complete the current step if its work is done.
 
         Returns:
-            The task and its result if the step was an evaluation that is done; otherwise None.
+            The task and its result if the step was an evaluation that has finished; otherwise None.
 
         Raises:
             ray.exceptions.RayError: If a rank died.
-            Exception: The exception that a rank raised.
+            Exception: The exception raised by a rank.
         """
         if not self.pending:
             return None
@@ -119,7 +120,7 @@ class Group:
             self._server.stop()
 
     def _begin(self, references: list[Any], then: Callable[[list[Any]], Finished | None]) -> None:
-        """Begin a step, which ends by calling ``then`` with the values of the references."""
+        """Begin a step that ends by calling ``then`` with the values of the references."""
         self.pending, self._then = references, then
         self.began = time.monotonic()
 

@@ -12,9 +12,9 @@ Question = tuple[int, str, tuple[Any, ...]]
 
 
 class Mailbox:
-    """Questions waiting for the driver's answers; heartbeats are answered immediately.
+    """Questions that wait for the driver's answers; heartbeats are answered immediately.
 
-    The mailbox runs on the driver's node, and its methods run in one thread.
+    The mailbox runs on the driver's node, and its methods run in a single thread.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Mailbox:
         return await future
 
     async def report_progress(self, group: int) -> int:
-        """Record that a group is making progress; return the exit code with which to stop, or 0."""
+        """Record that a group is making progress; return its exit code if it must stop, else 0."""
         self._beats[group] = time.monotonic()
         return self._exit_code
 
@@ -42,7 +42,8 @@ class Mailbox:
         """Wait for questions, for at most the given number of seconds.
 
         Returns:
-            The questions since the last call, and how many seconds ago each group made progress.
+            The questions asked since the last call, and the seconds since each group last made
+            progress.
         """
         with suppress(TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), seconds)
@@ -52,7 +53,7 @@ class Mailbox:
         return questions, {group: now - last for group, last in self._beats.items()}
 
     async def answer(self, answers: dict[int, Any]) -> None:
-        """Send answers, by number of the question, to the ranks that are still waiting for them."""
+        """Send answers, keyed by question number, to the ranks that are still waiting for them."""
         for number, value in answers.items():
             future = self._futures.pop(number, None)
             if future and not future.done():

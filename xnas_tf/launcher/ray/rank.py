@@ -1,4 +1,4 @@
-"""A rank on Ray: a process that evaluates the tasks of its group together with the other ranks."""
+"""A rank on Ray: a process that evaluates its group's tasks together with the other ranks."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ BEAT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings that all ranks of a search share.
+    """Settings shared by all ranks of a search.
 
     Attributes:
-        mailbox: Takes questions to the coordinator.
-        folder: The driver's working directory, to which paths are relative.
-        path: The driver's ``sys.path``, where a user's HyperModel may be found.
+        mailbox: Passes questions to the coordinator.
+        folder: The driver's working directory, which is the base for relative paths.
+        path: The driver's ``sys.path``, which may be needed to find a user's HyperModel.
         groups: Number of groups at the start.
-        objects: Objects that the user passed, such as a HyperModel.
-        facts: Result of ``facts_of`` for the driver's data, which must be the same on all ranks.
+        objects: Objects passed by the user, such as a HyperModel.
+        facts: The result of ``facts_of`` for the driver's data, which must be the same on all
+            ranks.
     """
 
     config: Config
@@ -58,7 +59,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class RankAddress:
-    """Location of a rank: the id of the node, its IP address, and its network interface."""
+    """A rank's location: its node's id, IP address and network interface."""
 
     node: str
     address: str
@@ -66,13 +67,13 @@ class RankAddress:
 
 
 class Rank:
-    """A process that evaluates candidates, and is kept between candidates.
+    """A process that evaluates candidates and is kept between them.
 
-    Its group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
+    The group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
 
     Args:
         group: The group's number.
-        size: Number of ranks in the group.
+        size: Number of ranks per group.
     """
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
@@ -88,15 +89,15 @@ class Rank:
         return RankAddress(node, address, _interface(address))
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
-        """Join the other ranks of the group, and prepare to evaluate.
+        """Join the group's other ranks, and prepare to evaluate.
 
         Args:
-            rank: The rank within the group, from 0.
-            environment: Environment variables for Horovod; empty for a group of one rank.
-            threads: Number of CPU threads, unless configured.
+            rank: This rank's number within the group, from 0.
+            environment: Environment variables for Horovod; empty for a group with one rank.
+            threads: Number of CPU threads, unless another number is configured.
 
         Raises:
-            InputError: If this rank does not have the driver's data and versions.
+            InputError: If this rank's data or versions differ from the driver's.
         """
         setting = self._setting
         os.environ.update(environment)
@@ -119,7 +120,7 @@ class Rank:
         return self._evaluate(task)
 
     def _start(self, threads: int) -> Communicator:
-        """Initialise Horovod, and TensorFlow's devices and threads."""
+        """Initialise Horovod, as well as TensorFlow's devices and threads."""
         config = self._setting.config
         distributed = config.distributed
         if distributed.threads_per_rank is None:
@@ -157,10 +158,10 @@ class Rank:
 
 
 class Heartbeat:
-    """Signals that report progress to the driver and learn from it when to stop.
+    """Signals that report progress to the driver, which answers when it is time to stop.
 
     Attributes:
-        stopping: Exit code with which to stop; 0 if the rank should continue.
+        stopping: The exit code if the rank must stop; 0 if it should continue.
     """
 
     def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
@@ -185,7 +186,7 @@ def facts_of(digest: str) -> dict[str, Any]:
 
 
 def _interface(address: str) -> str:
-    """Return the network interface with an address."""
+    """Return the network interface that has the given address."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
             return name

@@ -1,4 +1,4 @@
-"""Horovod's rendezvous, through which the ranks of a group find each other with Gloo."""
+"""Horovod's rendezvous, through which a group's ranks find each other with Gloo."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xnas_tf.launcher.ray.rank import RankAddress
 
 
 def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
-    """Start a rendezvous server for a group in this process.
+    """Start a group's rendezvous server in this process.
 
     Args:
-        places: The addresses of its ranks, sorted by node.
+        places: The addresses of the group's ranks, sorted by node.
 
     Returns:
-        The server, which runs until it is stopped, and the environment variables of each rank.
+        The server, which runs until it is stopped, and each rank's environment variables.
 
     Raises:
         InputError: If Horovod is not installed.

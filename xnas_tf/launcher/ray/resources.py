@@ -1,4 +1,4 @@
-"""The resources of a Ray cluster: those that a rank takes, and the number of groups that fit."""
+"""A Ray cluster's resources: what each rank takes, and how many groups fit."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Capacity:
     """Number of groups to run, updated as the cluster grows.
 
     Args:
-        groups: Number of groups that the user wants; None for as many as fit.
-        size: Number of ranks in a group.
+        groups: Number of groups requested by the user; None for as many as fit.
+        size: Number of ranks per group.
         is_local: Whether the cluster consists only of this machine and therefore cannot grow.
 
     Attributes:
-        bundle: The resources of a rank.
+        bundle: The resources for one rank.
 
     Raises:
-        InputError: If no group fits, or if the requested groups do not fit on this machine.
+        InputError: If no group fits, or the requested groups do not fit on this machine.
     """
 
     def __init__(self, groups: int | None, size: int, is_local: bool) -> None:
@@ -60,11 +60,11 @@ class Capacity:
 
 
 def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dict[str, float]:
-    """Return the resources of a rank.
+    """Return the resources for one rank.
 
-    A rank takes a GPU and the share of its node's cores that goes with it. Without GPUs, it takes
+    Each rank takes one GPU and a proportional share of its node's cores. Without GPUs, a rank takes
     as many cores as possible while leaving room for all groups, or for one group per node if the
-    number of groups is not given. ``size`` is the number of ranks in a group.
+    number of groups is not given. ``size`` is the number of ranks per group.
     """
     with_gpus = [node for node in nodes if node.get("GPU")]
     if with_gpus:

@@ -1,4 +1,4 @@
-"""A search on a Ray cluster, from the configuration to the finished run."""
+"""Runs a search on a Ray cluster, from the configuration to the finished run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def search_on_ray(
     insecure: bool,
     callbacks: Sequence[Callback],
 ) -> None:
-    """Run a search with this process as the driver; see ``xnas_tf.search`` and ``cluster``."""
+    """Run a search with this process as its driver; see ``xnas_tf.search`` and ``cluster``."""
     size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
         from xnas_tf.launcher.ray.driver import Driver
