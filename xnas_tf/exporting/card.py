@@ -111,7 +111,7 @@ def _input(facts: dict[str, Any]) -> str:
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:
-    """Return the recorded facts about the data, and the image counts if it can be loaded."""
+    """Return the recorded facts about the data, and the image counts if the data can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
     if evidence.data is None:
         return {**known, "problem": evidence.problem}
