@@ -1,4 +1,4 @@
-"""Extension points: implementations by name, by entry point or as ``module:Name``."""
+"""Extension points: implementations found by name, by entry point or as ``module:Name``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Registry:
         """Return the implementation called ``name``, or the object at ``module:Name``.
 
         Raises:
-            InputError: If there is none. The message names the nearest match.
+            InputError: If there is none. The error message names the nearest match.
         """
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))
@@ -71,7 +71,7 @@ def find_object(name: str, kind: str) -> Any:
     """Return the object that was registered under a name, or import ``package.module:Name``.
 
     Raises:
-        InputError: If it is not registered in this process, or cannot be imported.
+        InputError: If the object is not registered in this process, or cannot be imported.
     """
     if not name.startswith(OBJECT):
         return import_object(name, kind)
@@ -104,7 +104,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def installed_folder(name: str) -> Path:
-    """Return ``configs`` or ``examples``: in the installed package, or next to it in a checkout."""
+    """Return the ``configs`` or ``examples`` folder of the installed package or checkout."""
     package = Path(__file__).parent
     return next(path for path in (package / name, package.parent / name) if path.is_dir())
 
@@ -113,7 +113,7 @@ def import_object(target: str, kind: str) -> Any:
     """Import ``package.module:Name``, which may be in the current folder.
 
     Raises:
-        InputError: If the module is missing, fails to import or has no such name.
+        InputError: If the module is missing, fails to import or does not define the name.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
@@ -173,8 +173,8 @@ _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m
 def _message(text: str) -> str:
     """Return the line that describes the error.
 
-    TensorFlow puts a traceback before it: that of the code being traced, or that of the place where
-    the failing node of a graph was created.
+    TensorFlow puts a traceback before this line: either that of the code being traced, or that of
+    the code that created the failing graph node.
     """
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()

@@ -85,7 +85,7 @@ class PlantedBug(BugObjective):
         method_with_steps(self.method, self.steps).check_model(model)
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``; the values of all images are summed into one array."""
+        """See ``Objective.score``; the values of all images are collected in one array."""
         labels, ranks = subject.gathered(subject.labels), subject.communicator
         bug = self._bug(subject)
         rows = np.flatnonzero(labels != bug.target)[: self.images]
@@ -102,9 +102,9 @@ class PlantedBug(BugObjective):
         return self._value(with_it, without)
 
     def _other_classes(self, labels: np.ndarray, target: int, classes: int) -> np.ndarray:
-        """Draw a class for each image that is neither the target nor its own, (N,).
+        """For each image, draw a class other than the target and its own, (N,).
 
-        If there are only two classes, it is the image's own.
+        If there are only two classes, draw the image's own class.
         """
         order = np.random.default_rng(self.seed).random((len(labels), classes))
         order[np.arange(len(labels)), labels] = -1
@@ -117,8 +117,8 @@ class PlantedBug(BugObjective):
         """Explain images (N, H, W, C), uint8, for the bug's class and for another class (N,).
 
         Returns:
-            (3, N): the share of attribution on the watermark, how much more it is than for the
-            other class, and whether the image is predicted as the bug's class.
+            Array (3, N) with the share of attribution on the watermark, how much larger this share
+            is than for the other class, and whether the image is predicted as the bug's class.
         """
         from xnas_tf.attribution.metrics import attribution_mass
         from xnas_tf.attribution.outputs import probabilities_of
@@ -136,7 +136,7 @@ class PlantedBug(BugObjective):
         return np.stack([mass, mass - other, predicted == bug.target])
 
     def _value(self, with_it: np.ndarray, without: np.ndarray) -> ObjectiveValue:
-        """Return the value for what ``_look`` returns for all images."""
+        """Compute the value from what ``_look`` returns for all images."""
         value = area_under_roc(with_it[1], without[1])
         metrics = {
             "chance": CHANCE,
@@ -164,9 +164,10 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def error_of_area(area: float, count: int) -> float:
-    """Return the standard error of an area under a ROC curve of ``count`` values of each kind.
+    """Return the standard error of the area under a ROC curve with ``count`` values of each kind.
 
-    Hanley & McNeil 1982 (Radiology 143), equation 2. It ignores that the values are paired.
+    The formula is equation 2 of Hanley & McNeil 1982 (Radiology 143), which does not take into
+    account that the values are paired.
     """
     one, two = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (count - 1) * (one + two - 2 * area**2)

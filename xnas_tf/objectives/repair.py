@@ -88,7 +88,7 @@ class Repair(BugObjective):
     def _greedy(
         self, removal: _Removal, is_undone: Condition, effect: _Effect
     ) -> tuple[int, _Effect]:
-        """Remove the best channel again and again; return their number and the last effect."""
+        """Remove the best channel repeatedly; return the number of channels and the last effect."""
         removed: tuple[int, ...] = ()
         while len(removed) < self._limit(removal) and not is_undone(effect):
             options = [(*removed, c) for c in range(removal.channels) if c not in removed]
@@ -115,13 +115,14 @@ class Repair(BugObjective):
 
 @dataclass(frozen=True)
 class _Effect:
-    """What a network does without some of its channels.
+    """Effect of removing some of a network's channels.
 
     Attributes:
         attack: Share of the images with the watermark that are predicted as the bug's class.
-        base: The same share without the watermark.
-        accuracy: Accuracy on images without it.
-        cost: Mean probability of the bug's class with it, plus that of wrong classes without it.
+        base: Share of the same images that are predicted as the bug's class without the watermark.
+        accuracy: Accuracy on images without the watermark.
+        cost: Mean probability of the bug's class with the watermark, plus that of wrong classes
+            without it.
     """
 
     attack: float
@@ -134,7 +135,7 @@ Condition = Callable[[_Effect], bool]
 
 
 class _Removal:
-    """A network without some channels, on the images of all ranks with and without watermark."""
+    """Measures the effect of removing channels from a network, on the images of all ranks."""
 
     def __init__(self, subject: Subject, bug: Bug) -> None:
         from xnas_tf.interpretation.split_network import SplitNetwork

@@ -19,11 +19,11 @@ WORDNET = "wordnet"
 def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarray | None:
     """Return the weights of class pairs, (classes, classes), or None for equal weights.
 
-    The source is ``wordnet``, for the ``path_similarity`` of the class names (used in the XNAS
-    paper for ImageNet-16-120), or a CSV file. The file contains a matrix in the order of the
-    classes, or a matrix in any order with the class names in the first line. The matrix must be
-    symmetric and not negative. It is read only once per process, so that the weights are constant
-    during a search.
+    The source is either ``wordnet``, which gives the ``path_similarity`` of the class names (used
+    in the XNAS paper for ImageNet-16-120), or a CSV file. The file contains a matrix in the order
+    of the classes, or a matrix in any order with the class names in the first line. The matrix must
+    be symmetric and must not contain negative values. The source is read only once per process, so
+    that the weights stay constant during a search.
 
     Raises:
         InputError: If the file or WordNet is missing or doesn't match the classes.
@@ -42,7 +42,7 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
 
 
 def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[str]:
-    """Return notes for the user on the weights, or raise the errors of ``class_weights``."""
+    """Return notes on the weights for the user, or raise the same errors as ``class_weights``."""
     class_weights(source, class_names)
     ambiguous = ambiguous_names(class_names) if source == WORDNET else []
     if not ambiguous:
@@ -86,6 +86,6 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def _is_header(cells: list[str], class_names: tuple[str, ...]) -> bool:
-    """Return whether a line contains class names; these may be numbers."""
+    """Return whether a line contains class names, which may be numbers."""
     known = set(class_names) & set(cells)
     return known == set(class_names) or any(not name.isdecimal() for name in known)

@@ -1,7 +1,7 @@
 """Reads the nouns of WordNet 3.0 from its files ``data.noun`` and ``index.noun``.
 
 The manual page wndb(5WN) describes their format. A synset, which is a sense of one or more words,
-is named by its id in ImageNet: ``n`` followed by its byte offset in ``data.noun``, as in
+is identified by its ImageNet id: ``n`` followed by its byte offset in ``data.noun``, as in
 ``n02119789``.
 """
 
@@ -25,11 +25,11 @@ _ID = re.compile(r"n\d{8}")
 class WordNet:
     """The nouns of the installed WordNet 3.0.
 
-    They are read from the folder in WordNet's environment variable ``WNSEARCHDIR`` or, if that is
-    not set, from Debian's package ``wordnet-base`` or nltk's data.
+    They are read from the folder given by WordNet's ``WNSEARCHDIR`` environment variable or, if
+    that is not set, from Debian's ``wordnet-base`` package or nltk's data.
 
     Raises:
-        InputError: If WordNet is not installed, or is another version with different ids.
+        InputError: If WordNet is not installed, or the installed version has different ids.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class WordNet:
         )
 
     def _hypernym_distances(self, synset: str) -> dict[str, int]:
-        """Return the distance to each direct or indirect hypernym, and 0 for the synset itself."""
+        """Return the distance to each direct or indirect hypernym, with 0 for the synset itself."""
         found: dict[str, int] = {}
         level, distance = {synset}, 0
         while level:
@@ -92,7 +92,7 @@ class WordNet:
         return found
 
     def _line(self, synset: str) -> bytes:
-        """Return the synset's line of data.noun, or nothing if no line begins at its offset."""
+        """Return the synset's line in data.noun, or nothing if no line begins at its offset."""
         start = int(synset[1:])
         if self._data[start - 1 : start + 9] != b"\n" + synset[1:].encode() + b" ":
             return b""

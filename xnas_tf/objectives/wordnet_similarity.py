@@ -20,13 +20,13 @@ MAX_UNKNOWN = 5
 def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
     """Return 1 / (1 + path length) for each pair of classes, (classes, classes), at most 1.
 
-    Classes are named by their ids in ImageNet (``n02119789``), or by nouns, whose first sense is
-    used. If all of them are classes of ImageNet-16-120, by id or by name, they have the senses of
-    that data set (``tiger`` is the animal, whereas WordNet's first sense is a person), and WordNet
-    does not have to be installed. The path length is that of ``path_similarity`` in nltk.
+    Classes are named by their ImageNet ids (``n02119789``) or by nouns, whose first sense is used.
+    If all of them are classes of ImageNet-16-120, by id or by name, the senses of that data set are
+    used (``tiger`` is the animal, whereas WordNet's first sense is a person), and WordNet need not
+    be installed. The path length is the same as in nltk's ``path_similarity``.
 
     Raises:
-        InputError: If WordNet is needed and not installed, or doesn't contain a class.
+        InputError: If WordNet is needed but not installed, or does not contain one of the classes.
     """
     if (rows := _packaged_rows(class_names)) is not None:
         lengths = _packaged()[1][np.ix_(rows, rows)]
@@ -72,7 +72,7 @@ def _described(wordnet: WordNet, name: str) -> str:
 
 @cache
 def _packaged() -> tuple[dict[str, int], np.ndarray]:
-    """Return the rows of ImageNet-16-120's ids and names, and the path lengths."""
+    """Return the row of each ImageNet-16-120 id and name, and the path lengths between rows."""
     lines = (files("xnas_tf.objectives") / PACKAGED).read_text("ascii").splitlines()
     table = [line.split(",") for line in lines if not line.startswith("#")]
     rows = {_folded(key): row for row, line in enumerate(table) for key in line[:2]}

@@ -57,15 +57,16 @@ def init(
     """Write ``xnas.yaml`` and ``mine.py`` for a data set into a folder.
 
     Args:
-        folder: The folder to write to; created if missing. ``xt.search()`` can be run there.
+        folder: The folder to write to; created if missing. You can run ``xt.search()`` in this
+            folder afterwards.
         dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
             folder. If None, the only data set in ``folder`` is used.
         log: Called with a message before work that takes a while, and with a hint if ``mine.py``
             could start from a pretrained network.
 
     Raises:
-        InputError: If one of the files exists, if no data set or more than one is found, or if the
-            data set is not suitable for classification. Nothing is written in that case.
+        InputError: If one of the files already exists, if no data set or more than one is found, or
+            if the data set is not suitable for classification. Nothing is written in that case.
     """
     folder = Path(folder)
     _check_new(folder)
@@ -102,7 +103,7 @@ def _check_new(folder: Path) -> None:
 
 
 def _as_seen_from(folder: Path, dataset: str) -> str:
-    """Return the name of a data set with its path relative to another folder."""
+    """Return a data set's name, with its path made relative to another folder."""
     path = path_in(dataset)
     if path is None or path.startswith("~") or os.path.isabs(path):
         return dataset

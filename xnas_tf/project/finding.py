@@ -21,7 +21,7 @@ def find_dataset(root: Path) -> str:
     """Return the name of the only data set in a folder, such as ``folder:pets``.
 
     Raises:
-        InputError: If there is none, or more than one.
+        InputError: If the folder contains no data set, or more than one.
     """
     if not root.is_dir():
         raise InputError(f"there is no folder {root} in which to look for a data set")

@@ -138,7 +138,7 @@ def _directions(objectives: Sequence[Objective]) -> list[dict[str, str]]:
 def pareto_csv(listed: CandidateList, any_state: bool = False) -> str:
     """Return the candidates as CSV with a header line; see ``candidate_rows``.
 
-    With ``any_state``, they are followed by the run's other candidates, in any state.
+    With ``any_state``, the run's other candidates follow, whatever their state.
     """
     ids = {candidate.id for candidate in listed.candidates}
     others = [c for c in listed.run.candidates() if c.id not in ids] if any_state else []

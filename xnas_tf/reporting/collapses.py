@@ -29,7 +29,7 @@ def collapse_text(
     has_own_optimizer: bool = False,
     range_problem: str = "",
 ) -> str:
-    """Count the collapsed candidates and name the likely cause; empty if there are none.
+    """Describe how many candidates collapsed, and the likely cause; empty if none did.
 
     Args:
         candidates: Candidates of a run, in any state.

@@ -21,7 +21,7 @@ SHOWN_IMAGES = 10
 
 
 def sheet_figure(data: Dataset) -> Figure:
-    """Draw training images of each class in a row, as a network would see them.
+    """Draw a row of training images for each class, as a network would see them.
 
     Bars next to the images show how many images of the class each split contains.
     """

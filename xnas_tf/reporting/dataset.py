@@ -139,7 +139,7 @@ def inspect_data(
     overrides: Iterable[str] = (),
     log: Callable[[str], None] = log_message,
 ) -> DataReport:
-    """Load a data set in the same way as a search, and report on it.
+    """Load a data set as a search would, and report on it.
 
     Args:
         dataset: The name of a data set, a YAML configuration file, a configuration, or a run.

@@ -1,4 +1,4 @@
-"""The final step of a search: tests the Pareto-optimal models and draws attributions."""
+"""Final step of a search, which tests the Pareto-optimal models and draws attributions."""
 
 from __future__ import annotations
 

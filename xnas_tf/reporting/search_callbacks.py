@@ -1,4 +1,4 @@
-"""Creates the callbacks of a search: those of this package that report on it, and the user's."""
+"""Creates a search's callbacks: those of this package that report on it, and the user's."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class SearchProgress(Callback):
         return epochs
 
     def _summary(self, run: SearchRun) -> str:
-        """Return a summary of the front, with its fidelity if there are several."""
+        """Return a summary of the front, with its fidelity if the search has several."""
         front, hypervolume = run.pareto(), run.hypervolume()
         if not front:
             return ""

@@ -122,7 +122,7 @@ class TensorBoard(Callback):
 
     @contextmanager
     def _search_writer(self) -> Iterator[None]:
-        """Make the search's own writer, which stays open, the default writer."""
+        """Use the search's own writer, which stays open, as the default writer."""
         self._search = self._search or tf.summary.create_file_writer(str(self._path / "search"))
         with self._search.as_default():
             yield

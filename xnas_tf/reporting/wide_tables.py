@@ -15,7 +15,7 @@ ANY_WIDTH = 10_000
 
 
 def split_to_fit(table: Table, console: Console) -> list[Table]:
-    """Split a table that does not fit into several tables, so that no value is cut off.
+    """Split a table that is too wide into several tables, so that no value is cut off.
 
     Each table has some of the columns, and repeats the first column. Texts wrap between words,
     usually onto two lines; only words longer than ``MAX_WIDTH`` may be broken.
@@ -37,7 +37,7 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
 
 
 def _width_range(column: Column, console: Console) -> tuple[int, int]:
-    """Return a column's width with its text wrapped onto a few lines, and on a single line."""
+    """Return a column's width if its text wraps onto a few lines, and if it stays on one line."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
@@ -45,7 +45,7 @@ def _width_range(column: Column, console: Console) -> tuple[int, int]:
 
 
 def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
-    """Return the width that is left in the terminal if all columns are as narrow as possible."""
+    """Return the width left in the terminal if all columns are as narrow as possible."""
     # Each column has a space on both sides and an edge, and the table has one more edge.
     return console.width - 1 - sum(widths[index][0] + 3 for index in group)
 
@@ -53,7 +53,7 @@ def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Con
 def _chosen_widths(
     group: Sequence[int], widths: Sequence[tuple[int, int]], spare: int
 ) -> dict[int, int]:
-    """Return the width of each column; the last ones, which contain text, share the rest."""
+    """Return the width of each column; the text columns at the end share the remaining width."""
     chosen = {}
     for index in reversed(group):
         least, most = widths[index]

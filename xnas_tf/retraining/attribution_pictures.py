@@ -47,7 +47,7 @@ class AttributionPictures:
         """Draw attributions of a model, after the first epoch and every few epochs.
 
         Args:
-            name: The name of the training; its pictures go to the folder ``NAME-attributions``.
+            name: Name of the training, whose pictures go to the ``NAME-attributions`` folder.
             model: The model in its current state.
             epoch: Number of the epoch, starting at 1.
         """

@@ -124,7 +124,7 @@ def _baseline_config(config: Config) -> Config:
 
 
 class EarlyStopping(EvaluationCallback):
-    """Callback that saves a checkpoint after each epoch, and ends training without improvement.
+    """Saves a checkpoint after each epoch, and stops training that no longer improves.
 
     Args:
         callback: Stores the checkpoints.

@@ -98,7 +98,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
 
 @dataclass(frozen=True)
 class _Job:
-    """A retraining on one rank; only rank 0 decides and writes."""
+    """A retraining as run by one rank; only rank 0 makes decisions and writes files."""
 
     source: Run
     settings: RetrainingOptions
@@ -150,7 +150,7 @@ class _Job:
         )
 
     def _check_data(self, dataset: Dataset) -> None:
-        """Reject data that have changed, because the search may have used their test images."""
+        """Reject changed data, because the search may have used images that are now test images."""
         facts = dataset.facts
         lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
         if lines:

@@ -47,7 +47,7 @@ class Training:
         objectives: Objective values after the best epoch, on the validation split.
         metrics: Further metrics; names of metrics on the test split start with ``test_``.
         history: Metrics of each epoch.
-        seconds: Time by phase, since the last start.
+        seconds: Time spent in each phase since the last start.
         versions: Versions of the software that the result depends on.
         finished: End time in UTC, in ISO 8601 format.
     """
@@ -73,7 +73,7 @@ class Training:
 
 
 def network_key(candidate: int, genotype: str) -> str:
-    """Return the prefix of a network's file names, which is the genotype for the baseline."""
+    """Return the prefix of a network's file names; for the baseline, this is its genotype."""
     return genotype if candidate == BASELINE else f"candidate-{candidate:05d}"
 
 
@@ -130,7 +130,7 @@ class Retrained:
         return f"t, {count} seeds" if count > 1 else f"Wilson, {self.test_images:,} images"
 
     def mean(self, metric: Callable[[Training], float]) -> float:
-        """Return the mean of a metric over the seeds."""
+        """Return a metric's mean over the seeds."""
         return sum(map(metric, self.trainings)) / len(self.trainings)
 
     def over_seeds(self, metric: Callable[[Training], float]) -> Interval | None:
@@ -243,7 +243,7 @@ class Retraining:
         """Return all trainings that have ended, candidates first, by id and seed.
 
         Raises:
-            InputError: If one cannot be read.
+            InputError: If one of the trainings cannot be read.
         """
         files = (self.path / "results").glob("*.json")  # not drafts, which start with a dot
         found = [_read(file, Training) for file in files]
@@ -262,7 +262,7 @@ class Retraining:
         return [training for training in self.trainings() if training.state == "failed"]
 
     def notes(self) -> list[str]:
-        """Return notes for readers of the values, on unusual values and uninformative intervals."""
+        """Return notes for the reader on unusual values and uninformative intervals."""
         models = self.models()
         odd = [f"{m.title}: {t.reason}" for m in models for t in m.trainings if t.reason]
         pairs = [m.test_accuracy for m in models if len(m.trainings) == 2]
@@ -302,7 +302,7 @@ def _mean_text(measured: dict[str, Any] | None) -> str:
 
 @check_types()
 def retrainings(run: Run | str | Path) -> list[Retraining]:
-    """Return the retrainings of a run by folder, with one for each choice of settings.
+    """Return a run's retrainings by folder; each choice of settings has its own.
 
     Raises:
         InputError: If the run does not exist, or a retraining cannot be read.

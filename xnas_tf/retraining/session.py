@@ -43,7 +43,7 @@ class Network:
 
 
 def network_of(candidate: Candidate) -> Network:
-    """Return the network of a candidate."""
+    """Return a candidate's network."""
     return Network(
         network_key(candidate.id, candidate.genotype),
         f"candidate {candidate.id}",
@@ -54,7 +54,7 @@ def network_of(candidate: Candidate) -> Network:
 
 
 def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Retraining:
-    """Create the folder of a retraining if necessary; the folder above it must be locked."""
+    """Create the folder of a retraining if necessary; its parent folder must be locked."""
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
     facts = {"patience": settings.patience, "test_images": len(dataset.test)}

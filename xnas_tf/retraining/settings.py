@@ -76,8 +76,8 @@ def resolve(
 
     Args:
         run: The run.
-        epochs: Maximum number of training epochs. If None, the number that an override sets, or
-            otherwise ``TIMES`` as many as in the search.
+        epochs: Maximum number of training epochs. If None, the number set by an override; without
+            one, ``TIMES`` times the number in the search.
         patience: See ``RetrainingOptions``; if None, a share of the epochs.
         overrides: Options as ``section.key=value``.
 
@@ -118,8 +118,8 @@ def chosen_candidates(
 
     Args:
         run: The run.
-        named: Ids, ``recommended`` or ``best``; the recommended one if empty and ``pareto`` is
-            false.
+        named: Ids, ``recommended`` or ``best``; if empty and ``pareto`` is false, the recommended
+            one.
         pareto: Whether to include the Pareto-optimal candidates.
 
     Raises:
@@ -140,9 +140,9 @@ def chosen_candidates(
 def _base_config(run: Run) -> Config:
     """Return the run's configuration without the options that only a search needs.
 
-    Constraints that are meant for small networks would reject large ones, and rungs would set the
-    epochs. The best epoch is always kept. A retraining has its own early stopping, so the Keras
-    callbacks of the search are left out.
+    Constraints meant for small networks would reject large ones, and rungs would override the
+    number of epochs. The best epoch is always kept. A retraining has its own early stopping, so the
+    Keras callbacks of the search are left out.
     """
     training = run.config.training
     return run.config.model_copy(

@@ -43,7 +43,7 @@ class Examiner:
     Args:
         data: The data set; introspectability is measured on its validation split.
         count: Number of test images for which attributions are shown.
-        order: Indices of the validation images to use, in this order; all if None.
+        order: Indices of the validation images to use, in order; if None, all are used.
         objective: The introspectability to measure.
         measured: Whether to measure the quality of the attributions, which takes longer.
     """

@@ -66,7 +66,7 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
             folders.
         name: The model's name within this folder.
         accuracy: The model's accuracy on the test split. Results with a different accuracy belong
-            to another model or data set of this name, and are omitted.
+            to another model or data set of the same name, and are omitted.
     """
     found, own = [], accuracy.as_dict()
     for kind in _kinds():

@@ -53,7 +53,7 @@ def model_data(
     """Collect all data for the page; see ``save_report`` for the arguments.
 
     Raises:
-        InputError: If the model or the data set does not exist, or they do not match.
+        InputError: If the model or the data set does not exist, or if the two do not match.
     """
     subject = _subject(given, safe)
     data = subject.load_dataset(dataset)

@@ -27,7 +27,7 @@ def chosen_models(
     most: int,
     recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates that get a section: the named ones, or some of the front.
+    """Choose the candidates that get a section: those named, or some of those on the front.
 
     Args:
         run: The run.

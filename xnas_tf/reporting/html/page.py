@@ -57,8 +57,9 @@ def save_report(  # noqa: PLR0913 - options with defaults
     """Write a report as a single self-contained HTML file.
 
     Args:
-        run: A finished or running search; several searches to compare; or a model: a Keras image
-            classifier, a candidate, or the path of a ``.keras`` file or an exported candidate.
+        run: A finished or running search, several searches to compare, or a model, given as a Keras
+            image classifier, a candidate, or the path of a ``.keras`` file or an exported
+            candidate.
         out: The file. If None, ``RUN/report.html`` for a run, ``comparison.html`` for several runs,
             or ``NAME-report.html`` for a model. An existing file is overwritten only if it is a
             report.
@@ -79,8 +80,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
         The file.
 
     Raises:
-        InputError: If a run, candidate or model does not exist, runs cannot be compared, the file
-            exists and is not a report, or the file cannot be written.
+        InputError: If a run, candidate or model does not exist, the runs cannot be compared, or the
+            file is not a report or cannot be written.
     """
     runs: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     if not runs:
@@ -127,7 +128,7 @@ def _holds_model(path: Path) -> bool:
 
 
 def _refuse(what: str, **given: Any) -> None:
-    """Raise an error if one of these options is given, because they do not apply."""
+    """Raise an error if any of these options, which do not apply here, is given."""
     for name, value in given.items():
         if value is not None and value != ():
             raise InputError(f"`{name}` does not apply to {what}")

@@ -33,8 +33,8 @@ def _saved(file: Path) -> Any:
 def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     """Return the mean metrics in the result of ``Explanation.as_dict``.
 
-    They are keyed by the method's title (or by its name in files, if several methods have the same
-    title), and then by the metric's name.
+    The metrics are keyed by the method's title (or by its name in files, if several methods have
+    the same title), and then by the metric's name.
     """
     methods = explanation["methods"]
     titles = [content.get("title", key) for key, content in methods.items()]

@@ -133,7 +133,7 @@ class MLflow(Tracker):
         self._client.set_terminated(self._search_id, status)
 
     def _log_results(self, run: SearchRun) -> None:
-        """Log the test metrics and the picture of the front, and the recommended model."""
+        """Log the test metrics, the picture of the front and the recommended model."""
         for candidate in run.pareto():
             tested = (
                 (n, v, candidate.epochs)
@@ -178,6 +178,6 @@ def _name(key: str) -> str:
 
 
 def _milliseconds(time: str) -> int:
-    """Convert a recorded time, or the current time if it is empty, to MLflow's unit."""
+    """Convert a recorded time to MLflow's unit; if it is empty, use the current time."""
     moment = datetime.fromisoformat(time) if time else datetime.now()
     return round(moment.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""Logs a search to Weights & Biases, as a group of runs for the search and each candidate."""
+"""Logs a search to Weights & Biases: a group with a run for the search and each candidate."""
 
 from __future__ import annotations
 
