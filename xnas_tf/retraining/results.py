@@ -113,8 +113,8 @@ class Retrained:
     def test_accuracy(self) -> Interval:
         """The test accuracy with its interval, clipped to [0, 1].
 
-        With several seeds, this is Student's interval of the mean; with one, Wilson's interval over
-        the test images.
+        With several seeds, this is Student's interval of the mean; with a single seed, it is
+        Wilson's interval over the test images.
         """
         interval = self.over_seeds(lambda training: training.metrics["test_accuracy"])
         if interval is None:

@@ -16,7 +16,8 @@ class Space(ABC):
 
     Attributes:
         variables: The decision variables.
-        size: An upper bound on the number of architectures; infinite with real numbers.
+        size: An upper bound on the number of architectures; infinite if a hyperparameter is
+            continuous.
     """
 
     variables: Sequence[Variable]
@@ -31,15 +32,15 @@ class Space(ABC):
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return a text that is the same for equal networks; only one of them is proposed."""
+        """Return a text that equal networks share; only one network per text is proposed."""
         return self.genotype(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return the reason why no network can be built; None if one can."""
+        """Return why no network can be built, or None if one can."""
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return further inputs for a surrogate, the same number for all architectures."""
+        """Return additional inputs for a surrogate, the same number for every architecture."""
         return ()
 
     def trains(self, model: Any) -> bool:
@@ -47,5 +48,5 @@ class Space(ABC):
         return False
 
     def gives_weights(self, model: Any) -> bool:
-        """Return whether ``build`` gave a model weights, such as pretrained ones."""
+        """Return whether ``build`` loaded weights, such as pretrained ones, into a model."""
         return False

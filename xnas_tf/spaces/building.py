@@ -33,8 +33,8 @@ def build_model(
 ) -> tuple[keras.Model, bool]:
     """Build the model for the given hyperparameters.
 
-    Layers that Keras names get the same names each time, because hyperparameters may be named after
-    layers.
+    Automatically named layers get the same names each time, because hyperparameters may be named
+    after layers.
 
     Args:
         hypermodel: The HyperModel.
@@ -46,7 +46,7 @@ def build_model(
         ones.
 
     Raises:
-        InputError: If the model would continue from weights that an earlier model has trained.
+        InputError: If the model would continue from weights that an earlier model trained.
         TypeError: If ``build`` does not return a model.
     """
     reset_layer_names()

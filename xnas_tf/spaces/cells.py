@@ -19,12 +19,12 @@ EDGES: dict[str, tuple[int, int]] = {
 
 
 def all_operations() -> Iterator[tuple[str, ...]]:
-    """Yield the operations of the edges of each of the 15,625 cells."""
+    """Yield the edge operations of each of the 15,625 cells."""
     return itertools.product(OPERATIONS, repeat=len(EDGES))
 
 
 def format_genotype(cell: Mapping[str, str]) -> str:
-    """Format a cell, the operation of each edge, as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+    """Format a cell (the operation on each edge) as ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
     nodes = []
     for node in range(1, NODES):
         edges = (f"{cell[f'edge_{source}_{node}']}~{source}" for source in range(node))
@@ -33,7 +33,7 @@ def format_genotype(cell: Mapping[str, str]) -> str:
 
 
 def parse_genotype(genotype: str) -> dict[str, str]:
-    """Return the cell of a genotype string; the inverse of ``format_genotype``.
+    """Parse a genotype string into a cell; the inverse of ``format_genotype``.
 
     Raises:
         InputError: If the text is not a genotype or names an unknown operation.
@@ -70,10 +70,10 @@ def live_edges(cell: Mapping[str, str]) -> set[str]:
 
 
 def network_of(cell: Mapping[str, str]) -> str:
-    """Return the network of a cell as text.
+    """Describe a cell's network as text.
 
-    Two cells have the same text if and only if their networks are the same except for the names
-    of layers. Only live edges count, a skip connection is replaced by its source, and the order of
+    Two cells have the same text if and only if their networks differ at most in the names of
+    layers. Only live edges count, a skip connection is replaced by its source, and the order of
     summands does not matter. The text is the sum at the output, followed by ``with`` and a list of
     all layers, which distinguishes one convolution used twice from two convolutions of the same
     input. The 15,625 cells form 5,425 networks; the text of the 341 infeasible cells is empty.
@@ -94,7 +94,7 @@ def network_of(cell: Mapping[str, str]) -> str:
 
 
 def plain(cell: Mapping[str, str]) -> dict[str, str]:
-    """Return the cell of the same network with ``none`` on all edges that are not live."""
+    """Return the cell with the same network and ``none`` on all edges that are not live."""
     live = live_edges(cell)
     return {edge: cell[edge] if edge in live else "none" for edge in EDGES}
 
@@ -112,9 +112,9 @@ PATHS = tuple(
 def path_counts(cell: Mapping[str, str]) -> list[float]:
     """Count the operations on each path from the input to the output.
 
-    For each path without ``none``, return a 1 and how often each other operation occurs on it; for
-    any other path, return zeros. Surrogates predict errors better from these counts than from the
-    edges alone (docs/benchmarks/search.md).
+    For each path without ``none``, return a 1 and the number of times that each other operation
+    occurs on it; for any other path, return zeros. Surrogates predict errors better from these
+    counts than from the edges alone (docs/benchmarks/search.md).
     """
     counts: list[float] = []
     for path in PATHS:

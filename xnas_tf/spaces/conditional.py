@@ -8,7 +8,7 @@
 keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know from the
 start that they exist and that they are active only if ``head`` is ``hidden``, or if ``blocks`` is 2
 or 3. A model is therefore built for each value of each choice, and for each value of each integer
-whose largest value adds hyperparameters.
+that adds hyperparameters at its largest value.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_BUILDS = 100
 def active_values(
     declared: keras_tuner.HyperParameters, wanted: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the values of the active hyperparameters, from ``wanted`` or by default."""
+    """Return the active hyperparameters' values: those in ``wanted``, otherwise the defaults."""
     hp = declared.copy()
     hp.values = {}
     for hyperparameter in hp.space:  # parents come first
@@ -44,7 +44,7 @@ def active_values(
 
 
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
-    """Return the hyperparameters of ``hp`` whose names are not declared yet.
+    """Return the hyperparameters of ``hp`` whose names have not been declared yet.
 
     Outside a scope, a model requests a conditional hyperparameter without naming its condition.
     """
@@ -64,7 +64,7 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
     A hyperparameter that depends on several choices gets no condition: it is always active.
 
     Returns:
-        The values with which no model could be built, each with the reason.
+        The values with which no model could be built, each with the reason for the failure.
 
     Raises:
         InputError: If ``build`` raises it.
@@ -131,7 +131,7 @@ def _asked(
     value: Any,
     failures: Failures,
 ) -> list[Any]:
-    """Return the hyperparameters that a model with one value adds; empty if it cannot be built."""
+    """Return the hyperparameters that a value adds; empty if no model can be built with it."""
     hp = declared.copy()
     parents = {condition.name: condition.values[0] for condition in choice.conditions}
     hp.values = active_values(declared, {**parents, choice.name: value})

@@ -37,10 +37,10 @@ def discover_in_fit(
     build: Build,
     data: Data,
 ) -> frozenset[str]:
-    """Call ``fit`` on a few images of noise until training begins.
+    """Call ``fit`` on a few noise images until training begins.
 
     The hyperparameters that ``fit`` requests are added to ``declared``. A custom training loop that
-    does not call callbacks trains for one epoch of one batch.
+    does not call callbacks trains on a single batch for one epoch.
 
     Returns:
         The names of arguments that must not be passed to ``fit``: it sets them itself, as in

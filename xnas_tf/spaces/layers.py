@@ -14,7 +14,7 @@ BATCH_NORM_EPSILON = 1e-5
 
 
 def convolution(x: Any, channels: int, kernel: int, name: str, strides: int = 1) -> Any:
-    """Apply a convolution as in NAS-Bench-201: without bias, He-normal initial weights."""
+    """Apply a convolution as in NAS-Bench-201: without bias, with He-normal initial weights."""
     return layers.Conv2D(
         channels,
         kernel,

@@ -17,8 +17,8 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
     """Check that a model classifies images (None, H, W, C) into the given number of classes.
 
     Raises:
-        InputError: If its head or its input does not fit the data.
-        TypeError: If it is not a functional or sequential model with one input and one output.
+        InputError: If the model's head or input does not fit the data.
+        TypeError: If the model is not a functional or sequential one with one input and one output.
     """
     if not getattr(model, "inputs", None):
         raise TypeError("the model is neither functional nor sequential, as attributions require")
@@ -32,7 +32,7 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
 
 
 def check_outputs(model: keras.Model, images: np.ndarray) -> None:
-    """Check that probabilities come from a softmax layer, so that logits can be computed.
+    """Check that a model's probabilities come from a softmax layer, so that logits can be computed.
 
     Args:
         model: The model.

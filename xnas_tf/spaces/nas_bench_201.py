@@ -30,7 +30,7 @@ from xnas_tf.spaces.layers import batch_norm, convolution
 
 
 class NASBench201(keras_tuner.HyperModel):
-    """HyperModel of networks made of one cell; ``input_shape`` is (height, width, channels).
+    """HyperModel of networks that repeat one cell; ``input_shape`` is (height, width, channels).
 
     With ``nor_conv_3x3`` on all edges, C=16 ``channels`` in the first stack, N=5
     ``cells_per_stack``, RGB images and 10 classes, a network has the published 1,531,546 trainable
@@ -57,7 +57,7 @@ class NASBench201(keras_tuner.HyperModel):
         self.cells_per_stack = cells_per_stack
 
     def infeasible(self, cell: Mapping[str, str]) -> str | None:
-        """Return the reason why no network can be built; None if one can."""
+        """Return why no network can be built, or None if one can."""
         return None if live_edges(cell) else "the cell has no path from its input to its output"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -70,7 +70,8 @@ class NASBench201(keras_tuner.HyperModel):
     def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
         """Build the uncompiled Keras model of the skeleton.
 
-        ``cell`` builds a cell from its input, number of channels and name, and returns its output.
+        ``cell`` builds a cell from its input, number of channels and name, and returns the cell's
+        output.
         """
         inputs = keras.Input(self.image_shape, name="image")
         x = convolution(inputs, self.channels, 3, "stem_conv")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SpaceOptions(BaseModel):
-    """Base class of a search space's section of the configuration; plug-ins subclass it."""
+    """Base class of a search space's configuration section, which plug-ins subclass."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -40,21 +40,21 @@ class SpaceOptions(BaseModel):
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """Create the HyperModel.
 
-        A HyperModel may also define the following. All methods get the active hyperparameters.
+        A HyperModel may also define the following. Each method receives the active hyperparameters.
 
         - ``genotype(values) -> str``: the canonical text of the architecture.
         - ``simplify(values) -> dict``: the simplest hyperparameters that give the same network,
           which are proposed instead.
         - ``identity(values) -> str``: architectures with the same identity are the same network,
-          and only one of them is ever trained, so whatever changes training or measurements must
-          change the identity. The default identity is the genotype, and the default genotype
+          and only one of them is ever trained, so anything that affects training or measurements
+          must change the identity. The default identity is the genotype, and the default genotype
           consists of all hyperparameters.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
         - ``shows_all = True``: the default model and the models of each ``conditional_scope``
           together request all hyperparameters. Otherwise, a model is built for each value of each
           choice to discover them.
-        - ``features(values) -> Sequence[float]``: further inputs for surrogates, the same number
-          for all architectures.
+        - ``features(values) -> Sequence[float]``: additional inputs for surrogates, the same number
+          for every architecture.
 
         Args:
             image_shape: Shape of an image, (height, width, channels).
@@ -197,7 +197,7 @@ class HyperModelOptions(SpaceOptions):
 
 
 def _required(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[str]:
-    """Return the names of the required parameters that are not given."""
+    """Return the names of required parameters that are not given."""
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [
         name

@@ -94,27 +94,27 @@ class SearchSpace(Space):
         return self.genotype(values) if own is None else own
 
     def own_identity(self, values: Mapping[str, Any]) -> str | None:
-        """Return the identity of a network as the HyperModel defines it; None if it does not."""
+        """Return a network's identity if the HyperModel defines one, otherwise None."""
         identity = getattr(self.hypermodel, "identity", None)
         return identity(values) if identity else None
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the simplest hyperparameters of the same network, if the HyperModel finds them."""
+        """Return the HyperModel's simplest hyperparameters for the same network, if any."""
         simplify = getattr(self.hypermodel, "simplify", None)
         return simplify(values) if simplify else values
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return the HyperModel's further inputs for a surrogate, if any."""
+        """Return the HyperModel's additional inputs for a surrogate, if any."""
         features = getattr(self.hypermodel, "features", None)
         return features(values) if features else ()
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return the reason why no network can be built; None if one can."""
+        """Return why no network can be built, or None if one can."""
         check = getattr(self.hypermodel, "infeasible", None)
         return check(values) if check else None
 
     def build(self, values: Mapping[str, Any]) -> keras.Model:
-        """Build the Keras model of the given active hyperparameters.
+        """Build the Keras model for the given active hyperparameters.
 
         Raises:
             InputError: If the model's head or input does not fit the data.
@@ -125,7 +125,7 @@ class SearchSpace(Space):
             return self._built(hp)
 
     def trains(self, model: keras.Model) -> bool:
-        """Return whether the user's code trains or evaluates a model in its own way."""
+        """Return whether the user's own code trains or evaluates a model."""
         own = ("train_step", "test_step", "compute_loss", "compute_metrics")
         return self.has_fit or any(
             getattr(type(model), name) is not getattr(keras.Model, name) for name in own
@@ -246,7 +246,7 @@ class SearchSpace(Space):
 
     @contextmanager
     def _named_errors(self, message: str) -> Iterator[None]:
-        """Prefix errors in the user's code with a message, and discard the models it has built."""
+        """Prefix errors in the user's code with a message, and discard the models it built."""
         try:
             yield
         except InputError as error:
@@ -289,7 +289,7 @@ class SearchSpace(Space):
             self._hidden_layers = layers_out_of_reach(model)
 
     def _images(self) -> np.ndarray:
-        """Return two images of noise."""
+        """Return two noise images."""
         return np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
 
     def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:

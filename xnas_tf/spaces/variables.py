@@ -23,7 +23,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Choice:
-    """A value from a finite sequence; ``ordered`` if neighbouring values are similar."""
+    """A value from a finite sequence, which is ``ordered`` if neighbouring values are similar."""
 
     name: str
     values: Sequence[Any]

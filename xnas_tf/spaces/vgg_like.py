@@ -1,10 +1,10 @@
 """VGG-like networks (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
 
-A network is a chain of blocks. Each block consists of convolutions with ReLU and a 2x2 pooling. It
-has twice as many filters as the previous block, up to eight times as many as the first, like VGG's
-64, 128, 256, 512, 512. The search chooses the number of blocks; the number, kernel size and width
-of the convolutions in each block; the kind of pooling; whether batch normalisation follows each
-convolution (Ioffe & Szegedy 2015); and the kind of classifier at the end.
+A network is a chain of blocks. Each block consists of convolutions with ReLU and a 2x2 pooling.
+Each block has twice as many filters as the previous block, up to eight times as many as the first,
+like VGG's 64, 128, 256, 512, 512. The search chooses the number of blocks; the number, kernel size
+and width of the convolutions in each block; the kind of pooling; whether batch normalisation
+follows each convolution (Ioffe & Szegedy 2015); and the kind of classifier at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DROPOUT = (0.0, 0.25, 0.5)
 
 
 class VGGLike(keras_tuner.HyperModel):
-    """HyperModel of at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
+    """HyperModel with at most ``blocks`` blocks; the first has ``channels`` filters at width 1."""
 
     shows_all = True
 
@@ -46,7 +46,7 @@ class VGGLike(keras_tuner.HyperModel):
         self.blocks = blocks
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Return a text that names the blocks with their widths, the pooling and the classifier.
+        """Return a text that names the blocks and their widths, the pooling and the classifier.
 
         For example ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``.
         The text omits the number of filters, so that the same architecture can be trained with
@@ -63,7 +63,7 @@ class VGGLike(keras_tuner.HyperModel):
         return "|".join(parts)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return which pooling layer has no pixels left to pool; None if there is none."""
+        """Return the pooling layer that has no pixels left to pool, or None if there is none."""
         height, width, _ = self.image_shape
         side = min(height, width)
         for pooled in range(values["blocks"]):

@@ -29,7 +29,7 @@ class Column:
     is_objective: bool = False
 
     def value(self, candidate: Candidate) -> float | None:
-        """Return the value of a candidate; None if it has none."""
+        """Return a candidate's value, or None if it has none."""
         return candidate.objectives.get(self.name, candidate.metrics.get(self.name))
 
 
@@ -56,9 +56,9 @@ def candidate_rows(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns of a table of candidates in any state, and its rows.
 
-    Objectives and metrics are in columns of the same name, hyperparameters in columns
-    ``hyperparameters/NAME``, and the seconds of each phase in columns ``seconds/PHASE``. A row has
-    no value in columns that do not apply to it.
+    Objectives and metrics are in columns of the same name, hyperparameters in
+    ``hyperparameters/NAME`` columns, and the seconds of each phase in ``seconds/PHASE`` columns. A
+    row is blank in columns that do not apply to it.
 
     Args:
         candidates: The candidates, one per row.

@@ -28,12 +28,13 @@ class Database:
 
     Args:
         path: The database file.
-        create: Whether to open the file for writing, and create it or migrate it from an earlier
-            version. Otherwise, it is only read, and a copy in memory is migrated if necessary.
+        create: Whether to open the file for writing, creating it or migrating it from an earlier
+            version if needed. Otherwise, the file is only read, and a copy in memory is migrated if
+            necessary.
 
     Raises:
         InputError: If the file is not the database of a run, or was written by a later version.
-        RunError: If it cannot be written.
+        RunError: If the file cannot be written.
     """
 
     def __init__(self, path: Path, create: bool = False) -> None:
@@ -106,7 +107,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes when the outermost such block ends, or none if it fails."""
+        """Commit all changes when the outermost context ends, or none of them if it fails."""
         with self._lock:
             if self._connection.in_transaction:
                 yield
@@ -136,7 +137,7 @@ class Database:
 
 
 def _reading_mode(path: Path) -> str:
-    """Return SQLite's mode for reading, which must be able to roll back an interrupted commit."""
+    """Return the SQLite mode for reading, which must be able to roll back an interrupted commit."""
     return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 

@@ -29,10 +29,12 @@ class ModelSource:
     """A model to explain, the data set to use, and the folder to write to.
 
     Attributes:
-        path: A run, an exported candidate or a Keras model file; None with a HyperModel.
-        candidate: Candidate of a run: an id, ``recommended`` or ``best``; recommended if None.
-        dataset: Name of a data set; that of the run if None.
-        out: The folder to write to; one inside the run or in the current directory if None.
+        path: A run, an exported candidate or a Keras model file; None if a HyperModel is given.
+        candidate: Candidate of a run: an id, ``recommended`` or ``best``; if None, the recommended
+            one.
+        dataset: Name of a data set; if None, the run's data set is used.
+        out: The folder to write to; if None, a folder inside the run or in the current directory is
+            used.
         safe: Whether to reject models that contain Python code.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
     """
@@ -83,7 +85,7 @@ def model_file(path: Path, candidate: int | str | None = None) -> Path:
     """Return the Keras file at a path that is not a run: an exported candidate or the file itself.
 
     Raises:
-        InputError: If there is none, or a candidate of a run is requested.
+        InputError: If there is no such file, or a candidate of a run is requested.
     """
     if candidate is not None:
         raise InputError(f"`candidate` {candidate}: {path} is not a run")

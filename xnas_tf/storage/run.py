@@ -37,11 +37,11 @@ class Run:
     """A run directory: its configuration and its candidates.
 
     ``run[4]`` is the candidate with id 4, ``len(run)`` is the number of candidates in any state,
-    and ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures, which
-    notebooks show; ``figure.savefig("front.png")`` writes one to a file.
+    and ``for candidate in run`` iterates over them by id. Plots are Matplotlib figures that
+    notebooks display; ``figure.savefig("front.png")`` writes one to a file.
 
     Raises:
-        InputError: If it is not a run directory.
+        InputError: If the path is not a run directory.
     """
 
     @check_types(path=PATH)
@@ -81,14 +81,14 @@ class Run:
         return [self.located(candidate) for candidate in candidates]
 
     def located(self, candidate: Candidate) -> Candidate:
-        """Return a candidate of this run with the file and the module of its model."""
+        """Return a candidate of this run, with its model's file and module."""
         path = model_path(self.path, candidate.id)
         candidate.model_path = path if path.is_file() else None
         candidate.module = self.config.space.hypermodel_module
         return candidate
 
     def candidate(self, number: int) -> Candidate:
-        """Return the candidate with an id.
+        """Return the candidate with the given id.
 
         Raises:
             InputError: If there is none.
@@ -113,7 +113,7 @@ class Run:
         Args:
             prefer: Criterion to use instead of the default rule: ``error``, the name of an
                 objective, or ``knee``.
-            within: Percentage points above the best error to tolerate instead of the default.
+            within: Tolerance above the best error in percentage points, instead of the default.
 
         Raises:
             InputError: If an argument is invalid.
@@ -123,19 +123,19 @@ class Run:
     def recommended_of(
         self, front: Sequence[Candidate], prefer: str | None = None, within: float | None = None
     ) -> Recommendation:
-        """Return the recommended candidate of a front of this run; see ``recommendation``."""
+        """Return the recommended candidate of one of this run's fronts; see ``recommendation``."""
         counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
         problem = self.fact("range_problem") or ""
         return recommend(front, self.config, counts, prefer, within, own, problem)
 
     @property
     def validation_counts(self) -> list[int] | None:
-        """Number of validation images of each class; None in a run of an earlier version."""
+        """Number of validation images of each class; None in runs of earlier versions."""
         return self.fact("validation")
 
     @property
     def class_names(self) -> list[str]:
-        """The names of the classes: the class with the number ``n`` is ``class_names[n]``."""
+        """Names of the classes, where ``class_names[n]`` is the name of class ``n``."""
         return list((self.fact("dataset") or {}).get("class_names", ()))
 
     @property
@@ -175,11 +175,12 @@ class Run:
         """Return the candidates named by the user, without duplicates.
 
         Args:
-            which: See ``choose``; the recommended one if this is empty and ``pareto`` is false.
+            which: See ``choose``; if empty and ``pareto`` is false, the recommended candidate is
+                chosen.
             pareto: Whether to include the whole front.
 
         Raises:
-            InputError: If there is no such candidate, or no front.
+            InputError: If a candidate does not exist, or there is no front.
         """
         front = self.pareto() if pareto else []
         if pareto and not front:
@@ -202,7 +203,7 @@ class Run:
         """Load the data set that the search used.
 
         Raises:
-            InputError: If it no longer exists.
+            InputError: If the data set no longer exists.
         """
         return load_dataset(**self.config.dataset.model_dump())
 
@@ -256,10 +257,10 @@ class Run:
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.
 
-        Objectives and metrics are in columns of the same name, hyperparameters in columns
-        ``hyperparameters/NAME``, and the seconds of each phase in columns ``seconds/PHASE``. The
-        columns ``pareto`` and ``recommended`` mark the Pareto-optimal candidates and the
-        recommended one. Values that do not apply to a candidate are missing.
+        Objectives and metrics are in columns of the same name, hyperparameters in
+        ``hyperparameters/NAME`` columns, and the seconds of each phase in ``seconds/PHASE``
+        columns. The ``pareto`` and ``recommended`` columns mark the Pareto-optimal candidates and
+        the recommended one. Values that do not apply to a candidate are missing.
 
         Raises:
             InputError: If pandas is not installed.
@@ -279,9 +280,9 @@ class Run:
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
         """Draw the front, with a panel for each pair of objectives.
 
-        Bars are 95% intervals. For the error, they are computed from the number of validation
-        images; for other objectives, from the recorded standard error. See ``recommendation`` for
-        the arguments.
+        Bars are 95% intervals. For the error, these intervals are computed from the number of
+        validation images; for other objectives, from the recorded standard error. See
+        ``recommendation`` for the arguments.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
@@ -300,7 +301,7 @@ class Run:
         """Draw how the objectives and the hypervolume improved as more candidates were trained.
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
-        It is not drawn if there is only one objective.
+        The hypervolume is not drawn if there is only one objective.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
@@ -317,7 +318,8 @@ class Run:
     def plot_importance(self) -> Figure:
         """Draw how much each objective depends on each hyperparameter, with 90% intervals.
 
-        Random forests learn the objectives from the hyperparameters; see docs/how-to/report.md.
+        Random forests learn to predict the objectives from the hyperparameters; see
+        docs/how-to/report.md.
 
         Raises:
             InputError: If there are too few candidates to learn from.
@@ -372,7 +374,7 @@ class Run:
     def _snapshot(
         self, prefer: str | None = None, within: float | None = None
     ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation from a single read."""
+        """Return all candidates, the front and the recommendation, all from a single read."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         return candidates, front, self.recommended_of(front, prefer, within)
@@ -416,10 +418,10 @@ def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candi
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or more names of candidates as a list; ids may come from a data frame.
+    """Return one or more candidate names as a list; ids may come from a data frame.
 
     Raises:
-        InputError: If they are of a different type.
+        InputError: If the names are of a different type.
     """
     if isinstance(which, str | Integral | Candidate):
         return [which]
@@ -450,7 +452,7 @@ def load_run(path: str | Path | Run) -> Run:
     A ``Run`` is returned unchanged, and a Tuner stands for its run.
 
     Raises:
-        InputError: If it is not a run directory.
+        InputError: If the path is not a run directory.
     """
     path = run_of(path)
     if isinstance(path, Run):

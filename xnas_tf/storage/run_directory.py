@@ -51,7 +51,7 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: if the process is killed, either all of it exists or none of it."""
+    """Write a file atomically: if the process is killed, no incomplete file is left at its path."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(data)
     os.replace(draft, path)
@@ -69,8 +69,8 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
     Nothing in the directory is changed before it is locked. ``fresh`` moves an existing run to
-    ``PATH.1``, or the next free number, and starts a new one; without it, the run's configuration
-    must be the same.
+    ``PATH.1``, or the next free number, and starts a new one; without it, the configuration must be
+    that of the existing run.
 
     Yields:
         The database, to read and write.
@@ -79,7 +79,7 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
         InputError: If the directory contains something else or a run with a different
             configuration, or cannot be written for a reason other than a full or failing disk.
         RunInUseError: If another process holds the lock.
-        RunError: If it cannot be written, as on a full disk.
+        RunError: If the directory cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)
     with locked(path), closing(open_database(path, config)) as database:
@@ -106,8 +106,8 @@ def save_config(path: Path, config: Config) -> None:
     """Write the configuration of a resumed run into its directory.
 
     Raises:
-        InputError: If it cannot be written.
-        RunError: If it cannot currently be written, as on a full disk.
+        InputError: If the configuration cannot be written.
+        RunError: If it cannot be written at the moment, as on a full disk.
     """
     with _write_errors(path):
         write_atomically(path / CONFIG, dump_config(config).encode())
@@ -181,7 +181,7 @@ def _make_directory(path: Path, fresh: bool) -> None:
 
 @contextmanager
 def _write_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the operating system into errors for users."""
+    """Convert errors of the operating system to errors for users."""
     try:
         yield
     except OSError as error:
@@ -202,7 +202,7 @@ def check_resumable(path: Path, config: Config) -> None:
     """Check that a directory contains no run, or one that this configuration can resume.
 
     Raises:
-        InputError: If it contains another run or other files.
+        InputError: If the directory contains another run or other files.
     """
     if (path / CONFIG).is_file():
         config_changes(path, config)
@@ -222,7 +222,7 @@ def config_changes(path: Path, config: Config) -> list[str]:
     """Return how a configuration differs from that of a run, as lines ``key: old -> new``.
 
     Raises:
-        InputError: If the run cannot be resumed with it.
+        InputError: If the run cannot be resumed with this configuration.
     """
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):

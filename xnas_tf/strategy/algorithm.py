@@ -43,16 +43,16 @@ class Algorithm:
     all results known at that moment.
 
     Given the same seed and the same results at the same points, the search proposes the same
-    architectures, so it is resumed by asking again and telling the recorded results.
-    Failed and infeasible candidates never enter the population. Infeasible architectures, and
-    those whose network was proposed before, are never proposed.
+    architectures, so it is resumed by asking it again and telling it the recorded results. Failed
+    and infeasible candidates never enter the population. Infeasible architectures, and those whose
+    network was proposed before, are never proposed.
 
     Args:
         search: The ``search`` section of the configuration.
-        objectives: ``minimize`` or ``maximize`` by name.
+        objectives: ``minimize`` or ``maximize``, by objective name.
         space: The search space.
         steady_state: Whether the search is steady-state; otherwise it is generational.
-        costs: Computes, for a surrogate, the costs that need no training.
+        costs: Computes the costs that need no training, for use by a surrogate.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Algorithm:
 
         Args:
             expected: The genotype proposed at this point before the search was resumed. The
-                surrogate then does not choose: choosing would require a fit, and rounding might
+                surrogate then makes no choice: choosing would require a fit, and rounding might
                 change the choice on another machine.
 
         Returns:
@@ -142,8 +142,8 @@ class Algorithm:
             violation: Total constraint violation; 0 if all constraints hold.
 
         Returns:
-            Whether this completes a generation: whether there are now as many results as the
-            population has members.
+            Whether this result completes a generation, that is, whether there are now as many
+            results as members of the population.
         """
         del self._pending[proposal.number]
         costs = None
@@ -165,7 +165,7 @@ class Algorithm:
         return True
 
     def reject(self, proposal: Proposal) -> None:
-        """Drop a proposal that is not evaluated because it is infeasible or its network is known.
+        """Drop a proposal without evaluation, because it is infeasible or its network is known.
 
         It does not count towards its generation: another proposal takes its place.
         """
@@ -201,7 +201,7 @@ class Algorithm:
         return self._pool.pop(index)
 
     def _generate_pool(self) -> None:
-        """Generate new architectures, each of a different network."""
+        """Generate new architectures, each with a different network."""
         pool: dict[str, Proposal] = {}
         offspring, random = self._generate_offspring(POOL_OFFSPRING), self._sample(POOL_RANDOM)
         for proposal in self._new(itertools.chain(offspring, random)):
@@ -216,7 +216,7 @@ class Algorithm:
         return itertools.chain(self._new(itertools.chain(offspring, random)), self._enumeration)
 
     def _unseen(self, skip: int) -> Iterator[Proposal]:
-        """Enumerate the different networks of the space, without the first ``skip`` of them."""
+        """Enumerate the space's distinct networks, skipping the first ``skip`` of them."""
         for number, proposal in enumerate(self._enumeration):
             self._seen.add(proposal.identity)
             if number >= skip:

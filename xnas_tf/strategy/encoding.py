@@ -32,7 +32,8 @@ class Encoding:
 
         Args:
             values: Active hyperparameters of the architecture.
-            encoded: Encoded variables of the architecture. Only those of a ``Range`` are used.
+            encoded: Encoded variables of the architecture. Only the values of ``Range`` variables
+                are used.
 
         Returns:
             Array of shape (features,), the same length for all architectures.

@@ -73,6 +73,6 @@ def distances(scaled: np.ndarray) -> np.ndarray:
 
 
 def _extreme(scaled: np.ndarray, axis: int) -> int:
-    """Return the point nearest to an axis, by the largest other cost, then by the axis' cost."""
+    """Return the point nearest to an axis, by its largest other cost, then its cost on the axis."""
     others = np.delete(scaled, axis, axis=1).max(axis=1)
     return int(np.lexsort((scaled[:, axis], others))[0])

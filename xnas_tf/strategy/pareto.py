@@ -51,7 +51,7 @@ class Front:
         is_exact: Whether to ignore ``search.epsilons``.
 
     Attributes:
-        candidates: The candidates on the front; a new list whenever it changes.
+        candidates: The candidates on the front; a new list replaces it whenever the front changes.
         epochs: Fidelity of these candidates.
     """
 
@@ -105,7 +105,7 @@ class Front:
         return (self._boxes == box).all(axis=1)
 
     def _order(self, candidate: Candidate) -> tuple[float, ...]:
-        """Return a sort key; a box keeps the candidate with the smallest one.
+        """Return a candidate's sort key; a box keeps the candidate with the smallest key.
 
         A candidate that dominates another in its box comes first even where rounding makes
         their distances equal.
@@ -116,5 +116,5 @@ class Front:
 
 
 def _dominates(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return whether rows dominate others, with broadcasting."""
+    """Return whether rows of costs dominate other rows, with broadcasting."""
     return np.all(one <= other, axis=-1) & np.any(one < other, axis=-1)

@@ -11,16 +11,16 @@ import platypus
 
 @dataclass
 class Proposal:
-    """A new architecture whose network was not proposed before in this search.
+    """A new architecture whose network has not been proposed before in this search.
 
     Attributes:
         genotype: Canonical text of the architecture.
         identity: Text that is the same for equal networks.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates from which it was generated.
+        parents: Ids of the candidates from which the architecture was generated.
         solution: The Platypus solution.
-        number: Number of the proposal in the search, from 1.
-        generation: Generation in which it was proposed.
+        number: Number of the proposal in the search, counted from 1.
+        generation: Generation in which the architecture was proposed.
         features: Numeric encoding of the architecture, for a surrogate.
     """
 

@@ -1,4 +1,4 @@
-"""The recommended candidate of a front, by one rule for all commands that have to choose."""
+"""Recommends a candidate of a front, by one rule for all commands that have to choose."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Recommendation:
 
     @property
     def text(self) -> str:
-        """``candidate 12 (error 4.1%, …)``, or ``none, as …``."""
+        """Format as ``candidate 12 (error 4.1%, …)`` or ``none, as …``."""
         return f"none, as {self.why}" if self.id is None else f"candidate {self.id} ({self.why})"
 
 
@@ -60,21 +60,21 @@ def recommend(
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
-    A candidate whose validation accuracy (lower end of the 95% interval) is not better than always
-    predicting the most frequent class is never recommended. The others are eligible if their error
-    is close to the best error: inside its 95% interval or at most 2 percentage points above it.
-    Among these, the best candidate in the remaining objective is chosen. With several remaining
-    objectives, this is the candidate with the smallest mean cost, where each cost is scaled to
+    A candidate is never recommended if its validation accuracy (lower end of the 95% interval) is
+    not higher than that of always predicting the most frequent class. The others are eligible if
+    their error is close to the best error: inside its 95% interval or at most 2 percentage points
+    above it. Among these, the best candidate in the remaining objective is chosen. With several
+    remaining objectives, this is the candidate with the smallest mean of the costs, each scaled to
     [0, 1]. Ties go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
         config: The run's configuration.
-        validation_counts: Number of validation images of each class. None if unknown, in which case
-            every candidate whose accuracy is known counts as better than chance.
+        validation_counts: Number of validation images of each class. If None, every candidate whose
+            accuracy is known counts as better than chance.
         prefer: ``error``, the name of an objective, or ``knee``: replaces the rule and chooses
             among all candidates that are better than chance.
-        within: Percentage points above the best error to tolerate, instead of the 95% interval or
+        within: Tolerance above the best error in percentage points, instead of the 95% interval or
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
         range_problem: Why its models do not suit the range of the images; empty if they do.
@@ -161,7 +161,7 @@ def _others(config: Goals) -> list[str]:
 def _choose(
     eligible: Sequence[Candidate], config: Goals, prefer: str | None
 ) -> tuple[Candidate, str]:
-    """Return the best eligible candidate, and the criterion if it differs from the rule."""
+    """Return the best eligible candidate, and the criterion if it differs from the default rule."""
     if prefer == KNEE:
         return knee(eligible, config)
     wanted = _others(config) if prefer is None else [prefer]

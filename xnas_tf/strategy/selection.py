@@ -1,4 +1,4 @@
-"""Survivor and parent selection, in which algorithms differ."""
+"""Survivor and parent selection, which differs between algorithms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CrowdedComparison(platypus.Dominance):
     """Preference for lower rank, then larger crowding distance (Deb et al. 2002, section III-B)."""
 
     def compare(self, solution1: platypus.Solution, solution2: platypus.Solution) -> int:
-        """Return -1 if the first is better, 1 if the second is, 0 if neither is."""
+        """Return -1 if the first solution is better, 1 if the second is, and 0 if neither is."""
         return platypus.nondominated_sort_cmp(solution1, solution2)
 
 
@@ -89,7 +89,7 @@ class RegularizedEvolution(Selection):
 
 
 class NoSelection(Selection):
-    """Random or complete search: the population stays empty, so nothing has parents."""
+    """Random or complete search: the population stays empty, so no solution has parents."""
 
     def survive(self, population: Population, offspring: Population) -> Population:
         """Return an empty population."""

@@ -9,8 +9,8 @@ objectives, the best candidates are those with the lowest non-domination rank (S
 ASHA ranks a rung after each result, but the first few results of a rung do not show which
 candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
 do. With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes
-6.7 to 7.8 promotions and ours 5.3 to 5.7. The results agree within 0.5% (simulated, with noise of
-0.3 standard deviations between rungs), or within 2% with noise of one standard deviation.
+6.7 to 7.8 promotions and ours 5.3 to 5.7. In simulations, the results agree within 0.5% with noise
+of 0.3 standard deviations between rungs, and within 2% with noise of one standard deviation.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SuccessiveHalving:
 
 
 class _Rung:
-    """The candidates that are done on one rung."""
+    """The finished candidates of one rung."""
 
     def __init__(self, lower: int, upper: int, every: int) -> None:
         self._lower, self.upper, self._every = lower, upper, every
@@ -85,7 +85,7 @@ class _Rung:
     def best(self, is_idle: bool) -> int | None:
         """Return the best candidate that is due for promotion but has not been promoted yet.
 
-        Of all candidates, the share ``lower / upper`` is promoted.
+        The share of candidates to promote is ``lower / upper``.
         """
         known = len(self.results)
         known -= 0 if is_idle else known % self._every
@@ -108,7 +108,7 @@ def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[in
     Platypus compares all pairs in Python; 16,000 points take about 0.6 s.
 
     Args:
-        costs: (N, objectives), to be minimised.
+        costs: Costs to be minimised, (N, objectives).
         violations: Total constraint violation of each point, (N,).
         count: Number of points to return.
     """
@@ -140,8 +140,8 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
     """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, as some candidates are promoted that would not have been promoted
-    with more results.
+    The actual number is higher, because some candidates are promoted that would not be promoted
+    once more results are known.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)

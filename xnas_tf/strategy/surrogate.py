@@ -39,7 +39,7 @@ Costs = Callable[[Mapping[str, Any]], Mapping[int, float]]
 
 
 class Surrogate:
-    """Model that predicts costs and the hypervolume that networks would add to the front.
+    """Model that predicts networks' costs, and how much hypervolume they would add to the front.
 
     Each cost has its own ``Regression``. Once a candidate has failed or violated a constraint,
     another model predicts whether a candidate satisfies all constraints. A choice depends only on
@@ -86,7 +86,7 @@ class Surrogate:
 
         Args:
             proposal: The proposal, with its features.
-            costs: Objective values to be minimised; None if its training failed.
+            costs: Objective values to be minimised; None if the training failed.
             violation: Total constraint violation.
         """
         self._features.append(proposal.features)
@@ -121,7 +121,7 @@ class Surrogate:
         """Return the index of the most promising proposal of a pool.
 
         Args:
-            pool: The rest of the pool; predictions are made once, on the first call
+            pool: The proposals still in the pool; predictions are made once, on the first call
                 after ``begin_pool``.
             pending: Proposals whose results are not known yet.
         """
@@ -173,7 +173,7 @@ class Surrogate:
         self._predicted = dict(zip(genotypes, predictions, strict=True))
 
     def _probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Predict the probabilities of training and satisfying all constraints, (N,)."""
+        """Predict the probability (N,) that a network trains and satisfies all constraints."""
         is_infeasible = ~np.array([self._is_feasible[row] for row in self._fitted_rows])
         if not is_infeasible.any():
             return np.ones(len(features))
@@ -187,7 +187,7 @@ class Surrogate:
     def _gains(self, costs: np.ndarray, front: np.ndarray) -> np.ndarray:
         """Return the hypervolume (N,) that each network (N, objectives) would add to the front.
 
-        This is the volume of its own box, minus the part that the front dominates (While,
+        This is the volume of the network's own box, minus the part that the front dominates (While,
         Bradstreet and Barone 2012, WFG: limitsets).
         """
         reference = self._reference

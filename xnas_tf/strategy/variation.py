@@ -21,8 +21,8 @@ class Variation:
         variables: The variables of the search space.
         rng: The generator of all random numbers.
         crossover: Probability of crossover.
-        mutation: Probability that an active variable mutates; if None, 1 / number of active
-            variables.
+        mutation: Probability that an active variable mutates; if None, 1 divided by the number of
+            active variables.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Averages gradients over the ranks before a model's optimizers apply them.
 
-As in Horovod's ``DistributedOptimizer``, this happens in ``apply``, so it works with every
-``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so all ranks skip
-the same steps if gradients are infinite.
+As in Horovod's ``DistributedOptimizer``, gradients are averaged in ``apply``, so this works with
+every ``train_step``. Loss scaling, clipping and gradient accumulation come afterwards, so all ranks
+skip the same steps if gradients are infinite.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def averaged_gradients(
         model: The compiled model.
         communicator: The ranks.
         share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
-        weight_decay: This number times the weights is added to the averaged gradients.
+        weight_decay: Factor by which the weights are multiplied before they are added to the
+            averaged gradients.
     """
     names = (f"gradients_{number}" for number in count())  # for Horovod's operations
 
@@ -68,7 +69,7 @@ def averaged_gradients(
 
 
 def _changing(own: Any, change: Change) -> type:
-    """Return a subclass of an optimizer's class that changes gradients before it applies them."""
+    """Return a subclass of an optimizer's class that changes gradients before applying them."""
 
     class Changing(own):
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
@@ -82,7 +83,7 @@ def _changing(own: Any, change: Change) -> type:
 def _averaged(
     gradients: Gradients, communicator: Communicator, share: float, name: str
 ) -> Gradients:
-    """Return the mean of the gradients over the ranks; None stays None."""
+    """Return the gradients averaged over the ranks; None stays None."""
     used = [i for i, gradient in enumerate(gradients) if gradient is not None]
     if not used:  # Keras reports the error
         return gradients

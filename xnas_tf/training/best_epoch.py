@@ -23,12 +23,12 @@ class BestEpoch:
     """The weights of the best epoch so far, kept on rank 0.
 
     Attributes:
-        epoch: Number of that epoch, the same on all ranks; 0 before the end of the first one.
-        weights: Weights of that epoch as a checkpoint; empty on ranks other than 0.
+        epoch: Number of the best epoch, the same on all ranks; 0 until the first epoch has ended.
+        weights: Weights of the best epoch as a checkpoint; empty on ranks other than 0.
 
     Args:
         model: The model in training.
-        communicator: The ranks that train it together.
+        communicator: The ranks that train the model together.
     """
 
     def __init__(self, model: keras.Model, communicator: Communicator) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(XnasError):
-    """An evaluation was asked to stop, and is interrupted; its candidate has not failed.
+    """Raised when an evaluation is asked to stop; its candidate has not failed.
 
     Args:
         message: The reason.
@@ -46,8 +46,8 @@ class EvaluationCallback:
     def wants_checkpoint(self) -> bool:
         """Return whether to save a checkpoint now.
 
-        Called every few steps, on rank 0 only, before its ``report_progress``: a callback that is
-        about to interrupt gets a checkpoint first.
+        Called every few steps, on rank 0 only, before its ``report_progress``, so that a callback
+        that is about to interrupt gets a checkpoint first.
         """
         return False
 
@@ -82,8 +82,8 @@ class EvaluationCallback:
             save: Saves a checkpoint from which training can resume after this epoch.
 
         Returns:
-            Whether to stop training. In a search this is never true, so that all candidates of a
-            fidelity are trained in the same way; only ``training.callbacks`` may end training
+            Whether to stop training. In a search, the result is never true, so that all candidates
+            of a fidelity are trained in the same way; only ``training.callbacks`` may end training
             early.
         """
         return False

@@ -2,7 +2,7 @@
 
 Only rank 0 saves them, without collective operations: weights, optimizer state, seeds and totals
 are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the middle
-of an epoch, since they are averaged over the ranks at its end; those of rank 0 are saved.
+of an epoch, since they are averaged over the ranks only at its end; rank 0's are saved.
 """
 
 from __future__ import annotations

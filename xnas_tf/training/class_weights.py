@@ -17,7 +17,7 @@ def class_weights(given: Mapping[str, float], class_names: Sequence[str]) -> np.
         class_names: The names of the classes.
 
     Raises:
-        InputError: If there is no such class, or one is given twice.
+        InputError: If a class does not exist, or is given twice.
     """
     if not given:
         return None

@@ -38,7 +38,7 @@ def check_own_training(
     """Check that a user's code can train as the configuration requires.
 
     Args:
-        who: Name of the code that trains, for messages.
+        who: Name of the training code, for messages.
         training: The ``training`` section.
         rungs: Number of fidelities of the search.
         dataset: The data set.
@@ -83,7 +83,7 @@ class CustomFitTrainer:
     """Trainer that lets a user's code train one model, on one rank.
 
     The class has the methods of ``Trainer`` that its callers need, but it saves no checkpoints: if
-    training is interrupted, it starts again from the beginning.
+    training is interrupted, training starts again from the beginning.
 
     Attributes:
         progress: Always the initial progress.
@@ -163,7 +163,7 @@ class CustomFitTrainer:
         """Restore the weights of the best epoch if they were kept.
 
         Returns:
-            True: the weights may have changed, as ``fit`` may have restored those of an epoch.
+            Always True, because ``fit`` may have restored the weights of an earlier epoch.
         """
         if self.best:
             self.best.restore()

@@ -27,8 +27,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     """Return new callbacks for training one model.
 
     Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model: ``model.keras``
-    becomes ``FOLDER/model.keras``, and the directory ``logs`` becomes ``logs/FOLDER``. Other ranks
-    get a callback that does nothing in their place, because all ranks must agree on whether there
+    becomes ``FOLDER/model.keras``, and the ``logs`` directory becomes ``logs/FOLDER``. On other
+    ranks, callbacks that do nothing take their place, because all ranks must agree on whether there
     are any callbacks.
 
     Args:
@@ -37,7 +37,7 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
         rank: The number of this rank.
 
     Raises:
-        InputError: If one of them cannot be imported, created or copied, or is not a callback.
+        InputError: If a callback cannot be imported, created or copied, or is not a Keras callback.
     """
     made = []
     for callback in map(_new, names):
@@ -80,8 +80,8 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
 
     A name contains the callback's class, its arguments that are strings, numbers or None, and
     hashes of its functions. A search with different arguments therefore counts as a different
-    search. Addresses, and strings given to a user's own callbacks, may contain passwords. They are
-    hashed, because names are stored. Equal names are numbered.
+    search. Addresses, and strings given to a user's own callbacks, may contain passwords. Such
+    values are hashed, because names are stored. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]

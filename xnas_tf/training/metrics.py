@@ -116,7 +116,7 @@ def evaluate_outputs(
 
 
 def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
-    """Attach the logits to the outputs; if there are any, Keras computes its losses from them."""
+    """Attach the logits, if any, to the outputs, so that Keras computes its losses from them."""
     values = tf.constant(outputs.values[rows])
     return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
@@ -161,7 +161,7 @@ def _mean_over_ranks(
 
 
 def _metrics_of(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Return the metrics of a model, including those inside the one that ``compile`` creates."""
+    """Return the metrics of a model, including those inside the metric that ``compile`` creates."""
     return [inner for each in model.metrics for inner in getattr(each, "metrics", [each])]
 
 

@@ -1,4 +1,4 @@
-"""Computes a model's predictions, traced once for all batches if there are many."""
+"""Computes a model's predictions; with many batches, the computation is traced once for all."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ModelOutputs(NamedTuple):
 
     Attributes:
         values: Probabilities or logits, (N, classes); (N, 1) for a single output for two classes.
-        logits: Logits that Keras keeps with probabilities, of the same shape; None if there are
-            none.
+        logits: Logits that Keras attaches to the probabilities, of the same shape; None if there
+            are none.
     """
 
     values: np.ndarray
@@ -36,11 +36,11 @@ class ModelOutputs(NamedTuple):
 
 
 class Predictor:
-    """Predictor of a model's outputs and class probabilities, always with its current weights.
+    """Computes a model's outputs and class probabilities, always with its current weights.
 
     Args:
         model: The model, whose ``predict_step`` is used.
-        images: Number of images per call; assumed to be many if None.
+        images: Number of images per call; if None, many are assumed.
         times: Number of calls.
     """
 

@@ -32,7 +32,7 @@ class Step:
     averaged over the ranks, weighted by their shares, before they are applied.
 
     Attributes:
-        has_run: Whether a step has run; the first one may be traced.
+        has_run: Whether a step has run; the first step may be traced.
 
     Args:
         model: The compiled model.
@@ -41,7 +41,7 @@ class Step:
         weight_decay: The configured weight decay, or 0 if the model has its own optimizer.
         config: The ``training`` section.
         communicator: The ranks that share a batch.
-        runs: Maximum number of steps; assumed to be many if None.
+        runs: Maximum number of steps; if None, many are assumed.
     """
 
     def __init__(

@@ -21,8 +21,8 @@ class TimedCommunicator(Communicator):
 
     Args:
         communicator: The communicator to use.
-        seconds: Times to which ``communication`` is added. This time is also part of the phases
-            that communicate.
+        seconds: Times by phase, to which the time of ``communication`` is added. This time is also
+            included in the phases that communicate.
     """
 
     def __init__(self, communicator: Communicator, seconds: PhaseTimes) -> None:
@@ -32,7 +32,7 @@ class TimedCommunicator(Communicator):
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
     def count_in(self, seconds: PhaseTimes) -> None:
-        """Add the time to different ``seconds`` from now on, even in graphs already traced."""
+        """Add times to a different ``seconds`` from now on, even in graphs already traced."""
         self.seconds = seconds
         self.seconds.setdefault("communication", 0.0)
 

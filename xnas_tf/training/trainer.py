@@ -44,8 +44,8 @@ class Trainer:
     statistics are those of a rank's share).
 
     Attributes:
-        progress: Progress of the training, initially that of the callback's checkpoint. The caller
-            of ``run_epoch`` adds the metrics to ``progress.history``.
+        progress: Training progress, initially that in the callback's checkpoint. The caller of
+            ``run_epoch`` adds the metrics to ``progress.history``.
         step: Trains the model on a batch.
         best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
@@ -60,8 +60,8 @@ class Trainer:
         seconds: Times to which ``trace``, the time of the first step, is added.
         longest: Largest number of epochs to which this training may later be extended. Because
             tracing affects rounding, either all of its stages must trace their steps, or none.
-        keras_callbacks: Callbacks of this training. If there are any, no checkpoints are saved, as
-            they would lack the callbacks' state.
+        keras_callbacks: Callbacks of this training. If there are any callbacks, no checkpoints are
+            saved, as they would lack the callbacks' state.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training
@@ -217,7 +217,7 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
-        """Return the function that sets the final weights; None to keep the last epoch's."""
+        """Return the function that sets the final weights, or None to keep the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
@@ -228,7 +228,7 @@ class Trainer:
     def save_end_of_epoch(self) -> None:
         """Save the state after the last epoch, from which another training can resume.
 
-        The resumed training first runs the rest of this epoch, which has no more steps.
+        The resumed training first runs the rest of this epoch, which has no steps left.
         """
         if self._communicator.rank == 0:
             self._keep(self._epoch_end)
@@ -238,7 +238,7 @@ class Trainer:
         """Save a checkpoint if the context, entered after the steps of an epoch, is interrupted.
 
         This is used for the validation of an epoch and the scoring of the model. Training resumes
-        with the rest of this epoch, which has no more steps, and then repeats what was interrupted.
+        with the rest of this epoch, which has no steps left, and then repeats what was interrupted.
         """
         try:
             yield

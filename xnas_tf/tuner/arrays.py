@@ -38,7 +38,7 @@ class Stored:
 
     @contextmanager
     def removed_if_refused(self, run_dir: Path) -> Iterator[None]:
-        """Remove a new file again if an ``InputError`` leaves the context before the run begins."""
+        """Remove a new file if an ``InputError`` leaves the context before the run begins."""
         try:
             yield
         except InputError:
@@ -83,7 +83,7 @@ def stored(
     The file is named after the run directory and a digest of the content.
 
     Raises:
-        InputError: If they are not arrays of images and labels.
+        InputError: If the arguments are not arrays of images and labels.
     """
     x, y = data
     if is_dataset(x) and y is not None:
@@ -146,8 +146,8 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
         become class numbers.
 
     Raises:
-        InputError: If they are not arrays of images and labels. The message calls them ``x_name``
-            and ``y_name``.
+        InputError: If the arguments are not arrays of images and labels. The error message calls
+            the arrays ``x_name`` and ``y_name``.
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(

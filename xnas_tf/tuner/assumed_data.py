@@ -1,4 +1,4 @@
-"""Makes assumptions about the data of a search before the data are known."""
+"""Makes assumptions about a search's data before the data are known."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _IMAGE = 3
 
 
 def is_dataset(data: Any) -> bool:
-    """Return whether something is a ``tf.data.Dataset``, without importing TensorFlow."""
+    """Return whether an object is a ``tf.data.Dataset``, without importing TensorFlow."""
     return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
 
 

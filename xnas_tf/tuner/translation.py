@@ -35,10 +35,10 @@ _OPTIONAL = {
 
 
 def space_section(hypermodel: Any) -> Any:
-    """Return the section ``space`` of the configuration for the argument ``hypermodel``.
+    """Return the configuration's ``space`` section for the ``hypermodel`` argument.
 
     Raises:
-        InputError: If it is not a HyperModel.
+        InputError: If the argument is not a HyperModel.
     """
     if isinstance(hypermodel, Mapping):
         return hypermodel
@@ -105,13 +105,13 @@ def validated(sections: Mapping[str, Any]) -> Config:
 
 
 def objectives_of(objective: Any) -> list[Any]:
-    """Return the section ``objectives`` of the configuration for the argument ``objective``."""
+    """Return the configuration's ``objectives`` section for the ``objective`` argument."""
     is_list = isinstance(objective, Sequence) and not isinstance(objective, str)
     return [*map(translated, objective if is_list else [objective])]
 
 
 def translated(objective: Any) -> Any:
-    """Translate an objective of keras-tuner for the configuration; return any other unchanged.
+    """Translate keras-tuner's objectives for the configuration; return any others unchanged.
 
     Raises:
         InputError: If the objective is not measured on validation images, or its direction is

@@ -61,9 +61,9 @@ class Tuner:
         directory: The folder for runs.
         project_name: The name of the run.
         seed: The seed of the search; 0 if None.
-        overwrite: Whether to move an existing run of that name aside and start a new one.
-        config: Settings that have no argument of their own, keyed by the sections of the
-            configuration, such as ``{"training": {"optimizer": "adam"}}``.
+        overwrite: Whether to move an existing run with this name aside and start a new one.
+        config: Settings that have no argument of their own, keyed by configuration section, such as
+            ``{"training": {"optimizer": "adam"}}``.
         **others: Other arguments of keras-tuner's tuners, which are rejected with a suggestion
             unless their value has no effect.
 
@@ -134,8 +134,8 @@ class Tuner:
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
                 default 0.2. It is drawn at random, with the same share of each class.
-            test_data: Images and labels for the final metrics. If not given, a share of ``x`` is
-                used, which is 0.2 unless ``config`` sets ``dataset.test``.
+            test_data: Images and labels for the final metrics. If not given, a share of ``x`` that
+                defaults to 0.2 is used; ``config`` can set another share with ``dataset.test``.
             callbacks: Keras callbacks, which are copied for each candidate. Callbacks that write
                 files use a separate folder for each candidate, such as ``candidate-00007``. An
                 ``xnas_tf.Callback`` is called during the search.
@@ -190,7 +190,7 @@ class Tuner:
         callbacks: Sequence[Callback],
         verbose: int | str,
     ) -> Run | None:
-        """Run the search on a data set, with the given values for keys of sections."""
+        """Run the search on a data set, with the given values of configuration keys."""
         given["dataset"]["name"] = dataset
         sections = {**self._config, "space": space_section(self._hypermodel)}
         for section, values in given.items():
@@ -247,7 +247,8 @@ class Tuner:
         """Return the hyperparameters of the best candidates.
 
         The recommended candidate comes first, then the others on the front, and then the rest.
-        Within both groups, candidates are sorted by the first objective, best first.
+        Within the front and within the rest, candidates are sorted by the first objective, best
+        first.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -336,8 +337,8 @@ class Tuner:
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
 
-        Before the search, the image shape and the number of classes that the default model expects
-        are assumed.
+        Before the search, the image shape and number of classes are assumed to be those that the
+        default model expects.
 
         Raises:
             InputError: If the HyperModel cannot build models that are suitable for a search.

@@ -50,7 +50,7 @@ def html_page(
         sections: The content of the page without scripts.
         subtitle: A line below the title, as plain text.
         scripts: JavaScript sources, which run as one script.
-        data: Data for the scripts, which becomes the content of the element ``#data``.
+        data: Data for the scripts, which becomes the content of the ``#data`` element.
     """
     style, page = _asset("page.css"), _asset("page.html")
     script = "\n".join(['"use strict";', *scripts])
@@ -79,7 +79,8 @@ def picture_uri(png: bytes) -> str:
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
     """Return a picture on a white card, with a caption below.
 
-    It is at most as wide as the page. On narrow pages it scrolls, so that it stays readable.
+    The picture is never wider than the page. On narrow pages, it scrolls instead of becoming
+    unreadably small.
     """
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
     picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'

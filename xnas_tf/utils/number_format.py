@@ -22,7 +22,7 @@ def brief_value(value: float, digits: int = 4) -> str:
 
 
 def six_digits(value: float | None) -> float | None:
-    """Round to six significant digits, which are more than a picture or a table shows."""
+    """Round to six significant digits, more than a picture or a table shows."""
     return None if value is None else float(f"{value:.6g}")
 
 
@@ -34,7 +34,7 @@ def setting_text(value: Any) -> str:
 def shortened(text: str) -> str:
     """Round the decimal fractions in a text to three significant digits.
 
-    In genotypes, continuous hyperparameters have 17 digits, which nobody reads in a table.
+    In genotypes, continuous hyperparameters have 17 digits, which is too many for a table.
     """
     return _FRACTION.sub(lambda found: setting_text(float(found[0])), text)
 

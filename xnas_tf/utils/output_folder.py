@@ -16,7 +16,7 @@ from xnas_tf.errors import InputError
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Create a directory, its parents and its contents atomically.
 
-    After a kill or an error, ``path`` does not exist.
+    If the process is killed or an error occurs, ``path`` does not exist.
 
     Yields:
         A temporary directory to write into, which is renamed to ``path`` at the end.

@@ -1,6 +1,6 @@
 """Shows messages and the progress of a running command in a terminal, notebook or log file.
 
-All messages are records of the logger ``xnas_tf``. While a command is running, a ``Display`` shows
+All messages are records of the ``xnas_tf`` logger. While a command is running, a ``Display`` shows
 them.
 """
 
@@ -115,7 +115,7 @@ def display() -> Display | None:
 
 
 def has_bar() -> bool:
-    """Return whether a bar can be shown; it cannot in log files, or if only warnings are shown."""
+    """Return whether a bar can be shown; log files and warnings-only output have none."""
     handler = display()
     if handler is None or handler.level > logging.INFO:
         return False
@@ -196,5 +196,5 @@ def steps_bar(text: str) -> Iterator[ShowStep]:
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
-    """Format metrics on one line."""
+    """Format metrics as one line."""
     return "  ".join(f"{name} {brief_value(value)}" for name, value in metrics.items())

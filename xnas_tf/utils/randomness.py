@@ -38,7 +38,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def candidate_seed(search_seed: int, genotype: str) -> int:
-    """Return the seed of a candidate's training, which depends on nothing else."""
+    """Return the seed of a candidate's training, which depends only on these arguments."""
     digest = hashlib.sha256(genotype.encode()).digest()
     words = np.frombuffer(digest[:16], "<u4").tolist()
     return int(np.random.SeedSequence([search_seed, *words]).generate_state(1)[0] >> 1)

@@ -49,7 +49,7 @@ class TrainingCurves:
         Args:
             folder: TensorBoard's log directory of the training.
             history: Metrics of each epoch.
-            metrics: Final metrics by tag, which are written at the step of the last epoch.
+            metrics: Final metrics by tag, written at the step of the last epoch.
             hyperparameters: Hyperparameters for the HParams tab, if given.
             title: Name of the training in the HParams tab.
         """
@@ -71,13 +71,13 @@ class TrainingCurves:
         draft.rmdir()
 
     def close(self, folder: Path) -> None:
-        """Close the file of a training's curves."""
+        """Close the file that contains a training's curves."""
         if curves := self._running.pop(folder, None):
             curves.close()
 
 
 class _Curves:
-    """The curves of one training, in a file named differently from that of final metrics."""
+    """The curves of one training, in a file whose name differs from that of the final metrics."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")

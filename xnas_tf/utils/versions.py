@@ -18,7 +18,7 @@ def versions() -> dict[str, str]:
 
 
 def package_version(name: str) -> str | None:
-    """Return the installed version of a package or its ``-cpu`` build, or None if missing."""
+    """Return the installed version of a package or its ``-cpu`` build; None if not installed."""
     for variant in (name, f"{name}-cpu"):
         try:
             return version(variant)

@@ -128,7 +128,7 @@ def _holds_model(path: Path) -> bool:
 
 
 def _refuse(what: str, **given: Any) -> None:
-    """Raise an error if any of these options, which do not apply here, is given."""
+    """Raise an error if one of these options is given, since none of them applies."""
     for name, value in given.items():
         if value is not None and value != ():
             raise InputError(f"`{name}` does not apply to {what}")
