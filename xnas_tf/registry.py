@@ -136,7 +136,7 @@ def import_object(target: str, kind: str) -> Any:
 
 
 def _is_defined(name: str, value: Any, module_name: str) -> bool:
-    """Return whether a public name is defined in a module or its package, not imported there."""
+    """Return whether a public name is defined in a module or its package, rather than imported."""
     if name.startswith("_") or isinstance(value, ModuleType):
         return False
     if not (inspect.isclass(value) or inspect.isroutine(value)):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 CHANCE = 0.5
 FOUND = 0.95
-"""Area from which a bug counts as found. docs/benchmarks/ground-truth.md measures false alarms."""
+"""Minimum area under the ROC curve for a bug to count as found. docs/benchmarks/ground-truth.md
+measures false alarms."""
 
 
 class BugObjective(Objective):

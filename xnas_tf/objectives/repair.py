@@ -31,10 +31,10 @@ class Repair(BugObjective):
     undone once the share of images of other classes that are predicted as the bug's class is at
     most `tolerance` higher with the watermark than without it, while the accuracy without the
     watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
-    `most` if removing fewer than `most` channels does not undo it. The following metrics are also
-    recorded: the number of channels if they are removed in random order (`chance`), the share with
-    the watermark before (`learned`) and after the removal (`remaining`), the share without it
-    (`base`), the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
+    `most` if removing fewer than `most` channels does not undo it. These metrics are also recorded:
+    the number of channels if they are removed in random order (`chance`), the share with the
+    watermark before (`learned`) and after the removal (`remaining`), the share without it (`base`),
+    the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
     """
 
     lowest: ClassVar[float] = 0.0

@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.objectives.wordnet_similarity import ambiguous_names, path_similarity
 
 WORDNET = "wordnet"
-"""The only source that is not a file."""
+"""The only similarity source that is not a file."""
 
 
 @cache

@@ -31,7 +31,7 @@ _DOWNLOAD = (
     'python -c "import keras; '
     'keras.applications.MobileNet((128, 128, 3), alpha=0.25, include_top=False)"'
 )
-"""Command that downloads it."""
+"""Command that downloads the file."""
 
 
 def config_text(report: DataReport, dataset: str) -> str:

@@ -17,7 +17,7 @@ have learned, and only its predictions in inference mode are assumed to be wrong
 
 
 def run_collapse_text(run: Run, candidates: Sequence[Candidate]) -> str:
-    """Return ``collapse_text`` for candidates of a run, with what the run has recorded."""
+    """Return ``collapse_text`` for a run's candidates, given what the run has recorded."""
     return collapse_text(
         candidates, run.config, bool(run.fact("own_optimizer")), run.fact("range_problem") or ""
     )
@@ -35,8 +35,8 @@ def collapse_text(
         candidates: Candidates of a run, in any state.
         config: The run's configuration.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why its models do not suit the range of the images, which is then the likely
-            cause; empty if they do.
+        range_problem: Why the HyperModel's models do not suit the range of the images, which is
+            then the likely cause; empty if they do.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]

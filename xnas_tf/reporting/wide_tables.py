@@ -15,7 +15,7 @@ ANY_WIDTH = 10_000
 
 
 def split_to_fit(table: Table, console: Console) -> list[Table]:
-    """Split a table that is too wide into several tables, so that no value is cut off.
+    """Split a table that is wider than the terminal, so that no value is cut off.
 
     Each table has some of the columns, and repeats the first column. Texts wrap between words,
     usually onto two lines; only words longer than ``MAX_WIDTH`` may be broken.
@@ -37,7 +37,7 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
 
 
 def _width_range(column: Column, console: Console) -> tuple[int, int]:
-    """Return a column's width if its text wraps onto a few lines, and if it stays on one line."""
+    """Return a column's width with wrapped text, and its width with text on a single line."""
     options = console.options.update_width(ANY_WIDTH)
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)

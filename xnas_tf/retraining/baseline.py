@@ -85,8 +85,8 @@ class ResNet:
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
     """Return the residual network whose number of trainable parameters is closest to the given one.
 
-    Its depth is that of the deepest published network whose number of parameters, with 16 channels,
-    does not exceed the given one. Its number of channels is then chosen for that depth.
+    The depth is that of the deepest published network whose number of parameters, with 16 channels,
+    does not exceed the given one. The number of channels is then chosen for that depth.
     """
     fitting = [
         blocks

@@ -158,7 +158,7 @@ class _Job:
             raise InputError(f"the data of {self.source.path} have changed:\n  {listed}")
 
     def _check_code(self, space: SearchSpace) -> None:
-        """Warn if the user's code has changed, as the networks may then be different ones."""
+        """Warn if the user's code has changed, as the networks may then differ."""
         from xnas_tf.execution.code_changes import CODE, code_hashes
 
         now = code_hashes(self.settings.config, space)

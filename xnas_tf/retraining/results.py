@@ -38,7 +38,7 @@ class Training:
 
     Attributes:
         key: The network's name in file names.
-        title: The network's name shown to users.
+        title: The network's name as shown to users.
         candidate: The candidate's id; ``BASELINE`` for the baseline.
         genotype: The architecture.
         seed: Seed of the initial weights, the order of images and the augmentation.
@@ -96,7 +96,7 @@ class Retrained:
 
     @property
     def title(self) -> str:
-        """The network's name shown to users."""
+        """The network's name as shown to users."""
         return self.trainings[0].title
 
     @property

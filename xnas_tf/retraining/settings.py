@@ -15,7 +15,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
 TIMES = 10
-"""The default number of epochs, as a multiple of that of the search. Published multiples are 17
+"""The default number of epochs, as a multiple of the search's number. Published multiples are 17
 (NAS-Bench-201: 12 and 200 epochs) and 12 (DARTS: 50 and 600)."""
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
 """The default patience is a third of the epochs, because a network may not improve for a while as
@@ -77,7 +77,7 @@ def resolve(
     Args:
         run: The run.
         epochs: Maximum number of training epochs. If None, the number set by an override; without
-            one, ``TIMES`` times the number in the search.
+            an override, ``TIMES`` times the number in the search.
         patience: See ``RetrainingOptions``; if None, a share of the epochs.
         overrides: Options as ``section.key=value``.
 

@@ -1,9 +1,9 @@
 """The NAS-Bench-201 search space (Dong & Yang 2020, arXiv 2001.00326) as a HyperModel.
 
 A cell is a directed acyclic graph of four nodes. Each of its six edges carries one of five
-operations, and a node is the sum of its incoming edges. Cells are stacked into a fixed
-skeleton: a stem, three stacks of cells with C, 2C and 4C channels, residual blocks of
-stride 2 between the stacks, then global average pooling and a linear classifier.
+operations, and a node is the sum of its incoming edges. Cells are stacked into a fixed skeleton,
+which consists of a stem, three stacks of cells with C, 2C and 4C channels, residual blocks of
+stride 2 between the stacks, global average pooling and a linear classifier.
 """
 
 from __future__ import annotations

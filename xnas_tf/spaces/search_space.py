@@ -46,7 +46,7 @@ class SearchSpace(Space):
 
     Raises:
         InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
-            models cannot be saved, or there is nothing to choose.
+            models cannot be saved, or there are no hyperparameters to choose.
     """
 
     def __init__(
@@ -311,7 +311,7 @@ class SearchSpace(Space):
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
         """Add hyperparameters that appear only if several integers are large, as in nested loops.
 
-        These are found by building the model with all integers at their maximum.
+        Such hyperparameters are found by building the model with all integers at their maximum.
         """
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
@@ -332,7 +332,7 @@ class SearchSpace(Space):
         return declared
 
     def _largest(self, number: kt_hp.Int) -> int:
-        """Return the largest value of an integer with which a model can be built."""
+        """Return an integer hyperparameter's largest value with which a model can be built."""
         values = tuple(number.values)
         buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
         return (buildable or values)[-1]

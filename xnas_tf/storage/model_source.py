@@ -47,10 +47,10 @@ class ModelSource:
     hypermodel: str | None = None
 
     def folder(self, kind: str, needs_data: bool = False) -> Path:
-        """Return the folder to write to, by default one for results such as ``explanations``.
+        """Return the folder to write to; by default, it depends on the kind of result.
 
-        This needs no slow import, so it can be done first. Missing input is reported before a
-        folder that exists.
+        This check needs no slow import, so it can come first. Missing input is reported first, and
+        then whether the folder already exists.
 
         Raises:
             InputError: If there is no such model, a data set is needed but missing, or the folder

@@ -101,7 +101,7 @@ class Run:
         raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
+        """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
         return ordered_front(self.candidates(), self.config)
 
     @check_types(within=NUMBER)
@@ -209,10 +209,10 @@ class Run:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """The values of the data set's arrays that models get as 0 and as 1.
+        """The values of the data set's arrays that models receive as 0 and 1.
 
         Raises:
-            InputError: If it was not recorded, by an earlier version, and the data set no longer
+            InputError: If an earlier version did not record the range, and the data set no longer
                 exists.
         """
         if known := self.fact("value_range"):
@@ -221,7 +221,7 @@ class Run:
         return scaling.low, scaling.high
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """Convert images with the values of the data set's arrays to what the models expect.
+        """Convert images with the data set's own values to the values that the models expect.
 
         Models were trained on values from 0 to 1 with 256 levels, whatever the values of the
         arrays were: ``model.predict(run.prepare(x))``.
@@ -235,7 +235,7 @@ class Run:
             with a warning.
 
         Raises:
-            InputError: If they are not images of the shape of this run's, or their values are on
+            InputError: If the images differ in shape from this run's images, or their values are on
                 another scale.
         """
         stored = self.stored_images(images)
@@ -409,7 +409,7 @@ class Run:
 
 
 def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
-    """Return the Pareto-optimal candidates, starting with the best in the first objective."""
+    """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
     first = config.objectives[0]
     front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 OFFSPRING_TRIES = 100
 """Number of offspring generated to find a new network before random architectures are tried."""
 RANDOM_TRIES = 1000
-"""Number of random architectures tried before the rest of the space is enumerated. If it is too
-large for that, the space counts as exhausted when all random tries fail."""
+"""Number of random architectures tried before the rest of the space is enumerated. If the space is
+too large for that, it counts as exhausted when all random tries fail."""
 POOL_OFFSPRING, POOL_RANDOM = 96, 32
 """Number of offspring and random architectures in the pool from which a surrogate chooses."""
 RANDOM_SHARE = 0.1

@@ -34,10 +34,11 @@ class Box:
 
 
 def spanned_box(candidates: Sequence[Candidate], config: Goals) -> Box:
-    """Return the box from the best to the worst value of every objective among candidates.
+    """Return the box from the best to the worst value of every objective among the candidates.
 
-    Where all of them are equal, the side is the distance to the best possible value. The reference
-    point is worse than they are by one side, so that this objective does not change the volume.
+    Where all candidates have the same value, the side of the box is the distance to the best
+    possible value. The reference point is then worse than this value by one side, so that this
+    objective does not change the volume.
     """
     rows = costs(candidates, config)
     worst = rows.max(axis=0)
@@ -60,7 +61,7 @@ def _to_the_best(worst: np.ndarray, config: Goals) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Meter for the hypervolume of a front, in a unit that never changes once it is known.
+    """Measures a front's hypervolume in a unit that never changes once it is known.
 
     With ``search.reference``, the unit is the box from the reference to the best possible value of
     every objective; a side is 1 where no best possible value is known. A candidate that is no

@@ -50,12 +50,12 @@ def distances(scaled: np.ndarray) -> np.ndarray:
     """Return the distances of points to the hyperplane through the extremes of their front.
 
     The knee is the point farthest from the hyperplane towards the best values (Das 1999, "On
-    characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With
-    two objectives, the hyperplane is the line between the best points of each. The extreme point of
-    an objective is the point nearest to its axis, as in NSGA-III (Deb and Jain 2014, section IV-C).
-    With few points and many objectives, these points may not span a hyperplane that intersects all
-    axes. In that case, the hyperplane through their centre that intersects all axes at the same
-    value is used.
+    characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With two
+    objectives, the hyperplane is the line between the best point of each objective. The extreme
+    point of an objective is the point nearest to its axis, as in NSGA-III (Deb and Jain 2014,
+    section IV-C). With few points and many objectives, these points may not span a hyperplane that
+    intersects all axes. In that case, the hyperplane through their centre that intersects all axes
+    at the same value is used.
 
     Args:
         scaled: Costs (N, M), see ``normalised``.

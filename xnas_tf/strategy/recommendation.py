@@ -15,7 +15,7 @@ from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 
 ERROR, KNEE = "error", "knee"
 ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
-"""Objectives for which the tolerance of the error already accounts."""
+"""Objectives that the error's tolerance already accounts for."""
 TOLERANCE = 2.0
 """Percentage points above the best error that are always tolerated."""
 INTERVAL = "its 95% interval"
@@ -77,7 +77,8 @@ def recommend(
         within: Tolerance above the best error in percentage points, instead of the 95% interval or
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why its models do not suit the range of the images; empty if they do.
+        range_problem: Why the HyperModel's models do not suit the range of the images; empty if
+            they do.
 
     Raises:
         InputError: If ``prefer`` has another value, or ``within`` is negative or not finite.

@@ -56,12 +56,13 @@ class SuccessiveHalving:
         self._rungs[epochs].promoted.add(number)
 
     def next(self, is_idle: bool) -> tuple[int, int] | None:
-        """Return the next candidate to promote and its epochs; None if there is none.
+        """Return the next candidate to promote and its number of epochs, or None.
 
         Higher rungs come first, as in ASHA.
 
         Args:
-            is_idle: Whether there is nothing else to do; then all results so far are ranked.
+            is_idle: Whether there is nothing else to do, in which case all results so far are
+                ranked.
         """
         for rung in reversed(self._rungs.values()):
             if (number := rung.best(is_idle)) is not None:

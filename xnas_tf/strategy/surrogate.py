@@ -17,13 +17,14 @@ from xnas_tf.strategy.regression import Regression
 ENOUGH = 10
 """Minimum number of results for predictions."""
 MAX_RESULTS = 256
-"""Number of latest results to fit to, besides the front. A fit's cost is cubic in this number."""
+"""Number of most recent results to fit to, in addition to the front. A fit's cost is cubic in this
+number."""
 MAX_FRONT = 64
 """Number of members of the front used for the fit and for hypervolume gains."""
 TUNING_GROWTH = 1.25
 """Growth of the number of results after which length scale, variance and noise are tuned again."""
 TUNING_RESULTS = 128
-"""Number of latest results used for tuning, which takes 20 to 50 fits."""
+"""Number of most recent results used for tuning, which takes 20 to 50 fits."""
 OPTIMISM = 1.0
 """Number of standard deviations that are subtracted from predicted costs."""
 FINALISTS = 8

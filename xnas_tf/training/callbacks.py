@@ -46,8 +46,8 @@ class EvaluationCallback:
     def wants_checkpoint(self) -> bool:
         """Return whether to save a checkpoint now.
 
-        Called every few steps, on rank 0 only, before its ``report_progress``, so that a callback
-        that is about to interrupt gets a checkpoint first.
+        Called every few steps, on rank 0 only, before ``report_progress``, so that a callback that
+        is about to interrupt gets a checkpoint first.
         """
         return False
 

@@ -30,7 +30,7 @@ WARNING = "warning: "
 """Prefix of lines that the command line prints in red."""
 LOW_CONFIDENCE = 0.25
 """How far the mean confidence may be below the accuracy without a warning. Networks trained without
-strong regularisation are rather overconfident (Guo et al. 2017, arXiv 1706.04599); values in the
+strong regularisation tend to be overconfident (Guo et al. 2017, arXiv 1706.04599); values in the
 wrong range usually leave the outputs nearly uniform."""
 
 
@@ -111,7 +111,7 @@ class Accuracy:
 
 
 def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
-    """Compute accuracy and confidence of a model on all images of a split; see ``predictions``."""
+    """Compute a model's accuracy and confidence on all images of a split; see ``predictions``."""
     classes, confidence = predictions(model, split, input_range)
     return Accuracy.of(classes, split.labels, confidence)
 
@@ -169,9 +169,9 @@ def report_accuracy(
 ) -> None:
     """Report a model's accuracy, and warn if explanations of the model would mean little.
 
-    The warnings are about a model at chance level, and about a mean confidence that is far below
-    the accuracy. Other input ranges are tried to find the cause. A range that was not named by
-    the user is also compared with that of the data, if the data have an unusual one.
+    The warnings concern models at chance level, and a mean confidence that is far below the
+    accuracy. Other input ranges are tried to find the cause. A range that the user did not name is
+    also compared with the data's range if the latter is unusual.
 
     Args:
         accuracy: The accuracy.

@@ -83,7 +83,7 @@ class CustomFitTrainer:
     """Trainer that lets a user's code train one model, on one rank.
 
     The class has the methods of ``Trainer`` that its callers need, but it saves no checkpoints: if
-    training is interrupted, training starts again from the beginning.
+    interrupted, training starts again from the beginning.
 
     Attributes:
         progress: Always the initial progress.

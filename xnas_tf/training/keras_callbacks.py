@@ -20,7 +20,7 @@ WRITERS = {
     keras.callbacks.CSVLogger: "filename",
     keras.callbacks.TensorBoard: "log_dir",
 }
-"""Callbacks of Keras that write files, and the attribute that contains the path."""
+"""Keras callbacks that write files, and the attribute that contains each one's path."""
 
 
 def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
@@ -32,7 +32,7 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     are any callbacks.
 
     Args:
-        names: The option ``training.callbacks``.
+        names: The ``training.callbacks`` option.
         folder: The name of the folder, such as ``candidate-00007``.
         rank: The number of this rank.
 

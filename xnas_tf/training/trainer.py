@@ -40,8 +40,8 @@ class Trainer:
     """Trainer of one Keras model on this rank's part of each global batch.
 
     The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
-    averaged, so that one rank and several ranks give the same model (except for BatchNorm, whose
-    statistics are those of a rank's share).
+    averaged. One rank and several ranks therefore give the same model, except for BatchNorm, whose
+    statistics are those of a rank's share.
 
     Attributes:
         progress: Training progress, initially that in the callback's checkpoint. The caller of

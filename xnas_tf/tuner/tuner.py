@@ -240,7 +240,7 @@ class Tuner:
         return Run(self.run_dir)
 
     def pareto(self) -> list[Candidate]:
-        """Return the Pareto-optimal candidates, starting with the best in the first objective."""
+        """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
         return self.run.pareto()
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
@@ -263,7 +263,7 @@ class Tuner:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
         They expect values from 0 to 1: ``model.evaluate(tuner.run.prepare(x), numbers)``. A warning
-        says so if the images of the search had other values.
+        says so if the search's images had other values.
 
         The models are built and compiled by the HyperModel, or compiled as in the search, and have
         the trained weights. They are in the order of ``get_best_hyperparameters``. Only the models

@@ -40,7 +40,7 @@ def html_page(
     scripts: Iterable[str] = (),
     data: Any = None,
 ) -> str:
-    """Return a page with sticky navigation, in the light or dark colours of the system.
+    """Return a page with sticky navigation, in the system's light or dark colours.
 
     The content security policy allows only the page's own script and style, and embedded pictures.
     The data are JSON without ``<``, so that text in them cannot become markup.

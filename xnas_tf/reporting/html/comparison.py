@@ -138,7 +138,7 @@ def _compared(
 
 
 def _ends(candidates: Sequence[Candidate], config: Config) -> list[list[Any]]:
-    """Return the heading, the worst and the best value of each objective."""
+    """Return each objective's heading, worst value and best value."""
     values = [[o.sign * c.objectives[o.name] for c in candidates] for o in config.objectives]
     return [
         [o.heading, o.sign * max(row), o.sign * min(row)]

@@ -71,9 +71,9 @@ def save_report(  # noqa: PLR0913 - options with defaults
         prefer: Criterion for the recommended candidate; see ``Run.recommendation``.
         within: Percentage points by which its error may exceed the lowest error.
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
-        dataset: For a model, the data set on which to measure it, or the data set's name; if None,
-            that of the model's run.
-        input_range: For a model, the values that it expects, as ``LOW-HIGH``, or ``auto``, see
+        dataset: Data set on which to measure a model, or the data set's name; if None, the data set
+            of the model's run.
+        input_range: Range of the values that a model expects, as ``LOW-HIGH`` or ``auto``; see
             ``keras_tools.input_range.range_of``.
 
     Returns:

@@ -48,7 +48,7 @@ class Tracker(Callback):
             self._log_candidate(candidate)
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
-        """Log the front's hypervolume, its size, and its best value of each objective."""
+        """Log the front's hypervolume and size, and the best value of each objective."""
         if not self._is_open:
             return
         front, hypervolume = run.pareto(), run.hypervolume()

@@ -1,4 +1,4 @@
-"""Logs a search to Weights & Biases: a group with a run for the search and each candidate."""
+"""Logs a search to Weights & Biases, with one run for the search and one for each candidate."""
 
 from __future__ import annotations
 
