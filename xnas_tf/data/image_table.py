@@ -37,9 +37,9 @@ class _Row(NamedTuple):
 
 
 def table(argument: str) -> ImageFiles:
-    """Find the images listed in a CSV file with the columns ``path`` and ``label``.
+    """Find the images listed in a CSV file with ``path`` and ``label`` columns.
 
-    The columns ``split`` and ``group`` are optional. Paths are relative to the file's folder.
+    The ``split`` and ``group`` columns are optional. Paths are relative to the file's folder.
     Columns are separated by commas, semicolons, tabs or vertical bars; the text is UTF-8 or UTF-16.
 
     Raises:

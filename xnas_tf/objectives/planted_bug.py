@@ -152,7 +152,7 @@ class PlantedBug(BugObjective):
 
 
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Return the probability that a positive value exceeds a negative one; a tie counts half.
+    """Return the probability that a positive value exceeds a negative one; a tie counts as half.
 
     It is Mann and Whitney's U divided by the number of pairs. NaN if any value is NaN.
     """

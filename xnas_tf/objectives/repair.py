@@ -99,7 +99,7 @@ class Repair(BugObjective):
         return len(removed), effect
 
     def _random(self, removal: _Removal, is_undone: Condition) -> float:
-        """Return the mean number of channels that must be removed in random order."""
+        """Return the mean number of channels to remove in random order until the bug is undone."""
         rng, counts = np.random.default_rng(self.seed), []
         for _ in range(RANDOM_ORDERS):
             order = tuple(rng.permutation(removal.channels).tolist())

@@ -64,8 +64,8 @@ def retrain(  # noqa: PLR0913 - options with defaults
         seeds: Number of seeds for each network, starting at seed 0.
         patience: Number of epochs without improvement after which training ends; if None, a third
             of the epochs, but at least 5.
-        overrides: Options as ``section.key=value``, in the sections ``space``, ``training``,
-            ``objectives``, ``record`` and ``distributed``.
+        overrides: Options as ``section.key=value``, in the ``space``, ``training``, ``objectives``,
+            ``record`` and ``distributed`` sections.
         baseline: Whether to train the residual network.
         gallery: Whether to draw attributions of each network for TensorBoard while it is trained
             with its first seed.

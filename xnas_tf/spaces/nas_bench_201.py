@@ -122,7 +122,7 @@ def _cell(cell: Mapping[str, str], x: Any, channels: int, name: str) -> Any:
 
 
 def _residual_block(x: Any, channels: int, name: str) -> Any:
-    """Halve height and width, and double the channels."""
+    """Halve the height and width, and double the number of channels."""
     shortcut = layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_pool")(x)
     shortcut = convolution(shortcut, channels, 1, f"{name}_shortcut_conv")
     x = _relu_conv_norm(x, channels, 3, f"{name}_a", strides=2)

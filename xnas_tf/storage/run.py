@@ -278,7 +278,7 @@ class Run:
 
     @check_types(within=NUMBER)
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
-        """Draw the front, with a panel for each pair of objectives.
+        """Plot the front, with a panel for each pair of objectives.
 
         Bars are 95% intervals. For the error, these intervals are computed from the number of
         validation images; for other objectives, from the recorded standard error. See
@@ -298,7 +298,7 @@ class Run:
         )
 
     def plot_history(self) -> Figure:
-        """Draw how the objectives and the hypervolume improved as more candidates were trained.
+        """Plot how the objectives and the hypervolume improved as more candidates were trained.
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
         The hypervolume is not drawn if there is only one objective.
@@ -316,7 +316,7 @@ class Run:
         return self._titled(history_figure(history_info(candidates, self.config)), "History")
 
     def plot_importance(self) -> Figure:
-        """Draw how much each objective depends on each hyperparameter, with 90% intervals.
+        """Plot how much each objective depends on each hyperparameter, with 90% intervals.
 
         Random forests learn to predict the objectives from the hyperparameters; see
         docs/how-to/report.md.
@@ -336,7 +336,7 @@ class Run:
         return self._titled(importance_figure(influence, self.config), title)
 
     def plot_parallel(self) -> Figure:
-        """Draw the candidates as lines through their hyperparameters and objectives.
+        """Plot the candidates as lines through their hyperparameters and objectives.
 
         Raises:
             InputError: If no candidate is Pareto-optimal yet.

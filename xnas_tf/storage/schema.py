@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 VERSION = 4
-"""Stored as the fact ``format``. Increase it with every change to ``CREATE``, and add a migration
+"""Stored as the ``format`` fact. Increase it with every change to ``CREATE``, and add a migration
 from the previous version to ``MIGRATIONS``."""
 CREATE = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

@@ -45,7 +45,7 @@ class Algorithm:
     Given the same seed and the same results at the same points, the search proposes the same
     architectures, so it is resumed by asking it again and telling it the recorded results. Failed
     and infeasible candidates never enter the population. Infeasible architectures, and those whose
-    network was proposed before, are never proposed.
+    network has already been proposed, are never proposed.
 
     Args:
         search: The ``search`` section of the configuration.

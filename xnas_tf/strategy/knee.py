@@ -47,7 +47,7 @@ def normalised(values: np.ndarray) -> np.ndarray:
 
 
 def distances(scaled: np.ndarray) -> np.ndarray:
-    """Return the distances of points to the hyperplane through the extremes of their front.
+    """Return the distances from points to the hyperplane through the extremes of their front.
 
     The knee is the point farthest from the hyperplane towards the best values (Das 1999, "On
     characterizing the 'knee' of the Pareto curve based on normal-boundary intersection"). With two

@@ -1,4 +1,4 @@
-"""Options for a search: the algorithm, when the search ends, and the front."""
+"""Search options: the algorithm, the stopping criteria and the front."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class _Transform:
         return (transformed - self.mean) / self.deviation
 
     def invert(self, transformed: np.ndarray) -> np.ndarray:
-        """Apply the inverse, which Yeo & Johnson's map also defines for values below the best."""
+        """Apply the inverse of Yeo & Johnson's map, also to values below the best."""
         distances = _inverse(transformed * self.deviation + self.mean, self.power)
         return distances * self.unit + self.best
 

@@ -1,4 +1,4 @@
-"""The accuracy of a model, reported before it is explained.
+"""A model's accuracy, reported before the model is explained.
 
 Explanations of a model that is no better than chance mean little.
 """

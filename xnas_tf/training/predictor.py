@@ -1,4 +1,4 @@
-"""Computes a model's predictions; with many batches, the computation is traced once for all."""
+"""Computes a model's predictions, with a traced function if there are many batches."""
 
 from __future__ import annotations
 

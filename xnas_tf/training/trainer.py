@@ -235,7 +235,7 @@ class Trainer:
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
-        """Save a checkpoint if the context, entered after the steps of an epoch, is interrupted.
+        """Save a checkpoint if the context, entered once an epoch's steps are done, is interrupted.
 
         This is used for the validation of an epoch and the scoring of the model. Training resumes
         with the rest of this epoch, which has no steps left, and then repeats what was interrupted.
@@ -289,7 +289,7 @@ class Trainer:
         """Check that all ranks have the same weights, even with a user's model or optimizer.
 
         Raises:
-            RunError: On all ranks, if the weights differ.
+            RunError: If the weights differ; raised on all ranks.
         """
         used = (self._model, *optimizers_of(self._model))
         is_own = any(not type(each).__module__.startswith("keras.") for each in used)

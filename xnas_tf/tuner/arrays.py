@@ -1,4 +1,4 @@
-"""Stores images and labels in memory as a data set that a run can name."""
+"""Stores arrays of images and labels as a data set that a run can name."""
 
 from __future__ import annotations
 

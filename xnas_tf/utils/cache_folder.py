@@ -1,4 +1,4 @@
-"""Finds the cache directory of this host: ``$XDG_CACHE_HOME/xnas-tf`` or a temporary one."""
+"""Finds this host's cache directory, which is ``$XDG_CACHE_HOME/xnas-tf`` or a temporary one."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
-    """Return the texts, metrics and pictures in a run's folders such as ``candidate-00007``."""
+    """Return the texts, metrics and pictures in folders of a run such as ``candidate-00007``."""
     parent = path / kind.folder
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [
