@@ -46,7 +46,8 @@ class Registry:
         """Return the implementation called ``name``, or the object at ``module:Name``.
 
         Raises:
-            InputError: If there is none. The error message names the nearest match.
+            InputError: If there is no such implementation. The error message names the nearest
+                match.
         """
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))

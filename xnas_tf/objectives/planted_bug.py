@@ -154,7 +154,8 @@ class PlantedBug(BugObjective):
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Return the probability that a positive value exceeds a negative one; a tie counts as half.
 
-    It is Mann and Whitney's U divided by the number of pairs. NaN if any value is NaN.
+    This probability is Mann and Whitney's U divided by the number of pairs. NaN if any value is
+    NaN.
     """
     both = np.concatenate([positive, negative])
     if np.isnan(both).any():

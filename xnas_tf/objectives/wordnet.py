@@ -25,8 +25,8 @@ _ID = re.compile(r"n\d{8}")
 class WordNet:
     """The nouns of the installed WordNet 3.0.
 
-    They are read from the folder given by WordNet's ``WNSEARCHDIR`` environment variable or, if
-    that is not set, from Debian's ``wordnet-base`` package or nltk's data.
+    The nouns are read from the folder given by WordNet's ``WNSEARCHDIR`` environment variable or,
+    if that is not set, from Debian's ``wordnet-base`` package or nltk's data.
 
     Raises:
         InputError: If WordNet is not installed, or the installed version has different ids.

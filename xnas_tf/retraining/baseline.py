@@ -1,7 +1,7 @@
 """The hand-designed network with which retrained candidates are compared.
 
 The baseline is the residual network of He et al. (2016, arXiv 1512.03385, section 4.2) for
-CIFAR-10. It consists of a convolution, three stages of n residual blocks with C, 2C and 4C
+CIFAR-10. The network consists of a convolution, three stages of n residual blocks with C, 2C and 4C
 channels, global average pooling and a linear classifier, and has 6n + 2 layers with weights. The
 published networks have C = 16. Shortcuts that change the shape are 1x1 convolutions (option B in
 the paper), which need no custom layer.

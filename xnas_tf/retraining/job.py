@@ -209,8 +209,8 @@ def check_fits(candidate: Candidate, space: SearchSpace) -> None:
     """Check that a search space contains the architecture of a candidate.
 
     Raises:
-        InputError: If the space lacks one of the candidate's hyperparameters, or builds another
-            architecture from them.
+        InputError: If the space lacks one of the candidate's hyperparameters, or builds a different
+            architecture.
     """
     known = {variable.name for variable in space.variables}
     for name in candidate.hyperparameters:

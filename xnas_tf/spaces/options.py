@@ -23,8 +23,8 @@ class SpaceOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     branches: ClassVar[int] = 1
-    """Approximate number of a network's operations that can run at the same time. They share a
-    rank's CPU threads equally."""
+    """Approximate number of a network's operations that can run at the same time. These operations
+    share a rank's CPU threads equally."""
     optimizer: ClassVar[str] = "adam"
     """Default optimizer of models that are not compiled."""
 
@@ -52,7 +52,7 @@ class SpaceOptions(BaseModel):
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
         - ``shows_all = True``: the default model and the models of each ``conditional_scope``
           together request all hyperparameters. Otherwise, a model is built for each value of each
-          choice to discover them.
+          choice to discover the hyperparameters.
         - ``features(values) -> Sequence[float]``: additional inputs for surrogates, the same number
           for every architecture.
 

@@ -107,7 +107,7 @@ def save_config(path: Path, config: Config) -> None:
 
     Raises:
         InputError: If the configuration cannot be written.
-        RunError: If it cannot be written at the moment, as on a full disk.
+        RunError: If the file cannot be written at the moment, as on a full disk.
     """
     with _write_errors(path):
         write_atomically(path / CONFIG, dump_config(config).encode())

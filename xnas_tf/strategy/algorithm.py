@@ -167,7 +167,7 @@ class Algorithm:
     def reject(self, proposal: Proposal) -> None:
         """Drop a proposal without evaluation, because it is infeasible or its network is known.
 
-        It does not count towards its generation: another proposal takes its place.
+        The proposal does not count towards its generation: another one takes its place.
         """
         del self._pending[proposal.number]
 

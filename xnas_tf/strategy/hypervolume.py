@@ -55,7 +55,7 @@ def reference_box(config: Goals) -> Box:
 
 
 def _to_the_best(worst: np.ndarray, config: Goals) -> np.ndarray:
-    """Return how far costs are from the best possible ones; 1 where these are not known."""
+    """Return the distances of costs from the best possible costs; 1 where these are not known."""
     distances = worst - np.array([o.sign * o.best for o in config.objectives])
     return np.where((distances > 0) & np.isfinite(distances), distances, 1.0)
 

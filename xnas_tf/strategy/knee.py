@@ -17,8 +17,8 @@ FLAT = 1e-9
 def knee(front: Sequence[Candidate], config: Goals) -> tuple[Candidate, str]:
     """Find the knee of a front, or else the candidate closest to the best values.
 
-    Ties go to the candidate that is best in the first objective that differs, then to the lowest
-    id.
+    Ties go to the candidate that is best in the first objective that differs, then to the one with
+    the lowest id.
 
     Returns:
         The candidate, and the reason for the choice; the reason is empty if there was no choice.

@@ -35,8 +35,8 @@ def pareto_front(
 class Front:
     """The Pareto front, which is updated with one candidate at a time.
 
-    It consists of the candidates that are done, satisfy all constraints and are not dominated by
-    another such candidate. With ``search.epsilons``, the front is an epsilon-Pareto set (Laumanns,
+    Among the finished candidates that satisfy all constraints, the front consists of those that no
+    other one dominates. With ``search.epsilons``, the front is an epsilon-Pareto set (Laumanns,
     Thiele, Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that
     another box dominates keeps no candidate, and every other box keeps one: the candidate nearest
     to the best corner of the box, in units of epsilon. Ties go to the candidate that is better in

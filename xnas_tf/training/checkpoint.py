@@ -1,8 +1,8 @@
 """Checkpoints between two training steps, as bytes in NumPy's npz format, without pickle.
 
-Only rank 0 saves them, without collective operations: weights, optimizer state, seeds and totals
-are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the middle
-of an epoch, since they are averaged over the ranks only at its end; rank 0's are saved.
+Only rank 0 saves checkpoints, without collective operations: weights, optimizer state, seeds and
+totals are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the
+middle of an epoch, since they are averaged over the ranks only at its end; rank 0's are saved.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ _OURS_OR_KERAS = ("keras.", "xnas_tf.")
 def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Convert metrics to floats; arrays become ``NAME_0``, ``NAME_1`` and so on.
 
-    Values that are not finite are left out: the database does not accept them, and a metric may be
-    undefined, such as the precision of a class that is never predicted.
+    Values that are not finite are left out, because the database does not accept them. A metric may
+    be undefined, such as the precision of a class that is never predicted.
     """
     return {name: value for name, value in as_floats(metrics).items() if math.isfinite(value)}
 

@@ -21,7 +21,7 @@ class TimedCommunicator(Communicator):
 
     Args:
         communicator: The communicator to use.
-        seconds: Times by phase, to which the time of ``communication`` is added. This time is also
+        seconds: Times by phase, to which the ``communication`` time is added. This time is also
             included in the phases that communicate.
     """
 

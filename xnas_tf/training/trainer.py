@@ -201,8 +201,8 @@ class Trainer:
         """Set the final weights.
 
         The final weights are those of the best epoch if they were kept, as after ``EarlyStopping``
-        with ``restore_best_weights``. Otherwise, they are the optimizer's moving averages, if there
-        are any, as after ``fit``. Keras callbacks may then change them.
+        with ``restore_best_weights``. Otherwise, the final weights are the optimizer's moving
+        averages, if there are any, as after ``fit``. Keras callbacks may then change the weights.
 
         Returns:
             Whether the weights have changed.

@@ -89,7 +89,7 @@ def check_hooks(kind: type) -> None:
     """Check that a subclass does not override methods of KerasTuner that are never called here.
 
     Raises:
-        InputError: If the subclass overrides one of them.
+        InputError: If the subclass overrides one of these methods.
     """
     if found := [name for name in HOOKS if hasattr(kind, name)]:
         raise InputError(

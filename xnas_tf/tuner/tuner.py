@@ -133,7 +133,7 @@ class Tuner:
             validation_data: Images and labels on which to compare candidates, as a pair or a
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
-                default 0.2. It is drawn at random, with the same share of each class.
+                default 0.2. These images are drawn at random, with the same share of each class.
             test_data: Images and labels for the final metrics. If not given, a share of ``x`` that
                 defaults to 0.2 is used; ``config`` can set another share with ``dataset.test``.
             callbacks: Keras callbacks, which are copied for each candidate. Callbacks that write
@@ -262,12 +262,12 @@ class Tuner:
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
-        They expect values from 0 to 1: ``model.evaluate(tuner.run.prepare(x), numbers)``. A warning
-        says so if the search's images had other values.
+        The models expect values from 0 to 1: ``model.evaluate(tuner.run.prepare(x), numbers)``. A
+        warning says so if the search's images had other values.
 
         The models are built and compiled by the HyperModel, or compiled as in the search, and have
-        the trained weights. They are in the order of ``get_best_hyperparameters``. Only the models
-        of candidates that were on the front when they finished are kept. See
+        the trained weights. The models are in the same order as in ``get_best_hyperparameters``.
+        Only the models of candidates that were on the front when they finished are kept. See
         ``Candidate.load_model`` for ``safe``.
 
         Raises:

@@ -10,8 +10,8 @@ import numpy as np
 CONFIDENCE = 0.95
 """Confidence level of all intervals."""
 _QUANTILE = 1.959963984540054
-"""Quantile of the normal distribution at that level. It is a constant, because importing SciPy
-takes a second."""
+"""Quantile of the normal distribution at that level. The quantile is a constant, because importing
+SciPy takes a second."""
 
 
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
@@ -38,8 +38,8 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly higher than that of always predicting one class.
 
-    This is the case if the lower end of the confidence interval is above the share of the most
-    frequent class. The result is False if there are no images.
+    The difference is significant if the lower end of the confidence interval is above the share of
+    the most frequent class. The result is False if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.

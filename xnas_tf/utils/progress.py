@@ -1,7 +1,7 @@
 """Shows messages and the progress of a running command in a terminal, notebook or log file.
 
 All messages are records of the ``xnas_tf`` logger. While a command is running, a ``Display`` shows
-them.
+these messages.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def silenced_native_code() -> Iterator[None]:
     """Discard the process's output on stderr inside the context.
 
     TensorFlow's converters and interpreters log directly to stderr, regardless of
-    ``TF_CPP_MIN_LOG_LEVEL``. Their errors are also raised as exceptions.
+    ``TF_CPP_MIN_LOG_LEVEL``. Errors in this native code are also raised as exceptions.
     """
     try:
         original = os.dup(2)

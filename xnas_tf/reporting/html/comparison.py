@@ -29,7 +29,8 @@ def comparison_data(
     Args:
         runs: Two or more runs with the same data and objectives.
         prefer: Criterion for the recommended candidates; see ``Run.recommendation``.
-        within: Percentage points by which their error may exceed the lowest error.
+        within: Percentage points by which a recommended candidate's error may exceed the lowest
+            error.
 
     Raises:
         InputError: If the runs differ in data or objectives, so that their values cannot be

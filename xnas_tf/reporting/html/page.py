@@ -69,7 +69,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
         images: Number of test images for which to show each model's attributions.
         log: Called with progress messages.
         prefer: Criterion for the recommended candidate; see ``Run.recommendation``.
-        within: Percentage points by which its error may exceed the lowest error.
+        within: Percentage points by which the recommended candidate's error may exceed the lowest
+            error.
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
         dataset: Data set on which to measure a model, or the data set's name; if None, the data set
             of the model's run.
