@@ -59,7 +59,7 @@ class WordNet:
         return self._line(synset).partition(b" | ")[2].decode().strip()
 
     def nearest(self, name: str) -> str | None:
-        """Return the noun whose spelling is closest to an unknown one, or None if none is close.
+        """Return the noun spelled most like an unknown noun, or None if none is close.
 
         The result is None for an id, because the closest id may belong to any noun.
         """

@@ -57,8 +57,8 @@ def init(
     """Write ``xnas.yaml`` and ``mine.py`` for a data set into a folder.
 
     Args:
-        folder: The folder to write to; created if missing. You can run ``xt.search()`` in this
-            folder afterwards.
+        folder: The folder to write to, which is created if missing. You can run ``xt.search()`` in
+            this folder afterwards.
         dataset: Name of the data set, such as ``folder:pets``, with a path relative to the current
             folder. If None, the only data set in ``folder`` is used.
         log: Called with a message before work that takes a while, and with a hint if ``mine.py``

@@ -65,8 +65,8 @@ class HypervolumeMeter:
 
     With ``search.reference``, the unit is the box from the reference to the best possible value of
     every objective; a side is 1 where no best possible value is known. A candidate that is no
-    better than the reference in some objective adds nothing. This hypervolume depends only on the
-    front, so it can be used to compare runs.
+    better than the reference in at least one objective adds nothing. This hypervolume depends only
+    on the front, so it can be used to compare runs.
 
     Without a reference, the unit is the box that generation 0 spans, from the best to the worst
     value of every objective among its done candidates; the worst corner is the reference point.

@@ -51,7 +51,7 @@ class Front:
         is_exact: Whether to ignore ``search.epsilons``.
 
     Attributes:
-        candidates: The candidates on the front; a new list replaces it whenever the front changes.
+        candidates: The candidates on the front, as a new list whenever the front changes.
         epochs: Fidelity of these candidates.
     """
 
