@@ -421,7 +421,7 @@ def named_candidates(
     """Return one or more candidate names as a list; ids may come from a data frame.
 
     Raises:
-        InputError: If the names are of a different type.
+        InputError: If a name has an unsupported type.
     """
     if isinstance(which, str | Integral | Candidate):
         return [which]

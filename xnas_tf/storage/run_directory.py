@@ -73,7 +73,7 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
     that of the existing run.
 
     Yields:
-        The database, to read and write.
+        The database, open for reading and writing.
 
     Raises:
         InputError: If the directory contains something else or a run with a different

@@ -59,7 +59,8 @@ class Trainer:
         callback: Saves checkpoints.
         seconds: Times to which ``trace``, the time of the first step, is added.
         longest: Largest number of epochs to which this training may later be extended. Because
-            tracing affects rounding, either all of its stages must trace their steps, or none.
+            tracing affects rounding, either all stages of the training must trace their steps, or
+            none.
         keras_callbacks: Callbacks of this training. If there are any callbacks, no checkpoints are
             saved, as they would lack the callbacks' state.
     """
