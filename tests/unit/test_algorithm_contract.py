@@ -98,10 +98,12 @@ def test_a_seed_says_everything_and_global_generators_nothing(name, steady_state
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     random.seed(6)
     np.random.seed(6)
-    assert genotypes(1) == first != genotypes(2)
+    assert genotypes(1) == first
+    # Several runs divide a space among them, whatever their seeds.
+    assert (genotypes(2) == first) == (name == "all")
 
 
-BREEDERS = [name for name in NAMES if name != "random"]
+BREEDERS = [name for name in NAMES if name not in ("all", "random")]
 # Of five nearly all are Pareto-optimal, so that age decides in regularized evolution.
 BREEDING = [
     *[(name, 3) for name in BREEDERS],
@@ -130,7 +132,7 @@ def test_any_number_of_objectives_is_searched_better_than_at_random(name, object
 @pytest.mark.parametrize("name", NAMES)
 def test_all_failing_and_all_rejected_is_survived(name):
     for answer in ("tell", "reject"):
-        algorithm = made(name, surrogate=True)
+        algorithm = made(name, surrogate=name != "all")
         for _ in range(30):
             proposal = algorithm.ask()
             if answer == "tell":

@@ -1,6 +1,7 @@
 """Measures before the end of training, on the test split, and of several definitions."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.performance import BINS, CalibrationError
+from xnas_tf.retraining.settings import _base_config
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback
@@ -134,6 +136,18 @@ def test_what_cannot_be_recorded_is_named(override, message):
         made(override)
 
 
+def test_a_key_of_record_at_is_a_number_on_the_command_line_too():
+    config, *_ = made("record_at={1: [consistency]}", "record_at.1.0.images=20")
+    assert config.record_at[1][0].images == 20
+
+
+def test_retrainings_record_nothing_early(tmp_path):
+    config, *_ = made(RECORDED, "test=all")
+    run = SimpleNamespace(config=config, path=tmp_path)
+    settings = _base_config(run)
+    assert settings.record_at == {} and settings.test == "front"
+
+
 def test_all_candidates_can_be_tested_as_keras_evaluates_them():
     kept = []
     result = evaluated(keep=lambda _, model: kept.append(model), overrides=("test=all",))
@@ -189,7 +203,9 @@ def test_a_variant_has_the_values_of_an_objective_with_its_options():
         ({"grad_cam": {}}, "given the name 'grad_cam'"),
         ({"a": {"estimatr": "plain"}}, "variants.a: unknown key estimatr.*estimator"),
         ({"a": {"sources": ["grad_cam"], "normalize": "layer"}}, "variants.a: .*activations only"),
-        ({"a": {"variants": {}}}, "a has variants of its own"),
+        ({"a": {"variants": {}}}, "a changes variants, which a variant cannot"),
+        ({"a": {"direction": "minimize"}}, "a changes direction"),
+        ({"": {}}, "given the name ''"),
     ],
 )
 def test_bad_variants_are_named(variants, message):

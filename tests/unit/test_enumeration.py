@@ -88,6 +88,10 @@ def test_what_cannot_be_enumerated_is_named():
     [
         ("search.skip=3", "skip: given 3; it has an effect only with algorithm: all"),
         ("search={algorithm: all, surrogate: true}", "surrogate: given true, but"),
+        (
+            "search={algorithm: all, skip: 3, reuse: [runs/x]}",
+            "search.skip: given 3 together with search.reuse",
+        ),
     ],
 )
 def test_options_that_contradict_the_algorithm_are_errors(override, message):
@@ -104,3 +108,17 @@ def test_scores_do_not_change_the_order():
         algorithm.tell(proposal, number, scores(proposal.hyperparameters))
     first = proposed(CellSpace())
     assert genotypes == [next(first) for _ in genotypes]
+
+
+def test_spaces_of_many_variables_are_enumerated():
+    class Wide(Conditional):
+        variables = (*(Choice(f"fixed_{n}", (1,)) for n in range(70)), Choice("free", (1, 2)))
+        size = 2
+
+    assert len(set(enumerate_space(Wide()))) == 2
+
+
+def test_constraints_do_not_allow_skipping():
+    overrides = ["search={algorithm: all, skip: 3}", "constraints={parameters: '<= 2000'}"]
+    with pytest.raises(InputError, match="search.skip: given 3 together with constraints"):
+        load_config(overrides=overrides)

@@ -277,6 +277,6 @@ def test_each_way_out_of_the_input_is_in_the_order_once():
 def test_it_is_used_where_it_pays(changes, is_expected):
     overrides = [f"{key}={value}" for key, value in changes.items()]
     config = load_config("configs/quickstart.yaml", overrides=overrides)
-    dataset, space = prepare(config, SingleProcess(), 1)
+    config, dataset, space = prepare(config, SingleProcess(), 1)
     assert is_shared(config, dataset, space, groups=1) == is_expected
     assert not is_shared(config, dataset, space, groups=16)

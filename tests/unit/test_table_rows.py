@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -27,9 +28,9 @@ for cell in map(parse_genotype, CELLS):
 GENOTYPES = list(NETWORKS.values())
 
 
-def make_run(path, seed, genotypes, error=lambda genotype: 0.25):
+def make_run(path, seed, genotypes, error=lambda genotype: 0.25, overrides=()):
     """A run as a search leaves it, without its trainings."""
-    config = load_config(overrides=[f"search.seed={seed}"])
+    config = load_config(overrides=["training.epochs=2", f"search.seed={seed}", *overrides])
     with closing(open_database(path, config)) as database, database.transaction():
         for number, genotype in enumerate(genotypes, start=1):
             epoch = {"accuracy": 0.5, "loss": 1.5, "val_accuracy": 0.4, "val_loss": 1.75}
@@ -168,6 +169,65 @@ def test_command_and_names(runs, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["benchmark", "search", "--table", "mine", *given])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)
+
+
+def test_runs_with_other_settings_are_refused(runs, tmp_path):
+    other = make_run(tmp_path / "other", 2, GENOTYPES[:3], overrides=["training.batch_size=2"])
+    with pytest.raises(
+        InputError, match=r"must have the same settings:\n .*training.batch_size: 2"
+    ):
+        write_table([*runs, other], tmp_path / "t.csv.gz")
+
+
+def test_an_earlier_table_with_fewer_columns_is_completed(runs, tmp_path):
+    thin, whole = tmp_path / "thin.csv.gz", tmp_path / "whole.csv.gz"
+    with gzip.open(thin, "wt") as file:
+        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.25\n{GENOTYPES[0]},7,0.5\n")
+    assert write_table([thin, *runs], whole) == 61
+    table = read_table(whole)
+    assert "test_error" in table.columns and len(table.column("test_error")) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("t.csv", r"allowed: a name that ends in .csv.gz"), ("no/t.csv.gz", "there is no folder")],
+)
+def test_files_that_cannot_be_written_are_named_first(runs, tmp_path, name, message):
+    given = ["benchmark", "table", str(runs[0]), "--out", str(tmp_path / name)]
+    result = CliRunner().invoke(main, given)
+    assert result.exit_code == 2 and re.search(message, result.stderr), result.output
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [("bad,0,0.5", "line 2: genotype 'bad'"), (f"{GENOTYPES[0]},0", "line 2: .*3 values")],
+)
+def test_bad_rows_are_named(tmp_path, row, message):
+    with gzip.open(tmp_path / "bad.csv.gz", "wt") as file:
+        file.write(f"arch,seed,error\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        write_table([tmp_path / "bad.csv.gz"], tmp_path / "t.csv.gz")
+
+
+def test_a_training_in_two_rows_is_an_error(tmp_path):
+    with gzip.open(tmp_path / "twice.csv.gz", "wt") as file:
+        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.5\n{GENOTYPES[0]},0,0.6\n")
+    with pytest.raises(InputError, match="line 3: .* with seed 0 is already in line 2"):
+        read_table(tmp_path / "twice.csv.gz")
+
+
+def test_published_settings_are_not_assumed_for_other_tables(tmp_path):
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("arch,seed,error,test_error,parameters\n")
+        for number, genotype in enumerate(GENOTYPES[:9]):
+            file.write(f"{genotype},0,{0.1 + number / 100},{0.4 - number / 50},{1000 + number}\n")
+    problem = make_problem(read_table(tmp_path / "t.csv.gz"))
+    assert problem.costs[:, 1].tolist() == list(range(1000, 1009))
+    assert problem.point == pytest.approx([0.18, 1008])
+    with gzip.open(tmp_path / "less.csv.gz", "wt") as file:
+        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.5\n")
+    with pytest.raises(InputError, match="has no 'parameters'"):
+        make_problem(read_table(tmp_path / "less.csv.gz"))
 
 
 def test_runs_are_only_read(runs, tmp_path):

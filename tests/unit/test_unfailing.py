@@ -3,6 +3,7 @@
 import io
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,7 +39,12 @@ def test_a_candidate_that_cannot_be_tested_leaves_the_others(monkeypatch):
             raise OSError("No space left on device")
 
     monkeypatch.setattr(FinalEvaluation, "_test_and_draw", test)
-    database = SimpleNamespace(save=lambda candidate: saved.append(candidate.id))
+    database = SimpleNamespace(
+        save=lambda candidate: saved.append(candidate.id),
+        fact=lambda name: [],
+        set_fact=lambda name, value: None,
+        transaction=nullcontext,
+    )
     final(front, notes, database=database)
     assert saved == [2]
     assert any("candidate 1 was not tested: OSError: No space left" in note for note in notes)

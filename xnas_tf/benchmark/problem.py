@@ -98,7 +98,7 @@ def make_problem(
         )
     signs = _signs(objectives)
     costs = signs * np.column_stack([_values(table, name, column) for name in objectives])
-    point = _reference(objectives, costs, reference)
+    point = _reference(objectives, costs, reference, not table.is_of_networks)
     rows = table.rows
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
@@ -134,7 +134,7 @@ def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
     if objective == "error" and (column or "error" not in table.columns):
         return _error(table, column or next(iter(table.columns), "accuracy"))
     if name not in table.columns:
-        if name != "parameters":
+        if name != "parameters" or table.is_of_networks:
             allowed = ["error", "parameters", *table.columns]
             raise InputError(f"--objectives: {table.name} has no {suggest(name, allowed)}")
         return np.array([parameters(cell) for cell in table.genotypes])
@@ -172,7 +172,10 @@ def _in_cells(kernels: Sequence[int]) -> int:
 
 
 def _reference(
-    objectives: Sequence[str], costs: np.ndarray, given: Sequence[float] | None
+    objectives: Sequence[str],
+    costs: np.ndarray,
+    given: Sequence[float] | None,
+    is_published: bool,
 ) -> np.ndarray:
     """Return the reference point as costs (objectives,)."""
     if given is not None:
@@ -182,7 +185,7 @@ def _reference(
                 f"{','.join(objectives)}"
             )
         return _signs(objectives) * given
-    if set(objectives) == set(PUBLISHED_REFERENCE):
+    if set(objectives) == set(PUBLISHED_REFERENCE) and is_published:
         published = np.array([PUBLISHED_REFERENCE[name] for name in objectives])
         if (costs < published).all(axis=1).any():
             return published

@@ -149,7 +149,15 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
     """Parse a table with one row per network and seed."""
     rows: dict[str, list[list[str]]] = {}
     lines: dict[str, int] = {}
+    trainings: dict[tuple[str, str], int] = {}
     for line, genotype, row in _numbered_rows(name, header, reader):
+        training = genotype, row[header.index(SEED)].strip()
+        if known := trainings.get(training):
+            raise InputError(
+                f"{name}, line {line}: {genotype} with seed {training[1]} is already in line "
+                f"{known}"
+            )
+        trainings[training] = line
         rows.setdefault(genotype, []).append(row)
         lines.setdefault(genotype, line)
     if not rows:

@@ -9,8 +9,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.config import differences
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import parse_genotype
 from xnas_tf.storage.run import Run
@@ -19,7 +21,7 @@ from xnas_tf.storage.run_directory import write_atomically
 KEY = ("arch", "seed")
 """Columns that identify a row: the genotype and the seed of the search."""
 DIGITS = 5
-"""Number of significant digits of the values; their standard errors justify fewer."""
+"""Number of significant digits of values that are not whole; standard errors justify fewer."""
 OF_LAYERS = re.compile(r"(^|/)activations/(?!standard_error$)")
 """Metrics of individual layers, which some networks lack."""
 FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
@@ -39,13 +41,18 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
 
     Raises:
         InputError: If a source is neither a run of NAS-Bench-201 nor a table, or two sources have
-            different values for the same network and seed.
+            different values for the same network and seed, two runs have different data or
+            settings, or the file cannot be written.
     """
+    _check_path(path)
+    _check_same_settings([Run(source) for source in sources if source.is_dir()])
     rows: dict[tuple[str, ...], Row] = {}
     for source in sources:
         for row in _rows(source):
-            known = rows.setdefault(tuple(row[name] for name in KEY), row)
-            if known != row and (column := _difference(known, row)):
+            key = tuple(row[name] for name in KEY)
+            known = rows.get(key, row)
+            rows[key] = {**row, **known}
+            if column := _difference(known, row):
                 raise InputError(
                     f"{source}: {row['arch']} with seed {row['seed']} has {column} "
                     f"{row[column]}, but an earlier source has {known[column]}: were they made "
@@ -63,6 +70,27 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     return len(rows)
 
 
+def _check_path(path: Path) -> None:
+    if path.suffix != ".gz":
+        raise InputError(f"--out: given {path}; allowed: a name that ends in .csv.gz")
+    if not path.parent.is_dir():
+        raise InputError(f"--out: there is no folder {path.parent}")
+
+
+def _check_same_settings(runs: Sequence[Run]) -> None:
+    """Check that all runs have the same data and, apart from the search itself, settings."""
+    for run in runs[1:]:
+        first, other = map(_settings, (runs[0], run))
+        if lines := differences(other, first, f"in {run.path}, in {runs[0].path}"):
+            listed = "\n  ".join(lines)
+            raise InputError(f"the runs of a table must have the same settings:\n  {listed}")
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    config = run.config.model_dump(mode="json", exclude={"search", "distributed"})
+    return {**config, "images": run.fact("dataset")}
+
+
 def _difference(known: Row, row: Row) -> str | None:
     """Return the first column in which two rows differ, except for times."""
     columns = (name for name in row if not name.startswith("seconds") and name in known)
@@ -78,7 +106,15 @@ def _rows(source: Path) -> Iterator[Row]:
             reader = csv.DictReader(file)
             if not set(KEY) <= set(reader.fieldnames or ()):
                 raise InputError(f"{source}: there are no columns {' and '.join(KEY)}")
-            yield from reader
+            for row in reader:
+                if None in row or None in row.values():
+                    count = len(reader.fieldnames or ())
+                    raise InputError(
+                        f"{source}, line {reader.line_num}: allowed: {count} values, as many as "
+                        "the header has columns"
+                    )
+                _check_genotype(row["arch"], f"{source}, line {reader.line_num}")
+                yield row
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source} is neither a run nor a table: {error}") from error
 
@@ -86,14 +122,23 @@ def _rows(source: Path) -> Iterator[Row]:
 def _rows_of_run(path: Path) -> Iterator[Row]:
     run = Run(path)
     for candidate in run.candidates():
-        if candidate.state == "done":
-            try:
-                parse_genotype(candidate.genotype)
-            except InputError as error:
-                raise InputError(f"{path}: a table needs nas_bench_201: {error}") from None
-            values = _values(candidate)
-            formatted = {name: f"{value:.{DIGITS}g}" for name, value in values}
+        # Successive halving leaves candidates that were not trained to the end.
+        if candidate.state == "done" and candidate.epochs == run.config.training.epochs:
+            _check_genotype(candidate.genotype, f"{path}: a table needs nas_bench_201")
+            formatted = {name: _format(value) for name, value in _values(candidate)}
             yield {"arch": candidate.genotype, "seed": str(run.config.search.seed), **formatted}
+
+
+def _check_genotype(genotype: str, where: str) -> None:
+    try:
+        parse_genotype(genotype)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _format(value: float) -> str:
+    """Format a number; whole numbers, such as counts, are exact."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.{DIGITS}g}"
 
 
 def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:

@@ -132,5 +132,5 @@ WITHIN = click.option(
     type=float,
     metavar="POINTS",
     help="Percentage points by which the recommended candidate's error may exceed the lowest "
-    "error.  [default: the 95% interval of the lowest error, but at least 2]",
+    "error.  [default: the 95% interval of the lowest error, at least 2 points]",
 )

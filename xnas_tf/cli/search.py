@@ -77,8 +77,8 @@ def search(
 
     CONFIG is a YAML file or the name of a built-in configuration. If CONFIG is omitted, the search
     uses ./xnas.yaml if it exists, and the quickstart configuration otherwise. A configuration has
-    the following sections: dataset, space, objectives, record, constraints, training, search,
-    distributed and callbacks. See docs/reference/configuration.md for all keys.
+    the following sections: dataset, space, objectives, record, record_at, constraints, training,
+    test, search, distributed and callbacks. See docs/reference/configuration.md for all keys.
 
     The built-in configurations are quickstart, hypermodel, objective, phone, xnas-mnist,
     xnas-cifar10, xnas-imagenet16-120, table-digits and table-mnist5k. Each xnas-

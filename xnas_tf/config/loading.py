@@ -250,7 +250,8 @@ def _child(parent: Any, name: str, text: str) -> Any:
 def _key(parent: Any, name: str, text: str) -> Any:
     """Return the key of a mapping, or the index of a list."""
     if not isinstance(parent, list):
-        return name
+        # The keys of `record_at` are numbers.
+        return int(name) if name.isdecimal() and int(name) in parent else name
     count = len(parent)
     if not name.isdecimal() or int(name) >= count:
         raise InputError(f"`overrides` {text!r}: {name!r} is not a list index below {count}")

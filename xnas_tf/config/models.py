@@ -158,6 +158,15 @@ class Config(Section):
             messages += [f"no value for objective {name!r}" for name in names if name not in given]
             if given and messages:
                 raise _invalid(messages, key)
+        divided = {"constraints": info.data.get("constraints"), "search.reuse": search.reuse}
+        for key, value in divided.items():
+            if search.skip and value:
+                text = (
+                    f"given {search.skip} together with {key}: candidates that are not trained do "
+                    "not count, so several runs would train the same networks; leave one of the "
+                    "two out"
+                )
+                raise _invalid([text], "skip")
         rungs, training = search.fidelity.epochs, info.data.get("training")
         if rungs and training and training.callbacks:
             text = (

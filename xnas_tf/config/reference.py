@@ -62,6 +62,10 @@ def _sections() -> Iterator[str]:
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
     measures = Config.model_fields["record"].description
     yield f"## `record`\n\nA list of {measures}, such as `[introspectability]`."
+    early = Config.model_fields["record_at"].description
+    yield f"## `record_at`\n\nA mapping: {early}."
+    tested = Config.model_fields["test"].description
+    yield f"## `test`\n\n`front` (the default) or `all`: {tested}."
     limits = Config.model_fields["constraints"].description
     yield (
         f"## `constraints`\n\nA mapping of {limits}. A candidate that violates a limit on a "

@@ -161,10 +161,12 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
     if space.trains_default:  # its training may return any metrics
         return
     known = [*space.metrics, *STANDARD_METRICS]
-    for measure in config.measures():
+    named = [("objectives", measure) for measure in config.measures()]
+    named += [("record_at", each) for early in config.record_at.values() for each in early]
+    for section, measure in named:
         if isinstance(measure, Metric) and measure.metric not in known:
             raise InputError(
-                f"objectives: {space.name} compiles no metric {suggest(measure.metric, known)}"
+                f"{section}: {space.name} compiles no metric {suggest(measure.metric, known)}"
             )
 
 

@@ -29,7 +29,7 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """The configured limits on a search's time, trained candidates and results.
+    """The configured limits on a search: its time, trained candidates and lack of progress.
 
     Candidates that were proposed before a limit is reached are still trained. Training may already
     have begun, and a run that is killed and resumed must train the same candidates.
@@ -104,7 +104,7 @@ class StoppingCriteria:
                 f"infeasible or known networks (the last one: {candidate.reason}); the search "
                 f"stops after {PATIENCE} of them"
             )
-        if self._fruitless == PATIENCE:
+        if self._fruitless == PATIENCE and self._search.algorithm != "all":
             self.close(
                 f"{PATIENCE} proposals in a row were infeasible or known networks (the last one: "
                 f"{candidate.reason}); the search stops"

@@ -37,8 +37,8 @@ class Watchdog:
         stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
             evaluation.
         has_launcher: Whether this process must not outlive the launcher that started it.
-            horovodrun ends the ranks on other hosts by closing the connection to them. These ranks
-            receive no signal (as measured), and would otherwise run forever.
+            horovodrun ends the ranks on other hosts by closing the connection to them. Tests show
+            that these ranks receive no signal; without the watchdog, they would run forever.
 
     Attributes:
         stopping: Exit code to use after a signal, 130 or 143; 0 before any signal.

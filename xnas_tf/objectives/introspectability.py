@@ -169,10 +169,10 @@ class Introspectability(Objective):
     def _validate_names(cls, variants: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         taken = [ACTIVATIONS, *ATTRIBUTIONS.names(), "groups", "standard_error"]
         for name, options in variants.items():
-            if name in taken or "/" in name:
+            if not name or name in taken or "/" in name:
                 raise ValueError(f"given the name {name!r}; allowed: no source, and no '/'")
-            if "variants" in options:
-                raise ValueError(f"{name} has variants of its own")
+            if fixed := {"variants", "name", "direction"} & set(options):
+                raise ValueError(f"{name} changes {min(fixed)}, which a variant cannot")
         return variants
 
     @model_validator(mode="after")
@@ -181,7 +181,8 @@ class Introspectability(Objective):
             try:
                 self._variant(name)
             except ValidationError as error:
-                texts = "; ".join(problems(error, Introspectability))
+                found = problems(error, Introspectability)
+                texts = "; ".join(text.removeprefix(": ") for text in found)
                 raise ValueError(f"variants.{name}: {texts}") from None
         return self
 

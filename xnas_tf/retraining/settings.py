@@ -149,6 +149,8 @@ def _base_config(run: Run) -> Config:
         update={
             "search": SearchOptions(),
             "constraints": {},
+            "record_at": {},
+            "test": "front",
             "training": training.model_copy(
                 update={"epochs": TIMES * training.epochs, "keep": "best", "callbacks": []}
             ),

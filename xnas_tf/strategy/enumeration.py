@@ -24,9 +24,13 @@ def enumerate_space(space: Space) -> Iterator[tuple[int, ...]]:
     """
     if space.size > MAX_ENUMERATED:
         return
-    shape = [int(variable.size) for variable in space.variables]
-    for number in np.random.default_rng(0).permutation(int(space.size)):
-        yield tuple(map(int, np.unravel_index(number, shape)))
+    sizes = [int(variable.size) for variable in space.variables]
+    for number in np.random.default_rng(0).permutation(int(space.size)).tolist():
+        rest, encoded = number, []
+        for size in reversed(sizes):
+            rest, value = divmod(rest, size)
+            encoded.append(value)
+        yield tuple(reversed(encoded))
 
 
 def count_networks(space: Space) -> int:

@@ -61,7 +61,7 @@ def _to_the_best(worst: np.ndarray, config: Goals) -> np.ndarray:
 
 
 class HypervolumeMeter:
-    """Measures a front's hypervolume in a unit that never changes once it is known.
+    """Measures a front's hypervolume in a unit that stays fixed once it has been determined.
 
     With ``search.reference``, the unit is the box from the reference to the best possible value of
     every objective; a side is 1 where no best possible value is known. A candidate that is no
