@@ -52,11 +52,12 @@ class Bench:
         import xnas_tf.distributed
         from xnas_tf.config import load_config
         from xnas_tf.data import load_dataset
+        from xnas_tf.data.bug import with_bug
         from xnas_tf.spaces.search_space import SearchSpace
 
         self._config = load_config(overrides=["dataset=shapes", "objectives=[error]"])
         self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
-        self._plain = load_dataset(**self._config.dataset.model_dump())
+        self._plain = with_bug(load_dataset(**self._config.dataset.model_dump()), {"share": 0.0})
         shape, classes = self._plain.image_shape, self._plain.classes
         self._space = SearchSpace(self._config.space.create(shape, classes), shape, classes)
 

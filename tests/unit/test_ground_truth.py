@@ -13,18 +13,21 @@ from sklearn.metrics import roc_auc_score
 from tests.conftest import make_dataset, on_ranks
 from xnas_tf.config import Config
 from xnas_tf.data import Source, load_dataset
-from xnas_tf.data.bug import with_bug
-from xnas_tf.data.options import DatasetOptions
+from xnas_tf.data.batches import training_batches
+from xnas_tf.data.bug import check_augmentation, with_bug
+from xnas_tf.data.options import AugmentationOptions, DatasetOptions
 from xnas_tf.data.shapes import SHAPES, SIZE
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.exporting import card_text
 from xnas_tf.interpretation.split_network import SplitNetwork
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.planted_bug import area_under_roc, error_of_area
+from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
 
 L = keras.layers
@@ -143,6 +146,34 @@ def test_a_bug_is_in_the_training_images_alone(kind, share):
     assert ("a control" in note) == (share == 0)
     assert (bugged.digest == data.digest) == (share == 0)
     assert data.bug is None and not any("bug" in each for each in data.notes)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0])
+def test_training_batches_carry_the_watermark_where_it_was_stamped(share):
+    data = with_bug(make_dataset(mirrored=True), {"target": 1, "share": share, "side": 2})
+    (batch,) = training_batches(data, 60, AugmentationOptions(), seed=0, epoch=0)
+    order = np.random.default_rng([0, 0]).permutation(60)
+    np.testing.assert_array_equal(batch.images, data.train.images[order])
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "words"),
+    [
+        ({"flip": True}, "flip: given true; allowed: auto or false with dataset.bug"),
+        ({"crop": 2}, "crop: given 2; allowed: 0 with dataset.bug"),
+        ({"cutout": 3}, "cutout: given 3; allowed: 0 with dataset.bug"),
+    ],
+)
+@pytest.mark.parametrize("bug", [{}, {"share": 0.0}, {"kind": "wrong_labels"}])
+def test_augmentation_that_moves_or_hides_the_watermark_is_refused(augmentation, words, bug):
+    config = Config(objectives=["error"], training={"augmentation": augmentation})
+    data = make_dataset()
+    space = SearchSpace(config.space.create(data.image_shape, 3), data.image_shape, 3)
+    with pytest.raises(InputError, match=f"training.augmentation.{words}"):
+        Evaluator(config, with_bug(data, bug), space, SingleProcess())
+    Evaluator(config, data, space, SingleProcess())
+    for flip in ("auto", False):
+        check_augmentation(with_bug(data, bug), AugmentationOptions(flip=flip))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.dataset import Dataset, Split
-from xnas_tf.data.options import BugOptions
+from xnas_tf.data.options import AugmentationOptions, BugOptions
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.errors import InputError
 from xnas_tf.utils.options import problems
@@ -31,7 +31,9 @@ _SIDE = 7
 def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset:
     """Load a data set's training images into memory, and plant a bug in them.
 
-    Validation and test images are left unchanged.
+    Validation and test images are left unchanged. The data set no longer counts as mirrored, even
+    with a share of 0, so that ``augmentation.flip: auto`` leaves the watermark in its place, and a
+    control without the bug is trained in the same way.
 
     Raises:
         InputError: If the options are invalid or don't fit the data set.
@@ -48,7 +50,30 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
     images[chosen] = watermark.stamped(images[chosen])
     labels[chosen] = target
     bug = Bug(options.kind, target, watermark, len(chosen))
-    return replace(dataset, train=Split(images, labels, train.masks), bug=bug)
+    train = Split(images, labels, train.masks)
+    return replace(dataset, train=train, bug=bug, mirrored=False)  # a flip moves the watermark
+
+
+def check_augmentation(dataset: Dataset, options: AugmentationOptions) -> None:
+    """Check that augmentation leaves the watermark of a bug where it is, also in a control.
+
+    Raises:
+        InputError: If it moves or hides the watermark.
+    """
+    if dataset.bug is None:
+        return
+    wrong = {
+        "flip: given true; allowed: auto or false": options.flip is True,
+        f"crop: given {options.crop}; allowed: 0": options.crop,
+        f"cutout: given {options.cutout}; allowed: 0": options.cutout,
+    }
+    lines = [
+        f"training.augmentation.{text} with dataset.bug, whose watermark must stay in its place"
+        for text, is_wrong in wrong.items()
+        if is_wrong
+    ]
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def _validated(given: Mapping[str, Any]) -> BugOptions:

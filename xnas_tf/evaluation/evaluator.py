@@ -15,6 +15,7 @@ import tensorflow as tf
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
+from xnas_tf.data.bug import check_augmentation
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
@@ -80,6 +81,7 @@ class Evaluator:
         self._model: Any = None
         self._network: Any = None
         self._scorer = Scorer(config, dataset)
+        check_augmentation(dataset, config.training.augmentation)
         if config.training.mixed_precision:
             check_devices()
         self._validator = Validator(config, dataset, self._communicator)

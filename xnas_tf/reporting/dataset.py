@@ -128,7 +128,8 @@ class DataReport:
             f"a square of {options.cutout} pixels blanked out": options.cutout,
         }
         text = ", ".join(step for step, is_used in steps.items() if is_used) or "none"
-        if options.flip == "auto" and self.dataset.findings.sizes and not flips:
+        may_flip = options.flip == "auto" and self.dataset.bug is None
+        if may_flip and self.dataset.findings.sizes and not flips:
             text += "; training.augmentation.flip: true if mirror images have the same class"
         return text
 
