@@ -105,6 +105,11 @@ def test_wrong_masks_are_refused(tmp_path):
     masks = own_images()[2]
     with pytest.raises(InputError, match=r"masks are bool of shape .* shape \(60, 6, 8\)"):
         load_dataset(save_npz(tmp_path / "a.npz", masks=masks[:, :5]))
+    for wrong in (np.nan, np.inf):
+        partly = masks.astype(np.float32)
+        partly[7, 2, 3] = wrong
+        with pytest.raises(InputError, match="NaN or infinite in 1 images, the first .* number 7"):
+            load_dataset(save_npz(tmp_path / "a.npz", masks=partly))
     images, labels, _ = own_images()
     with pytest.raises(InputError, match="published splits, which have none; .* in parts"):
         load_dataset(save_npz(tmp_path / "b.npz", x_test=images, y_test=labels))

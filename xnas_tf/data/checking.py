@@ -107,4 +107,10 @@ def _masks(
             f"data set {name}: masks are {masks.dtype} of shape {masks.shape}; allowed for these "
             f"images: numbers of shape {wanted}, nonzero at the pixels that show the class"
         )
+    bad = np.flatnonzero(~np.isfinite(masks).all(axis=(1, 2)))
+    if len(bad):
+        raise InputError(
+            f"data set {name}: masks are NaN or infinite in {len(bad)} images, the first of them "
+            f"number {bad[0]}; allowed: finite numbers, 0 outside the object"
+        )
     return masks != 0
