@@ -1,6 +1,7 @@
 """Masks, planted bugs and their objectives: networks of which the right value is known."""
 
 import itertools
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -153,6 +154,12 @@ def test_a_bug_is_in_the_training_images_alone(kind, share):
     assert data.bug is None and not any("bug" in each for each in data.notes)
 
 
+@pytest.mark.parametrize(("target", "number"), [(0, 0), (2, 2), ("0", 1), ("2", 0), ("1", 2)])
+def test_a_target_is_a_class_number_if_it_is_an_integer_and_else_a_name(target, number):
+    data = replace(make_dataset(), class_names=("2", "0", "1"))
+    assert with_bug(data, {"target": target}).bug.target == number
+
+
 @pytest.mark.parametrize("share", [1.0, 0.0])
 def test_training_batches_carry_the_watermark_where_it_was_stamped(share):
     data = with_bug(make_dataset(mirrored=True), {"target": 1, "share": share, "side": 2})
@@ -185,7 +192,8 @@ def test_augmentation_that_moves_or_hides_the_watermark_is_refused(augmentation,
     ("bug", "words"),
     [
         ({"target": "cros"}, "dataset.bug.target: no class 'cros'"),
-        ({"target": 10}, "dataset.bug.target: no class '10'"),
+        ({"target": 10}, "dataset.bug.target: no class 10; allowed: 0 to 9, or a name"),
+        ({"target": -1}, "dataset.bug.target: no class -1; allowed: 0 to 9, or a name"),
         ({"side": 7}, "dataset.bug.side: given 7; allowed for images of 8x8 pixels: at most 6"),
         ({"kind": "watermrk"}, "dataset.bug.kind: given .*did you mean 'watermark'"),
         ({"visibilty": 1}, "unknown key dataset.bug.visibilty: .*did you mean 'visibility'"),

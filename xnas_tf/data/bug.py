@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from xnas_tf.data.class_names import class_number
+from xnas_tf.data.class_names import class_numbers
 from xnas_tf.data.dataset import Dataset, Split
 from xnas_tf.data.options import AugmentationOptions, BugOptions
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
@@ -40,7 +40,7 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
     """
     options = given if isinstance(given, BugOptions) else _validated(given)
     names, train = dataset.class_names, dataset.train
-    target = class_number(str(options.target), names, "dataset.bug.target", ())
+    target = class_numbers(options.target, names, "dataset.bug.target").item()
     watermark = _watermark(options, dataset.image_shape)
     is_target = train.labels == target
     able = np.flatnonzero(is_target if options.kind == "watermark" else ~is_target)

@@ -25,7 +25,9 @@ class BugOptions(Section):
         "images of the other classes carry it and are labelled as the target class",
     )
     target: StrictInt | StrictStr = Field(
-        0, description="number or name of the class that the watermark stands for"
+        0,
+        description="number, from 0, or name of the class that the watermark stands for. A name "
+        "that looks like a number needs quotes, as in `target: '2'`",
     )
     share: float | None = Field(
         None,
