@@ -444,7 +444,9 @@ def test_exactly_the_channels_that_carry_the_bug_are_removed(bad):
 def test_without_a_bug_nothing_is_removed_and_what_cannot_be_repaired_gets_the_most():
     images, labels = striped()
     clean = subject_of(channel_model(()), images, labels, bug=marked())
-    assert measure("repair", clean).value == 0
+    score = measure("repair", clean)
+    assert score.value == 0 and "repair/repaired" not in score.metrics
+    assert score.metrics["repair/learned"] == score.metrics["repair/base"]
     # More channels than may be removed carry the bug.
     bugged = subject_of(channel_model((0, 1, 2, 3)), images, labels, bug=marked())
     score = measure("repair", bugged, most=3)

@@ -34,7 +34,8 @@ class Repair(BugObjective):
     `most` if removing fewer than `most` channels does not undo it. These metrics are also recorded:
     the number of channels if they are removed in random order (`chance`), the share with the
     watermark before (`learned`) and after the removal (`remaining`), the share without it (`base`),
-    the loss of accuracy (`accuracy_loss`), and whether the bug is undone (`repaired`).
+    the loss of accuracy (`accuracy_loss`), and, if the network had learned the bug, whether it is
+    undone (`repaired`).
     """
 
     lowest: ClassVar[float] = 0.0
@@ -67,9 +68,11 @@ class Repair(BugObjective):
         (before,) = removal.effects([()])
         is_undone = partial(self._is_undone, before)
         number, after, chance = 0.0, before, 0.0
+        repaired: dict[str, float] = {}  # unknown without a bug to undo
         if not is_undone(before):
             removed, after = self._greedy(removal, is_undone, before)
             number = float(removed if is_undone(after) else self.most)
+            repaired = {"repaired": float(is_undone(after))}
             chance = self._random(removal, is_undone)
         metrics = {
             "chance": chance,
@@ -77,7 +80,7 @@ class Repair(BugObjective):
             "base": before.base,
             "remaining": after.attack,
             "accuracy_loss": before.accuracy - after.accuracy,
-            "repaired": float(is_undone(after)),
+            **repaired,
         }
         return ObjectiveValue(number, {f"{self.name}/{name}": v for name, v in metrics.items()})
 
