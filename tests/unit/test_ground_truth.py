@@ -396,7 +396,14 @@ def test_the_error_of_an_area_is_its_spread_over_samples():
     draws = [rng(s).normal(size=(2, 50)) + [[1.0], [0.0]] for s in range(400)]
     areas = [area_under_roc(*pair) for pair in draws]
     assert error_of_area(np.mean(areas), 50) == pytest.approx(np.std(areas), rel=0.15)
-    assert error_of_area(1.0, 50) == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 50, 128])
+@pytest.mark.parametrize("area", [0.0, 1.0])
+def test_the_error_of_a_perfect_area_is_not_zero_and_falls_with_more_values(area, count):
+    error = error_of_area(area, count)
+    assert error == error_of_area(abs(area - 0.5 / count), count)
+    assert 0 < error_of_area(area, 2 * count) < error
 
 
 # Repair

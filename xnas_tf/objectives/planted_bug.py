@@ -169,8 +169,10 @@ def error_of_area(area: float, count: int) -> float:
     """Return the standard error of the area under a ROC curve with ``count`` values of each kind.
 
     The formula is equation 2 of Hanley & McNeil 1982 (Radiology 143), which does not take into
-    account that the values are paired.
+    account that the values are paired. It gives 0 for areas of 0 and 1, however few the values, so
+    the area is first clipped to ``1 / (2 * count)`` and ``1 - 1 / (2 * count)``.
     """
+    area = float(np.clip(area, 0.5 / count, 1 - 0.5 / count))
     one, two = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (count - 1) * (one + two - 2 * area**2)
     return float(np.sqrt(max(variance, 0)) / count)
