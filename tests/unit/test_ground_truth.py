@@ -220,11 +220,12 @@ def test_the_card_of_a_model_names_its_bug(bug, is_said):
 
 
 @pytest.mark.parametrize("name", ["mask_mass", "pointing_game", "planted_bug", "repair"])
-@pytest.mark.parametrize("section", ["objectives", "record"])
+@pytest.mark.parametrize("section", ["objectives", "record", "constraints", "record_at.1"])
 def test_what_a_data_set_lacks_is_said_before_training(name, section):
-    config = Config(**{"objectives": ["error"], section: [name]})
+    given = {"constraints": {name: "<= 1"}, "record_at.1": {1: [name]}}.get(section, [name])
+    config = Config(**{"objectives": ["error"], section.partition(".")[0]: given})
     missing = "masks" if name in ("mask_mass", "pointing_game") else "a planted bug"
-    with pytest.raises(InputError, match=f"objectives: {name} needs {missing}.*allowed: "):
+    with pytest.raises(InputError, match=f"^{section}: {name} needs {missing}.*allowed: "):
         Scorer(config, make_dataset())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 
 import keras
@@ -11,7 +11,7 @@ import keras
 from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
-from xnas_tf.errors import NotApplicable, RunError
+from xnas_tf.errors import InputError, NotApplicable, RunError
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 from xnas_tf.utils.heartbeat import report_progress
 
@@ -32,10 +32,20 @@ class Scorer:
         self._recorded = {measure.name for measure in config.record} - set(config.constraints)
         self._measures = config.measures()
         self._early = config.record_at
-        early = itertools.chain.from_iterable(self._early.values())
-        for measure in itertools.chain(self._measures, early):
-            measure.check(dataset.class_names)
-            measure.check_dataset(dataset)
+        for section, measures in self._sections(config).items():
+            for measure in measures:
+                measure.check(dataset.class_names)
+                try:
+                    measure.check_dataset(dataset)
+                except InputError as error:
+                    raise InputError(f"{section}: {error}") from error
+
+    def _sections(self, config: Config) -> dict[str, Sequence[Objective]]:
+        """Return the measures by the section of the configuration that asks for them."""
+        named = {"objectives": config.objectives, "record": config.record}
+        extra = self._measures[len(config.objectives) + len(config.record) :]
+        early = {f"record_at.{epoch}": measures for epoch, measures in self._early.items()}
+        return {**named, "constraints": extra, **early}
 
     def check_model(self, model: keras.Model) -> None:
         """Check, before training, that the values needed by the search can be measured on a model.

@@ -138,7 +138,8 @@ class Objective(BaseModel):
         """Check that the data set has what the objective needs, before any training.
 
         Raises:
-            InputError: If the data set lacks something, such as masks.
+            InputError: If the data set lacks something, such as masks. The caller puts the section
+                of the configuration before the message.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:

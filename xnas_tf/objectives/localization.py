@@ -30,7 +30,7 @@ class Localization(MethodQuality):
         """See ``Objective.check_dataset``."""
         if dataset.validation.masks is None:
             raise InputError(
-                f"objectives: {self.name} needs masks, which data set {dataset.name!r} does not "
+                f"{self.name} needs masks, which data set {dataset.name!r} does not "
                 "have; allowed: shapes, npz:FILE with an array masks, or a function that returns "
                 "a Source with masks"
             )
@@ -38,7 +38,7 @@ class Localization(MethodQuality):
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
-            raise InputError(f"objectives: {self.name} needs masks, which the subject lacks")
+            raise InputError(f"{self.name} needs masks, which the subject lacks")
         maps = self._attribution()(subject.model, images, subject.predicted)
         values = self._with_empty(self._localized(maps, masks), maps)
         return {"": values, "chance": masks.mean(axis=(1, 2))}

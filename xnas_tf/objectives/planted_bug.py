@@ -36,13 +36,13 @@ class BugObjective(Objective):
         """See ``Objective.check_dataset``."""
         if dataset.bug is None:
             raise InputError(
-                f"objectives: {self.name} needs a planted bug; allowed: dataset.bug with its "
+                f"{self.name} needs a planted bug; allowed: dataset.bug with its "
                 "options, such as dataset.bug.target=0 (share 0 for a control without the bug)"
             )
 
     def _bug(self, subject: Subject) -> Bug:
         if subject.bug is None:  # checked before a search, but not by others who score a model
-            raise InputError(f"objectives: {self.name} needs a planted bug, which is missing")
+            raise InputError(f"{self.name} needs a planted bug, which is missing")
         return subject.bug
 
 
