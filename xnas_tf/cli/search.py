@@ -81,8 +81,9 @@ def search(
     test, search, distributed and callbacks. See docs/reference/configuration.md for all keys.
 
     The built-in configurations are quickstart, hypermodel, objective, phone, xnas-mnist,
-    xnas-cifar10, xnas-imagenet16-120, table-digits and table-mnist5k. Each xnas-
-    configuration also has a version with the suffix -control, which searches for error alone.
+    xnas-cifar10, xnas-imagenet16-120, table-digits and table-mnist5k. Each
+    configuration whose name starts with xnas- also has a version with the suffix -control, whose
+    only objective is error.
 
     Depending on its source, introspectability may favour accurate or inaccurate networks. Computed
     from activations, as in the paper, it favours accurate networks. Computed from Grad-CAM and

@@ -44,7 +44,9 @@ class Backend(Protocol):
         """Return the models to explain instead of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest way to query a saved trained model; it is valid until the next call.
+        """Return the fastest access to a trained model that was saved.
+
+        The access is valid until this method is called again.
 
         Args:
             candidate: The candidate.
