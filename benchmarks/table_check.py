@@ -1,7 +1,7 @@
 """Re-train random rows of a table, and compare all values with those of the table.
 
     python benchmarks/table_check.py digits
-    python benchmarks/table_check.py mnist5k --rows 5
+    python benchmarks/table_check.py part.csv.gz --config table-digits --rows 5
 
 A value agrees if it is the same to four significant digits, or within 0.0002. That is expected on
 the machine and with the versions that made the table; elsewhere, rounding changes the course of
@@ -31,7 +31,6 @@ from xnas_tf.spaces.cells import EDGES, all_operations, format_genotype
 from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.options import SearchOptions
 
-ROOT = Path(__file__).parents[1]
 RELATIVE, ABSOLUTE = 2e-4, 2e-4
 UNCHECKED = ("arch", "seed", "seconds")
 
@@ -41,13 +40,15 @@ Row = dict[str, str]
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("table", help="digits or mnist5k")
+    parser.add_argument("table", help="name of a table in the package, or a file")
+    parser.add_argument("--config", help="default: the configuration of the table")
     parser.add_argument("--rows", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of rows")
     given = parser.parse_args()
-    rows = _read(FOLDER / f"{given.table}.csv.gz")
+    file = Path(given.table)
+    rows = _read(file if file.is_file() else FOLDER / f"{given.table}.csv.gz")
     rng, order, deviations = np.random.default_rng(given.seed), _order(), _deviations(rows)
-    config = ROOT / "configs" / f"table-{given.table}.yaml"
+    config = given.config or f"table-{given.table}"
     results = []
     for index in rng.choice(len(rows), given.rows, replace=False):
         row = rows[index]
@@ -68,7 +69,7 @@ def _order() -> list[str]:
     return [proposal.genotype for proposal in iter(algorithm.ask, None)]
 
 
-def _trained_again(row: Row, position: int, config: Path) -> Row:
+def _trained_again(row: Row, position: int, config: str) -> Row:
     """Train the network of a row again, in a search of its own, and return the new row."""
     overrides = [f"search.seed={row['seed']}", f"search.skip={position}", "search.candidates=1"]
     with tempfile.TemporaryDirectory() as folder:
