@@ -14,7 +14,10 @@ TOOLS = ("bash", "cat", "dirname", "env", "flock", "mktemp", "rm", "sha256sum", 
 def setup(*words, cwd, **environment):
     command = [str(cwd / "bin" / "setup"), *words]
     return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment}
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "XNAS_PYTHON": "", **environment},
     )
 
 
