@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
+from xnas_tf.execution import watchdog
 from xnas_tf.execution.watchdog import Watchdog, _has_no_reader, job_watchdog
 
 HEAD = """
@@ -90,11 +92,41 @@ def test_a_hang_is_told_of_and_ends_the_process_while_steps_do_not():
             time.sleep(0.5)
             say("fine so far")
             with watching.over(lambda: say("it hung")):
-                clock.now += 61
-                while True: time.sleep(0.01)
+                while True:
+                    clock.now += 0.5  # a jump would be a suspended process
+                    time.sleep(0.01)
     """)
     out = process.communicate(timeout=30)[0]
     assert out == "fine so far\nit hung\n" and process.returncode == 1
+
+
+class Clock:
+    """A clock that is set by polls: a list of the seconds that each takes."""
+
+    def __init__(self, polls):
+        self.now, self.polls = 0.0, polls
+
+    def monotonic(self):
+        return self.now
+
+    def select(self, readers, *_):
+        self.now += self.polls.pop(0)
+        return ([], [], []) if self.polls else (readers, [], [])
+
+
+@pytest.mark.parametrize(
+    ("polls", "hangs"),
+    [([0.2] * 80, True), ([0.2] * 30 + [500.0] + [0.2] * 40, False), ([12.0, 0.2], True)],
+)
+def test_a_suspended_process_does_not_hang(monkeypatch, polls, hangs):
+    clock, told = Clock(list(polls)), []
+    monkeypatch.setattr(watchdog, "time", clock)
+    monkeypatch.setattr(watchdog, "select", clock)
+    monkeypatch.setattr(watchdog, "_report_and_exit", told.append)
+    watch = Watchdog(stall_seconds=10)
+    with watch.over(lambda: None):
+        watch._run(SimpleNamespace(recv=lambda _: watchdog._CLOSE))
+    assert bool(told) == hangs
 
 
 def test_what_hung_is_told_of_even_if_it_ends_at_this_moment():

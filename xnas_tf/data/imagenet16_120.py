@@ -80,7 +80,7 @@ def _existing(folder: Path, each: str) -> Path | None:
 
 
 class _Batch(NamedTuple):
-    """The images of the 120 classes in a file, (N, 16, 16, 3), with labels from 0 and row numbers."""
+    """A file's images of the 120 classes, (N, 16, 16, 3), with labels from 0 and row numbers."""
 
     images: np.ndarray
     labels: np.ndarray

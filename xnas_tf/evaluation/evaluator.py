@@ -103,8 +103,8 @@ class Evaluator:
             callback: Called during the evaluation; saves checkpoints and may interrupt it.
 
         Returns:
-            The result, which is the same on every rank: done, infeasible, duplicate, or failed (with
-            a reason).
+            The result, which is the same on every rank: done, infeasible, duplicate, or failed
+            (with a reason).
 
         Raises:
             RankDiedError: If another rank died.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 20.0
 """Maximum number of seconds from a signal to the end of the process; batch systems allow 30."""
+SUSPENDED = 30.0
+"""Seconds for one poll, which should take 0.2, after which the process counts as suspended, as by
+SIGSTOP or a paused virtual machine. That time says nothing about progress."""
 _CLOSE = b"\0"
 
 
@@ -103,6 +106,7 @@ class Watchdog:
 
     def _run(self, receiver: socket.socket) -> None:
         while True:
+            begin = time.monotonic()
             is_ready = select.select([receiver], [], [], 0.2)[0]
             message = receiver.recv(1) if is_ready else b""
             if message == _CLOSE:
@@ -112,6 +116,8 @@ class Watchdog:
             elif self._is_orphan():
                 self._handle_signal(signal.SIGTERM)
             now = time.monotonic()
+            if now - begin > SUSPENDED:
+                self._last_beat = now
             if self.stopping and now > self._deadline:
                 os._exit(self.stopping)
             on_hang = self._on_hang  # the main thread may end the evaluation at any moment
