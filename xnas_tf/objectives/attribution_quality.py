@@ -95,10 +95,11 @@ class CompletenessError(AttributionQuality):
         return {"": errors.relative, "absolute": errors.absolute}
 
 
-class MethodQuality(AttributionQuality):
-    """A metric defined for any attribution method."""
+class MethodObjective(Objective):
+    """An objective that uses any attribution method."""
 
     method: str = Field("integrated_gradients", description="name of the attribution method")
+    steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
 
     @field_validator("method")
     @classmethod
@@ -115,6 +116,10 @@ class MethodQuality(AttributionQuality):
 
     def _attribution(self) -> AttributionMethod:
         return method_with_steps(self.method, self.steps)
+
+
+class MethodQuality(MethodObjective, AttributionQuality):
+    """A metric defined for any attribution method."""
 
     def _with_empty(self, values: np.ndarray, maps: np.ndarray) -> np.ndarray:
         from xnas_tf.attribution.metrics.statistics import with_empty

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 from scipy.stats import rankdata
 
-from xnas_tf.attribution import attribution_method, method_with_steps
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import known_method
+from xnas_tf.objectives.attribution_quality import MethodObjective
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class BugObjective(Objective):
         return subject.bug
 
 
-class PlantedBug(BugObjective):
+class PlantedBug(MethodObjective, BugObjective):
     """How clearly attributions reveal a bug planted in the training images; higher is better.
 
     The value is in [0, 1]; chance is 0.5. Validation images of other classes get the watermark, and
@@ -67,23 +66,8 @@ class PlantedBug(BugObjective):
     highest: ClassVar[float] = 1.0
     name: Literal["planted_bug"] = "planted_bug"
     direction: Direction = "maximize"
-    method: str = Field("integrated_gradients", description="name of the attribution method")
     images: int = Field(64, ge=2, description="maximum number of validation images")
-    steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
     seed: int = Field(0, ge=0, description="seed for choosing the other classes")
-
-    @field_validator("method")
-    @classmethod
-    def _validate_method(cls, method: str) -> str:
-        return known_method(method)
-
-    def check(self, class_names: tuple[str, ...]) -> None:
-        """See ``Objective.check``."""
-        attribution_method(self.method)
-
-    def check_model(self, model: keras.Model) -> None:
-        """See ``Objective.check_model``."""
-        method_with_steps(self.method, self.steps).check_model(model)
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; the values of all images are collected in one array."""
@@ -126,10 +110,7 @@ class PlantedBug(BugObjective):
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
         inputs, masks = to_model_input(images).numpy(), bug.watermark.masks(images.shape)
-        method, targets = (
-            method_with_steps(self.method, self.steps),
-            np.full_like(others, bug.target),
-        )
+        method, targets = self._attribution(), np.full_like(others, bug.target)
         mass, other = (
             attribution_mass(method(model, inputs, classes), masks) for classes in (targets, others)
         )
