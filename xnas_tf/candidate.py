@@ -160,7 +160,8 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
-        It expects images with values from 0 to 1; ``Run.prepare`` converts others.
+        The model expects images with values from 0 to 1; use ``Run.prepare`` to convert other
+        images.
 
         Args:
             safe: Whether to reject a model that contains Python code, for example in a Lambda
@@ -211,7 +212,7 @@ class Result:
         self.reason = "; ".join(filter(None, [self.reason, reason]))
 
     def failed(self, reason: str) -> Result:
-        """Return this result as that of a failed evaluation."""
+        """Return a failed result with this reason, keeping the seconds, history and digest."""
         return Result(
             "failed", reason, seconds=self.seconds, history=self.history, digest=self.digest
         )

@@ -79,7 +79,7 @@ def _horovod() -> list[Finding]:
 
 
 def _is_of_installation(error: Exception) -> bool:
-    """Return whether a package failed because of its files rather than its environment."""
+    """Return whether a package failed to load because of its files rather than its environment."""
     return isinstance(error, ImportError) or "undefined symbol" in str(error)
 
 

@@ -41,6 +41,6 @@ def attribution_method(name: str) -> type[AttributionMethod]:
 
 
 def method_with_steps(name: str, steps: int) -> AttributionMethod:
-    """Return the attribution method with this name, setting ``steps`` if it has that option."""
+    """Return the attribution method with this name; set ``steps`` if the method has that option."""
     method = attribution_method(name)
     return method.model_validate({"steps": steps} if "steps" in method.model_fields else {})

@@ -33,7 +33,7 @@ _BatchSums = dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 @dataclass(frozen=True)
 class LayerActivations:
-    """Statistics of a layer's outputs, or of attribution maps, with D values per image.
+    """Statistics of a layer's outputs or of attribution maps, which have D values per image.
 
     Attributes:
         name: The layer's name.
@@ -58,7 +58,7 @@ def class_activations(
     groups: np.ndarray,
     layers: Sequence[str] | None = None,
 ) -> list[LayerActivations]:
-    """Sum the outputs of convolution and activation layers, and their squared norms, by class.
+    """For each class, sum the outputs of convolution and activation layers and their squared norms.
 
     The sums stay on the device between batches, and only a small sample of each image's activations
     is kept. A final softmax is excluded. Layers are listed in call order; a layer's second call is
@@ -100,7 +100,7 @@ def class_activations(
 def _batch_function(
     model: keras.Model, images: np.ndarray, classes: int, layers: Sequence[str] | None
 ) -> Callable[[tf.Tensor, tf.Tensor], _BatchSums]:
-    """Return a function that sums one batch, traced if there are many batches."""
+    """Return a function that sums one batch; it is traced if there are many batches."""
 
     def sum_batch(images: tf.Tensor, groups: tf.Tensor) -> _BatchSums:
         with inlined_calls(model), recorded_calls(model) as calls:
@@ -147,7 +147,7 @@ def _select(
 
 
 def _unused_name(name: str, used: Container[str]) -> str:
-    """Return the name, or the first unused one of ``NAME_2``, ``NAME_3``, … if it is taken."""
+    """Return the name or, if it is taken, the first of ``NAME_2``, ``NAME_3``, … that is unused."""
     unused, number = name, 1
     while unused in used:
         number += 1
@@ -156,7 +156,7 @@ def _unused_name(name: str, used: Container[str]) -> str:
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:
-    """Return values of an array (B, D) at random positions, the same for every image."""
+    """Return an array's values, (B, D), at random positions that are the same for every image."""
     size = flat.shape[1]
     if size <= SAMPLE:
         return flat

@@ -96,7 +96,7 @@ class AttributionMethod(BaseModel):
 
     @abstractmethod
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
-        """Compute maps (B, H, W) of images (B, H, W[, C]), float32.
+        """Compute maps (B, H, W), float32, of images (B, H, W[, C]).
 
         ``score`` is a function that maps images to the model's output for each image's target
         class. The method is traced once per model, unless a single forward pass is enough.

@@ -99,7 +99,7 @@ class Explainer:
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function that computes maps from flattened inputs and targets.
 
-        The function is traced only once many forward passes have been requested. The choice depends
+        The function is not traced until many forward passes have been requested. The choice depends
         only on the calls, not on timing, so that results are reproducible.
         """
         points = self._method.points

@@ -21,8 +21,8 @@ LayerKey = int | str
 class GradCAM(AttributionMethod):
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), resized to the image.
 
-    tf-explain 0.3.1 weights the feature maps. This class adds the ReLU of equation 2, uses plain
-    instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
+    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2, uses
+    plain instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
     different target classes in a batch. If there are several layers, each map is scaled to a
     maximum of 1, and their mean is returned.
     """

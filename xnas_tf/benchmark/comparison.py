@@ -26,7 +26,7 @@ class Comparison:
 
     Attributes:
         problem: The table and its objectives.
-        curves: Share of the table's hypervolume after each training, (seeds, trainings), by
+        curves: Share of the table's hypervolume after each training run, (seeds, trainings), by
             algorithm.
     """
 
@@ -45,15 +45,15 @@ class Comparison:
 
     @property
     def checkpoints(self) -> list[int]:
-        """Numbers of trained candidates after which to list shares."""
+        """Numbers of training runs at which the shares are listed."""
         return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
 
     def share(self, name: str, trainings: int) -> np.ndarray:
-        """Return the shares found by an algorithm after a number of trainings, (seeds,)."""
+        """Return the shares found by an algorithm after a number of training runs, (seeds,)."""
         return self.curves[name][:, trainings - 1]
 
     def trainings_to(self, name: str, share: float) -> np.ndarray:
-        """Return the number of trainings that an algorithm needed to reach a share, (seeds,).
+        """Return the number of training runs that an algorithm needed to reach a share, (seeds,).
 
         Seeds that did not reach the share get infinity.
         """

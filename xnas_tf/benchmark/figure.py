@@ -1,4 +1,4 @@
-"""Plots a comparison: the share of the hypervolume still missing after each training."""
+"""Plots a comparison: the share of the hypervolume still missing after each training run."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Problem:
         return (_signs(self.objectives) * self.reference).tolist()
 
     def known_costs(self, values: Mapping[str, str]) -> dict[int, float]:
-        """Return a cell's costs that are known without training, by objective index."""
+        """Return the costs of a cell that are known without training, by objective index."""
         row = self.rows[format_genotype(values)]
         return {
             index: float(self.costs[row, index])
@@ -86,8 +86,8 @@ def make_problem(
         column: Accuracy column from which to compute ``error``. If None, the first column is used,
             unless there is an ``error`` column.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
-            published point is used for ``error`` and ``parameters`` if at least one row is better;
-            otherwise, each objective's worst value is used.
+            published point is used for ``error`` and ``parameters`` if at least one row is better
+            than that point; otherwise, each objective's worst value is used.
 
     Raises:
         InputError: If an argument is invalid for this table.
@@ -114,7 +114,7 @@ def parse_reference(text: str) -> list[float]:
     """Parse comma-separated numbers, ``X,Y,…``.
 
     Raises:
-        InputError: If any part is not a number.
+        InputError: If any part of the text is not a number.
     """
     try:
         return [float(number) for number in text.split(",")]

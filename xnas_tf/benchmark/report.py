@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Return shares by trainings and trainings by share, as tables with one row per algorithm."""
+    """Return two tables with one row per algorithm: shares by training runs, and the reverse."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "
@@ -58,7 +58,7 @@ def _trainings_cell(comparison: Comparison, name: str, share: float) -> str:
 
 
 def report_json(comparison: Comparison) -> str:
-    """Return all results as JSON; the number of trainings is null where a share was not reached."""
+    """Return all results as JSON; training runs are null for shares that were not reached."""
     problem = comparison.problem
     facts = {
         "table": problem.table,

@@ -17,10 +17,10 @@ such requests after 150 trainings, because it then repeats itself."""
 class SimulatedTraining:
     """Looks up results for a search, and records the hypervolume found so far.
 
-    Only the first request for a cell counts as a training; repeated requests cost nothing.
+    Only the first request for a cell counts as a training run; repeated requests cost nothing.
 
     Attributes:
-        shares: Share of the table's hypervolume found after each training.
+        shares: Share of the table's hypervolume found after each training run.
     """
 
     def __init__(self, problem: Problem, trainings: int) -> None:
@@ -34,14 +34,14 @@ class SimulatedTraining:
 
     @property
     def is_over(self) -> bool:
-        """Whether all trainings are used up, or the search no longer requests new cells."""
+        """Whether all training runs are used up, or the search no longer requests new cells."""
         return len(self.shares) >= self._budget or self._idle >= self._patience
 
     def train(self, genotype: str) -> np.ndarray:
         """Return the costs (objectives,) of a cell.
 
         A cell that is not in the table gets the worst costs in the table, and does not count as a
-        training.
+        training run.
         """
         self._idle += 1
         row = self.problem.rows.get(genotype)

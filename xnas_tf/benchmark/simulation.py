@@ -56,7 +56,7 @@ class CellSpace(Space):
         return format_genotype(values)
 
     def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the cell without its dead edges if the table contains that cell."""
+        """Return the cell without its dead edges if the table contains this simplified cell."""
         simplified = plain(values)
         return simplified if format_genotype(simplified) in self._rows else values
 
@@ -109,7 +109,7 @@ def run_search(
     """Search a table with one of ``OWN_ALGORITHMS`` or ``BASELINES``.
 
     Returns:
-        Share of the table's hypervolume found after each training, (trainings,). If the search
+        Share of the table's hypervolume found after each training run, (trainings,). If the search
         ends early, its last share is repeated.
     """
     simulation = SimulatedTraining(problem, trainings)

@@ -37,7 +37,7 @@ class Table:
         genotypes: Distinct genotype strings, (rows,).
         columns: Results by column name, (rows,), as numbers or text.
         lines: Line number of each row in the file.
-        is_of_networks: Whether a row stands for all cells of its network.
+        is_of_networks: Whether each row applies to all cells that build the same network.
     """
 
     name: str
@@ -171,7 +171,7 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
 
 
 def _mean(values: list[str]) -> str | float:
-    """Return the mean over the seeds that have a value, or the text if it is not a number."""
+    """Return the mean over the seeds with a value, or the first value if they are not numbers."""
     given = [value for value in values if value.strip()]
     try:
         return float(np.mean([float(value) for value in given])) if given else ""

@@ -40,9 +40,9 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
         The number of rows.
 
     Raises:
-        InputError: If a source is neither a run of NAS-Bench-201 nor a table, or two sources have
-            different values for the same network and seed, two runs have different data or
-            settings, or the file cannot be written.
+        InputError: If a source is neither a run of NAS-Bench-201 nor a table, if two sources have
+            different values for the same network and seed, if two runs have different data or
+            settings, or if the file cannot be written.
     """
     _check_path(path)
     _check_same_settings([Run(source) for source in sources if source.is_dir()])
@@ -78,7 +78,7 @@ def _check_path(path: Path) -> None:
 
 
 def _check_same_settings(runs: Sequence[Run]) -> None:
-    """Check that all runs have the same data and, apart from the search itself, settings."""
+    """Check that all runs have the same data and, except for the search, the same settings."""
     for run in runs[1:]:
         first, other = map(_settings, (runs[0], run))
         if lines := differences(other, first, f"in {run.path}, in {runs[0].path}"):

@@ -16,7 +16,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def _completion(names: Callable[[], Iterable[str]], or_file: bool = False) -> Complete:
-    """Complete the names, or any file if ``or_file`` is set and no name matches."""
+    """Complete names, or any file name if ``or_file`` is set and no name matches."""
 
     def complete(_: click.Context, _parameter: click.Parameter, word: str) -> list[CompletionItem]:
         found = [CompletionItem(name) for name in names() if name.startswith(word)]

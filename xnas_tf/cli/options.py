@@ -42,7 +42,7 @@ class CandidateType(click.ParamType):
 
 
 def format_option(*names: str) -> Callable:
-    """Return the ``--format`` option, whose default is the first name."""
+    """Return the ``--format`` option; the first name is the default."""
     return click.option(
         "--format", "form", type=click.Choice(names), default=names[0], help="Output format."
     )
@@ -51,7 +51,7 @@ def format_option(*names: str) -> Callable:
 def _checked_picture(
     _context: click.Context, option: click.Parameter, path: Path | None
 ) -> Path | None:
-    """Check that the picture can be written before any work starts."""
+    """Check, before any work starts, that the picture can be written."""
     from xnas_tf.utils.pictures import check_picture
 
     if path is not None:

@@ -85,10 +85,10 @@ def search(
     configuration whose name starts with xnas- also has a version with the suffix -control, whose
     only objective is error.
 
-    Depending on its source, introspectability may favour accurate or inaccurate networks. Computed
-    from activations, as in the paper, it favours accurate networks. Computed from Grad-CAM and
-    integrated gradients, the default, it favours less accurate ones. See
-    docs/explanation/introspectability.md for details.
+    Introspectability may favour accurate or inaccurate networks, depending on how it is computed.
+    If it is computed from activations, as in the paper, introspectability favours accurate
+    networks. By default, introspectability is computed from Grad-CAM and integrated gradients, and
+    favours less accurate networks. See docs/explanation/introspectability.md for details.
 
     \b
     Example:

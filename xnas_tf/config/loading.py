@@ -69,7 +69,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     cannot be resumed.
 
     Args:
-        path: The file, with all keys of the version that wrote it.
+        path: The configuration file, with all keys of the version that wrote it.
         modes: Values that an earlier version chose for ``training`` keys set to ``auto``.
 
     Raises:
@@ -131,9 +131,9 @@ def find_config(source: str | Path | None) -> Path | None:
 
 
 def default_note() -> str:
-    """Name the configuration that is loaded if none is given, unless it is ``./xnas.yaml``.
+    """Return a note on the configuration used by default; empty if it is ``./xnas.yaml``.
 
-    It is a warning if the current folder has other configurations.
+    The note is a warning if the current folder contains other configurations.
     """
     if DEFAULT_FILE.is_file():
         return ""
@@ -145,7 +145,7 @@ def default_note() -> str:
 
 
 def _is_config(path: Path) -> bool:
-    """Return whether a YAML file has only sections of a configuration."""
+    """Return whether all keys in a YAML file are sections of a configuration."""
     try:
         sections = _read_yaml(path)
     except InputError:
@@ -248,7 +248,7 @@ def _child(parent: Any, name: str, text: str) -> Any:
 
 
 def _key(parent: Any, name: str, text: str) -> Any:
-    """Return the key of a mapping, or the index of a list."""
+    """Return the key of a mapping or the index of a list that ``name`` stands for."""
     if not isinstance(parent, list):
         # The keys of `record_at` are numbers.
         return int(name) if name.isdecimal() and int(name) in parent else name

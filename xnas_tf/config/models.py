@@ -1,4 +1,4 @@
-"""The configuration as a typed model. Together, the defaults form the quickstart."""
+"""The configuration as a typed model. Together, the defaults form the quickstart configuration."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     Args:
         name: A name listed in docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
             ``npz:FILE``; a registered name; or ``package.module:function`` returning a ``Source``.
-        validation: Share of all images for validation.
+        validation: Share of all images to use for validation.
         test: Share of all images for the test split; ignored if a test split is published.
         seed: Seed of the split; independent of the search's seed, so that runs with
             different seeds use the same splits.
@@ -103,7 +103,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         group: Regular expression that matches the group of an image in its file name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
         classes: Number of classes to keep, beginning with the first; None keeps all.
-        bug: Options of a bug to plant in the training images; see ``BugOptions``.
+        bug: Options for planting a bug in the training images; see ``BugOptions``.
         log: Called with a message before work that takes a while.
 
     Raises:
@@ -234,7 +234,7 @@ def _as_bytes(
 def _findings(
     source: Source, images: np.ndarray | DiskImages, rows: dict[str, np.ndarray]
 ) -> Findings:
-    """Return the source's findings, plus identical images in several splits or classes.
+    """Return the source's findings together with images that occur in several splits or classes.
 
     Images without names are identified by their index, as in ``train[12]``.
     """

@@ -32,7 +32,7 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
     """Load a data set's training images into memory, and plant a bug in them.
 
     Validation and test images are left unchanged. The data set no longer counts as mirrored, even
-    with a share of 0, so that ``augmentation.flip: auto`` leaves the watermark in its place, and a
+    if the share is 0. This keeps ``augmentation.flip: auto`` from moving the watermark, and a
     control without the bug is trained in the same way.
 
     Raises:
@@ -55,10 +55,10 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
 
 
 def check_augmentation(dataset: Dataset, options: AugmentationOptions) -> None:
-    """Check that augmentation leaves the watermark of a bug where it is, also in a control.
+    """Check that augmentation leaves the watermark of a planted bug in place, even in a control.
 
     Raises:
-        InputError: If it moves or hides the watermark.
+        InputError: If augmentation moves or hides the watermark.
     """
     if dataset.bug is None:
         return

@@ -72,7 +72,7 @@ def npz(argument: str) -> Source:
 
 
 def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Check all names, and return pairs of images and labels by the image array's name."""
+    """Check all names; return the pairs of images and labels, keyed by the image array's name."""
     known = [name for pair in PAIRS for name in pair]
     wanted = "wanted: x and y, or x_train and y_train"
     for name in arrays:
@@ -128,8 +128,8 @@ def keras_dataset(argument: str) -> Source:
     """Load a data set of ``keras.datasets`` with its published test split.
 
     Keras downloads the data set unless it is in the Keras cache. A file ``NAME.npz`` in the cache
-    is used directly: Keras would download a file with an unknown hash again, and without a network,
-    the existing file would be lost.
+    is used directly: Keras would download a file with an unknown hash again and, without a network
+    connection, would lose the existing file.
 
     Raises:
         InputError: If the data set does not exist or cannot be downloaded.

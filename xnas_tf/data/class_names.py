@@ -1,4 +1,4 @@
-"""Looks up classes by name or number, and selects the first ones."""
+"""Looks up classes by name or number, and selects the first classes of a data set."""
 
 from __future__ import annotations
 

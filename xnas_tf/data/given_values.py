@@ -1,4 +1,4 @@
-"""Converts further images with the values of a data set's arrays in the same way as those."""
+"""Converts new images to uint8 in the same way as the arrays from which a data set was made."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xnas_tf.errors import InputError
 
 _NAME = "`images`"
 _UNLIKE = 50.0
-"""As for two splits of a data set: values this many times smaller are on another scale."""
+"""Values this many times smaller are on another scale, as for two splits of a data set."""
 _MOST_OUTSIDE = 0.05
-"""Share of values beyond those of the data set above which they are on another scale."""
+"""Largest share of values outside the data set's range for which the scale is the same."""
 _NARROW = 0.25
-"""Share of the data set's range below which the range of further images is reported."""
+"""Share of the data set's range below which the range of new images is reported."""
 
 
 def stored_images(
@@ -27,20 +27,23 @@ def stored_images(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
 ) -> np.ndarray:
-    """Convert images as the data set stored those with which it was made.
+    """Convert images in the same way as the images from which the data set was made.
 
     Args:
         images: (N, H, W), (N, H, W, C) or (N, C, H, W), with values on the scale of the data set's
-            arrays. uint8 images with values above that range are stored images already.
-        value_range: The values of level 0 and of level 255; see ``value_scaling.Scaling``.
-        size: Height and width to which the data set resizes its images, if it does.
-        channels: Number of channels to which it converts them, if it does.
+            arrays. uint8 images with values above that range have already been converted.
+        value_range: The values that become level 0 and level 255; see ``value_scaling.Scaling``.
+        size: Height and width to which the data set resizes its images; None if it does not resize
+            them.
+        channels: Number of channels to which the data set converts its images; None if it does not
+            convert them.
 
     Returns:
         Images, (N, H, W, C), uint8.
 
     Raises:
-        InputError: If they are not images, or have other values than those of the data set.
+        InputError: If the argument is not an array of images, or its values are not on the data
+            set's scale.
     """
     array, _ = channels_last(np.asarray(check_images(images, _NAME)))
     array = np.asarray(array)
@@ -50,7 +53,7 @@ def stored_images(
 
 
 def _is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:
-    """Return whether uint8 images have levels, not values."""
+    """Return whether images are uint8 levels rather than values to convert."""
     if images.dtype != np.uint8 or value_range == (0, LEVELS):
         return images.dtype == np.uint8
     low, high = value_range

@@ -85,7 +85,7 @@ def split_name(text: str) -> str | None:
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split that each text names (see ``split_name``); empty for an empty text.
+    """Return the split named by each text (see ``split_name``); empty if the text is empty.
 
     Raises:
         InputError: If a text does not name a split; ``where`` says where the text comes from.

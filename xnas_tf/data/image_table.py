@@ -104,7 +104,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield rows that are not empty, with the numbers that spreadsheets and editors give them."""
+    """Yield nonempty rows with the row and line numbers that spreadsheets and editors show."""
     line = 1
     for number, values in enumerate(reader, 1):
         cells = [value.strip() for value in values]
@@ -171,7 +171,7 @@ def _near_stem(file: Path) -> str:
 
 
 def _whole_numbers(labels: list[str]) -> tuple[list[str], list[str]]:
-    """Write labels such as 1.0 as 1 if all are whole numbers; return them with notes."""
+    """Convert labels such as 1.0 to 1 if all are whole numbers; return the labels and notes."""
     if not all(re.fullmatch(r"-?\d+(\.0*)?", label) for label in labels):
         return labels, []
     whole = [label.partition(".")[0] for label in labels]

@@ -53,7 +53,7 @@ class BugOptions(Section):
 
     @property
     def planted_share(self) -> float:
-        """The share, with its default."""
+        """The value of ``share`` or, if it is None, the default for this kind of bug."""
         default = 0.9 if self.kind == "watermark" else 0.1
         return default if self.share is None else self.share
 

@@ -24,7 +24,7 @@ class Findings:
     """Problems found in the images of a data set. Images are named by file or record.
 
     Attributes:
-        unreadable: Why each image that is left out cannot be decoded, by name.
+        unreadable: Reasons why images cannot be decoded and are left out, by name.
         grey: Images without colour, if others have colour.
         is_all_grey: Whether all images are grey although they are stored with colour.
         odd: Height and width, by name, of images whose shape differs so much from the usual one
@@ -39,7 +39,7 @@ class Findings:
         left_out: Names of the files and folders that are left out, by reason.
         animated: Images with several frames; only the first is used.
         blank: Images whose pixels are all the same.
-        dark: Why an image with more than 8 bits has only low values, by name.
+        dark: Reasons why images with more than 8 bits have only low values, by name.
         repeated: Images that are equal to an earlier one of their split and class.
         highest: Highest value in any image.
     """
@@ -63,7 +63,7 @@ class Findings:
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """The kind of each problem, with the files or the class concerned, and details."""
+        """Pairs of a problem's kind and the file or class concerned, with details."""
         kinds = {
             "unreadable and left out": [f"{name} ({why})" for name, why in self.unreadable.items()],
             "class without images, left out": self.empty,
@@ -83,7 +83,7 @@ class Findings:
 
     @property
     def examples(self) -> dict[str, str]:
-        """Examples by kind of problem, which includes the number of images or classes."""
+        """Examples of each kind of problem; the key also gives the number of images or classes."""
         found: dict[str, list[str]] = defaultdict(list)
         for kind, name in self.problems:
             found[kind].append(name)
@@ -108,7 +108,7 @@ class Findings:
 
 
 def join_names(names: Iterable[str], most: int = LISTED, between: str = ", ") -> str:
-    """Join the first names, and add how many more there are."""
+    """Join the first few names, and say how many more there are."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return between.join(names[:most]) + more

@@ -23,7 +23,7 @@ def split(
 ) -> dict[str, np.ndarray]:
     """Split images, with the same share of every class in each split as far as groups allow.
 
-    Given splits are kept; the others are split off from the remaining images.
+    Given splits are kept; the other splits are drawn from the remaining images.
 
     Args:
         labels: Class numbers, (N,).

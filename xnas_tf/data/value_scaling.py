@@ -94,8 +94,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         A note if only some splits have values far below zero.
 
     Raises:
-        InputError: If the values of a split are far larger, for example from 0 to 255 instead of
-            0 to 1.
+        InputError: If the values of one split are far larger than those of another, for example 0
+            to 255 instead of 0 to 1.
     """
     ranges = {split: _range(images) for split, images in splits.items()}
     texts = {
@@ -144,7 +144,7 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
 
 
 def levels_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the level, from 0 for ``low`` to 255 for ``high``, of each value as a float64."""
+    """Convert each value to a float64 level, from 0 for ``low`` to 255 for ``high``."""
     return np.rint((values.astype(np.float64) - low) / _step(low, high))
 
 

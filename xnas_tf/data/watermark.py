@@ -1,4 +1,4 @@
-"""A small pattern at a fixed place of an image, and the bug that it stands for."""
+"""A small pattern at a fixed position in images, and the bug that it stands for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Watermark:
     """A pattern that is blended into images.
 
     Attributes:
-        pattern: Brightness of its pixels, (height, width), uint8.
-        top: Row of its upper edge.
-        left: Column of its left edge.
-        opacity: From 0, invisible, to 1, which hides what is below it.
+        pattern: Brightness of the pattern's pixels, (height, width), uint8.
+        top: Row of the pattern's upper edge.
+        left: Column of the pattern's left edge.
+        opacity: Opacity from 0 (invisible) to 1 (completely hides the image below).
     """
 
     pattern: np.ndarray
@@ -26,7 +26,7 @@ class Watermark:
 
     @property
     def area(self) -> tuple[slice, slice]:
-        """The rows and columns that it covers."""
+        """The rows and columns that the pattern covers."""
         height, width = self.pattern.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
@@ -40,7 +40,7 @@ class Watermark:
         return stamped
 
     def masks(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return masks (N, H, W) that are true where it covers images of shape (N, H, W, C)."""
+        """Return masks (N, H, W), true where the pattern covers images of shape (N, H, W, C)."""
         masks = np.zeros(shape[:3], bool)
         rows, columns = self.area
         masks[:, rows, columns] = True
@@ -62,7 +62,7 @@ class Bug:
             images of other classes carry it and are labelled as the target class.
         target: The class that the watermark stands for.
         watermark: The watermark.
-        images: Number of training images that carry it; 0 for a control.
+        images: Number of training images that carry the watermark; 0 for a control.
     """
 
     kind: Literal["watermark", "wrong_labels"]

@@ -108,7 +108,7 @@ def started_ranks() -> int:
 
 
 def _use_devices(local_rank: int, local_size: int, threads: int | None, branches: int) -> None:
-    """Give this rank one GPU, using memory as needed, and an equal share of the host's cores.
+    """Give this rank an equal share of the host's cores, and one GPU whose memory use can grow.
 
     Operations that run at the same time share the rank's cores.
     """

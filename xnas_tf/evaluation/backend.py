@@ -44,9 +44,9 @@ class Backend(Protocol):
         """Return the models to explain instead of the trained one, by attribution method."""
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest access to a trained model that was saved.
+        """Return the fastest way to query a trained model that was saved.
 
-        The access is valid until this method is called again.
+        The returned object is valid until this method is called again.
 
         Args:
             candidate: The candidate.

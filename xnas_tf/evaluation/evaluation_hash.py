@@ -33,7 +33,7 @@ def evaluation_digest(
     - the HyperModel's identity, if defined, because it may distinguish networks with equal graphs;
     - the options given to the HyperModel.
 
-    The graph does not show everything that may depend on a hyperparameter: classes and functions
+    Some things that may depend on a hyperparameter do not show in the graph: classes and functions
     in the model or its compilation that are not from Keras, weights that were loaded or set, and
     the HyperModel's own ``fit``. If a model has any of these, the HyperModel's identity replaces
     the graph; by default, the identity consists of all hyperparameters. The digest then combines
@@ -79,7 +79,7 @@ def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
 
 @cache
 def _source(module: str) -> str:
-    """Return a hash of a module's file; if there is none, a text unique to this process."""
+    """Return a hash of a module's file or, if there is none, a text unique to this process."""
     try:
         content = Path(sys.modules[module].__file__ or "").read_bytes()
     except (KeyError, AttributeError, OSError):

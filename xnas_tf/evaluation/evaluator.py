@@ -93,11 +93,11 @@ class Evaluator:
         keep: Keep | None = None,
         callback: EvaluationCallback | None = None,
     ) -> Result:
-        """Build, train and score a candidate, unless the callback knows its network.
+        """Build, train and score a candidate, unless the callback has a result for its network.
 
         Args:
-            candidate: The candidate; its hyperparameters, seed and epochs are used. The last state
-                of a candidate with fewer epochs than a full training is saved as a checkpoint.
+            candidate: The candidate; its hyperparameters, seed and epochs are used. If a candidate
+                has fewer epochs than full training, its last state is saved as a checkpoint.
             keep: Called with the result and the trained model of a candidate that is done, before
                 the model is freed.
             callback: Called during the evaluation; saves checkpoints and may interrupt it.
@@ -202,7 +202,7 @@ class Evaluator:
         return evaluation_digest(self._model, self._config.space, self._space, values)
 
     def _is_known(self, result: Result, callback: EvaluationCallback) -> bool:
-        """Update the result on all ranks if the callback knows it; return whether it does."""
+        """Update the result on all ranks if the callback has one; return whether it does."""
         known = None
         if self._communicator.rank == 0:
             with escaping():
@@ -370,8 +370,8 @@ class Evaluator:
 def _is_of_horovod(error: BaseException) -> bool:
     """Return whether a collective operation failed for a reason other than a lack of memory.
 
-    Horovod's messages and the names of its operations are capitalised; file paths quoted by
-    TensorFlow are ignored.
+    Horovod's messages and operation names contain its capitalised name; the name is ignored in file
+    paths that TensorFlow quotes.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     message = f"{type(error).__name__}: {error}"

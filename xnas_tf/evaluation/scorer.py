@@ -41,7 +41,7 @@ class Scorer:
                     raise InputError(f"{section}: {error}") from error
 
     def _sections(self, config: Config) -> dict[str, Sequence[Objective]]:
-        """Return the measures by the section of the configuration that asks for them."""
+        """Return the measures, grouped by the configuration section that requests them."""
         named = {"objectives": config.objectives, "record": config.record}
         extra = self._measures[len(config.objectives) + len(config.record) :]
         early = {f"record_at.{epoch}": measures for epoch, measures in self._early.items()}

@@ -89,8 +89,7 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """Return the callbacks as a list.
 
     Raises:
-        InputError: If any of them is not a callback, or has an ``on_…`` method that is never
-            called.
+        InputError: If an item is not a callback, or has an ``on_…`` method that is never called.
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
@@ -139,7 +138,7 @@ class Callbacks:
 
     @contextmanager
     def over_search(self, run: SearchRun) -> Iterator[None]:
-        """Call ``on_search_begin``, and later ``on_search_end``, however the context is left."""
+        """Call ``on_search_begin``, and ``on_search_end`` when the context exits for any reason."""
         with ExitStack() as stack:
             for callback in reversed(self._callbacks):
                 stack.push(partial(self._end, callback, run))

@@ -42,5 +42,5 @@ def code_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
 
 
 def _owner(value: Any) -> Any:
-    """Return a class or function, or the class of another object."""
+    """Return a class or function unchanged, and the class of any other object."""
     return value if hasattr(value, "__qualname__") else type(value)

@@ -41,7 +41,7 @@ MAX_LOST_GROUPS = 2
 class Coordinator:
     """A ``TaskSource`` that hands out candidates and records their results.
 
-    A run is resumed by replaying it: the algorithm is asked and told again in the recorded order,
+    A run is resumed by replaying it: ``ask`` and ``tell`` are called again in the recorded order,
     and candidates without a result are handed out again.
 
     Args:
@@ -112,7 +112,7 @@ class Coordinator:
         return candidate
 
     def known(self, task: Task, result: Result) -> Result | None:
-        """See ``TaskSource.known``. A network that another group is training is not known yet."""
+        """See ``TaskSource.known``. A network that another group is training counts as unknown."""
         if task.id not in self._pending:
             return None
         return self._networks.answer(
@@ -120,7 +120,7 @@ class Coordinator:
         )
 
     def wants_model(self, task: Task, result: Result) -> bool:
-        """Return whether a candidate is Pareto-optimal so far, so its model should be saved."""
+        """Return whether a candidate is Pareto-optimal so far, in which case its model is saved."""
         if task.id not in self._pending or result.state != "done":
             return False
         return self._state.wants(task.with_result(result))
@@ -183,7 +183,7 @@ class Coordinator:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made in the context together, and only then call the callbacks."""
+        """Commit all changes made in the context as one transaction, then call the callbacks."""
         with self._database.transaction():
             yield
             if self._algorithm.duplicates > self._duplicates:
@@ -356,7 +356,7 @@ class Coordinator:
     def _record_config(self) -> None:
         """Record this session's configuration, unless the run has ended with nothing left to train.
 
-        Without this exception, a longer search could be recorded as a shorter one.
+        Otherwise, a longer search could be recorded as a shorter one.
         """
         changes = config_changes(self._path, self._config)
         if not (self._has_ended and self.is_over):

@@ -1,4 +1,4 @@
-"""Joins the ranks of a command that trains and writes, and restores the process afterwards."""
+"""Joins the ranks of a command that trains and writes files, then restores the process."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
 
     Raises:
         InputError: On the other ranks, if the input of one rank is invalid.
-        RunError: On the other ranks, if one rank failed for another reason, such as a full disk. A
-            restart may then succeed, which exit code 2 would rule out.
+        RunError: On the other ranks, if one rank failed for another reason, such as a full disk.
+            Exit code 2 would be wrong here, because a restart may succeed.
         Exception: The function's exception, on the ranks where the function raised one.
     """
     results: list[T] = []
@@ -148,7 +148,7 @@ def ignored_options(config: Config, space: SearchSpace) -> list[str]:
 
 
 def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: int) -> None:
-    """Check that a HyperModel's own training, or else its metrics, support the configuration."""
+    """Check that the HyperModel's own training or its metrics support the configuration."""
     if size > 1 and config.training.jit_compile:
         raise InputError(
             "training.jit_compile must be false in groups of several ranks: XLA would compile the "

@@ -108,7 +108,7 @@ def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     ``Dataset.facts``.
 
     Raises:
-        InputError: If a path is not a run, is the run itself, or has results that are not
+        InputError: If a path is not a run or is the run itself, or if its results are not
             comparable because the data, the training or the metrics differ.
     """
     return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
@@ -146,7 +146,7 @@ def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
     These metrics were not measured there, or were measured with other options. Costs are left out
-    because they are always measured anew.
+    because they are always measured again.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

@@ -29,13 +29,13 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """The configured limits on a search: its time, trained candidates and lack of progress.
+    """The configured stopping criteria of a search: time, trained candidates and lack of progress.
 
     Candidates that were proposed before a limit is reached are still trained. Training may already
     have begun, and a run that is killed and resumed must train the same candidates.
 
     Args:
-        database: Stores the time that earlier sessions spent.
+        database: Database that stores the time spent in earlier sessions.
         notify: Called with the reason when no more candidates are proposed.
         clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
 

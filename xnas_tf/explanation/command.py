@@ -157,7 +157,7 @@ def _from_files(
     subject: ModelSubject,
     class_names: Sequence[str] | None,
 ) -> _Inputs:
-    """Read image files; the class names are given, come from the data set, or are numbers."""
+    """Read image files; take class names from the arguments or the data set, or use numbers."""
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     if class_names is None and (source.dataset or subject.dataset):

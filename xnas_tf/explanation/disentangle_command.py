@@ -19,7 +19,7 @@ def disentangle_request(
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle a model and save the result, in one process or on all ranks of a job.
 
-    β is ``auto`` or a number, as text, or None. The other options are the same as for
+    β, given as ``auto``, a number as text, or None. The other options are the same as for
     ``disentangle``.
 
     Returns:

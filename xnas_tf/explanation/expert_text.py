@@ -145,7 +145,7 @@ def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _by_class(known: dict[str, Any]) -> tuple[str, Rows]:
-    """Return the accuracy of each class, or of those with the lowest if there are many."""
+    """Return the accuracy of each class, or of the least accurate ones if there are many."""
     classes = [each for each in known["accuracy_by_class"] if each["images"]]
     title = "Accuracy by class"
     if len(classes) > MOST_CLASSES:
@@ -163,7 +163,7 @@ def _class_row(name: str, correct: int, images: int) -> list[str]:
 
 
 def _trust_text(methods: Mapping[str, Any]) -> str:
-    """Say which methods point to pixels that matter, compared with random maps."""
+    """Say which methods identify important pixels better than random maps do."""
     shown: dict[bool, list[str]] = {True: [], False: []}
     for method in methods.values():
         values = method["quality"].get("sensitivity_n", {}).get("images", [])

@@ -60,9 +60,9 @@ def explain(  # noqa: PLR0913 - options with defaults
             candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
             ``.keras`` file.
         images: Images, (N, H, W) or (N, H, W, C). uint8 images are scaled to the model's input
-            range. Other values are passed unchanged, unless ``model`` is of a run and they have the
-            values of its arrays, which ``Run.prepare`` converts. If None, some images of the run's
-            test split are used, with their labels.
+            range; other images are passed unchanged. If ``model`` belongs to a run, images on the
+            value scale of the run's arrays are first converted as by ``Run.prepare``. If None, some
+            images of the run's test split are used, with their labels.
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.

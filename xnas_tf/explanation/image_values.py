@@ -15,14 +15,14 @@ a little, for example by noise."""
 
 
 def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
-    """Convert images with the values of a run's arrays to uint8; return others unchanged.
+    """Convert images on the value scale of a run's arrays to uint8; return other images unchanged.
 
     Args:
         images: Images, (N, H, W[, C]).
         run: The run of the model to explain; None if it has none.
 
     Raises:
-        InputError: If their values fit neither the run's arrays nor its models, or both.
+        InputError: If the values fit neither the run's arrays nor its models, or fit both.
     """
     if run is None or images.dtype.kind not in "buif":
         return images
@@ -43,12 +43,13 @@ def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
 
 
 def check_values(images: np.ndarray, resolved: InputRange) -> None:
-    """Check that values that are passed to a model unchanged fit its range.
+    """Check that the values of images passed to a model unchanged fit the model's range.
 
-    Only a range that was given, or on which xnas-tf trained the model, is sure enough.
+    Only a range that was given, or on which xnas-tf trained the model, is reliable enough for this
+    check.
 
     Raises:
-        InputError: If they lie outside the range.
+        InputError: If any values lie outside the range.
     """
     if resolved.origin in ("given", "trained") and _outside(images, resolved.name):
         raise InputError(

@@ -126,9 +126,9 @@ def _unoptimized(
 ) -> Callable[..., Any]:
     """Return a function that, inside ``unoptimized_graphs``, runs exactly as it was traced.
 
-    TensorFlow does not optimize the function even as part of a larger graph that it optimizes on
-    loading. Optimization changes rounding, which matters because the gradient of a ReLU jumps at 0.
-    In a test with 16 images and a network from the quickstart, TensorFlow's graph optimization
+    TensorFlow does not optimize the function even if it is part of a larger graph that is optimized
+    on loading. Optimization changes rounding, which matters because the gradient of a ReLU jumps at
+    0. In a test with 16 images and a network from the quickstart, TensorFlow's graph optimization
     moved one activation of one image across 0, which changed that image's integrated gradients by
     up to 0.001.
     """

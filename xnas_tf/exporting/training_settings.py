@@ -26,9 +26,9 @@ _OF_OPTIMIZER = {
 def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) -> dict[str, Any]:
     """Return the training settings of a model of a run, as JSON values.
 
-    If the HyperModel compiles the model, the optimizer is that of the model, which is built again
-    for this. If that is not possible, or the code has changed, ``optimizer`` says so. ``facts``
-    are the recorded facts about the data.
+    If the HyperModel compiles the model, the optimizer's settings are read from the model, which is
+    built again for this purpose. If that is not possible, or the code has changed, ``optimizer``
+    says so. ``facts`` are the recorded facts about the data.
     """
     config = chosen.config
     settings = config.training.model_dump(mode="json") | {"epochs": chosen.candidate.kept_epoch}
@@ -53,8 +53,8 @@ def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) 
 def optimizer_settings(optimizer: Any) -> dict[str, Any]:
     """Return the settings of a compiled model's optimizer under the names of ``training``.
 
-    The learning rate of a schedule is the initial one. ``optimizer_config`` has all other plain
-    values of the optimizer's configuration.
+    For a learning rate schedule, the learning rate is the initial one. ``optimizer_config``
+    contains all other plain values of the optimizer's configuration.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     config = optimizer.get_config()

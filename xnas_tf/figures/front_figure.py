@@ -61,7 +61,7 @@ def front_info(
     recommended: int | None,
     validation_images: int = 0,
 ) -> FrontInfo:
-    """Collect the values of all objectives, or the values of a single objective and the ids."""
+    """Collect the values of all objectives; if there is only one, its values and the ids."""
     names = [objective.name for objective in config.objectives]
     width = max(2, len(names))
 

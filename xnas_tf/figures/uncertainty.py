@@ -37,8 +37,8 @@ def interval_of(candidate: Candidate, objective: Objective, images: int) -> tupl
 def too_wide(candidate: Candidate, objective: Objective) -> bool:
     """Return whether an interval is at least as wide as the range of possible values.
 
-    It then says nothing about the value. This happens if the standard error of introspectability
-    cannot be estimated, because class means nearly vanish.
+    Such an interval says nothing about the value. Intervals are this wide if the standard error of
+    introspectability cannot be estimated, because class means nearly vanish.
     """
     low, high = _recorded(candidate, objective)
     return high - low >= objective.highest - objective.lowest

@@ -1,4 +1,4 @@
-"""Writes results to files: Writes Writes PNGs, a page, TensorBoard images and JSON."""
+"""Writes results to files: PNGs, a page, TensorBoard images and JSON."""
 
 from __future__ import annotations
 

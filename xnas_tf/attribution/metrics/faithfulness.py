@@ -102,9 +102,9 @@ def infidelity(
     between 1 and half the image's shorter side. The squares are the same for every image.
 
     Returns:
-        The error in squared score units, and the error relative to the larger mean square of the
-        predicted and the actual decrease. The relative error lies in [0, 4]: it is 1 for a map of
-        zeros, and 0 where both the map and the decrease are 0. Lower is better.
+        The error in squared score units, and the error relative to the mean square of the predicted
+        or the actual decrease, whichever is larger. The relative error lies in [0, 4]: it is 1 for
+        a map of zeros, and 0 where both the map and the decrease are 0. Lower is better.
     """
     scores = Scores(model, images, targets, Outputs(output=output), maps)
     height, width = scores.images.shape[1:3]

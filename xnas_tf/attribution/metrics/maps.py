@@ -9,9 +9,10 @@ from xnas_tf.errors import InputError
 
 
 def is_empty(maps: np.ndarray) -> np.ndarray:
-    """Return whether each map (N, H, W) is all zeros, as Grad-CAM maps can be; (N,), bool.
+    """Return whether each map (N, H, W) is all zeros, as a boolean array (N,).
 
-    An empty map explains nothing, but it never changes, so several metrics rate it as perfect.
+    Grad-CAM can produce such empty maps. An empty map explains nothing, but it never changes, so
+    several metrics rate it as perfect.
     """
     return ~np.any(maps, axis=(1, 2))
 
@@ -36,7 +37,7 @@ def sparseness(maps: np.ndarray) -> np.ndarray:
 
 
 def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Compute the share of the positive attributions inside a mask.
+    """Compute the share of the positive attributions that lies inside a mask.
 
     Masks have the same shape as the maps, (N, H, W), and are nonzero inside.
 

@@ -59,7 +59,7 @@ class Scores:
     def __call__(self, count: int, copies: Callable[[slice], np.ndarray]) -> np.ndarray:
         """Return the scores (N, count), float64, of ``count`` modified copies of each image.
 
-        ``copies`` takes a slice of the images and returns their copies, (B, count, H, W[, C]).
+        ``copies`` takes a slice of the images and returns copies of them, (B, count, H, W[, C]).
         ``copies`` is called for one batch of copies at a time, with at least one image.
         """
         scores = np.empty((len(self.targets), count))

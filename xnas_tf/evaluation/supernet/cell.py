@@ -159,8 +159,8 @@ def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> lis
     Args:
         training: Whether to use ``training_edge``.
         sources: Number of inputs that specify the source node. If 1, the input is the edge's copy
-            of the cell's input; if 3, the inputs are whether the source node is the cell's input,
-            the source node, and the copy.
+            of the cell's input; if 3, the inputs are a flag for whether the source node is the
+            cell's input, the source node, and the copy.
         befores: Number of inputs that hold the target node's previous value: 0 or 1.
         inputs: The operation's number, the source node, the target node, then the weights.
     """

@@ -29,7 +29,7 @@ CONVOLUTION_OPERATIONS = 3
 
 
 def aliases(cell: Mapping[str, str]) -> tuple[bool, ...]:
-    """Return which nodes are the cell's input itself, reached by skip connections only, (4,)."""
+    """Return which nodes are copies of the cell's input, made by skip connections only, (4,)."""
     operations = plain(cell)
     is_input = [True] + [False] * (NODES - 1)
     for node in range(1, NODES):
@@ -48,7 +48,7 @@ def order_of(cell: Mapping[str, str]) -> Order:
     Returns:
         The edges whose gradients are summed; the first two may be swapped, because a + b equals b +
         a. An edge that only passes the input on has no gradient of its own. Instead, the gradients
-        of the edges after it count or, if these have none either, that of the last edge.
+        of the edges after it count or, if these have none either, the gradient of the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -157,7 +157,7 @@ nodes are, and the second node is. The first two terms of a sum may be swapped.
 
 
 def number_of(cell: Mapping[str, str]) -> int:
-    """Return the index of the first of ``FULL_ORDERS`` that sums like a cell's own network."""
+    """Return the index of the first of ``FULL_ORDERS`` that matches a cell's own network."""
     wanted = order_of(cell)
     for number, full in enumerate(FULL_ORDERS):
         order = tuple(edge for edge in full if edge in wanted)

@@ -26,7 +26,7 @@ class BoundNetwork(Protocol):
     bound: WeightBinding | None
 
     def become(self, candidate: Mapping[str, Any]) -> None:
-        """Compute the network of a candidate from now on."""
+        """Make the supernet compute a candidate's network from now on."""
 
     def slices(self, candidate: Mapping[str, Any], model: keras.Model) -> list[VariableSlice]:
         """Return the slices that correspond to the variables of a candidate's own model."""
@@ -50,7 +50,7 @@ class WeightBinding:
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
-        """Copy the model's values to the supernet, unless it has them, and zero all others."""
+        """Copy the model's values to the supernet, unless already copied, and zero all others."""
         if self._network.bound is self:
             return
         self._network.become(self._candidate)

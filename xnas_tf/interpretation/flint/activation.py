@@ -50,7 +50,7 @@ COLOUR = Maximisation(dim=0.4, gain=2.0, bound=20.0, variation=20.0)
 def maximize_activation(
     model: InterpretedModel, images: np.ndarray, attributes: np.ndarray
 ) -> np.ndarray:
-    """Change uint8 images (N, H, W, C) so that each increases its attribute, given by (N,)."""
+    """Change each uint8 image (N, H, W, C) so that the attribute given for it, (N,), increases."""
     if not len(images):
         return images
     how = GREY if images.shape[-1] == 1 else COLOUR

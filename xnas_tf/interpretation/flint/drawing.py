@@ -98,9 +98,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the (class, attribute) pairs to draw, sorted.
 
-    At most ``PAIRS`` pairs are returned. Each class is paired with its most relevant attribute
-    first and its second most relevant one after that, as long as these attributes are relevant at
-    all.
+    At most ``PAIRS`` pairs are returned. Each class is paired first with its most relevant
+    attribute and then with its second most relevant one. Irrelevant attributes are left out.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]

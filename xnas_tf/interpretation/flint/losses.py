@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def batch_mean(values: tf.Tensor) -> tf.Tensor:
-    """Compute the mean over the first axis, or zeros if it is empty, as can happen on a rank."""
+    """Compute the mean over the first axis; return zeros if it is empty, as it can be on a rank."""
     count = tf.cast(tf.shape(values)[0], values.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(values, axis=0), count)
 

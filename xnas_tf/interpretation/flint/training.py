@@ -193,7 +193,7 @@ def learn(
 
 
 def decaying_adam(rate: float, last: float, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam whose learning rate, if above ``last``, decays to it along a cosine."""
+    """Return an Adam optimizer; a rate above ``last`` decays to ``last`` along a cosine."""
     if rate <= last:
         return keras.optimizers.Adam(rate)
     decay = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=last / rate)

@@ -131,7 +131,7 @@ def _paths_figure(paths: Paths) -> Figure:
 
 
 def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
-    """Draw collages of different classes, with the class path's maps in some layers."""
+    """Draw collages of different classes, with maps of their class's path in some layers."""
     _, first = np.unique(hits.owners, return_index=True)
     drawn = first[:SHOWN]
     layers = np.unique(np.linspace(0, len(paths.layers) - 1, CHOSEN).round().astype(int))

@@ -103,7 +103,7 @@ class MaskedNetwork:
         units: np.ndarray | None = None,
         masks: Masks | None = None,
     ) -> list[np.ndarray]:
-        """Summarise images in batches; if units or masks are None, all masks are 1."""
+        """Compute a summary of images in batches; if units or masks are None, all masks are 1."""
         if units is None or masks is None:
             units = np.zeros(len(images), np.int32)
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]

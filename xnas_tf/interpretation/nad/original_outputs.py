@@ -19,7 +19,7 @@ pixels."""
 def kept_originals(
     network: MaskedNetwork, images: np.ndarray | DiskImages, rows: np.ndarray
 ) -> list[tf.Tensor]:
-    """Compute each layer's outputs for the images at ``rows``; empty if larger than ``MEMORY``.
+    """Compute each layer's outputs for the images at ``rows``, if they fit in ``MEMORY``.
 
     Recomputing these outputs would account for a third of each step's convolutions.
     """

@@ -32,7 +32,7 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
 
 
 def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the number of mistakes and, if it can vary, how many confuse similar classes."""
+    """Return the number of mistakes and, if informative, how many confuse similar classes."""
     rows = [("misclassified images", str(mistakes["count"]))]
     if mistakes["count"] and mistakes["by_chance"] < 1:
         similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
