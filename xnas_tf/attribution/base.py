@@ -63,7 +63,7 @@ class AttributionMethod(BaseModel):
         return None
 
     def batch_size_for(self, shape: Sequence[int]) -> int:
-        """Return how many images of shape (B, H, W[, C]) to use per forward pass; B is ignored."""
+        """Return the number of images of shape (B, H, W[, C]) per forward pass; B is ignored."""
         return self.batch or max(64, PIXELS // (shape[1] * shape[2]))
 
     def __call__(

@@ -19,7 +19,7 @@ class IntegratedGradients(AttributionMethod):
     The sum of a map is the change in the score from the baseline to the image, up to the error
     of the Riemann sum. tf-explain 0.3.1 averages the gradients along the path. This class adds the
     factor (x - baseline) and supports baselines other than black. Gradients are evaluated at the
-    midpoints of the steps instead of at both ends, which halves the error.
+    midpoints of the steps rather than at both ends, which halves the error.
     """
 
     name: ClassVar[str] = "integrated_gradients"

@@ -21,8 +21,8 @@ def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
 
     The columns are accuracies in %, such as ``cifar10_test_accuracy`` and
     ``cifar100_valid_accuracy``, averaged over the training runs of a cell, and costs such as
-    ``cifar10_flops``, ``cifar10_params`` and ``cifar10_latency``. Columns that are not known for
-    all cells are left out.
+    ``cifar10_flops``, ``cifar10_params`` and ``cifar10_latency``. Columns whose values are not
+    known for every cell are left out.
 
     Args:
         path: The folder ``NATS-tss-v1_0-3ffb9-simple``, or the single large ``.pickle.pbz2`` file.

@@ -87,7 +87,7 @@ def read_table(path: Path) -> Table:
         path: A name from ``TABLES``; a CSV file, optionally gzipped, with the header
             ``arch,column…``; or NATS-Bench's files (see ``read_nats_bench``). A file with a
             ``seed`` column has one row per network and seed: the values are averaged over the seeds
-            and stand for all cells of the network.
+            and apply to all cells that build the network.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these formats.

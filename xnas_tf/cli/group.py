@@ -118,7 +118,7 @@ def print_result(
 
 
 def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:
-    """Print tables, on stderr if ``err`` is set, splitting those wider than the terminal."""
+    """Print tables (on stderr if ``err`` is set), splitting those wider than the terminal."""
     from rich.console import Console
     from rich.table import Table
 

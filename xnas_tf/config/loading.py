@@ -62,8 +62,8 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
 
     If the version that wrote the file lacked an objective's option, the option gets the value that
     comes closest to that version's behaviour. An old run is therefore never resumed with today's
-    defaults. The results still differ slightly: that version used other images, and did not correct
-    disentanglement for chance.
+    defaults. The results still differ slightly: that version used different images and did not
+    correct disentanglement for chance.
 
     If the search algorithm no longer exists, its name is kept: the run can still be read, but it
     cannot be resumed.

@@ -40,7 +40,7 @@ class Findings:
         animated: Images with several frames; only the first is used.
         blank: Images whose pixels are all the same.
         dark: Reasons why images with more than 8 bits have only low values, by name.
-        repeated: Images that are equal to an earlier one of their split and class.
+        repeated: Images that equal an earlier image in the same split and class.
         highest: Highest value in any image.
     """
 

@@ -17,7 +17,7 @@ from xnas_tf.utils.heartbeat import report_progress
 
 
 class Scorer:
-    """Measures objectives, recorded measures, and values for constraints.
+    """Computes objectives, recorded measures, and values for constraints.
 
     Args:
         config: The configuration.

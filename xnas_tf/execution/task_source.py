@@ -23,14 +23,14 @@ class TaskSource(Protocol):
     def known(self, task: Task, result: Result) -> Result | None:
         """Return the known result of a network, to use instead of training it.
 
-        The given result contains the network's digest and costs so far.
+        The given result already contains the network's digest and costs.
         """
 
     def wants_model(self, task: Task, result: Result) -> bool:
         """Return whether to save a task's model."""
 
     def save_model(self, task: Task, data: bytes) -> None:
-        """Save a model, given as the content of a ``.keras`` file."""
+        """Save a model, given as the contents of a ``.keras`` file."""
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """Save a checkpoint of a candidate's training, replacing the previous one."""

@@ -60,8 +60,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
         target: ``predicted``, ``true``, or a class by name or number.
         class_names: The classes of image files, in the order of the model's outputs. If None, the
             data set's class names are used, or numbers if there is no data set.
-        mistakes: Whether to choose only images from the data set that the model misclassifies.
-        input_range: The values that the model expects, as ``LOW-HIGH``, or ``auto``.
+        mistakes: Whether to choose only misclassified images from the data set.
+        input_range: The range of values that the model expects, as ``LOW-HIGH``, or ``auto``.
         log: Called with progress messages.
 
     Returns:

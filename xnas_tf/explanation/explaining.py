@@ -61,8 +61,8 @@ def explain(  # noqa: PLR0913 - options with defaults
             ``.keras`` file.
         images: Images, (N, H, W) or (N, H, W, C). uint8 images are scaled to the model's input
             range; other images are passed unchanged. If ``model`` belongs to a run, images on the
-            value scale of the run's arrays are first converted as by ``Run.prepare``. If None, some
-            images of the run's test split are used, with their labels.
+            value scale of the run's arrays are converted first, as in ``Run.prepare``. If None,
+            some images of the run's test split are used, with their labels.
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
@@ -72,10 +72,10 @@ def explain(  # noqa: PLR0913 - options with defaults
         log: Called with the title of each method before it runs.
         mistakes: If no images are given, whether to choose only images that the model
             misclassifies.
-        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
-            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
+            or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
         safe: Whether to reject a model that contains Python code, for example in a Lambda layer.
-        shared_models: Already traced models that give the same maps, by method.
+        shared_models: Models that are already traced and give the same maps, by method.
 
     Raises:
         InputError: If the model does not exist, a name is unknown, there are no images, no method

@@ -90,8 +90,8 @@ def export(  # noqa: PLR0913 - options with defaults
         InputError: If a format is unknown or its converter is missing, a candidate or retraining
             does not exist, a model was not kept, there is nothing to export, or an output folder
             already exists. Nothing is overwritten.
-        XnasError: If a model cannot be converted, or a file's outputs do not match the model's. The
-            model's folder is then not created.
+        XnasError: If a model cannot be converted, or a file's outputs do not match the model's. In
+            that case, the model's folder is not created.
     """
     run = load_run(run)
     kinds = chosen_formats(formats)

@@ -51,7 +51,7 @@ def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) 
 
 
 def optimizer_settings(optimizer: Any) -> dict[str, Any]:
-    """Return the settings of a compiled model's optimizer under the names of ``training``.
+    """Return a compiled model's optimizer settings under the names used in ``training``.
 
     For a learning rate schedule, the learning rate is the initial one. ``optimizer_config``
     contains all other plain values of the optimizer's configuration.

@@ -116,7 +116,7 @@ def front_figure(info: FrontInfo) -> Figure:
 
 
 def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
-    """Draw two objectives; add the front's boundary and ids if there are only these two."""
+    """Draw two objectives; if there are no others, add the front's boundary and the ids."""
     front = info.front[:, pair]
     is_only = len(info.names) == 2
     area, size = (36, 6.0) if is_only else (9, 3.5)
@@ -147,7 +147,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
-    """Draw intervals (N, 2, 2) of points (N, 2), which may extend an axis to triple its range."""
+    """Draw intervals (N, 2, 2) of points (N, 2); they may extend an axis to triple its range."""
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if not np.isfinite([across, up]).any():
         return

@@ -65,7 +65,7 @@ def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
 
 
 def _in_order(name: str) -> list[tuple[str, int]]:
-    """Return a sort key by which ``width2`` comes before ``width10``."""
+    """Return a sort key that puts ``width2`` before ``width10``."""
     return [(text, int(digits or 0)) for text, digits in _NUMBERED.findall(name)]
 
 

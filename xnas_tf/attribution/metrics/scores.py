@@ -17,7 +17,7 @@ from xnas_tf.errors import InputError
 
 
 class Scores:
-    """Computes the output for each image's target class, on the image and on modified copies.
+    """Computes the target class's output for each image and for modified copies of it.
 
     The network is traced once per model, for any number of images and copies. ``outputs`` specifies
     which outputs are the scores, and the shape of ``maps`` is validated.

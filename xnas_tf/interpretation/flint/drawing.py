@@ -192,7 +192,7 @@ def _disagreements_figure(
 ) -> Figure:
     """Draw images for which the model and the interpreter predict different classes.
 
-    Next to each image are each attribute's contributions to the logits of both classes.
+    Next to each image are the attributes' contributions to the logits of both classes.
     """
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
     texts = [_classes_text(answers, names, index, 1.5) for index in chosen]

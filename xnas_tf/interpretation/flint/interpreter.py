@@ -285,8 +285,8 @@ class Interpreter(InterpretedModel):
         decoder: d, a model that maps attributes (B, J) to images.
         settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
             default, they are chosen for grey or colour images.
-        input_range: The values that the predictor expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
-            ``-1-1`` or any other.
+        input_range: The range of values that the predictor expects, as ``LOW-HIGH``, such as
+            ``0-255`` or ``-1-1``.
         seed: Seed for the initial weights of Ψ, g and d.
         name: The model's name.
 

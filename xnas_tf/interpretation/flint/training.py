@@ -66,8 +66,8 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
             ``FlintOptions.fitted``).
         rate: Adam's initial learning rate; if None, it depends on the number of training images.
         seed: Seed for the initial weights and for the order of the images.
-        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
-            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
+            or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
         communicator: Ranks that share each batch; all of them return the same result.
         log: Called with progress messages.
 

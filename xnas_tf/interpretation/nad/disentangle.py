@@ -65,8 +65,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             in the paper.
         seed: Seed for the order of the images and for the collages.
         images: Maximum number of images per class and split; all images if None.
-        input_range: The values that the model expects, as ``LOW-HIGH``: ``0-1``, ``0-255``,
-            ``-1-1`` or any other; or ``auto``, see ``keras_tools.input_range.range_of``.
+        input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
+            or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
         preset: An architecture with published ``layers`` and ``beta``, which are used unless they
             are given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
@@ -177,7 +177,7 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 def _learnable(
     wanted: np.ndarray, train: Images, names: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and why other classes have no path."""
+    """Return the classes with a correctly classified image, and reasons why others have no path."""
     known = np.unique(train.labels[train.is_right])
     reason = "none of its training images is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}

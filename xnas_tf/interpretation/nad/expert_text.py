@@ -131,7 +131,7 @@ def hits_text(known: dict[str, Any]) -> str:
 
 
 def _last_hits_text(known: dict[str, Any]) -> str:
-    """Compare how well the paths find their class in the last layer with chance."""
+    """Compare the paths' hit rate in the last layer with the rate expected by chance."""
     # Files of some earlier versions have no layers, and there may be no combined images.
     layers = known.get("layers") or [{}]
     rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")

@@ -37,7 +37,7 @@ class MaskedNetwork:
         model: A Keras image classifier with one input.
         images: One or more sample images (N, H, W, C), uint8.
         layers: The layers to mask; see ``find_taps``.
-        input_range: The values that the model expects, as ``LOW-HIGH``.
+        input_range: The range of values that the model expects, as ``LOW-HIGH``.
 
     Raises:
         InputError: If the model cannot be masked, or does not accept these images.
