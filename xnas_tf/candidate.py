@@ -56,8 +56,8 @@ class Candidate:
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
-        finish_order: Position in the order in which candidates ended, counted from 1; 0 until this
-            one ends.
+        finish_order: Number of candidates that had ended when this one ended, counting itself; 0
+            until then.
         lost_groups: Number of times that the group was lost while training this candidate.
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.

@@ -74,7 +74,7 @@ class AttributionMethod(BaseModel):
         Args:
             model: A Keras classifier of any kind, used with its current weights.
             images: Images, (N, H, W) or (N, H, W, C), in the range that the model expects; a list,
-                tuple or dictionary of them for a model with several inputs.
+                tuple or dictionary of images for a model with several inputs.
             targets: See ``Targets``.
 
         Returns:

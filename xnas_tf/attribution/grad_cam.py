@@ -21,10 +21,10 @@ LayerKey = int | str
 class GradCAM(AttributionMethod):
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), resized to the image.
 
-    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2, uses
-    plain instead of guided gradients, finds layers in Keras 3 and inside nested models, and allows
-    different target classes in a batch. If there are several layers, each map is scaled to a
-    maximum of 1, and their mean is returned.
+    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2 and
+    uses plain instead of guided gradients. It also finds layers in Keras 3 and inside nested
+    models, and allows different target classes in a batch. If there are several layers, each map is
+    scaled to a maximum of 1, and their mean is returned.
     """
 
     name: ClassVar[str] = "grad_cam"
@@ -92,8 +92,7 @@ class GradCAMPlusPlus(GradCAM):
 
     Each pixel has its own weight, so that all instances of a class are highlighted. The paper
     applies an exponential to the score so that its higher derivatives become powers of the first
-    derivative. The common factor exp(score) is omitted here. tf-explain does not provide this
-    method.
+    derivative. The common factor exp(score) is omitted here. This method is not part of tf-explain.
     """
 
     name: ClassVar[str] = "grad_cam_plus_plus"

@@ -150,7 +150,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 
     The report is a single HTML file that needs no network connection. The report on a run shows the
     recommended model, the front, the progress of the search, and explanations of each model; the
-    search may still be in progress. The report on several runs compares them; they must use the
+    search may still be in progress. A report on several runs compares the runs, which must use the
     same data. The report on a .keras file shows accuracy, mistakes, calibration and explanations.
     See docs/how-to/report.md for how to read a report.
 

@@ -27,8 +27,8 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 
     DATASET is a configuration file or a data set name: folder:PATH, csv:FILE, npz:FILE, idx:FOLDER,
     quickdraw:FOLDER, imagenet16_120:FOLDER, tfrecord:FILES, keras:NAME, tfds:NAME, mnist5k, digits
-    or module:function. The command lists any problems with the images. With --out, it also draws a
-    few images of each class as the network receives them.
+    or module:function. The command lists any problems with the images. With --out, the command also
+    draws a few images of each class as the network receives them.
 
     \b
     Example:

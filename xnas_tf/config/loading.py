@@ -60,8 +60,8 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    If the version that wrote the file lacked an objective's option, the option gets the value that
-    comes closest to that version's behaviour. An old run is therefore never resumed with today's
+    If the version that wrote the file lacked an objective's option, the option is set to the value
+    closest to that version's behaviour. An old run is therefore never resumed with today's
     defaults. The results still differ slightly: that version used different images and did not
     correct disentanglement for chance.
 

@@ -98,7 +98,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         seed: Seed of the split; independent of the search's seed, so that runs with
             different seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image
-            files are resized to their usual size, and other images keep theirs.
+            files are resized to their usual size, and other images keep their size.
         channels: Number of channels, 1 or 3; None keeps the source's number.
         group: Regular expression that matches the group of an image in its file name.
         max_corrupt: Share of image files that may be left out because they cannot be decoded.
@@ -147,7 +147,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
 
 
 def check_dataset_name(name: str) -> None:
-    """Check the form of a data set's name, and that its file or folder exists, without loading it.
+    """Without loading a data set, check the form of its name and that its file or folder exists.
 
     Raises:
         InputError: If there is no such form, file or folder.

@@ -44,7 +44,7 @@ class Look(NamedTuple):
         is_grey: Whether the image is stored without colour.
         is_animated: Whether the image has several frames.
         mode: Pillow's mode, such as ``RGB``.
-        highest: The highest value of an image with more than 8 bits; 0 for others.
+        highest: The highest value of an image with more than 8 bits; 0 for other images.
     """
 
     height: int
@@ -103,7 +103,7 @@ def _full_scale(highest: int) -> int:
 
 
 def is_dark(look: Look, scales: Mapping[str, int]) -> bool:
-    """Return whether an image with more than 8 bits is dark because others need a larger scale."""
+    """Return whether an image with more than 8 bits is dark on the larger scale of other images."""
     return look.mode in scales and look.highest * _DARK < scales[look.mode]
 
 

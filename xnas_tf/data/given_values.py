@@ -31,7 +31,7 @@ def stored_images(
 
     Args:
         images: (N, H, W), (N, H, W, C) or (N, C, H, W), with values on the scale of the data set's
-            arrays. uint8 images with values above that range have already been converted.
+            arrays. Images of type uint8 with values above that range have already been converted.
         value_range: The values that become level 0 and level 255; see ``value_scaling.Scaling``.
         size: Height and width to which the data set resizes its images; None if it does not resize
             them.

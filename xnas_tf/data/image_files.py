@@ -19,7 +19,7 @@ from xnas_tf.errors import InputError
 
 @dataclass(frozen=True)
 class _Layout:
-    """The class folders, whether they are inside split folders, and the paths left out."""
+    """The class folders, whether they are in split folders, and the paths that were left out."""
 
     classes: Sequence[Path]
     has_splits: bool
@@ -143,7 +143,7 @@ def _list_images(
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return a folder's visible subfolders, sorted by name, without run directories."""
+    """Return a folder's visible subfolders, except run directories, sorted by name."""
     tops = (path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     return sorted(path for path in tops if not any(path.glob("*/run.sqlite")))
 
@@ -169,7 +169,7 @@ def _listed(folders: Iterable[Path]) -> str:
 
 
 def _by_suffix(files: Iterable[Path]) -> str:
-    """Count files by their suffix, such as ``40 .heic, 2 without suffix``."""
+    """Return the number of files per suffix, such as ``40 .heic, 2 without suffix``."""
     counts = Counter(_shown(file.suffix.lower()) or "without suffix" for file in files)
     return join_names(f"{count:,} {suffix}" for suffix, count in counts.most_common())
 

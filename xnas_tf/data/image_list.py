@@ -68,7 +68,7 @@ class ImageFiles:
     Attributes:
         files: All files of the data set, whose names, sizes and modification times reveal changes.
         listing: Returns the list of images; may read all files.
-        root: Identifies the data set, together with ``files``.
+        root: Key that identifies the data set together with ``files``.
         mirrored: See ``Dataset``.
     """
 

@@ -25,7 +25,7 @@ class Findings:
 
     Attributes:
         unreadable: Reasons why images cannot be decoded and are left out, by name.
-        grey: Images without colour, if others have colour.
+        grey: Images without colour, if other images have colour.
         is_all_grey: Whether all images are grey although they are stored with colour.
         odd: Height and width, by name, of images whose shape differs so much from the usual one
             that they are stretched by more than half.
@@ -144,7 +144,7 @@ def identical(
 
 
 def repeated(digests: np.ndarray, origins: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of images that are equal to an earlier one of the same origin.
+    """Return the names of images that equal an earlier image of the same origin.
 
     The arguments are the same as for ``identical``.
     """

@@ -109,8 +109,9 @@ def _draw_groups(
 ) -> np.ndarray:
     """Return a mask that selects groups, in order of size, to bring classes close to their share.
 
-    scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class: with 20 groups of
-    one image each, seven of which were in one class, one of five folds lacked that class.
+    scikit-learn's ``StratifiedGroupKFold`` can create folds that lack a class. For example, with 20
+    groups of one image each, seven of them in one class, one of five folds contained no image of
+    that class.
     """
     present, label = np.unique(labels, return_inverse=True)
     _, group_of = np.unique(groups, return_inverse=True)

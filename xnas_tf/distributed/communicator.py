@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Communicator:
     """Collective operations, which all ranks must call in the same order.
 
-    This base class implements them for a single rank.
+    This base class implements the operations for a single rank.
 
     Attributes:
         rank: Number of this rank, from 0.

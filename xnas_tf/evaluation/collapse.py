@@ -21,8 +21,8 @@ def describe_collapse(
     """Describe how training collapsed; return an empty string if it did not.
 
     Training has collapsed if the network predicts one class for nearly all images although far
-    fewer images belong to that class, or if the training loss did not fall and the predictions are
-    no better than always predicting the most common class.
+    fewer images belong to that class. Training has also collapsed if the training loss did not fall
+    and the predictions are no better than always predicting the most common class.
 
     Args:
         predictions: Number of validation images predicted as each class, (classes,).

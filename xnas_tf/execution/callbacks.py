@@ -46,8 +46,8 @@ class Callback:
     def on_search_begin(self, run: SearchRun) -> None:
         """Called before the first candidate.
 
-        A resumed run already has candidates: ``for candidate in run`` iterates over them.
-        The other methods are not called again for events of an earlier session.
+        A resumed run already has candidates, over which ``for candidate in run`` iterates. The
+        other methods are not called again for events of an earlier session.
         """
 
     def on_candidate_begin(self, run: SearchRun, candidate: Candidate) -> None:

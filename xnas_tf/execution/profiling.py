@@ -16,7 +16,7 @@ class Profiler:
 
     Args:
         path: TensorBoard's log directory, in which the profile is written to ``plugins/profile``;
-            None to profile nothing.
+            None disables profiling.
     """
 
     def __init__(self, path: Path | None = None) -> None:

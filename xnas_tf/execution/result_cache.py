@@ -21,8 +21,8 @@ class ResultCache:
     """Results of networks that were trained before, for the same number of epochs.
 
     A candidate whose network was trained in this run is a duplicate. Results of an earlier run are
-    reused, along with the model if they are Pareto-optimal. If that model was not saved, the
-    network is trained again, since each candidate on the front has a model.
+    reused, along with the model if the candidate is Pareto-optimal. If that model was not saved,
+    the network is trained again, since each candidate on the front has a model.
 
     Args:
         earlier: The earlier runs, in lookup order.
@@ -145,8 +145,8 @@ def _settings(config: Config) -> dict[str, Any]:
 def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
-    These metrics were not measured there, or were measured with other options. Costs are left out
-    because they are always measured again.
+    These metrics were not measured in the earlier run, or were measured with other options. Costs
+    are left out because they are always measured again.
     """
     measured = {measure.name: measure for measure in there.measures()}
     recorded = {measure.name for measure in config.record}

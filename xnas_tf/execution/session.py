@@ -62,7 +62,7 @@ def opened_session(
     groups: int = 1,
     make_callbacks: MakeCallbacks = no_callbacks,
 ) -> Iterator[Session]:
-    """Open and lock the run directory, and resume the search in it, inside the context.
+    """Within the context, open and lock the run directory, and resume its search.
 
     If ``fresh``, an existing run is moved aside and a new one is started. ``groups`` is the number
     of groups of ranks at the start.
@@ -106,7 +106,7 @@ def _notes(search: SearchContext) -> Iterator[str]:
 
 
 def _check_data(search: SearchContext) -> None:
-    """Record the facts of the data, or check that they have not changed since the run began."""
+    """Record the facts about the data, or check that they have not changed since the run began."""
     facts = search.dataset.facts
     lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
     if lines:
@@ -127,8 +127,8 @@ def _check_data(search: SearchContext) -> None:
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     """Return whether the search is steady-state.
 
-    The configuration decides. If the configuration does not say, an earlier session's mode is kept;
-    without an earlier session, the search is steady-state if there are several groups.
+    The mode is taken from the configuration or, if none is specified there, from an earlier
+    session. Without either, the search is steady-state if there are several groups.
     """
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default

@@ -132,7 +132,7 @@ class StoppingCriteria:
         self.save()
 
     def _check_plateau(self, state: SearchState) -> None:
-        """Stop if the hypervolume has hardly grown over the last trained candidates.
+        """Stop if the hypervolume has hardly grown over the most recently trained candidates.
 
         A front at a higher fidelity is not compared with earlier fronts.
         """

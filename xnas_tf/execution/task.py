@@ -93,8 +93,8 @@ class GroupCallback(EvaluationCallback):
 class TaskCallback(GroupCallback):
     """A callback that connects an evaluation on the first rank of a group with the task source.
 
-    Only this rank is interrupted. The other ranks stop once this one has exited, because it may
-    need them to finish its current step.
+    Only this rank is interrupted. The other ranks stop only after this rank has exited, because
+    this rank may need them to finish its current step.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class Watchdog:
         stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
             evaluation.
         has_launcher: Whether this process must not outlive the launcher that started it.
-            horovodrun ends the ranks on other hosts by closing the connection to them. Tests show
+            On other hosts, horovodrun ends the ranks by closing the connection to them. Tests show
             that these ranks receive no signal; without the watchdog, they would run forever.
 
     Attributes:

@@ -117,7 +117,7 @@ def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[t
 
 
 def _targets(text: str, inputs: _Inputs) -> Targets:
-    """Convert the text of ``--target`` to the targets of ``explain``."""
+    """Convert the text of ``--target`` to the ``targets`` argument of ``explain``."""
     if text == "true":
         if inputs.labels is None:
             raise InputError("--target true: the classes of image files are not known")

@@ -95,7 +95,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
 
 
 def captions(known: dict[str, Any]) -> dict[str, Caption]:
-    """Return the captions of the overviews by name; the first explains how to read all of them."""
+    """Return the captions of the overviews by name; the first explains how to read overviews."""
     text = (
         "First row: the images, with their true class if it is known; mistakes are red. Rows "
         "below: the pixels that each method rates as important. Maps over the image range from "

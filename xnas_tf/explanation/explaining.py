@@ -59,9 +59,9 @@ def explain(  # noqa: PLR0913 - options with defaults
         model: A Keras image classifier; a run, which stands for its recommended candidate; a
             candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
             ``.keras`` file.
-        images: Images, (N, H, W) or (N, H, W, C). uint8 images are scaled to the model's input
-            range; other images are passed unchanged. If ``model`` belongs to a run, images on the
-            value scale of the run's arrays are converted first, as in ``Run.prepare``. If None,
+        images: Images, (N, H, W) or (N, H, W, C). Images of type uint8 are scaled to the model's
+            input range; other images are passed unchanged. If ``model`` belongs to a run, images on
+            the value scale of the run's arrays are converted first, as in ``Run.prepare``. If None,
             some images of the run's test split are used, with their labels.
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).

@@ -28,7 +28,7 @@ def disentangle(
             ``.keras`` file.
         dataset: A data set or its name; if None, the run's data set is used.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
-        verbose: Level of output: 0 shows only warnings, 1 adds progress, and 2 adds a line per epoch.
+        verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
         safe: Whether to reject a model that contains Python code, such as a Lambda layer.
         **options: The same arguments, given by name.
 
@@ -59,7 +59,7 @@ def train_interpreter(
         dataset: A data set or its name; if None, the run's data set is used.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.
-        verbose: Level of output: 0 shows only warnings, 1 adds progress, and 2 adds a line per epoch.
+        verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
         safe: See ``disentangle``.
         **options: The same arguments, given by name.
 

@@ -81,7 +81,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
 
 
 def _is_from_run(file: Path) -> bool:
-    """Return whether a run trained a model, in which case its file is in a run or export."""
+    """Return whether a run trained a model; if so, the model's file is in a run or export."""
     folder = file.resolve().parent
     if folder.name == "models" and any((up / DATABASE).is_file() for up in folder.parents[:3]):
         return True

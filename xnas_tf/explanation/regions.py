@@ -26,7 +26,7 @@ class Concentration(NamedTuple):
 
 
 def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]:
-    """Return the classes whose mean maps are concentrated in one ninth, most concentrated first.
+    """Return the classes whose mean maps are concentrated in a ninth of the image, strongest first.
 
     Each map's absolute values are divided by their sum, so that all images count equally. Empty
     maps, and classes with only one map, are left out.

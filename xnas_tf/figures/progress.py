@@ -40,7 +40,7 @@ def progress_data(
     Returns:
         The hypervolumes, as logged by the search itself (None until their unit is known), and the
         best values of each objective. Each value comes with the number of candidates trained and
-        the hours since the first one started training.
+        the hours since the first candidate started training.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config, box)

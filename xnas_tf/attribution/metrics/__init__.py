@@ -12,8 +12,8 @@ is the generator for random samples:
 
 Metrics propagate NaN values from models and maps but never introduce any. Metrics raise
 ``InputError`` if images, maps, targets or options are invalid or don't match. An empty map, which
-is 0 everywhere, explains nothing but is perfectly stable. Use ``is_empty`` to leave empty maps out
-of means, or pass the value to use for them as ``empty``.
+is 0 everywhere, explains nothing but is perfectly stable. To leave empty maps out of means, use
+``is_empty``; to give them a value instead, set ``empty``.
 """
 
 from xnas_tf.attribution.metrics.faithfulness import (

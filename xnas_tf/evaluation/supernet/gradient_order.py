@@ -3,10 +3,10 @@
 A sum of three floating-point numbers depends on their order, and training can amplify a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
-(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves the first term
-whose memory is not used elsewhere to the front (tensorflow/core/kernels/aggregate_ops.h). The moved
-term is simply the first one, unless the same term occurs twice. The supernet sums the gradients in
-the same order.
+(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
+the first term whose memory is not used elsewhere (tensorflow/core/kernels/aggregate_ops.h). The
+moved term is simply the first one, unless the same term occurs twice. The supernet sums the
+gradients in the same order.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def order_of(cell: Mapping[str, str]) -> Order:
 
     Returns:
         The edges whose gradients are summed; the first two may be swapped, because a + b equals b +
-        a. An edge that only passes the input on has no gradient of its own. Instead, the gradients
-        of the edges after it count or, if these have none either, the gradient of the last edge.
+        a. An edge that only passes the input on has no gradient of its own. Such an edge is
+        replaced by the edges after it or, if those have no gradients either, by the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -108,7 +108,7 @@ class _Backward:
     it (None between the operations of an edge).
 
     Attributes:
-        operations: The inputs of each operation, by the tensor that it computes.
+        operations: The inputs of each operation, by the tensor that the operation computes.
         input: The cell's input.
         output: The cell's output.
     """

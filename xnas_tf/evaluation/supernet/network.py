@@ -89,7 +89,7 @@ def _slices_of_slots(
 
 
 def _slots(model: keras.Model) -> list[list[keras.Variable]]:
-    """Return the optimizer's lists with one value per trainable variable, such as momentums."""
+    """Return the optimizer's lists that hold a value per trainable variable, such as momentums."""
     kept = {id(v) for v in model.optimizer.variables}
     count = len(model.trainable_variables)
     return [

@@ -284,7 +284,7 @@ class Interpreter(InterpretedModel):
             itself, if there is only one layer) to J non-negative attributes.
         decoder: d, a model that maps attributes (B, J) to images.
         settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
-            default, they are chosen for grey or colour images.
+            default, they depend on whether the images are grey or in colour.
         input_range: The range of values that the predictor expects, as ``LOW-HIGH``, such as
             ``0-255`` or ``-1-1``.
         seed: Seed for the initial weights of Ψ, g and d.

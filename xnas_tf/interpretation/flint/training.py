@@ -164,7 +164,7 @@ def learn(
 ) -> list[dict[str, float]]:
     """Compile an interpreter and train it on ``dataset.train`` in the same way as a candidate.
 
-    Adam's learning rate decays from ``rate`` to the one in the model's settings. The seed
+    Adam's learning rate decays from ``rate`` to the rate in the model's settings. The seed
     determines the order of the images and the behaviour of random layers such as dropout. A batch's
     gradients and mean attributes are summed over the ranks, so the number of ranks affects results
     only through rounding.

@@ -61,14 +61,14 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         epochs: Number of passes over each class's training images.
         tolerance: With ``auto``, the largest allowed loss of accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its own
-            class; a class with no masks within this limit keeps all channels. 1 sets no limit, as
-            in the paper.
+            class; a class with no masks within this limit keeps all channels. A value of 1 sets no
+            limit, as in the paper.
         seed: Seed for the order of the images and for the collages.
         images: Maximum number of images per class and split; all images if None.
         input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
             or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
-        preset: An architecture with published ``layers`` and ``beta``, which are used unless they
-            are given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
+        preset: An architecture whose published ``layers`` and ``beta`` are used unless others are
+            given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
         communicator: Ranks that share the work. Each rank makes the same call and gets the same
             result.

@@ -208,8 +208,8 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
     """Compare the paths of wrongly predicted classes with those of the true classes.
 
     The result tells how often the predicted class's path is among the three most similar paths, and
-    how often an image agrees more, over all layers, with the predicted class's path than with the
-    true class's path.
+    how often an image agrees more with the predicted class's path than with the true class's path,
+    over all layers.
     """
     mistakes, names = found.mistakes, found.paths.class_names
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))

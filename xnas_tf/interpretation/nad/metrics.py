@@ -101,7 +101,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def decided(probabilities: np.ndarray) -> np.ndarray:
-    """Return the class with the highest probability, (N,), or -1 if classes tie for it.
+    """Return the class with the highest probability, (N,), or -1 if several classes tie.
 
     A blocked path gives all classes the same probability, which must not count as predicting the
     first class.
