@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Return two tables with one row per algorithm: shares by training runs, and the reverse."""
+    """Return two tables, of shares by training runs and of training runs by share, per algorithm."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "

@@ -24,7 +24,7 @@ def read_pickle(file: Path) -> object:
     Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run.
 
     Raises:
-        Refused: If the pickle asks for any other object.
+        Refused: If the pickle contains any other object.
         Exception: Any type of exception, if the file is truncated or not a pickle.
     """
     with file.open("rb") as stream:
@@ -40,7 +40,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Type:
-    """A numeric type, whose state in the pickle cannot turn it into an object type."""
+    """A numeric type that a pickle's state cannot turn into an object type."""
 
     def __init__(self, code: str, *_: object) -> None:
         if not _NUMBERS.fullmatch(code):

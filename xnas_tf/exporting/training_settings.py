@@ -24,7 +24,7 @@ _OF_OPTIMIZER = {
 
 
 def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) -> dict[str, Any]:
-    """Return the training settings of a model of a run, as JSON values.
+    """Return the training settings of a run's model, as JSON values.
 
     If the HyperModel compiles the model, the optimizer's settings are read from the model, which is
     built again for this purpose. If that is not possible, or the code has changed, ``optimizer``

@@ -94,7 +94,7 @@ def importance_data(
 
 
 def _shown_values(values: Sequence[Any]) -> np.ndarray:
-    """Return the indices of at most a few values for which to compute dependence."""
+    """Return the indices of a limited number of values for which to compute dependence."""
     count = len(values) if isinstance(values[-1], str) else min(len(values), MAX_VALUES)
     return np.linspace(0, len(values) - 1, count).round().astype(int)
 

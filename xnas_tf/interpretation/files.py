@@ -1,4 +1,4 @@
-"""Writes results to files: PNGs, a page, TensorBoard images and JSON."""
+"""Writes results as PNGs, a page, TensorBoard images and JSON files."""
 
 from __future__ import annotations
 

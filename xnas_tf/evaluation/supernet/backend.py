@@ -98,7 +98,7 @@ def backend_for(
     communicator: Communicator,
     groups: int = 1,
 ) -> Backend:
-    """Return the faster backend for a search's candidates.
+    """Return whichever backend is faster for a search's candidates.
 
     Args:
         config: The configuration.
