@@ -50,7 +50,7 @@ def _missing(curves: np.ndarray) -> np.ndarray:
 
 
 def _label_shares(axis: Axis) -> None:
-    """Label a missing-share axis with the shares found."""
+    """Label an axis of missing shares with the shares that were found."""
     axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))

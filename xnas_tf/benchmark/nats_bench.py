@@ -15,7 +15,7 @@ COSTS = ("flops", "params", "latency")
 
 
 def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
-    """Read the genotypes of NATS-Bench's topology space and the longest training's results.
+    """Read the genotypes of NATS-Bench's topology space and the results of its longest training.
 
     The package unpickles the files, which can run code: use only the authors' files.
 

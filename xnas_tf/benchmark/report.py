@@ -13,7 +13,7 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison, quartiles
 
 
 def report_tables(comparison: Comparison) -> list[Table]:
-    """Return two tables, of shares by training runs and of training runs by share, per algorithm."""
+    """Return tables of shares by training runs, and training runs by share, for each algorithm."""
     problem = comparison.problem
     about = (
         f"{problem.table}: {len(problem.rows):,} cells, {', '.join(problem.objectives)}, "

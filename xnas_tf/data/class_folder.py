@@ -11,7 +11,7 @@ _NO_DATA = ("__MACOSX", "@eaDir", "__pycache__")
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether the name of a file or folder marks it as not data (``.ipynb_checkpoints``)."""
+    """Return whether a name shows that a file or folder is not data (``.ipynb_checkpoints``)."""
     return name.startswith(".") or name in _NO_DATA
 
 

@@ -1,4 +1,4 @@
-"""Converts labels of any usual kind to class numbers and class names."""
+"""Converts labels in any common form to class numbers and class names."""
 
 from __future__ import annotations
 

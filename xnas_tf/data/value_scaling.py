@@ -34,7 +34,7 @@ class Scaling:
         error: The largest rounding error, in the units of the values; 0 if different values have
             different levels, so that no information is lost.
         deviation: The standard deviation of all converted values, in levels.
-        highest: Highest value of images that were uint8 already and stay unchanged.
+        highest: Highest value of images that were already uint8 and stay unchanged.
         remarks: Further notes on the values.
     """
 

@@ -222,7 +222,7 @@ class Coordinator:
 
     @property
     def _left(self) -> int:
-        """Number of candidates still to be proposed, not counting those that are finished or pending."""
+        """Number of candidates to propose, not counting those that are finished or pending."""
         return self._stopping.left(len(self._pending) - self._promotions.open)
 
     def _propose(self) -> bool:

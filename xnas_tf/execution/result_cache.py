@@ -108,8 +108,8 @@ def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
     ``Dataset.facts``.
 
     Raises:
-        InputError: If a path is not a run or is the run itself, or if its results are not
-            comparable because the data, the training or the metrics differ.
+        InputError: If a path does not contain a run or contains this same run, or if the results
+            are not comparable because the data, the training or the metrics differ.
     """
     return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
 

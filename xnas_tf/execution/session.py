@@ -43,7 +43,7 @@ class Session:
         self.callbacks.on_message(text)
 
     def finish(self, evaluator: Evaluator) -> None:
-        """Record the end of the search, with the evaluator that can test the models on the front.
+        """Record the end of the search, given the evaluator that can test the models on the front.
 
         Raises:
             RunError: If no candidate can be recommended.

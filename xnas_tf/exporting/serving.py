@@ -128,9 +128,9 @@ def _unoptimized(
 
     TensorFlow does not optimize the function even if it is part of a larger graph that is optimized
     on loading. Optimization changes rounding, which matters because the gradient of a ReLU jumps at
-    0. In a test with 16 images and a network from the quickstart, TensorFlow's graph optimization
-    moved one activation of one image across 0, which changed that image's integrated gradients by
-    up to 0.001.
+    zero. In a test with 16 images and a network from the quickstart, TensorFlow's graph
+    optimization moved one activation of one image across 0, which changed that image's integrated
+    gradients by up to 0.001.
     """
     return tf.function(
         function,

@@ -52,7 +52,7 @@ class Hyperparameter:
 
 
 def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
-    """Return the hyperparameters of candidates by name; numbers in names count as numbers."""
+    """Return candidates' hyperparameters by name, with numbers in names sorted numerically."""
     rows = [candidate.hyperparameters for candidate in candidates]
     columns = []
     for name in sorted({name for row in rows for name in row}, key=_in_order):

@@ -19,7 +19,7 @@ with five objectives and hundreds of points."""
 
 
 class _Change(NamedTuple):
-    """A change of the front, and the front to measure once the hypervolume's unit is known."""
+    """A change of the front, and the candidates to measure once the hypervolume's unit is known."""
 
     trained: int
     hours: float | None

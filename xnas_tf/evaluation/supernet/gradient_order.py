@@ -3,10 +3,10 @@
 A sum of three floating-point numbers depends on their order, and training can amplify a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
-(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` moves to the front
-the first term whose memory is not used elsewhere (tensorflow/core/kernels/aggregate_ops.h). The
-moved term is simply the first one, unless the same term occurs twice. The supernet sums the
-gradients in the same order.
+(``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` starts with the first
+term whose memory is not used elsewhere (tensorflow/core/kernels/aggregate_ops.h). That is simply
+the first term, unless the same term occurs twice. The supernet sums the gradients in the same
+order.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def input_fidelity(images: tf.Tensor, decoded: tf.Tensor, distance: str = "squar
 
 
 def conciseness(attributes: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-    """Compute the entropy terms of L_cd: the attributes' mean entropy minus their mean's entropy.
+    """Compute the entropy terms of L_cd: the mean entropy of attributes minus that of their mean.
 
     The terms are lowest if each image activates few attributes while the whole batch activates all
     of them. ``attributes`` (B, J) may be one rank's part of the batch; ``mean`` (J,) is over the

@@ -18,7 +18,7 @@ class Collages:
     Attributes:
         images: Collages, (N, H, W, C), uint8.
         owners: The class to locate in each collage, (N,).
-        inside: Whether each pixel is in the quadrant of that class, (N, H, W), bool.
+        inside: Whether each pixel is in the quadrant of the class to locate, (N, H, W), bool.
     """
 
     images: np.ndarray

@@ -67,8 +67,9 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         images: Maximum number of images per class and split; all images if None.
         input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
             or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
-        preset: An architecture whose published ``layers`` and ``beta`` are used unless others are
-            given: ``vgg16``, ``resnet50``, ``densenet121`` or ``darts``; see ``nad.presets``.
+        preset: An architecture with published ``layers`` and ``beta``, which are used unless others
+            are given. One of ``vgg16``, ``resnet50``, ``densenet121`` and ``darts``; see
+            ``nad.presets``.
         log: Called with progress messages.
         communicator: Ranks that share the work. Each rank makes the same call and gets the same
             result.
