@@ -214,7 +214,7 @@ class Config(Section):
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs of each fidelity, in increasing order; the last is the length of a full training run."""
+        """Epochs of each fidelity, in increasing order; the last is that of a full training run."""
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:

@@ -24,7 +24,7 @@ def read_pickle(file: Path) -> object:
     Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run.
 
     Raises:
-        Refused: If the pickle contains any other object.
+        Refused: If the pickle contains any other kind of object.
         Exception: Any type of exception, if the file is truncated or not a pickle.
     """
     with file.open("rb") as stream:

@@ -43,7 +43,7 @@ def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
 
 
 def check_values(images: np.ndarray, resolved: InputRange) -> None:
-    """Check that the values of images passed to a model unchanged fit the model's range.
+    """Check that images passed to a model unchanged have values within the model's range.
 
     Only a range that was given, or on which xnas-tf trained the model, is reliable enough for this
     check.

@@ -91,10 +91,10 @@ def front_info(
 def front_figure(info: FrontInfo) -> Figure:
     """Draw a Pareto front, with one panel for each pair of objectives.
 
-    Pareto-optimal candidates are blue and dominated ones grey. Orange crosses mark candidates that
-    violate constraints, and a ring marks the recommended candidate. Bars show the 95% intervals of
-    the Pareto-optimal candidates. With two objectives, a line bounds the region dominated by the
-    front.
+    Pareto-optimal candidates are blue, and dominated ones are grey. Orange crosses mark candidates
+    that violate constraints, and a ring marks the recommended candidate. Bars show the 95%
+    intervals of the Pareto-optimal candidates. With two objectives, a line bounds the region
+    dominated by the front.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))

@@ -4,9 +4,9 @@ A sum of three floating-point numbers depends on their order, and training can a
 difference in the last digit to a tenth of the loss within 20 steps. A cell's own network sums the
 gradients of its input with ``AddN``, in the order of the tape's backward pass: breadth first
 (``ComputeGradient`` in TensorFlow 2.18's tensorflow/c/eager/tape.h). ``AddN`` starts with the first
-term whose memory is not used elsewhere (tensorflow/core/kernels/aggregate_ops.h). That is simply
-the first term, unless the same term occurs twice. The supernet sums the gradients in the same
-order.
+term whose memory is not used elsewhere, and then adds the others in order
+(tensorflow/core/kernels/aggregate_ops.h). The term that it starts with is simply the first one,
+unless the same term occurs twice. The supernet sums the gradients in the same order.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def aliases(cell: Mapping[str, str]) -> tuple[bool, ...]:
 
 
 def order_of(cell: Mapping[str, str]) -> Order:
-    """Return the order in which the tape of a cell's own network sums the gradients of its input.
+    """Return the order in which the tape of a cell's own network sums the input's gradients.
 
     Args:
         cell: The operation of each edge.
