@@ -174,8 +174,8 @@ _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m
 def _message(text: str) -> str:
     """Return the line that describes the error.
 
-    TensorFlow puts a traceback before this line: either that of the code being traced, or that of
-    the code that created the failing graph node.
+    TensorFlow puts a traceback before this line, either from the code being traced or from the code
+    that created the failing graph node.
     """
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()

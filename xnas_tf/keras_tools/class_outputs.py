@@ -1,4 +1,4 @@
-"""The class probabilities and logits that follow from a classifier's outputs.
+"""Computes class probabilities and logits from a classifier's outputs.
 
 A model has either one output per class (softmax probabilities or logits), or a single output for
 the second of two classes (a sigmoid or its logit).
@@ -45,8 +45,8 @@ def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
     """Return logits (B, classes): values whose softmax is the class probabilities.
 
     Args:
-        outputs: The outputs of a model traced inside ``linear_output(ending)``, (B, classes), or
-            (B, 1) for two classes, in which case the first class's logit is 0. The outputs are
+        outputs: The outputs of a model traced inside ``linear_output(ending)``, (B, classes). For
+            two classes, they may also be (B, 1); the first class's logit is then 0. The outputs are
             probabilities if the model's softmax or sigmoid cannot be left out.
         ending: How the model ends.
     """

@@ -102,7 +102,7 @@ def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
 
 
 def safe_mode() -> bool | None:
-    """Return whether Keras rejects code in files; None unless a scope or the user has set this."""
+    """Return whether Keras rejects code in files, or None if this has not been set."""
     return serialization_lib.in_safe_mode()
 
 

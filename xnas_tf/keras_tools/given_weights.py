@@ -61,7 +61,7 @@ def recorded_build() -> Iterator[BuildRecord]:
 
 @contextmanager
 def _followed(name: str, function: Callable[[keras.Variable], None]) -> Iterator[None]:
-    """Inside the context, call ``function`` with each variable whose ``name`` method was called."""
+    """Inside the context, call ``function`` after each call of a variable's ``name`` method."""
     original, is_own = getattr(keras.Variable, name), name in vars(keras.Variable)
 
     def method(variable: keras.Variable, *args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, 
 
 
 def check_head(model: keras.Model, classes: int) -> None:
-    """Check that a model's outputs suit images that each belong to exactly one class.
+    """Check that a model's outputs suit single-label classification.
 
     The outputs may be a softmax or logits, with one value per class. With two classes, a single
     output, either a sigmoid or its logit, is also allowed. Without a sigmoid, the loss shows
@@ -24,7 +24,8 @@ def check_head(model: keras.Model, classes: int) -> None:
         classes: Number of classes in the data.
 
     Raises:
-        InputError: If the outputs do not suit such images; the message suggests a head.
+        InputError: If the outputs do not suit single-label classification; the message suggests a
+            head.
     """
     shape, activation = tuple(model.output_shape), ending_of(model).activation
     if shape == (None, 1) and classes > 2:
@@ -55,7 +56,7 @@ def compile_head(model: keras.Model, optimizer: Any) -> None:
 
 
 def _problem_of_one(activation: str | None, loss: Any) -> str:
-    """Return why a single output, possibly with a Keras loss, does not classify two classes."""
+    """Explain why a single output, possibly with a Keras loss, cannot distinguish two classes."""
     name = loss_name(loss) if loss is not None else ""
     if activation == "softmax":
         return "a softmax of one output is always 1"
@@ -70,7 +71,7 @@ def _problem_of_one(activation: str | None, loss: Any) -> str:
 
 
 def _problem_of_many(activation: str | None, loss: Any) -> str:
-    """Return why several outputs, possibly with a Keras loss, do not form a classifier."""
+    """Explain why several outputs, possibly with a Keras loss, do not form a classifier."""
     name = loss_name(loss) if loss is not None else ""
     is_binary = name.lower().replace("_", "").startswith("binary")
     if activation == "sigmoid" or (activation is None and is_binary):

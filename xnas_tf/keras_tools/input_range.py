@@ -45,8 +45,8 @@ class InputRange:
 
     Attributes:
         name: The range as ``LOW-HIGH``; see ``limits_of``.
-        reason: How it was determined, as text.
-        origin: How it was determined.
+        reason: How the range was determined, as text.
+        origin: How the range was determined.
     """
 
     name: str
@@ -55,7 +55,7 @@ class InputRange:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the model was trained on it by xnas-tf, so that it cannot be wrong."""
+        """Whether the range is certain, because xnas-tf trained the model on it."""
         return self.origin == "trained"
 
     @property
@@ -70,10 +70,11 @@ def range_name(low: float, high: float) -> str:
 
 
 def limits_of(name: str, *others: str) -> tuple[float, float]:
-    """Return the lowest and the highest value of a range ``LOW-HIGH``.
+    """Return the lowest and the highest value of a ``LOW-HIGH`` range.
 
     Raises:
-        InputError: If it is not a range; the message also allows ``others``.
+        InputError: If the name is not a range; the message lists the allowed names, including
+            ``others``.
     """
     found = _RANGE.fullmatch(str(name))
     if not found:
@@ -110,7 +111,7 @@ def check_range(given: str) -> str:
 
 
 def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -> keras.Model:
-    """Return a model that takes images (B, H, W, C) in [0, 1], given one for another range."""
+    """Return a model for images (B, H, W, C) in [0, 1], given a model for another range."""
     if name == DEFAULT_RANGE:
         return model
     low, high = limits_of(name)
@@ -164,7 +165,7 @@ def _default(why: str) -> InputRange:
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return slopes and offsets (channels,) of the values from ``_probe``; None unless linear."""
+    """Return slopes and offsets (channels,) of ``_probe``'s values, or None if not linear."""
     if values is None or not np.isfinite(values).all():
         return None
     offsets = values[0]
@@ -178,7 +179,7 @@ def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
-    """Return the central values of constant images at the first layer with weights.
+    """Return the values that constant images have at the centre of the first layer with weights.
 
     Returns:
         An array (3, channels), or None if no such layer is reached, and the names of the preceding
@@ -217,12 +218,12 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 
 
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
-    """Return the range for which layers that compute ``slope * value + offset`` were made.
+    """Infer the input range of layers that compute ``slope * value + offset``.
 
-    The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second choice assumes
-    that the layers normalise the data to mean 0 and variance 1, and is the narrowest range for
-    which this is possible: data in [a, b] with mean m has a variance of at most (b - m)(m - a)
-    (Bhatia & Davis 2000). Otherwise, the magnitude of the slope decides.
+    The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second choice is the
+    narrowest range whose data the layers could normalise to mean 0 and variance 1. Data in [a, b]
+    with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000). Otherwise, the
+    magnitude of the slope decides.
     """
     for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])

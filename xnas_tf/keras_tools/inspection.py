@@ -179,7 +179,7 @@ def ends_in_softmax(model: keras.Model) -> bool:
 def linear_output(ending: Ending) -> Iterator[None]:
     """Leave out the final softmax or sigmoid of a model traced inside the context.
 
-    The model then returns logits, unless it is unknown where the activation is.
+    The model then returns logits, unless the activation was not found.
     """
     layer = ending.layer
     if layer is None or ending.activation is None:

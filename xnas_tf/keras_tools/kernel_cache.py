@@ -78,7 +78,7 @@ class _Kernels:
         return self._var_handle_op(**options)
 
     def clear_if_needed(self, context: Any) -> None:
-        """Clear kernels the first time, since earlier ones are unknown, and whenever necessary."""
+        """Clear kernels whenever necessary, and on the first call, as older kernels are unknown."""
         if self._has_state or self._is_first or len(self._variables) > MOST_VARIABLES:
             self._is_first = False
             self._variables.clear()

@@ -96,7 +96,7 @@ def _left_out(layer: Any) -> dict[str, Any]:
 
 
 def _state(value: Any) -> Any:
-    """Return data, function names and objects' attributes, even those that Keras leaves out.
+    """Describe data, functions and objects, including attributes that Keras leaves out.
 
     For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Keras
     also names functions without their module, although ``keras.ops.gelu`` and

@@ -152,7 +152,7 @@ def _is_about_code(error: BaseException) -> bool:
 
 
 def _is_safe() -> bool:
-    """Return whether safe mode is on: ``enable_unsafe_deserialization`` was not called."""
+    """Return whether safe mode is on, that is, ``enable_unsafe_deserialization`` was not called."""
     return safe_mode() is not False
 
 

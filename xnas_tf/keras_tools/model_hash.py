@@ -29,12 +29,12 @@ Source = tuple[int, int]
 def network_digest(model: keras.Model) -> str:
     """Hash a built model's graph; models with the same digest are the same network.
 
-    The graph's vertices are calls of layers and operations, and the variables that they use, so
-    that shared weights differ from separate weights. The vertices' labels contain classes,
-    configurations, shapes and trainability, but no names, seeds or weight values. Nested models are
-    part of the graph, the inputs of commutative merge layers are unordered, and a sum of sums is a
-    single sum, so the FLOPs of models with the same digest may differ by a few additions. If the
-    model is compiled, the digest also depends on its optimizer and loss.
+    The graph's vertices are calls to layers and operations, and the variables that they use, so
+    models with shared weights differ from models with separate weights. The vertices' labels
+    contain classes, configurations, shapes and trainability, but no names, seeds or weight values.
+    Nested models are part of the graph, the inputs of commutative merge layers are unordered, and a
+    sum of sums is a single sum, so the FLOPs of models with the same digest may differ by a few
+    additions. If the model is compiled, the digest also depends on its optimizer and loss.
 
     Only isomorphic graphs have the same digest, however they were built; see ``Graph.digest``.
 
@@ -87,7 +87,10 @@ class _Network(Graph):
         return self.add([describe_operation(operation), arguments], edges)
 
     def _add_merge(self, layer: layers.Layer, sources: list[Source]) -> int:
-        """Add a commutative merge. A sum absorbs the terms of equally configured sums."""
+        """Add a commutative merge.
+
+        A sum absorbs the terms of inputs that are sums with the same configuration.
+        """
         description = describe_operation(layer)
         terms: Counter[Source] = Counter()
         for source in sources:

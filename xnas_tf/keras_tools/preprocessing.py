@@ -7,7 +7,10 @@ import tensorflow as tf
 
 
 def to_model_input(images: tf.Tensor) -> tf.Tensor:
-    """Convert uint8 images (B, H, W, C) to float32 in [0, 1]. Exports contain the same step."""
+    """Convert uint8 images (B, H, W, C) to float32 in [0, 1].
+
+    Exported models contain the same step.
+    """
     return tf.cast(images, tf.float32) / 255.0
 
 
@@ -15,7 +18,7 @@ def exact_model_input(images: tf.Tensor) -> tf.Tensor:
     """Convert images exactly as ``to_model_input`` does, even in a graph that is optimized later.
 
     An optimized graph would multiply by 1 / 255 instead of dividing by 255. The last digit of a
-    pixel can decide on which side of 0 a ReLU's input lies.
+    pixel can decide whether a ReLU's input is above or below 0.
     """
     with tf.init_scope():  # outside the graph
         levels = to_model_input(np.arange(256)).numpy()

@@ -1,9 +1,9 @@
 """Strided 1x1 convolutions, for which oneDNN computes wrong gradients if there are few channels.
 
-Measurements with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and ``TF_ENABLE_ONEDNN_OPTS=1`` showed
-that, if the input has 5 channels or fewer (3 for some shapes), the error of the kernel's gradient
-is as large as the gradient itself, and memory next to the gradient is overwritten.
-docs/contributing/dependencies.md lists the other operations that were compared.
+These errors were measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and
+``TF_ENABLE_ONEDNN_OPTS=1``. If the input has 5 channels or fewer (3 for some shapes), the error of
+the kernel's gradient is as large as the gradient itself, and memory next to the gradient is
+overwritten. docs/contributing/dependencies.md lists the other operations that were compared.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ def target_form(model: keras.Model, classes: int) -> Form:
 
     A model with a single output gets its targets as a column. For other models, the names of their
     Keras losses determine the form. A custom loss is tried with both class numbers and one-hot
-    vectors: if one form fails, the loss expects the other; if both work, it gets one-hot vectors,
-    because class numbers would be broadcast.
+    vectors. If one form fails, the loss expects the other; if both work, the loss gets one-hot
+    vectors, because class numbers would be broadcast.
 
     Args:
-        model: A compiled model. A model without a loss, whose ``train_step`` computes one, gets
-            class numbers.
+        model: A compiled model. A model whose ``train_step`` computes its own loss gets class
+            numbers.
         classes: Number of classes.
     """
     if has_single_output(model):
@@ -118,7 +118,7 @@ def losses_of(model: keras.Model) -> list[Any]:
 
 
 def loss_name(loss: Any) -> str:
-    """Return a loss's name: that of the function, the partial's function, or the class."""
+    """Return the name of a loss: its function's name (also for a partial) or its class's name."""
     loss = getattr(loss, "func", loss)
     return getattr(loss, "__name__", type(loss).__name__)
 
@@ -131,7 +131,7 @@ def is_loss_of_keras(loss: Any) -> bool:
 
 
 def takes_logits(loss: Any) -> bool:
-    """Return whether one of Keras' losses expects logits: ``from_logits=True``."""
+    """Return whether one of Keras' losses expects logits, that is, has ``from_logits=True``."""
     given = loss.keywords if isinstance(loss, functools.partial) else vars(loss)
     return bool(given.get("from_logits", False))
 

@@ -38,7 +38,7 @@ def convert(
         probabilities: Maps uint8 images (B, H, W, C) to class probabilities (B, classes).
         image_shape: Shape of an image, (H, W, C).
         precision: ``float16`` stores the weights in half precision. ``int8`` is full-integer
-            quantization: weights and activations are integers, except in operations for which
+            quantization, with integer weights and activations except in operations for which
             TensorFlow Lite has no integer kernel, such as ELU.
         calibration: For ``int8``, uint8 images (N, H, W, C) that determine the range of
             activations.

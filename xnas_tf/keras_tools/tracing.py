@@ -24,7 +24,7 @@ _lock = threading.RLock()
 
 
 def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
-    """Return a function traced, or unchanged if it will run only a few times.
+    """Trace a function, or return it unchanged if it will run only a few times.
 
     The choice does not depend on measurements, because traced and untraced results are rounded
     differently, and repeating a search must give the same values.
@@ -44,10 +44,11 @@ def freed_custom_gradients() -> Iterator[None]:
 
     Each use of ``tf.custom_gradient`` in a graph adds a closure to a process-wide table, and the
     closure references the whole traced graph. Every Keras optimizer uses a custom gradient
-    (``ReplicaContext.all_reduce``), as do ``tf.nn.silu`` and other functions, so about 7 MB per
-    candidate were never freed (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the
-    context can still run afterwards, but their gradients can no longer be traced. All threads share
-    the table, so this also affects graphs that other threads trace in the meantime.
+    (``ReplicaContext.all_reduce``), as do ``tf.nn.silu`` and other functions, so without this
+    context, about 7 MB per candidate was never freed (benchmarks/memory.py; TensorFlow 2.18).
+    Graphs traced inside the context can still run afterwards, but their gradients can no longer be
+    traced. All threads share the table, so this also affects graphs that other threads trace in the
+    meantime.
     """
     before = custom_gradients()
     try:
@@ -60,12 +61,12 @@ def freed_custom_gradients() -> Iterator[None]:
 def unoptimized_graphs() -> Iterator[None]:
     """Let TensorFlow run graphs as they were traced, unless there is a GPU.
 
-    Optimizing a graph before its first run takes longer than the optimized graph saves in a few
-    runs: Grad-CAM of 1,000 images with a C=16, N=1 network took 0.29 s instead of 0.33 s, and
-        integrated gradients took 2.34 s instead of 2.48 s (means over four networks). On a GPU, the
-        optimizer also chooses the image layout, which saves time. The option is global, so only one
-        thread may enter at a time: with overlapping threads, the last one would restore the wrong
-        value.
+    Optimizing a graph before its first run takes longer than the optimized graph saves over a few
+    runs. Without optimization, Grad-CAM of 1,000 images with a C=16, N=1 network took 0.29 s
+    instead of 0.33 s, and integrated gradients took 2.34 s instead of 2.48 s (means over four
+    networks). On a GPU, the optimizer also chooses the image layout, which saves time. The option
+    is global, so only one thread at a time may enter the context. With overlapping threads, the
+    last one would restore the wrong value.
     """
     options = tf.config.optimizer
     with _lock:
@@ -84,9 +85,9 @@ def kept_arithmetic() -> Iterator[None]:
 
     TensorFlow's arithmetic optimizer sorts a sum's terms by name, and its remapper fuses a
     normalization with a subsequent sum and ReLU. The last digits of a network's outputs then depend
-    on how the network is traced, and training amplifies these differences to tenths. Without the
-    two optimizers, the quickstart's training steps took 0.99 to 1.02 times as long. The options are
-    global.
+    on how the network is traced, and training amplifies these differences to several tenths.
+    Without the two optimizers, the quickstart's training steps took 0.99 to 1.02 times as long. The
+    options are global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()

@@ -48,8 +48,8 @@ def search(  # noqa: PLR0913 - options with defaults
         fresh: Whether to move an existing run aside and start a new one.
         profile: Whether to profile the second candidate that rank 0 evaluates, for TensorBoard.
         address: ``HOST:PORT`` of a Ray cluster, or ``auto``; if None, RAY_ADDRESS is used.
-        insecure: Whether to join a Ray cluster even without a token, so that others can run code on
-            it.
+        insecure: Whether to join a Ray cluster even without a token, although others can then run
+            code on it.
         callbacks: ``Callback`` instances, which are called after those in the configuration.
         verbose: Output of rank 0: 0 for warnings only, 1 to add progress, 2 to add a line per
             epoch.

@@ -40,8 +40,8 @@ class Subject:
         labels: The true classes, (N,).
         probabilities: The model's predictions, (N, classes).
         metrics: Training metrics by name: loss, validation loss and compiled metrics.
-        shared_models: Models by attribution method, each of which gives the same maps as the
-            candidate's model and is shared by many candidates, so that it is traced only once.
+        shared_models: Models by attribution method. Each gives the same maps as the candidate's
+            model, and is shared by many candidates so that it is traced only once.
         masks: (N, H, W), true at pixels that show the class; None if the data have no masks.
         bug: The bug in the training images; None if none was planted.
     """
@@ -168,7 +168,7 @@ class Objective(BaseModel):
 
     @property
     def sign(self) -> int:
-        """1 if lower is better, -1 if higher is better."""
+        """Factor that turns values into costs: 1 if lower is better, -1 if higher is better."""
         return 1 if self.direction == "minimize" else -1
 
     @property

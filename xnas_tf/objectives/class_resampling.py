@@ -69,7 +69,8 @@ def resampled_sums(
 
     Args:
         rows: This rank's representations, (N, d) for each layer.
-        members: 1 if an image belongs to a class that isn't missing, (N, classes).
+        members: Indicators of whether each image belongs to each class, (N, classes); 0 for missing
+            classes.
         resamples: Each resample's image weights, (resamples, N).
         communicator: The ranks.
     """

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Consistency(AttributionQuality):
     """Rank correlation between different attribution methods' maps of the same image.
 
-    The value is in [-1, 1]; higher is better. It is Spearman's correlation of the positive
-    attributions of all pixels, averaged over the pairs of methods (Krishna et al. 2022, arXiv
-    2202.01602, on the disagreement problem). Methods may also agree for trivial reasons, for
-    instance because all maps have their maximum in the middle. The correlation between maps of
-    different images is therefore recorded as `consistency/chance`.
+    The value is in [-1, 1]; higher is better. It is Spearman's correlation of all pixels' positive
+    attributions, averaged over pairs of methods. Krishna et al. (2022, arXiv 2202.01602) use it to
+    study the disagreement problem. Methods may also agree for trivial reasons, for instance because
+    all maps have their maximum in the middle. The correlation between maps of different images is
+    therefore recorded as `consistency/chance`.
     """
 
     lowest: ClassVar[float] = -1.0
@@ -71,7 +71,7 @@ class Consistency(AttributionQuality):
         return np.maximum(method(subject.model, images, subject.predicted), 0)
 
     def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Correlate maps (N, H, W) in pairs, (N,); pairs with an empty map get the worst value."""
+        """Correlate pairs of maps (N, H, W); pairs with an empty map get the worst value."""
         from xnas_tf.attribution.metrics import is_empty
         from xnas_tf.attribution.metrics.statistics import spearman
 

@@ -31,12 +31,12 @@ class DisentanglementObjective(Objective):
     counts as equal to any other mask, because its overlap is meaningless. A class keeps all
     channels if all of its paths exceed the allowed false alarms, and has no path if none of its
     images is classified correctly. Classes that keep all channels or have no path count as equal to
-    any other class. This objective is a quick estimate: `xnas-tf disentangle` uses the entire
-    training split. The following metrics are also recorded: the paper's diversity (not corrected
-    for chance, which favours small masks), false alarms (the share of other classes' images that a
-    path assigns to its class), the share of kept channels, the number of classes that keep all
-    channels, the number of classes with a correctly classified image, and the diversity of each
-    layer.
+    any other class. This objective is a quick estimate, whereas `xnas-tf disentangle` uses the
+    entire training split. The paper's diversity is also recorded; it is not corrected for chance,
+    which favours small masks. False alarms (the share of other classes' images that a path assigns
+    to its class), the share of kept channels, the number of classes that keep all channels, the
+    number of classes with a correctly classified image, and the diversity of each layer are
+    recorded as well.
     """
 
     lowest: ClassVar[float] = 0.0

@@ -72,7 +72,7 @@ class _InterpreterObjective(Objective):
 
     @abstractmethod
     def _value(self, predictions: InterpreterPredictions) -> ObjectiveValue:
-        """Return the predictions' value, and the metrics recorded only by this objective."""
+        """Return the objective's value, and the metrics that only this objective records."""
 
     def _predictions(
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
@@ -99,9 +99,9 @@ class Fidelity(_InterpreterObjective):
     The agreement is in [0, 1]. The interpreter (FLINT, arXiv 2010.09345) is a linear classifier on
     a few non-negative attributes. The interpreter is trained post-hoc on the candidate's last
     layers with validation images, and evaluated on other validation images. This objective is a
-    quick estimate: `xnas-tf interpret` trains for longer, and on the training split. The agreement
-    that a constant prediction could reach (`constant`) and the share of images without a relevant
-    attribute (`silent`) are also recorded.
+    quick estimate, whereas `xnas-tf interpret` trains for longer, and on the training split. The
+    agreement that a constant prediction could reach (`constant`) and the share of images without a
+    relevant attribute (`silent`) are also recorded.
     """
 
     lowest: ClassVar[float] = 0.0

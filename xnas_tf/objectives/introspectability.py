@@ -257,7 +257,7 @@ class Introspectability(Objective):
         return self._combined(metrics, replicates, reasons)
 
     def _variant_metrics(self, name: str, subject: Subject, computed: Computed) -> dict[str, float]:
-        """Return a variant's values by name, without those of single layers."""
+        """Return a variant's values by name, excluding values of single layers."""
         prefix, variant = f"{self.name}/{name}", self._variant(name)
         score = variant.score_with(computed, subject)
         errors = [f"{source}/standard_error" for source in variant.sources]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Localization(MethodQuality):
-    """A metric of maps and masks, with an uninformative map's value recorded as ``chance``."""
+    """A metric that compares maps with masks; ``chance`` is an uninformative map's value."""
 
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 1.0
@@ -45,7 +45,7 @@ class Localization(MethodQuality):
 
     @abstractmethod
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Return one value per map (N, H, W), as (N,), given masks (N, H, W)."""
+        """Return one value per map, (N,), given maps (N, H, W) and masks (N, H, W)."""
 
 
 class MaskMass(Localization):

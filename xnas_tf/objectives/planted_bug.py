@@ -1,6 +1,6 @@
 """Planted bug: how clearly attributions reveal a known bug in the training images.
 
-The bug is a watermark that stands for one class; see ``dataset.bug``. Attributions are compared on
+The bug is a watermark that indicates one class; see ``dataset.bug``. Attributions are compared on
 validation images of other classes, with and without the watermark.
 """
 
@@ -52,8 +52,8 @@ class PlantedBug(MethodObjective, BugObjective):
     two of their maps are compared: the map of the bug's class, and that of another class which is
     neither the bug's nor the image's. The difference between the shares of positive attribution on
     the watermark's pixels shows how much more evidence the watermark is for the bug's class than
-    for other classes. The value is the area under the ROC curve with which this difference
-    distinguishes images with the watermark from the same images without it. A watermark that draws
+    for other classes. The value is the area under the ROC curve when this difference is used to
+    distinguish images with the watermark from the same images without it. A watermark that draws
     attention for all classes, as a bright patch does with integrated gradients, is not evidence of
     a bug. A network that never learned the bug has nothing to reveal, so its value is at chance.
     The following metrics are also recorded: the share of images with the watermark that are
@@ -87,7 +87,7 @@ class PlantedBug(MethodObjective, BugObjective):
         return self._value(with_it, without)
 
     def _other_classes(self, labels: np.ndarray, target: int, classes: int) -> np.ndarray:
-        """For each image, draw a class other than the target and its own, (N,).
+        """For each image, draw a class that is neither the target nor the image's own class, (N,).
 
         If there are only two classes, draw the image's own class.
         """
@@ -118,7 +118,7 @@ class PlantedBug(MethodObjective, BugObjective):
         return np.stack([mass, mass - other, predicted == bug.target])
 
     def _value(self, with_it: np.ndarray, without: np.ndarray) -> ObjectiveValue:
-        """Compute the value from what ``_look`` returns for all images."""
+        """Compute the value from the results of ``_look`` for all images."""
         value = area_under_roc(with_it[1], without[1])
         metrics = {
             "chance": CHANCE,

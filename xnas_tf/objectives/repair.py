@@ -31,11 +31,11 @@ class Repair(BugObjective):
     undone once the share of images of other classes that are predicted as the bug's class is at
     most `tolerance` higher with the watermark than without it, while the accuracy without the
     watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
-    `most` if removing fewer than `most` channels does not undo it. These metrics are also recorded:
-    the number of channels if they are removed in random order (`chance`), the share with the
-    watermark before (`learned`) and after the removal (`remaining`), the share without it (`base`),
-    the loss of accuracy (`accuracy_loss`), and, if the network had learned the bug, whether it is
-    undone (`repaired`).
+    `most` if removing fewer than `most` channels does not undo it. Several metrics are also
+    recorded: the number of channels needed if they are removed in random order (`chance`); the
+    share of images predicted as the bug's class with the watermark, before (`learned`) and after
+    the removal (`remaining`), and without it (`base`); the loss of accuracy (`accuracy_loss`); and,
+    if the network had learned the bug, whether it is undone (`repaired`).
     """
 
     lowest: ClassVar[float] = 0.0
@@ -91,7 +91,7 @@ class Repair(BugObjective):
     def _greedy(
         self, removal: _Removal, is_undone: Condition, effect: _Effect
     ) -> tuple[int, _Effect]:
-        """Remove the best channel repeatedly; return the number of channels and the last effect."""
+        """Repeatedly remove the best channel; return the number of channels and the last effect."""
         removed: tuple[int, ...] = ()
         while len(removed) < self._limit(removal) and not is_undone(effect):
             options = [(*removed, c) for c in range(removal.channels) if c not in removed]
@@ -102,7 +102,7 @@ class Repair(BugObjective):
         return len(removed), effect
 
     def _random(self, removal: _Removal, is_undone: Condition) -> float:
-        """Return the mean number of channels to remove in random order until the bug is undone."""
+        """Return how many channels, on average, must be removed in random order to undo the bug."""
         rng, counts = np.random.default_rng(self.seed), []
         for _ in range(RANDOM_ORDERS):
             order = tuple(rng.permutation(removal.channels).tolist())

@@ -21,9 +21,9 @@ def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
     """Return 1 / (1 + path length) for each pair of classes, (classes, classes), at most 1.
 
     Classes are named by their ImageNet ids (``n02119789``) or by nouns, whose first sense is used.
-    If all of them are classes of ImageNet-16-120, by id or by name, the senses of that data set are
-    used (``tiger`` is the animal, whereas WordNet's first sense is a person), and WordNet need not
-    be installed. The path length is the same as in nltk's ``path_similarity``.
+    If all classes are ImageNet-16-120 classes, given by id or name, that data set's senses are
+    used, and WordNet need not be installed. For example, ``tiger`` is then the animal, whereas
+    WordNet's first sense is a person. The path length is the same as in nltk's ``path_similarity``.
 
     Raises:
         InputError: If WordNet is needed but not installed, or does not contain one of the classes.

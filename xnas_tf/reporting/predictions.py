@@ -40,9 +40,9 @@ def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
 
     Returns:
         ``error``, the expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) with
-        bins of equal width; and ``bins``, which contains for each bin with images the mean
-        confidence, the accuracy as ``[low, accuracy, high]`` with Wilson's 95% interval, and the
-        number of images.
+        bins of equal width; and ``bins``, with the mean confidence, the accuracy as ``[low,
+        accuracy, high]`` with Wilson's 95% interval, and the number of images for each bin that
+        contains images.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)

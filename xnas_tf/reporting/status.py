@@ -118,7 +118,7 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of(count: int, wanted: int) -> str:
-    """Return text like ``3 of 16``; there may be more than the configuration now requests."""
+    """Return text like ``3 of 16``, or ``20, 16 wanted`` if the count exceeds the target."""
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 

@@ -1,4 +1,4 @@
-"""Shows a search in TensorBoard: ``tensorboard --logdir RUN/tensorboard``."""
+"""Shows a search in TensorBoard, opened with ``tensorboard --logdir RUN/tensorboard``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TensorBoard(Callback):
         }
 
     def on_search_begin(self, run: SearchRun) -> None:
-        """Write candidates that an earlier session recorded but did not write."""
+        """Write candidates that an earlier session recorded but did not write to TensorBoard."""
         for candidate in run:
             self._write(candidate)
 

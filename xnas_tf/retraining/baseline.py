@@ -83,10 +83,10 @@ class ResNet:
 
 
 def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
-    """Return the residual network whose number of trainable parameters is closest to the given one.
+    """Return the residual network whose size is closest to a given number of parameters.
 
-    The depth is that of the deepest published network whose number of parameters, with 16 channels,
-    does not exceed the given one. The number of channels is then chosen for that depth.
+    The depth is that of the deepest published network that, with 16 channels, does not exceed the
+    given number of trainable parameters. The number of channels is then chosen for that depth.
     """
     fitting = [
         blocks

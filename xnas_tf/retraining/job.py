@@ -69,8 +69,8 @@ def retrain(  # noqa: PLR0913 - options with defaults
         baseline: Whether to train the residual network.
         gallery: Whether to draw attributions of each network for TensorBoard while it is trained
             with its first seed.
-        verbose: Output of rank 0: 0 for warnings only, 1 for progress as well, 2 for a line per
-            epoch as well.
+        verbose: Output of rank 0: 0 for warnings only, 1 to add progress, 2 to add a line per
+            epoch.
         log: Called on rank 0 with messages about the start and the end of each training.
 
     Returns:

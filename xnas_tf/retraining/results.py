@@ -302,7 +302,7 @@ def _mean_text(measured: dict[str, Any] | None) -> str:
 
 @check_types()
 def retrainings(run: Run | str | Path) -> list[Retraining]:
-    """Return a run's retrainings by folder; each choice of settings has its own.
+    """Return a run's retrainings by folder; each choice of settings has its own folder.
 
     Raises:
         InputError: If the run does not exist, or a retraining cannot be read.

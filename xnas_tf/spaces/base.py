@@ -32,11 +32,11 @@ class Space(ABC):
         return values
 
     def identity(self, values: Mapping[str, Any]) -> str:
-        """Return a text that equal networks share; only one network per text is proposed."""
+        """Return text that equal networks share; only one network per text is proposed."""
         return self.genotype(values)
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return why no network can be built, or None if one can."""
+        """Return the reason why no network can be built, or None if one can be built."""
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:

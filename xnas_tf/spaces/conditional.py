@@ -6,9 +6,10 @@
         filters = hp.Int(f"filters_{i}", 8, 64)
 
 keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know from the
-start that they exist and that they are active only if ``head`` is ``hidden``, or if ``blocks`` is 2
-or 3. A model is therefore built for each value of each choice, and for each value of each integer
-that adds hyperparameters at its largest value.
+start that such hyperparameters exist, and when they are active. Here, ``units`` is active only if
+``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3. A model is therefore built
+for each value of each choice. If the largest value of an integer adds hyperparameters, a model is
+built for each of the integer's values, too.
 """
 
 from __future__ import annotations
@@ -112,8 +113,8 @@ def _asked_by_value(
 ) -> dict[Any, list[Any]]:
     """Build a model with each value of a choice; return the hyperparameters that each value adds.
 
-    For an integer, only the largest value is tried if a model can be built with it and it adds no
-    hyperparameters.
+    If the largest value of an integer adds no hyperparameters and a model can be built with it, no
+    other values are tried.
     """
     *others, last = values
     added = _asked(declared, build, choice, last, failures)

@@ -18,7 +18,8 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
 
     Raises:
         InputError: If the model's head or input does not fit the data.
-        TypeError: If the model is not a functional or sequential one with one input and one output.
+        TypeError: If the model is not a functional or sequential model with one input and one
+            output.
     """
     if not getattr(model, "inputs", None):
         raise TypeError("the model is neither functional nor sequential, as attributions require")

@@ -57,7 +57,7 @@ class NASBench201(keras_tuner.HyperModel):
         self.cells_per_stack = cells_per_stack
 
     def infeasible(self, cell: Mapping[str, str]) -> str | None:
-        """Return why no network can be built, or None if one can."""
+        """Return the reason why no network can be built, or None if one can be built."""
         return None if live_edges(cell) else "the cell has no path from its input to its output"
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:

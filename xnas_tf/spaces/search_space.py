@@ -109,7 +109,7 @@ class SearchSpace(Space):
         return features(values) if features else ()
 
     def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return why no network can be built, or None if one can."""
+        """Return the reason why no network can be built, or None if one can be built."""
         check = getattr(self.hypermodel, "infeasible", None)
         return check(values) if check else None
 
@@ -332,7 +332,7 @@ class SearchSpace(Space):
         return declared
 
     def _largest(self, number: kt_hp.Int) -> int:
-        """Return an integer hyperparameter's largest value with which a model can be built."""
+        """Return the largest value of an integer hyperparameter with which a model can be built."""
         values = tuple(number.values)
         buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
         return (buildable or values)[-1]

@@ -46,7 +46,7 @@ class VGGLike(keras_tuner.HyperModel):
         self.blocks = blocks
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Return a text that names the blocks and their widths, the pooling and the classifier.
+        """Return text that names the blocks and their widths, the pooling and the classifier.
 
         For example ``2*conv3x3-width1|1*conv5x5-width0.5|max|batch_norm|dense128|dropout0.5``.
         The text omits the number of filters, so that the same architecture can be trained with

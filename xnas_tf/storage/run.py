@@ -111,7 +111,7 @@ class Run:
         """Return the recommended Pareto-optimal candidate, and the reason.
 
         Args:
-            prefer: Criterion to use instead of the default rule: ``error``, the name of an
+            prefer: Criterion that replaces the default rule, namely ``error``, the name of an
                 objective, or ``knee``.
             within: Tolerance above the best error in percentage points, instead of the default.
 
@@ -231,12 +231,12 @@ class Run:
                 were searched; or uint8 images, such as ``run.load_dataset().test.images[:8]``.
 
         Returns:
-            Images, (N, H, W, C), as float32 in [0, 1]. Values outside ``value_range`` are cut off,
+            Images, (N, H, W, C), as float32 in [0, 1]. Values outside ``value_range`` are clipped,
             with a warning.
 
         Raises:
             InputError: If the images differ in shape from this run's images, or their values are on
-                another scale.
+                a different scale.
         """
         stored = self.stored_images(images)
         return stored.astype(np.float32) / np.float32(LEVELS)
@@ -449,7 +449,7 @@ def comparable_candidates(
 def load_run(path: str | Path | Run) -> Run:
     """Open a run directory to read it; see ``Run``.
 
-    A ``Run`` is returned unchanged, and a Tuner stands for its run.
+    A ``Run`` is returned unchanged; for a Tuner, its run is returned.
 
     Raises:
         InputError: If the path is not a run directory.

@@ -46,7 +46,7 @@ def checkpoint_path(run: Path, candidate: int) -> Path:
 
 
 def now() -> str:
-    """Return the current time as the database stores it: ISO 8601, UTC, to the millisecond."""
+    """Return the current UTC time in the database's format, ISO 8601 with milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
@@ -69,8 +69,8 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
     """Create a run directory, or open it to resume, and lock it; see ``locked``.
 
     Nothing in the directory is changed before it is locked. ``fresh`` moves an existing run to
-    ``PATH.1``, or the next free number, and starts a new one; without it, the configuration must be
-    that of the existing run.
+    ``PATH.1``, or the next free number, and starts a new one; without it, the configuration must
+    match that of the existing run.
 
     Yields:
         The database, open for reading and writing.
@@ -219,7 +219,7 @@ def _check_free(path: Path) -> None:
 
 
 def config_changes(path: Path, config: Config) -> list[str]:
-    """Return how a configuration differs from that of a run, as lines ``key: old -> new``.
+    """Return how a configuration differs from that of a run, as ``key: old -> new`` lines.
 
     Raises:
         InputError: If the run cannot be resumed with this configuration.

@@ -37,8 +37,8 @@ def spanned_box(candidates: Sequence[Candidate], config: Goals) -> Box:
     """Return the box from the best to the worst value of every objective among the candidates.
 
     Where all candidates have the same value, the side of the box is the distance to the best
-    possible value. The reference point is then worse than this value by one side, so that this
-    objective does not change the volume.
+    possible value. The reference point is then worse than the candidates' value by this distance,
+    so the objective does not change the volume.
     """
     rows = costs(candidates, config)
     worst = rows.max(axis=0)
@@ -80,7 +80,7 @@ class HypervolumeMeter:
     Args:
         candidates: The first candidates, in the order in which they ended.
         config: The run's configuration.
-        box: The unit to use instead.
+        box: A fixed unit; if None, the unit is determined as described above.
     """
 
     def __init__(

@@ -73,6 +73,9 @@ def distances(scaled: np.ndarray) -> np.ndarray:
 
 
 def _extreme(scaled: np.ndarray, axis: int) -> int:
-    """Return the point nearest to an axis, by its largest other cost, then its cost on the axis."""
+    """Return the index of the point nearest to an axis.
+
+    This is the point whose largest other cost is lowest. Ties go to the lower cost on the axis.
+    """
     others = np.delete(scaled, axis, axis=1).max(axis=1)
     return int(np.lexsort((scaled[:, axis], others))[0])

@@ -36,13 +36,13 @@ class Front:
     """The Pareto front, which is updated with one candidate at a time.
 
     Among the finished candidates that satisfy all constraints, the front consists of those that no
-    other one dominates. With ``search.epsilons``, the front is an epsilon-Pareto set (Laumanns,
-    Thiele, Deb and Zitzler 2002, section 4): objective space is divided into boxes. A box that
-    another box dominates keeps no candidate, and every other box keeps one: the candidate nearest
-    to the best corner of the box, in units of epsilon. Ties go to the candidate that is better in
-    the first objective that differs, then to the one with the lower id. The result is a subset of
-    the Pareto front and does not depend on the order of the candidates. A candidate on the final
-    front has been on the front since it finished, so its model was kept.
+    other candidate dominates. With ``search.epsilons``, the front is an epsilon-Pareto set
+    (Laumanns, Thiele, Deb and Zitzler 2002, section 4): objective space is divided into boxes. A
+    box that another box dominates keeps no candidate, and every other box keeps one: the candidate
+    nearest to the best corner of the box, in units of epsilon. Ties go to the candidate that is
+    better in the first objective that differs, then to the one with the lower id. The result is a
+    subset of the Pareto front and does not depend on the order of the candidates. A candidate on
+    the final front has been on the front since it finished, so its model was kept.
 
     Only candidates of the highest fidelity reached so far are compared.
 

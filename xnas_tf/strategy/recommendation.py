@@ -1,4 +1,4 @@
-"""Recommends a candidate of a front, by one rule for all commands that have to choose."""
+"""Recommends a candidate of a front, using the same rule for all commands."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def recommend(
     """Recommend a candidate of a front.
 
     A candidate is never recommended if its validation accuracy (lower end of the 95% interval) is
-    not higher than that of always predicting the most frequent class. The others are eligible if
-    their error is close to the best error: inside its 95% interval or at most 2 percentage points
-    above it. Among these, the best candidate in the remaining objective is chosen. With several
-    remaining objectives, this is the candidate with the smallest mean of the costs, each scaled to
-    [0, 1]. Ties go to the lower error, then to the lower id.
+    not higher than that of always predicting the most frequent class. Other candidates are eligible
+    if their error is inside the 95% interval of the best error, or at most 2 percentage points
+    above the best error. Among these, the best candidate in the remaining objective is chosen. With
+    several remaining objectives, this is the candidate with the smallest mean of the costs, each
+    scaled to [0, 1]. Ties go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
@@ -77,11 +77,11 @@ def recommend(
         within: Tolerance above the best error in percentage points, instead of the 95% interval or
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why the HyperModel's models do not suit the range of the images; empty if
+        range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
             they do.
 
     Raises:
-        InputError: If ``prefer`` has another value, or ``within`` is negative or not finite.
+        InputError: If ``prefer`` is not an allowed value, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:
@@ -192,7 +192,7 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, toler
 
 
 def _caution(chosen: Candidate, best: Candidate, counts: Sequence[int] | None) -> str:
-    """Say that few images make the interval wide, if the error is clearly above the best."""
+    """If the error is clearly above the best, note that the interval is wide due to few images."""
     if counts is None or 100 * (_error(chosen) - _error(best)) <= TOLERANCE + ROUNDING:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Regression on features of networks, with an estimate of its uncertainty."""
+"""Regression on network features, with an estimate of the uncertainty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Regression:
     """A Gaussian process (Matérn 3/2 and noise) on values transformed to be nearly normal.
 
     Values such as errors have a long tail of bad values, but only the differences between good
-    values matter. The values' distance to the best value, in units of the median distance, is
+    values matter. Each value's distance to the best value, in units of the median distance, is
     therefore transformed with the power between 0 and 1 (Yeo & Johnson 2000) that makes a normal
     distribution most likely.
     """
@@ -78,7 +78,7 @@ class _Transform:
         return (transformed - self.mean) / self.deviation
 
     def invert(self, transformed: np.ndarray) -> np.ndarray:
-        """Apply the inverse of Yeo & Johnson's map, also to values below the best."""
+        """Apply the inverse of Yeo & Johnson's map, including to values below the best."""
         distances = _inverse(transformed * self.deviation + self.mean, self.power)
         return distances * self.unit + self.best
 

@@ -1,10 +1,10 @@
 """Asynchronous successive halving over non-domination rank.
 
 All candidates are trained on the lowest rung, for a few epochs. The best candidates of a rung are
-promoted, that is, trained for more epochs. No candidate waits for a rung to be full (ASHA: Li et
-al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2). With several
-objectives, the best candidates are those with the lowest non-domination rank (Schmucker et al.
-2021, "Multi-objective Asynchronous Successive Halving").
+promoted, that is, trained for more epochs. As in ASHA (Li et al. 2020, "A System for Massively
+Parallel Hyperparameter Tuning", algorithm 2), no candidate waits for a rung to be full. With
+several objectives, the best candidates are those with the lowest non-domination rank (Schmucker et
+al. 2021, "Multi-objective Asynchronous Successive Halving").
 
 ASHA ranks a rung after each result, but the first few results of a rung do not show which
 candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
@@ -141,8 +141,8 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
     """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, because some candidates are promoted that would not be promoted
-    once more results are known.
+    The actual number is higher, because some promoted candidates turn out not to be among the best
+    when later results arrive.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)

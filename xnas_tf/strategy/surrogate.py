@@ -43,8 +43,8 @@ class Surrogate:
     """Model that predicts networks' costs, and how much hypervolume they would add to the front.
 
     Each cost has its own ``Regression``. Once a candidate has failed or violated a constraint,
-    another model predicts whether a candidate satisfies all constraints. A choice depends only on
-    the results so far and the pending proposals, so resuming a search needs no further state.
+    another model predicts whether candidates satisfy all constraints. A choice depends only on the
+    results so far and the pending proposals, so resuming a search needs no further state.
 
     Args:
         space: The search space.
@@ -106,7 +106,7 @@ class Surrogate:
             self._front = [*itertools.compress(self._front, kept), row]
 
     def begin_pool(self) -> int:
-        """Prepare for a new pool with the results so far; return how often to choose from it."""
+        """Prepare for a new pool with the results so far; return how many proposals to choose."""
         count = len(self._costs)
         latest = range(max(0, count - MAX_RESULTS), count)
         self._fitted_rows = np.array(

@@ -11,7 +11,7 @@ from xnas_tf.spaces.variables import Variable, decode, is_active
 
 
 class Variation:
-    """Uniform crossover of two parents, then the mutation that each variable defines.
+    """Uniform crossover of two parents, followed by the mutation that each variable defines.
 
     Unlike simulated binary crossover and polynomial mutation on integers, this does not impose an
     order on unordered choices. Only variables that are active after crossover mutate, and the child

@@ -36,8 +36,8 @@ def interruption(code: int) -> Interrupted:
 class EvaluationCallback:
     """Base class for callbacks of an evaluation; its methods do nothing.
 
-    An exception raised by its methods, such as ``Interrupted`` or the error of a full disk, ends
-    the evaluation, and ``Evaluator.evaluate`` passes it on unchanged.
+    An exception raised by a callback's methods, such as ``Interrupted`` or the error of a full
+    disk, ends the evaluation, and ``Evaluator.evaluate`` passes it on unchanged.
     """
 
     def report_progress(self) -> None:
@@ -59,9 +59,9 @@ class EvaluationCallback:
         return None
 
     def known(self, result: Result) -> Result | None:
-        """Return the known result of a network that is ready to be trained, to skip its training.
+        """Return a network's result if it is already known, so that its training can be skipped.
 
-        Called on rank 0 only.
+        Called on rank 0 only, when the network is ready to be trained.
 
         Args:
             result: The result so far, with the network's digest and costs.

@@ -35,7 +35,7 @@ wrong range usually leave the outputs nearly uniform."""
 
 
 class Predictions(NamedTuple):
-    """The predicted class (N,) of each image, and its probability (N,), the confidence."""
+    """Each image's predicted class (N,), and its probability (N,), called the confidence."""
 
     classes: np.ndarray
     confidence: np.ndarray
@@ -49,8 +49,8 @@ class Accuracy:
         correct: Number of correct predictions.
         images: Number of images.
         commonest: Number of images that belong to the most frequent class.
-        confidence: Mean probability of the predicted classes; None if unknown, or if the model
-            certainly got the values that it expects.
+        confidence: Mean probability of the predicted classes; None if unknown, or if the model is
+            certain to have received the values that it expects.
     """
 
     correct: int
@@ -62,7 +62,7 @@ class Accuracy:
     def of(
         cls, predicted: np.ndarray, labels: np.ndarray, confidence: np.ndarray | None = None
     ) -> Accuracy:
-        """Compute the accuracy of predicted classes, given the true ones and the confidence."""
+        """Compute the accuracy of predicted classes, given the true classes and the confidence."""
         commonest = int(np.bincount(labels).max()) if len(labels) else 0
         mean = None if confidence is None or not len(labels) else float(np.mean(confidence))
         return cls(int((predicted == labels).sum()), len(labels), commonest, mean)
@@ -122,7 +122,7 @@ def predictions(model: keras.Model, split: Split, input_range: str) -> Predictio
     Args:
         model: A Keras image classifier.
         split: Labelled images.
-        input_range: The input range that the model takes, as ``LOW-HIGH``.
+        input_range: The model's input range, as ``LOW-HIGH``.
 
     Raises:
         InputError: If the model does not accept these images.
@@ -170,8 +170,8 @@ def report_accuracy(
     """Report a model's accuracy, and warn if explanations of the model would mean little.
 
     The warnings concern models at chance level, and a mean confidence that is far below the
-    accuracy. Other input ranges are tried to find the cause. A range that the user did not name is
-    also compared with the data's range if the latter is unusual.
+    accuracy. Other input ranges are tried to find the cause. If the user did not name the input
+    range and the data's range is unusual, the two ranges are also compared.
 
     Args:
         accuracy: The accuracy.

@@ -2,7 +2,8 @@
 
 Only rank 0 saves checkpoints, without collective operations: weights, optimizer state, seeds and
 totals are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the
-middle of an epoch, since they are averaged over the ranks only at its end; rank 0's are saved.
+middle of an epoch, since they are averaged over the ranks only at its end; rank 0's statistics are
+saved.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress
         The progress of the training.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or does not match the variables, which are
-            unchanged in that case.
+        CheckpointError: If the checkpoint is damaged or does not match the variables. The variables
+            are then unchanged.
     """
     try:
         progress, values = _read(data, _types_and_shapes(variables))

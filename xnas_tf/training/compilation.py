@@ -33,9 +33,9 @@ def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSc
     """Return the learning rate as Keras expects it: a number or a schedule.
 
     During the warm-up, if there is one, the rate rises linearly from 0 in the first step to the
-    configured value. A cosine schedule then decreases it over the rest of the training. (The code
-    of the XNAS paper counts the cosine's steps from the beginning of the warm-up, so the rate
-    reaches 0 too early, by the length of the warm-up.)
+    configured value. A cosine schedule then decreases it over the rest of the training. (The XNAS
+    paper's code counts the cosine's steps from the beginning of the warm-up, so the rate reaches 0
+    too early, by the length of the warm-up.)
 
     Args:
         config: The ``training`` section.

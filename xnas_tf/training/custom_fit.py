@@ -91,7 +91,8 @@ class CustomFitTrainer:
         returned: Metrics that ``fit`` returned, if any.
 
     Args:
-        model: The model; compiled according to the configuration unless it already is.
+        model: The model, which is compiled according to the configuration unless it is already
+            compiled.
         dataset: The data set.
         validation: The validation split, in the order in which objectives receive it.
         config: The ``training`` section.

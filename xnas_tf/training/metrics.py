@@ -126,9 +126,10 @@ def metrics_of_all_ranks(
 ) -> dict[str, float]:
     """Combine the loss and metrics of the ranks that share images.
 
-    As in Keras, the values are the results of the model's metrics, or the values that its last step
-    returned if these have other names. The variables of Keras' own metrics are sums over images or
-    steps, so they are summed over the ranks. Other values are averaged over the images.
+    As in Keras, the values are the results of the model's metrics, unless its last step returned
+    values with other names, which are used instead. The variables of Keras' own metrics are sums
+    over images or steps, so they are summed over the ranks. Other values are averaged over the
+    images.
 
     Args:
         model: The model.

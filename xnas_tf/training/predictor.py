@@ -27,7 +27,7 @@ class ModelOutputs(NamedTuple):
 
     Attributes:
         values: Probabilities or logits, (N, classes); (N, 1) for a single output for two classes.
-        logits: Logits that Keras attaches to the probabilities, of the same shape; None if there
+        logits: Logits that Keras attaches to the probabilities, with the same shape; None if there
             are none.
     """
 

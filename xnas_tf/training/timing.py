@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TimedCommunicator(Communicator):
-    """A communicator that measures the time of its operations, including waiting for others.
+    """A communicator that measures how long its operations take, including waits for other ranks.
 
     Args:
         communicator: The communicator to use.
@@ -32,7 +32,7 @@ class TimedCommunicator(Communicator):
         self.local_rank, self.local_size = communicator.local_rank, communicator.local_size
 
     def count_in(self, seconds: PhaseTimes) -> None:
-        """Add times to a different ``seconds`` from now on, even in graphs already traced."""
+        """From now on, add times to the given ``seconds``, even in graphs already traced."""
         self.seconds = seconds
         self.seconds.setdefault("communication", 0.0)
 
@@ -67,7 +67,10 @@ class TimedCommunicator(Communicator):
 
 
 def _read_clock_after(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the time at which tensors are computed; deterministic runs forbid ``tf.timestamp``."""
+    """Return the time when tensors are computed.
+
+    Deterministic runs do not allow ``tf.timestamp``.
+    """
     with tf.control_dependencies(tensors):
         last = tf.identity(tensors[0])  # an input of the clock, as a GPU only queues its work
     return tf.numpy_function(lambda _: time.perf_counter(), [last], tf.float64)

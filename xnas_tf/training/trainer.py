@@ -40,18 +40,19 @@ class Trainer:
     """Trainer of one Keras model on this rank's part of each global batch.
 
     The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
-    averaged. One rank and several ranks therefore give the same model, except for BatchNorm, whose
-    statistics are those of a rank's share.
+    averaged. One rank and several ranks therefore give the same model, except that BatchNorm uses
+    the statistics of each rank's own share.
 
     Attributes:
-        progress: Training progress, initially that in the callback's checkpoint. The caller of
-            ``run_epoch`` adds the metrics to ``progress.history``.
+        progress: Training progress, which starts with the progress in the callback's checkpoint, if
+            any. The caller of ``run_epoch`` adds the metrics to ``progress.history``.
         step: Trains the model on a batch.
         best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
     Args:
-        model: The model; compiled according to the configuration unless it already is.
+        model: The model, which is compiled according to the configuration unless it is already
+            compiled.
         dataset: The data set; only its train split is used.
         config: The ``training`` section.
         communicator: The ranks that train this model together.
@@ -60,7 +61,7 @@ class Trainer:
         seconds: Times to which ``trace``, the time of the first step, is added.
         longest: Largest number of epochs to which this training may later be extended. Because
             tracing affects rounding, either all stages of the training must trace their steps, or
-            none.
+            none may.
         keras_callbacks: Callbacks of this training. If there are any callbacks, no checkpoints are
             saved, as they would lack the callbacks' state.
     """
@@ -236,7 +237,7 @@ class Trainer:
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
-        """Save a checkpoint if the context, entered once an epoch's steps are done, is interrupted.
+        """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
         This is used for the validation of an epoch and the scoring of the model. Training resumes
         with the rest of this epoch, which has no steps left, and then repeats what was interrupted.

@@ -1,4 +1,4 @@
-"""Stores arrays of images and labels as a data set that a run can name."""
+"""Stores arrays of images and labels as a data set that a run can refer to by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stored:
     Attributes:
         name: The data set's name.
         class_of: The class name of each label.
-        is_new: Whether the file is new, that is, did not exist before.
+        is_new: Whether the file did not exist before.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Stored:
 
     @contextmanager
     def removed_if_refused(self, run_dir: Path) -> Iterator[None]:
-        """Remove a new file if an ``InputError`` leaves the context before the run begins."""
+        """Remove a new file if the context raises an ``InputError`` before the run begins."""
         try:
             yield
         except InputError:

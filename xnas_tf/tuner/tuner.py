@@ -1,4 +1,4 @@
-"""A search with keras-tuner's interface: ``Tuner(…).search(x, y, …)``."""
+"""A search with keras-tuner's interface, as in ``Tuner(…).search(x, y, …)``."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ class Tuner:
                 ``xnas_tf.Callback`` is called during the search.
             class_weight: The weight of each class in the loss, by its label, as in Keras' ``fit``.
             class_names: Names of the classes.
-            verbose: 0 for warnings only, 1 (or "auto") for progress as well, 2 for a line per epoch
-                as well.
+            verbose: Output level: 0 for warnings only, 1 or "auto" to add progress, 2 to add a line
+                per epoch.
             **others: Other arguments of Keras' ``fit``, which are rejected with a suggestion unless
                 their value has no effect.
 
@@ -262,8 +262,8 @@ class Tuner:
     def get_best_models(self, num_models: int = 1, safe: bool = True) -> list[keras.Model]:
         """Return the trained models of the best candidates, ready to ``evaluate``.
 
-        The models expect values from 0 to 1: ``model.evaluate(tuner.run.prepare(x), numbers)``. A
-        warning says so if the search's images had other values.
+        The models expect values from 0 to 1, as in ``model.evaluate(tuner.run.prepare(x),
+        numbers)``. If the search's images had other values, a warning says so.
 
         The models are built and compiled by the HyperModel, or compiled as in the search, and have
         the trained weights. The models are in the same order as in ``get_best_hyperparameters``.

@@ -15,14 +15,14 @@ _PATTERN = re.compile(r"\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*")
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound on a value: ``operator`` is ``<=`` or ``>=``."""
+    """A bound on a value, whose ``operator`` is ``<=`` or ``>=``."""
 
     operator: str
     limit: float
 
     @classmethod
     def parse(cls, text: Any) -> Constraint:
-        """Parse a text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
+        """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
 
         Raises:
             ValueError: If the text does not have this form.
@@ -35,7 +35,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return how far a value is beyond the limit, as a share of it; 0 if it is within."""
+        """Return how far a value violates the limit, relative to the limit; 0 if it does not."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 
@@ -44,7 +44,7 @@ class Constraint:
 
 
 def describe_violations(limits: Mapping[str, Constraint], values: Mapping[str, float]) -> str:
-    """Describe the limits that the values known so far violate; return "" if there are none."""
+    """Describe the limits violated by the values known so far; return "" if there are none."""
     broken = [
         f"{name} is {brief_value(values[name], 6)}, wanted: {limit}"
         for name, limit in limits.items()

@@ -20,7 +20,7 @@ def report_progress() -> None:
 
 @contextmanager
 def on_progress(listener: Callable[[], None]) -> Iterator[None]:
-    """Make a function the listener for this thread's heartbeats inside the context.
+    """Inside the context, call a function on each of this thread's heartbeats.
 
     The function may raise an exception to stop the work.
     """

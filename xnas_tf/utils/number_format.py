@@ -16,7 +16,7 @@ def format_value(value: float | None) -> str:
 
 
 def brief_value(value: float, digits: int = 4) -> str:
-    """Format a number for a line of text: counts with all digits, others with a few."""
+    """Format a number for running text: counts with all digits, other numbers with a few."""
     is_whole = float(value).is_integer() or abs(value) >= 10**digits
     return f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.{digits}g}"
 
@@ -32,7 +32,7 @@ def setting_text(value: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """Round the decimal fractions in a text to three significant digits.
+    """Round the decimal fractions in text to three significant digits.
 
     In genotypes, continuous hyperparameters have 17 digits, which is too many for a table.
     """

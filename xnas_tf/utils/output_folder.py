@@ -39,7 +39,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def check_new(path: Path) -> Path:
-    """Return a path, or raise an ``InputError`` if it exists."""
+    """Return a path, or raise an ``InputError`` if the path already exists."""
     if path.exists():
         raise InputError(f"{path} already exists and was not touched; choose another with `out`")
     return path

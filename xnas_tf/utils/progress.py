@@ -37,8 +37,8 @@ class Display(logging.Handler):
     """Log handler that prints messages on stderr or, in a notebook, updates one output of the cell.
 
     Args:
-        verbose: 0 for warnings only, 1 for messages and a bar as well, 2 for a line per epoch as
-            well.
+        verbose: Output level: 0 for warnings only, 1 to add messages and a bar, 2 to add a line per
+            epoch.
     """
 
     def __init__(self, verbose: int) -> None:

@@ -23,16 +23,17 @@ _OURS = "xnas_tf"
 def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[str, str]:
     """Return hashes of the user's code on which classes and functions depend.
 
-    A module counts as a whole, with the modules that it imports, except libraries. In a script or
-    notebook, only the classes and functions themselves count, with the functions, classes and
-    constants of the script that they use. Comments and the layout of the code do not count.
+    A module is hashed as a whole, together with the modules that it imports, except libraries. In a
+    script or notebook, only the classes and functions themselves are hashed, together with the
+    functions, classes and constants of the script that they use. Comments and the code's layout do
+    not change the hashes.
 
     Args:
         owners: Classes and functions.
         modules: Names of further modules.
 
     Returns:
-        Hashes by module, such as ``mine``, or by definition of a script, such as
+        Hashes by module, such as ``mine``, or by definition in a script, such as
         ``__main__.build``.
     """
     owners = list(owners)
@@ -44,7 +45,7 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
     """Return the files whose code differs between two results of ``source_hashes``, sorted.
 
-    Names that only one of them has do not count: a module may not have been imported there.
+    Names in only one of the results are ignored, because a module may not always be imported.
     """
     known = before or {}
     changed = [name for name, value in now.items() if known.get(name, value) != value]
@@ -52,7 +53,7 @@ def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> l
 
 
 def file_of(name: str) -> str:
-    """Return the file of a name in ``source_hashes``, relative to the current folder if inside."""
+    """Return the file of a name in ``source_hashes``, as a relative path if possible."""
     module = MAIN if name.startswith(f"{MAIN}.") else name
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
@@ -78,7 +79,7 @@ def _module_hashes(names: Iterable[str], packages: set[str]) -> dict[str, str]:
 
 
 def _source_file(name: str) -> Path | None:
-    """Return the file of a user's module; None if it is not one."""
+    """Return the file of a user's module, or None for other modules."""
     file = Path(getattr(sys.modules.get(name), "__file__", None) or "")
     known = {MAIN, _OURS, "keras", "keras_tuner", *sys.stdlib_module_names}
     return None if file.suffix != ".py" or _package(name) in known or not file.is_file() else file

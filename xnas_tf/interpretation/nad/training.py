@@ -141,7 +141,7 @@ def learn(
 
 
 def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) -> list[np.ndarray]:
-    """Return the images for each step of a class; they depend only on the seed and the class."""
+    """Return the image indices for each step; they depend only on the seed and the class."""
     rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
     steps: list[np.ndarray] = []
@@ -156,7 +156,7 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[tf.Tensor]]:
-    """Return the positions of a step's images in the rank's share, and the gradient arguments.
+    """Return the positions of a step's images in the rank's share, and arguments for the gradients.
 
     These are the first five arguments of ``MaskedNetwork.gradients``.
     """
@@ -223,7 +223,7 @@ class _MaskSelection:
         self.best = initial
 
     def update(self, new: Paths, finished: np.ndarray) -> None:
-        """For units that have just finished a stage, (K,), keep the masks if they are better."""
+        """Keep the best masks so far of the units, (K,), that have just finished a stage."""
         if not finished.any():
             return
         better, masks = finished.copy(), new.hard

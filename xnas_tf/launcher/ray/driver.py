@@ -110,7 +110,7 @@ class Driver:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait for events, answer the ranks' questions, and commit all changes made meanwhile."""
+        """Wait for events, answer the ranks' questions, and commit all resulting changes."""
         questions = self._wait()
         with self._coordinator.transaction():
             answers = {
@@ -233,7 +233,7 @@ class Driver:
         raise self._watchdog.interruption()
 
     def _has_stopped(self, group: Group) -> bool:
-        """Return whether a group has stopped; collect the result if it finished before that."""
+        """Return whether a group has stopped; collect its result if it finished before stopping."""
         try:
             finished = group.advance()
         except (ray.exceptions.RayError, XnasError, OSError):

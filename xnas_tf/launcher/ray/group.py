@@ -29,7 +29,7 @@ class Group:
 
     Args:
         size: Number of ranks.
-        bundle: The resources for one rank: CPU and GPU.
+        bundle: The CPU and GPU resources for one rank.
         avoided: Nodes on which the group must not be placed.
 
     Attributes:

@@ -158,7 +158,7 @@ class Rank:
 
 
 class Heartbeat:
-    """Signals that report progress to the driver, which answers when it is time to stop.
+    """Reports progress to the driver, which answers when it is time to stop.
 
     Attributes:
         stopping: The exit code if the rank must stop; 0 if it should continue.

@@ -78,7 +78,7 @@ def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dic
 
 
 def _counts(accuracy: Any) -> dict[str, Any] | None:
-    """Return the counts of an accuracy that identify a model, given ``Accuracy.as_dict``."""
+    """Return the counts in the result of ``Accuracy.as_dict``, which identify a model."""
     names = ("correct", "images", "commonest_class")
     return {n: accuracy.get(n) for n in names} if isinstance(accuracy, dict) else None
 
@@ -89,7 +89,7 @@ def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
-    """Return the texts, metrics and pictures in folders of a run such as ``candidate-00007``."""
+    """Return the texts, metrics and pictures in a run's folders, such as ``candidate-00007``."""
     parent = path / kind.folder
     named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
     return [
