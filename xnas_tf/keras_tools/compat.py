@@ -76,7 +76,7 @@ def metrics_in_compile(model: keras.Model) -> keras.metrics.Metric | None:
 
 
 def excludes_by_name(optimizer: keras.optimizers.Optimizer | None) -> bool:
-    """Return whether ``exclude_from_weight_decay`` was called, which ``get_config`` omits."""
+    """Return whether ``exclude_from_weight_decay`` was called; ``get_config`` omits this."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     names = ("_exclude_from_weight_decay_pattern", "_exclude_from_weight_decay")
     return any(getattr(optimizer, name, None) for name in names)
@@ -96,7 +96,7 @@ def logits_behind(outputs: Any) -> Any:
 
 
 def with_logits(outputs: tf.Tensor, logits: Any) -> tf.Tensor:
-    """Return outputs that carry the logits used by Keras' losses, as if just computed."""
+    """Attach logits to outputs, so that Keras' losses use the logits."""
     outputs._keras_logits = tf.convert_to_tensor(logits)
     return outputs
 

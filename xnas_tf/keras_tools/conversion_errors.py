@@ -19,7 +19,7 @@ def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
         layers: The names of the model's layers, including nested ones.
 
     Returns:
-        For example ``TensorListReserve (layer bidirectional/forward_lstm)``, or an empty string if
+        Text such as ``TensorListReserve (layer bidirectional/forward_lstm)``, or an empty string if
         the message names no operation.
     """
     found = {}

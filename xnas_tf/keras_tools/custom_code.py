@@ -18,7 +18,7 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:
-    """Find the non-Keras classes and functions in a model and its compilation.
+    """Find the non-Keras classes and functions in a model and its ``compile`` arguments.
 
     Custom objects may depend on anything, such as a hyperparameter: ``get_config`` may omit an
     argument, and functions may use variables from an enclosing scope. The search covers layers,

@@ -2,8 +2,8 @@
 
 Keras 3 composes batch normalisation from nine operations. With ``FusedBatchNormV3``, a training
 step of the quickstart's network was 1.39 times as fast on two cores (benchmarks/training_step.py).
-The supernet's cells use the same operation, so their values match those of a cell's own network.
-Results match Keras up to rounding.
+The supernet's cells use the same operation, so their values match those of a network built for a
+single cell. Results match Keras up to rounding.
 """
 
 from __future__ import annotations

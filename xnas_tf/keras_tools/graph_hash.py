@@ -56,7 +56,7 @@ class Graph:
         return sorted(reached)
 
     def _refine(self, vertices: list[int], colours: dict[int, str]) -> dict[int, str]:
-        """Refine the colours by each vertex's successors and predecessors."""
+        """Refine the colours using each vertex's successors and predecessors."""
         incoming: dict[int, list[Edge]] = {vertex: [] for vertex in vertices}
         for vertex in vertices:
             for label, target in self._edges[vertex]:

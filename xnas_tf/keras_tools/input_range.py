@@ -222,8 +222,8 @@ def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> 
 
     The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second choice is the
     narrowest range whose data the layers could normalise to mean 0 and variance 1. Data in [a, b]
-    with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000). Otherwise, the
-    magnitude of the slope decides.
+    with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000). Otherwise, the range
+    is chosen by the magnitude of the slope.
     """
     for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])

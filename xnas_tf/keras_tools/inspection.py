@@ -1,4 +1,4 @@
-"""Inspects Keras models of any kind in place, while they are traced, without copies."""
+"""Inspects Keras models of any kind while they are traced, without copying them."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ class Ending:
 
     @property
     def can_be_linear(self) -> bool:
-        """Whether logits can be computed: there is no activation, or it can be left out."""
+        """Whether logits can be computed, because there is no activation or it can be left out."""
         return self.activation is None or self.layer is not None
 
 
 def ending_of(model: keras.Model) -> Ending:
-    """Return a model's ending according to its graph; unknown for subclassed models."""
+    """Determine a model's ending from its graph; it is unknown for subclassed models."""
     layer = _final_layer(model)
     return Ending(layer, _activation_of(layer))
 
@@ -125,9 +125,9 @@ def ending_of(model: keras.Model) -> Ending:
 def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     """Find the ending of a model of any kind by calling the model on a few inputs.
 
-    If the outputs are probabilities but no layer is found to compute them, the ending is a softmax
-    that cannot be left out. The same applies to a softmax layer that is also used elsewhere in the
-    model.
+    If the outputs are probabilities but the layer that computes them is not found, the ending is a
+    softmax that cannot be left out. The same applies to a softmax layer that is also used elsewhere
+    in the model.
     """
     with inlined_calls(model):
         model(inputs, training=False)  # Keras calls each layer twice when it builds them

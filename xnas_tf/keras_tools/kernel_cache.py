@@ -29,7 +29,7 @@ def kept_kernels() -> Iterator[None]:
 
     Keras clears the kernels because the kernels of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers do not
-    use these operations. All random operations with state get their seeds in one place; as soon as
+    use these operations. All stateful random operations get their seeds in one place; as soon as
     one of them is given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations get no new seeds if they were traced earlier or loaded,

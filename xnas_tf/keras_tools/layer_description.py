@@ -1,4 +1,4 @@
-"""Describes layers, calls and compilations, without names, as values that can be hashed.
+"""Describes layers, calls and ``compile`` arguments, without names, as hashable values.
 
 These functions raise ``NotImplementedError`` for objects that cannot be described.
 """
@@ -99,7 +99,7 @@ def _state(value: Any) -> Any:
     """Describe data, functions and objects, including attributes that Keras leaves out.
 
     For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Keras
-    also names functions without their module, although ``keras.ops.gelu`` and
+    also identifies functions by name only, although ``keras.ops.gelu`` and
     ``keras.activations.gelu`` are different functions.
     """
     if isinstance(value, FunctionType):

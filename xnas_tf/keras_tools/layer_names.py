@@ -18,8 +18,8 @@ _REFUSED = re.compile(r"[^A-Za-z0-9_.>-]+")
 def use_accepted_names(model: keras.Model) -> dict[str, str]:
     """Rename a model, and its layers, if TensorFlow rejects their names in a graph.
 
-    A model with a layer called ``Conv 1: 3×3`` can be called, but neither exported nor traced, and
-    training traces it if there are more than a few steps.
+    A model with a layer called ``Conv 1: 3×3`` can be called, but neither exported nor traced.
+    Training traces a model if there are more than a few steps.
 
     Returns:
         The new names, keyed by the old ones.

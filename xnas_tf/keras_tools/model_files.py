@@ -24,9 +24,9 @@ _CAUSE = re.compile(r"Exception encountered: (.+)")
 
 
 def model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the contents of a ``.keras`` file, without its compilation.
+    """Return a Keras model as the contents of a ``.keras`` file, without its compile settings.
 
-    Compilation is left out because it may be impossible to save a custom loss or metric, and
+    Compile settings are left out because it may be impossible to save a custom loss or metric, and
     neither is needed to load the model.
     """
     if is_transparent(model):

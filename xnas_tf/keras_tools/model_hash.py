@@ -39,8 +39,8 @@ def network_digest(model: keras.Model) -> str:
     Only isomorphic graphs have the same digest, however they were built; see ``Graph.digest``.
 
     Raises:
-        NotImplementedError: If the model or its compilation contains a class or function that is
-            not from Keras (see ``custom_code``), or the model has no graph.
+        NotImplementedError: If the model or its compile settings contain a class or function that
+            is not from Keras (see ``custom_code``), or the model has no graph.
     """
     if (custom := next(custom_code(model), None)) is not None:
         raise NotImplementedError(f"{custom!r} is not a class or function of Keras")

@@ -287,8 +287,8 @@ class Randomization(SeededQuality):
     better, because a map that does not change does not show what was learned (Adebayo et al. 2018,
     arXiv 1810.03292). Each stage's mean correlation is recorded as ``randomization/stage_1`` and so
     on. Methods that multiply by the image give 0 at black pixels, whatever the weights are. As a
-    result, the maps of these methods are similar (0.91 for integrated gradients, 0.17 for
-    SmoothGrad, on a network trained on digits), and the methods hardly distinguish candidates here.
+    result, the maps of these methods stay similar (0.91 for integrated gradients, 0.17 for
+    SmoothGrad, on a network trained on digits), and their values hardly distinguish candidates.
     """
 
     lowest: ClassVar[float] = 0.0

@@ -70,7 +70,7 @@ class Subject:
         return self.probabilities.argmax(axis=1)
 
     def first(self, count: int) -> Subject:
-        """Return the subject with only the first ``count`` images over all ranks."""
+        """Return the subject with only the first ``count`` images across all ranks."""
         own = slice(len(range(self.communicator.rank, count, self.communicator.size)))
         return replace(
             self,
@@ -138,8 +138,8 @@ class Objective(BaseModel):
         """Check that the data set has what the objective needs, before any training.
 
         Raises:
-            InputError: If the data set lacks something, such as masks. The caller puts the section
-                of the configuration before the message.
+            InputError: If the data set lacks something, such as masks. The caller prefixes the
+                message with the configuration section.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:

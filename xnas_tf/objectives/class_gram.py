@@ -70,8 +70,9 @@ def mean_gram(
             ``plain`` doesn't, as in the XNAS paper.
 
     Returns:
-        (..., classes, classes). The diagonal is 0 for a class mean without direction: one that is
-        zero or, with ``unbiased``, one whose noise-free share is less than ``MIN_SIGNAL``.
+        (..., classes, classes). The diagonal is 0 for class means without direction. These are
+        means of zero and, with ``unbiased``, means whose noise-free share is less than
+        ``MIN_SIGNAL``.
     """
     gram: np.ndarray = np.zeros(())
     squares: np.ndarray = np.zeros(())

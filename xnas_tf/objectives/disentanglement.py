@@ -29,13 +29,13 @@ class DisentanglementObjective(Objective):
     averaged over layers and class pairs. The value is 0 if all classes use the same channels, 1 if
     paths differ as much as random paths of the same sizes, and at most 2. A full or empty mask
     counts as equal to any other mask, because its overlap is meaningless. A class keeps all
-    channels if all of its paths exceed the allowed false alarms, and has no path if none of its
-    images is classified correctly. Classes that keep all channels or have no path count as equal to
-    any other class. This objective is a quick estimate, whereas `xnas-tf disentangle` uses the
-    entire training split. The paper's diversity is also recorded; it is not corrected for chance,
-    which favours small masks. False alarms (the share of other classes' images that a path assigns
-    to its class), the share of kept channels, the number of classes that keep all channels, the
-    number of classes with a correctly classified image, and the diversity of each layer are
+    channels if all of its paths exceed the allowed rate of false alarms, and has no path if none of
+    its images is classified correctly. Classes that keep all channels or have no path count as
+    equal to any other class. This objective is a quick estimate, whereas `xnas-tf disentangle` uses
+    the entire training split. The paper's diversity is also recorded; it is not corrected for
+    chance, which favours small masks. False alarms (the share of other classes' images that a path
+    assigns to its class), the share of kept channels, the number of classes that keep all channels,
+    the number of classes with a correctly classified image, and the diversity of each layer are
     recorded as well.
     """
 
@@ -103,7 +103,7 @@ class DisentanglementObjective(Objective):
         return ObjectiveValue(paths.diversity * _share_of_pairs(classes, labels), metrics)
 
     def mask_options(self) -> MaskTrainingOptions:
-        """Return options for mask training: β increases, and classes keep the sparsest masks."""
+        """Return options for training with increasing β, where classes keep the sparsest masks."""
         from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)

@@ -48,14 +48,15 @@ class BugObjective(Objective):
 class PlantedBug(MethodObjective, BugObjective):
     """How clearly attributions reveal a bug planted in the training images; higher is better.
 
-    The value is in [0, 1]; chance is 0.5. Validation images of other classes get the watermark, and
-    two of their maps are compared: the map of the bug's class, and that of another class which is
-    neither the bug's nor the image's. The difference between the shares of positive attribution on
-    the watermark's pixels shows how much more evidence the watermark is for the bug's class than
-    for other classes. The value is the area under the ROC curve when this difference is used to
-    distinguish images with the watermark from the same images without it. A watermark that draws
-    attention for all classes, as a bright patch does with integrated gradients, is not evidence of
-    a bug. A network that never learned the bug has nothing to reveal, so its value is at chance.
+    The value is in [0, 1]; chance is 0.5. The watermark is added to validation images of other
+    classes. Two maps of each image are then compared, one for the bug's class and one for a class
+    that is neither the bug's class nor the image's own class. The difference between the shares of
+    positive attribution on the watermark's pixels shows how much more evidence the watermark is for
+    the bug's class than for other classes. The value is the area under the ROC curve when this
+    difference is used to distinguish images with the watermark from the same images without it. A
+    watermark that draws attention for all classes, as a bright patch does with integrated
+    gradients, is not evidence of a bug. A network that never learned the bug has nothing to reveal,
+    so its value is at chance.
     The following metrics are also recorded: the share of images with the watermark that are
     predicted as the bug's class (`learned`), the same share without the watermark (`base`), the
     share of attribution on the watermark (`mass`), and whether the value is at least 0.95
@@ -150,8 +151,8 @@ def error_of_area(area: float, count: int) -> float:
     """Return the standard error of the area under a ROC curve with ``count`` values of each kind.
 
     The formula is equation 2 of Hanley & McNeil 1982 (Radiology 143), which does not take into
-    account that the values are paired. It gives 0 for areas of 0 and 1, however few the values, so
-    the area is first clipped to ``1 / (2 * count)`` and ``1 - 1 / (2 * count)``.
+    account that the values are paired. The formula gives 0 for areas of 0 and 1, however few the
+    values, so the area is first clipped to ``1 / (2 * count)`` and ``1 - 1 / (2 * count)``.
     """
     area = float(np.clip(area, 0.5 / count, 1 - 0.5 / count))
     one, two = area / (2 - area), 2 * area**2 / (1 + area)

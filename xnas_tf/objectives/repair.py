@@ -122,7 +122,7 @@ class _Effect:
 
     Attributes:
         attack: Share of the images with the watermark that are predicted as the bug's class.
-        base: Share of the same images that are predicted as the bug's class without the watermark.
+        base: Share of the images that are predicted as the bug's class without the watermark.
         accuracy: Accuracy on images without the watermark.
         cost: Mean probability of the bug's class with the watermark, plus that of wrong classes
             without it.

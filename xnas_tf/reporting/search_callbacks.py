@@ -1,4 +1,4 @@
-"""Creates a search's callbacks: those of this package that report on it, and the user's."""
+"""Creates a search's callbacks: this package's reporting callbacks and the user's callbacks."""
 
 from __future__ import annotations
 

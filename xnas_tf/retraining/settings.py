@@ -41,7 +41,8 @@ class RetrainingOptions:
     """The settings of a retraining.
 
     Attributes:
-        config: The run's configuration with the user's changes, but without search and constraints.
+        config: The run's configuration with the user's changes, but without the ``search`` and
+            ``constraints`` sections.
         patience: Number of epochs without improvement after which training ends.
     """
 

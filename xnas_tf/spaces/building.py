@@ -46,7 +46,7 @@ def build_model(
         ones.
 
     Raises:
-        InputError: If the model would continue from weights that an earlier model trained.
+        InputError: If the model would continue from weights that were trained in an earlier model.
         TypeError: If ``build`` does not return a model.
     """
     reset_layer_names()

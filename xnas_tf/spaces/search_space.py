@@ -279,7 +279,7 @@ class SearchSpace(Space):
         return self._widen(declared)
 
     def _check_saving(self) -> None:
-        """Check that the default model can be saved, and whether later commands can load it."""
+        """Check that the default model can be saved, and record whether it loads safely."""
         with self._named_errors(f"{self.name}: its models cannot be saved"):
             model = self._new_model(self._declared.copy())
             if not model.built:

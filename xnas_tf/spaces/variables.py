@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Condition:
-    """A variable is active only if the variable ``parent`` has one of ``values``."""
+    """A variable is active only if its ``parent`` variable has one of these ``values``."""
 
     parent: str
     values: tuple[Any, ...]

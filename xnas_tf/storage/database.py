@@ -100,7 +100,7 @@ class Database:
             )
 
     def save(self, candidate: Candidate) -> None:
-        """Commit all fields of a candidate, new or changed."""
+        """Commit all fields of a new or changed candidate."""
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
         with self.transaction():
             self._connection.execute(_SAVE, row)

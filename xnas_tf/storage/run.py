@@ -374,7 +374,7 @@ class Run:
     def _snapshot(
         self, prefer: str | None = None, within: float | None = None
     ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation, all from a single read."""
+        """Return all candidates, the front and the recommendation, based on a single read."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         return candidates, front, self.recommended_of(front, prefer, within)

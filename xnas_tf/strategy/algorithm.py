@@ -107,9 +107,9 @@ class Algorithm:
         """Propose a new architecture.
 
         Args:
-            expected: The genotype proposed at this point before the search was resumed. The
-                surrogate then makes no choice: choosing would require a fit, and rounding might
-                change the choice on another machine.
+            expected: The genotype proposed at this point before the search was resumed. In that
+                case, the surrogate is not used, because it would have to be fitted, and rounding
+                might change its choice on another machine.
 
         Returns:
             The proposal; None when no architecture is left.
@@ -209,7 +209,7 @@ class Algorithm:
         self._pool = list(pool.values())
 
     def _new_proposals(self) -> Iterator[Proposal]:
-        """Generate offspring first, then random architectures, then enumerate a small space."""
+        """Generate offspring, then random architectures; finally, enumerate a small space."""
         if self._networks:
             return self._networks
         offspring, random = self._generate_offspring(OFFSPRING_TRIES), self._sample(RANDOM_TRIES)

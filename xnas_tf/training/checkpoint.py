@@ -67,8 +67,8 @@ def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress
         The progress of the training.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or does not match the variables. The variables
-            are then unchanged.
+        CheckpointError: If the checkpoint is damaged or does not match the variables. No variable
+            is changed in that case.
     """
     try:
         progress, values = _read(data, _types_and_shapes(variables))

@@ -80,8 +80,8 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
 
     A name contains the callback's class, its arguments that are strings, numbers or None, and
     hashes of its functions. A search with different arguments therefore counts as a different
-    search. Addresses, and strings given to a user's own callbacks, may contain passwords. Such
-    values are hashed, because names are stored. Equal names are numbered.
+    search. Addresses, and strings given to a user's own callbacks, may contain passwords. These
+    values are hashed, because callback names are stored in the run. Equal names are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]

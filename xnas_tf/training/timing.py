@@ -1,4 +1,4 @@
-"""Measures how much time an evaluation spends in communication between its ranks."""
+"""Measures how much time an evaluation spends on communication between its ranks."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check additional sections of the configuration, and return those that are not None.
 
     Raises:
-        InputError: If a section is not a mapping but arguments set some of its keys, or a section
-            has a key that an argument sets.
+        InputError: If a section whose keys are set by arguments is not a mapping, or itself has a
+            key that an argument sets.
     """
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")

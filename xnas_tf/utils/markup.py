@@ -48,7 +48,7 @@ def _plain(text: Any) -> str:
 
 
 def page_html(title: str, facts: Mapping[str, Any], *tables: str, notes: Iterable[str] = ()) -> str:
-    """Return a page with a title, named facts (omitting empty ones), HTML tables and notes."""
+    """Return a page with a title, labelled facts (except empty ones), HTML tables and notes."""
     shown = [(name, value) for name, value in facts.items() if value not in ("", None)]
     lines = "".join(
         f"<tr><th>{_escape(name)}</th><td>{_escape(value)}</td></tr>" for name, value in shown

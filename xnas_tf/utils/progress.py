@@ -149,7 +149,7 @@ def silence() -> None:
 
 @contextmanager
 def progress_bar(text: str, total: float | None = None) -> Iterator[Update]:
-    """Show a bar inside the context if possible, and yield the function that moves it."""
+    """Show a bar inside the context if possible, and yield the function that advances it."""
     handler = display()
     if handler is None or not has_bar():
         yield lambda _completed, _total, _text: None

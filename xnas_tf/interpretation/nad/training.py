@@ -49,7 +49,7 @@ class MaskTrainingOptions:
             masks meet these conditions, the class keeps all channels.
         epochs: Number of passes over a class's images.
         batch: Number of images per class in each step.
-        tolerance: With ``auto``, the largest allowed loss of accuracy on a class's own images.
+        tolerance: With ``auto``, the largest allowed drop in accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its own
             class; 1 sets no limit, as in the paper.
         seed: Seed for the order of the images.
@@ -185,7 +185,7 @@ def _batch(
 def _updated(
     logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Return the logits after a step of fixed length for each unit that has a gradient."""
+    """Return the mask logits after a step of fixed length for each unit that has a gradient."""
     channels = logits.shape[1]
     soft = expit(logits)
     # The gradient of β/K mean(sigmoid(m)²); the weights are β/K.

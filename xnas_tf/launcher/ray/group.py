@@ -21,7 +21,7 @@ Finished = tuple[Task, Result]
 
 
 class Group:
-    """Ranks that evaluate one candidate together, in processes that are kept between candidates.
+    """Ranks that evaluate one candidate together, in processes that stay alive between candidates.
 
     No method blocks. A step, such as starting the ranks or evaluating a candidate, runs in the
     background; ``advance`` completes the step and, while the group is starting, begins the next

@@ -1,4 +1,4 @@
-"""The mailbox: a Ray actor that passes the ranks' calls to the coordinator on to the driver."""
+"""The mailbox: a Ray actor that forwards the ranks' questions for the coordinator to the driver."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class RankAddress:
 
 
 class Rank:
-    """A process that evaluates candidates and is kept between them.
+    """A process that evaluates candidates and stays alive between them.
 
     The group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
 

@@ -130,7 +130,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _compared(
     everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]]
 ) -> list[Candidate]:
-    """Return the candidates of all runs that have the fidelity of their run's front."""
+    """Return all runs' candidates that have the same fidelity as their run's front."""
     return [
         c
         for candidates, front in zip(everyone, fronts, strict=True)
