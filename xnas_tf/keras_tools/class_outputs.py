@@ -29,8 +29,8 @@ def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor
 
     Args:
         outputs: (B, classes), or (B, 1) for two classes.
-        activation: The function that computed the outputs: ``softmax``, ``sigmoid``, or None for
-            logits.
+        activation: The function that computed the outputs, which is ``softmax``, ``sigmoid``, or
+            None for logits.
 
     Returns:
         Probabilities, (B, classes).

@@ -44,7 +44,7 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def has_graph(model: Any) -> bool:
-    """Return whether an object is a functional model or an instance of a subclass."""
+    """Return whether an object is a functional model, including subclasses."""
     return hasattr(model, "_nodes_by_depth")
 
 

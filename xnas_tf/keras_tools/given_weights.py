@@ -19,7 +19,7 @@ class BuildRecord:
 
     Attributes:
         created: The variables that were created.
-        assigned: The variables that were assigned a value, as ``load_weights`` does.
+        assigned: The variables that were assigned a value, for example by ``load_weights``.
     """
 
     created: list[keras.Variable] = field(default_factory=list)

@@ -33,8 +33,8 @@ def kept_kernels() -> Iterator[None]:
     one of them is given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations get no new seeds if they were traced earlier or loaded,
-    so this context is only for models from this package's own search spaces. It affects the whole
-    process: while one thread is inside the context, entering it has no effect in other threads.
+    so this context is only for models from this package's own search spaces. The context affects
+    the whole process; while one thread is inside it, entering it has no effect in other threads.
     """
     if not _turn.acquire(blocking=False):
         yield

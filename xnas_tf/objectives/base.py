@@ -81,7 +81,7 @@ class Subject:
         )
 
     def gathered(self, values: np.ndarray | DiskImages) -> np.ndarray:
-        """Return the values for all ranks' images, (N, ...), given those of this rank.
+        """Gather the values for all ranks' images, (N, ...), given this rank's values.
 
         Integers and booleans become int32; floats keep their type.
         """

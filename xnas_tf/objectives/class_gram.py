@@ -71,7 +71,7 @@ def mean_gram(
 
     Returns:
         (..., classes, classes). The diagonal is 0 for class means without direction. These are
-        means of zero and, with ``unbiased``, means whose noise-free share is less than
+        means equal to zero and, with ``unbiased``, means whose noise-free share is less than
         ``MIN_SIGNAL``.
     """
     gram: np.ndarray = np.zeros(())

@@ -33,10 +33,10 @@ class DisentanglementObjective(Objective):
     its images is classified correctly. Classes that keep all channels or have no path count as
     equal to any other class. This objective is a quick estimate, whereas `xnas-tf disentangle` uses
     the entire training split. The paper's diversity is also recorded; it is not corrected for
-    chance, which favours small masks. False alarms (the share of other classes' images that a path
-    assigns to its class), the share of kept channels, the number of classes that keep all channels,
-    the number of classes with a correctly classified image, and the diversity of each layer are
-    recorded as well.
+    chance and therefore favours small masks. False alarms (the share of other classes' images that
+    a path assigns to its class), the share of kept channels, the number of classes that keep all
+    channels, the number of classes with a correctly classified image, and the diversity of each
+    layer are recorded as well.
     """
 
     lowest: ClassVar[float] = 0.0

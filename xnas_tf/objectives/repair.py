@@ -31,7 +31,7 @@ class Repair(BugObjective):
     undone once the share of images of other classes that are predicted as the bug's class is at
     most `tolerance` higher with the watermark than without it, while the accuracy without the
     watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
-    `most` if removing fewer than `most` channels does not undo it. Several metrics are also
+    `most` if removing fewer than `most` channels does not undo it. The following metrics are also
     recorded: the number of channels needed if they are removed in random order (`chance`); the
     share of images predicted as the bug's class with the watermark, before (`learned`) and after
     the removal (`remaining`), and without it (`base`); the loss of accuracy (`accuracy_loss`); and,
@@ -124,8 +124,8 @@ class _Effect:
         attack: Share of the images with the watermark that are predicted as the bug's class.
         base: Share of the images that are predicted as the bug's class without the watermark.
         accuracy: Accuracy on images without the watermark.
-        cost: Mean probability of the bug's class with the watermark, plus that of wrong classes
-            without it.
+        cost: Mean probability of the bug's class with the watermark, plus the mean probability of
+            wrong classes without the watermark.
     """
 
     attack: float

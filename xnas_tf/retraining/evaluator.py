@@ -67,8 +67,8 @@ class Retrainer:
     ) -> Result:
         """Build, train, score and test a candidate or the baseline.
 
-        See ``Evaluator.evaluate``. The model and its metrics are those of the best epoch; the
-        metrics include those of the test split.
+        See ``Evaluator.evaluate``. The model and its metrics are from the best epoch; the metrics
+        include the test metrics.
         """
         evaluator = self._baselines if candidate.id == BASELINE else self._candidates
         stopping = EarlyStopping(

@@ -40,7 +40,7 @@ class Space(ABC):
         return None
 
     def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return additional inputs for a surrogate, equally many for every architecture."""
+        """Return additional inputs for a surrogate, always of the same length."""
         return ()
 
     def trains(self, model: Any) -> bool:

@@ -53,8 +53,8 @@ class SpaceOptions(BaseModel):
         - ``shows_all = True``: the default model and the models of each ``conditional_scope``
           together request all hyperparameters. Otherwise, a model is built for each value of each
           choice to discover the hyperparameters.
-        - ``features(values) -> Sequence[float]``: additional inputs for surrogates, equally many
-            for every architecture.
+        - ``features(values) -> Sequence[float]``: additional inputs for surrogates, always of the
+            same length.
 
         Args:
             image_shape: Shape of an image, (height, width, channels).

@@ -223,8 +223,8 @@ class Run:
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Convert images with the data set's own values to the values that the models expect.
 
-        Models were trained on values from 0 to 1 with 256 levels, whatever the values of the
-        arrays were: ``model.predict(run.prepare(x))``.
+        Models were trained on values from 0 to 1 with 256 levels, regardless of the arrays' values,
+        so call ``model.predict(run.prepare(x))``.
 
         Args:
             images: (N, H, W) or (N, H, W, C), with values on the same scale as the arrays that

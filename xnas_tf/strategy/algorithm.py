@@ -95,12 +95,12 @@ class Algorithm:
 
     @property
     def can_ask(self) -> bool:
-        """Whether ``ask`` may be called now; if not, a pending result must be told first."""
+        """Whether ``ask`` may be called now; if not, a pending result must be reported first."""
         return self.is_steady_state or self._told + len(self._pending) < self._size
 
     @property
     def is_generation_started(self) -> bool:
-        """Whether any result has been told since the last complete generation."""
+        """Whether any results have been reported since the last complete generation."""
         return self._told > 0
 
     def ask(self, expected: str | None = None) -> Proposal | None:

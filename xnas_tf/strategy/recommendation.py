@@ -35,8 +35,8 @@ class Recommendation:
         id: Id of the candidate; None if none is recommended.
         why: One line with the reason for the recommendation and a comparison with the lowest error;
             or, if none is recommended, the reason and advice on what to change.
-        best: Id of the candidate with the lowest validation error on the front, however high this
-            error is; None if no error is known.
+        best: Id of the candidate with the lowest validation error on the front, even if this error
+            is high; None if no error is known.
     """
 
     id: int | None
@@ -61,11 +61,11 @@ def recommend(
     """Recommend a candidate of a front.
 
     A candidate is never recommended if its validation accuracy (lower end of the 95% interval) is
-    not higher than that of always predicting the most frequent class. Other candidates are eligible
-    if their error is inside the 95% interval of the best error, or at most 2 percentage points
-    above the best error. Among these, the best candidate in the remaining objective is chosen. With
-    several remaining objectives, this is the candidate with the smallest mean of the costs, each
-    scaled to [0, 1]. Ties go to the lower error, then to the lower id.
+    not higher than the accuracy of always predicting the most frequent class. Other candidates are
+    eligible if their error is inside the 95% interval of the best error, or at most 2 percentage
+    points above the best error. Among these, the best candidate in the remaining objective is
+    chosen. With several remaining objectives, this is the candidate with the smallest mean of the
+    costs, each scaled to [0, 1]. Ties go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.

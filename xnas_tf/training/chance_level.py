@@ -74,7 +74,7 @@ class Accuracy:
 
     @property
     def is_chance(self) -> bool:
-        """Whether the accuracy is not significantly above that of always predicting one class."""
+        """Whether the accuracy is not significantly above that of a constant prediction."""
         return self.images > 0 and not better_than_chance(self.correct, self.images, self.commonest)
 
     @property

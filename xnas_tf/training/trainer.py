@@ -239,7 +239,7 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
-        This is used for the validation of an epoch and the scoring of the model. Training resumes
+        The context is used while an epoch is validated and the model is scored. Training resumes
         with the rest of this epoch, which has no steps left, and then repeats what was interrupted.
         """
         try:

@@ -45,9 +45,9 @@ VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
 class Tuner:
     """Tuner that searches the models of a HyperModel, with one or more objectives.
 
-    It has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The run
-    directory is ``directory/project_name``, and all other commands, such as ``xnas-tf report``, can
-    use it. Repeating the same search resumes the run unless it is finished.
+    The class has the arguments and methods of keras-tuner's tuners, and calls ``xt.search``. The
+    run directory is ``directory/project_name``, and all other commands, such as ``xnas-tf report``,
+    can use it. Repeating the same search resumes the run unless it is finished.
 
     Args:
         hypermodel: A HyperModel, as an object or a class; a function ``build(hp)``; the path

@@ -35,7 +35,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return by how much a value violates the limit, relative to the limit; 0 if it does not."""
+        """Return how far a value is beyond the limit, as a share of the limit; otherwise 0."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 

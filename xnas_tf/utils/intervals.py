@@ -36,7 +36,7 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 
 
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
-    """Return whether an accuracy is significantly higher than that of always predicting one class.
+    """Return whether an accuracy is significantly above that of a constant prediction.
 
     The difference is significant if the lower end of the confidence interval is above the share of
     the most frequent class. The result is False if there are no images.

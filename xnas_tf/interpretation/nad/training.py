@@ -93,7 +93,7 @@ class Images:
         return rows % self.ranks.size == self.ranks.rank
 
     def own(self, rows: np.ndarray) -> np.ndarray:
-        """Return the positions, within the share, of the images at ``rows`` that belong to it."""
+        """For the images at ``rows`` that belong to the share, return their positions in it."""
         return rows[self.is_own(rows)] // self.ranks.size
 
 
