@@ -112,7 +112,7 @@ class Ending:
 
     @property
     def can_be_linear(self) -> bool:
-        """Whether logits can be computed, because there is no activation or it can be left out."""
+        """Whether logits can be computed: either there is no activation, or it can be left out."""
         return self.activation is None or self.layer is not None
 
 

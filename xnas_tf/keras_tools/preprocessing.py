@@ -9,7 +9,7 @@ import tensorflow as tf
 def to_model_input(images: tf.Tensor) -> tf.Tensor:
     """Convert uint8 images (B, H, W, C) to float32 in [0, 1].
 
-    Exported models contain the same step.
+    Exported models convert images in the same way.
     """
     return tf.cast(images, tf.float32) / 255.0
 

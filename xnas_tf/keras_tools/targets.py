@@ -144,7 +144,7 @@ def _resolved(loss: Any) -> Any:
 
 
 def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
-    """Return whether a loss has a finite gradient for targets of one form."""
+    """Return whether a loss has a finite gradient for targets of a given form."""
     loss = losses_of(model)[0]
     labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
     targets = as_targets(labels, form, classes)

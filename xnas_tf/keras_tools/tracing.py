@@ -81,7 +81,7 @@ def unoptimized_graphs() -> Iterator[None]:
 
 @contextmanager
 def kept_arithmetic() -> Iterator[None]:
-    """Let TensorFlow's graphs compute in the order of tracing, unless there is a GPU.
+    """Let TensorFlow's graphs compute in the order in which they were traced, except on a GPU.
 
     TensorFlow's arithmetic optimizer sorts a sum's terms by name, and its remapper fuses a
     normalization with a subsequent sum and ReLU. The last digits of a network's outputs then depend

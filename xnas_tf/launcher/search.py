@@ -60,7 +60,8 @@ def search(  # noqa: PLR0913 - options with defaults
     Raises:
         InputError: If any input is invalid.
         RunError: If the search cannot continue, or no candidate can be recommended.
-        Interrupted: After SIGINT or SIGTERM, once everything that can be saved has been saved.
+        Interrupted: Raised after SIGINT or SIGTERM, once everything that can be saved has been
+            saved.
     """
     path = Path(run_dir) if run_dir else default_run_dir(config)
     resolved = load_config(config, overrides)

@@ -44,7 +44,7 @@ def known_method(name: str) -> str:
 class AttributionQuality(Objective):
     """Mean of a metric over images; the standard error is also recorded.
 
-    An image whose map is empty has the worst possible value.
+    An image with an empty map gets the worst possible value.
     """
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
@@ -225,7 +225,7 @@ class SensitivityN(SeededQuality):
 
 
 class Infidelity(SeededQuality):
-    """Squared error of attributions as predictors of the drop in the logit when squares turn black.
+    """Squared error when attributions predict the drop in the logit as squares turn black.
 
     The error is relative to the larger of the two mean squares, in [0, 4]; lower is better (Yeh et
     al. 2019, arXiv 1901.09392). The metric suits methods whose maps are contributions to the logit,

@@ -20,10 +20,10 @@ class Consistency(AttributionQuality):
     """Rank correlation between different attribution methods' maps of the same image.
 
     The value is in [-1, 1]; higher is better. It is Spearman's correlation of all pixels' positive
-    attributions, averaged over pairs of methods. Krishna et al. (2022, arXiv 2202.01602) use it to
-    study the disagreement problem. Methods may also agree for trivial reasons, for instance because
-    all maps have their maximum in the middle. The correlation between maps of different images is
-    therefore recorded as `consistency/chance`.
+    attributions, averaged over pairs of methods. Krishna et al. (2022, arXiv 2202.01602) use this
+    correlation to study the disagreement problem. Methods may also agree for trivial reasons, for
+    instance because all maps have their maximum in the middle. The correlation between maps of
+    different images is therefore recorded as `consistency/chance`.
     """
 
     lowest: ClassVar[float] = -1.0

@@ -103,8 +103,8 @@ class PlantedBug(MethodObjective, BugObjective):
         """Explain images (N, H, W, C), uint8, for the bug's class and for another class (N,).
 
         Returns:
-            Array (3, N) with the share of attribution on the watermark, how much larger this share
-            is than for the other class, and whether the image is predicted as the bug's class.
+            Array (3, N) with the share of attribution on the watermark, how much this share exceeds
+            the other class's share, and whether the image is predicted as the bug's class.
         """
         from xnas_tf.attribution.metrics import attribution_mass
         from xnas_tf.attribution.outputs import probabilities_of

@@ -27,15 +27,15 @@ class Repair(BugObjective):
 
     Channels of the last feature map are set to 0, one more in each step. Each step removes the
     channel that most reduces the sum of two means: the probability of the bug's class for images
-    with the watermark, and the probability of wrong classes for images without it. The bug is
-    undone once the share of images of other classes that are predicted as the bug's class is at
-    most `tolerance` higher with the watermark than without it, while the accuracy without the
-    watermark falls by at most `tolerance`. The value is 0 if the network never learned the bug, and
-    `most` if removing fewer than `most` channels does not undo it. The following metrics are also
-    recorded: the number of channels needed if they are removed in random order (`chance`); the
-    share of images predicted as the bug's class with the watermark, before (`learned`) and after
-    the removal (`remaining`), and without it (`base`); the loss of accuracy (`accuracy_loss`); and,
-    if the network had learned the bug, whether it is undone (`repaired`).
+    with the watermark, and the probability of wrong classes for images without it. The bug counts
+    as undone once two conditions hold. First, the share of other classes' images that are predicted
+    as the bug's class is at most `tolerance` higher with the watermark than without it. Second, the
+    accuracy without the watermark has fallen by at most `tolerance`. The value is 0 if the network
+    never learned the bug, and `most` if removing fewer than `most` channels does not undo it. These
+    metrics are also recorded: the number of channels needed if they are removed in random order
+    (`chance`); the share of images predicted as the bug's class with the watermark, before
+    (`learned`) and after the removal (`remaining`), and without it (`base`); the loss of accuracy
+    (`accuracy_loss`); and, if the network had learned the bug, whether it is undone (`repaired`).
     """
 
     lowest: ClassVar[float] = 0.0

@@ -1,7 +1,7 @@
 """Reads the nouns of WordNet 3.0 from its ``data.noun`` and ``index.noun`` files.
 
-The manual page wndb(5WN) describes the format of these files. A synset, which is a sense of one or
-more words, is identified by its ImageNet id, which is ``n`` followed by its byte offset in
+The manual page wndb(5WN) describes the format of these files. A synset (a sense of one or more
+words) is identified by its ImageNet id, which is ``n`` followed by its byte offset in
 ``data.noun``, as in ``n02119789``.
 """
 

@@ -35,8 +35,8 @@ def collapse_text(
         candidates: Candidates of a run, in any state.
         config: The run's configuration.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why the HyperModel's models do not suit the images' range of values, to be
-            named as the likely cause; empty if they do.
+        range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
+            they do. Such a mismatch is reported as the likely cause.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]

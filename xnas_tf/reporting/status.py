@@ -25,7 +25,7 @@ _LOST = ("failed", "infeasible")
 def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str, Any]:
     """Return the counts and times of a run as JSON-serialisable values.
 
-    Counts of states exclude promotions (``search.fidelity``) unless stated otherwise.
+    Counts of candidates by state exclude promotions (``search.fidelity``) unless stated otherwise.
     """
     candidates = run.candidates()
     states = Counter(c.state for c in candidates if not c.promoted_from)

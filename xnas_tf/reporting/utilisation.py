@@ -22,7 +22,7 @@ WAIT = "#f0c04a"
 
 
 class Bar(NamedTuple):
-    """The time that a group spends on one candidate, in hours since the first candidate started.
+    """The period that a group spends on one candidate, in hours since the first candidate started.
 
     Attributes:
         begin: Time when the candidate was assigned to the group.

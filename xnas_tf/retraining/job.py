@@ -80,7 +80,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
     Raises:
         InputError: If an argument is invalid.
         RunError: If the retraining cannot continue, or every training failed.
-        Interrupted: After SIGINT or SIGTERM, once a checkpoint has been saved.
+        Interrupted: Raised after SIGINT or SIGTERM, once a checkpoint has been saved.
     """
     opened = load_run(run)
     if seeds < 1:

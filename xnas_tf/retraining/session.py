@@ -220,7 +220,7 @@ class RetrainingSession:
         return None
 
     def _with_baseline(self) -> Iterator[Network]:
-        """Yield the candidates, then a baseline as large as the largest one trained so far."""
+        """Yield the candidates, then a baseline as large as the largest candidate trained."""
         yield from self._networks
         ids = {network.candidate for network in self._networks}
         done = [training for training in self._ended.values() if training.state == "done"]

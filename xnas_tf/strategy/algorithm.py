@@ -38,9 +38,9 @@ class Algorithm:
     """Search that proposes architectures and learns from results. Algorithms differ in selection.
 
     Several proposals may be pending at once, and their results may arrive in any order. A
-    generational search generates the next generation once all results of the current one are
-    known. A steady-state search (Durillo et al. 2009, section 3) generates each proposal from
-    all results known at that moment.
+    generational search creates the next generation once all results of the current one are known. A
+    steady-state search (Durillo et al. 2009, section 3) generates each proposal from all results
+    known at that moment.
 
     Given the same seed and the same results at the same points, the search proposes the same
     architectures, so it is resumed by asking it again and telling it the recorded results. Failed

@@ -9,8 +9,9 @@ al. 2021, "Multi-objective Asynchronous Successive Halving").
 ASHA ranks a rung after each result, but the first few results of a rung do not show which
 candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
 do. With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes
-6.7 to 7.8 promotions and ours makes 5.3 to 5.7. In simulations, the results agree within 0.5% with
-noise of 0.3 standard deviations between rungs, and within 2% with noise of one standard deviation.
+6.7 to 7.8 promotions and ours makes 5.3 to 5.7. In simulations, the results of both rules agree
+within 0.5% with noise of 0.3 standard deviations between rungs, and within 2% with noise of one
+standard deviation.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Surrogate:
         return np.column_stack([r.predict(features, OPTIMISM) for r in self._regressions])
 
     def _predict_pool(self, pool: Sequence[Proposal]) -> None:
-        """Predict costs and probabilities for a pool, once for all choices from it."""
+        """Predict costs and probabilities for a pool, once for all choices made from the pool."""
         features = _features(pool)
         predictions = zip(self._predict(features), self._probabilities(features), strict=True)
         genotypes = [proposal.genotype for proposal in pool]

@@ -13,9 +13,9 @@ from xnas_tf.spaces.variables import Variable, decode, is_active
 class Variation:
     """Uniform crossover of two parents, followed by the mutation that each variable defines.
 
-    Unlike simulated binary crossover and polynomial mutation on integers, this does not impose an
-    order on unordered choices. Only variables that are active after crossover mutate, and the child
-    differs from its first parent in at least one of them.
+    Unlike simulated binary crossover and polynomial mutation on integers, this operator does not
+    impose an order on unordered choices. Only variables that are active after crossover mutate, and
+    the child differs from its first parent in at least one of them.
 
     Args:
         variables: The variables of the search space.

@@ -28,7 +28,7 @@ Logs = dict[str, Any]
 class Step:
     """A training step: a compiled model's ``train_step`` on this rank's share of a global batch.
 
-    Keras computes the loss, the metrics, loss scaling and everything else; only the gradients are
+    Keras handles the loss, the metrics, loss scaling and everything else; only the gradients are
     averaged over the ranks, weighted by their shares, before they are applied.
 
     Attributes:

@@ -40,8 +40,8 @@ class Trainer:
     """Trainer of one Keras model on this rank's part of each global batch.
 
     The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
-    averaged. One rank and several ranks therefore give the same model, except that BatchNorm uses
-    the statistics of each rank's own share.
+    averaged. Training on one rank or on several therefore gives the same model, except that
+    BatchNorm uses the statistics of each rank's own share.
 
     Attributes:
         progress: Training progress, which starts with the progress in the callback's checkpoint, if

@@ -127,7 +127,7 @@ class Tuner:
                 docs/reference/data.md); models get them as floats in [0, 1]. Alternatively, a
                 ``tf.data.Dataset`` of images and labels, batched or not, which is read once; or the
                 name of a data set, such as ``folder:pets``.
-            y: Labels: numbers or texts, (N,) or (N, 1), or one-hot vectors, (N, classes).
+            y: Labels: numbers or strings, (N,) or (N, 1), or one-hot vectors, (N, classes).
             epochs: Number of epochs for which to train each candidate.
             batch_size: The batch size for training.
             validation_data: Images and labels on which to compare candidates, as a pair or a

@@ -25,7 +25,7 @@ class Constraint:
         """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
 
         Raises:
-            ValueError: If the text does not have this form.
+            ValueError: If the text is not a valid limit.
         """
         if isinstance(text, cls):
             return text
@@ -35,7 +35,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return how far a value is beyond the limit, as a share of the limit; otherwise 0."""
+        """Return how far a value is beyond the limit, as a share of the limit, or 0 if it is not."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 

@@ -79,8 +79,8 @@ def picture_uri(png: bytes) -> str:
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
     """Return a picture on a white card, with a caption below.
 
-    The picture is never wider than the page. On narrow pages, it scrolls instead of becoming
-    unreadably small.
+    The picture is never wider than the page. On narrow pages, the picture scrolls instead of
+    becoming unreadably small.
     """
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
     picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'

@@ -89,7 +89,7 @@ class Driver:
         """Evaluate candidates until none are left.
 
         Raises:
-            Interrupted: After a signal, once the groups have saved what they can.
+            Interrupted: Raised after a signal, once the groups have saved what they can.
             InputError: If a group's input is invalid.
             RunError: If groups are lost repeatedly.
         """
@@ -222,7 +222,7 @@ class Driver:
         """Ask all groups to save and stop.
 
         Raises:
-            Interrupted: Once the groups have stopped or the time is up.
+            Interrupted: Raised once the groups have stopped or the time is up.
         """
         with suppress(ray.exceptions.RayError):
             ray.get(self._mailbox.stop.remote(self._watchdog.stopping))
