@@ -20,8 +20,8 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 def custom_code(model: keras.Model) -> Iterator[Any]:
     """Find the non-Keras classes and functions in a model and its ``compile`` arguments.
 
-    Custom objects may depend on anything, such as a hyperparameter: ``get_config`` may omit an
-    argument, and functions may use variables from an enclosing scope. The search covers layers,
+    Custom objects may depend on anything, such as a hyperparameter, because ``get_config`` may omit
+    an argument and functions may use variables from an enclosing scope. The search covers layers,
     losses, metrics, optimizers, schedules, initializers, regularizers, constraints, call arguments,
     and attributes added to any of them.
 

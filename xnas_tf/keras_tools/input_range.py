@@ -129,8 +129,8 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
     """Return the range of values that a model expects for images of shape (H, W, C).
 
     With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
-    models, constant images show the effect of everything before the first layer with weights (other
-    than ``Normalization``), including nested models, Keras Applications and functions.
+    models, constant images are used to measure what happens before the first layer with weights
+    (other than ``Normalization``), including in nested models, Keras Applications and functions.
 
     Raises:
         InputError: If ``given`` is not an input range.

@@ -100,7 +100,7 @@ class ObjectiveValue:
     Attributes:
         value: The value.
         metrics: Related metrics to record, by name.
-        reason: Why the value is of limited use; recorded as the candidate's reason.
+        reason: Explanation of why the value is of limited use, recorded with the candidate.
     """
 
     value: float

@@ -197,7 +197,7 @@ class Introspectability(Objective):
 
     @property
     def parts(self) -> list[str]:
-        """Each source's value if there are several, because the mean may hide conflicts."""
+        """Each source's value if there are several sources, because the mean may hide conflicts."""
         return [f"{self.name}/{source}" for source in self.sources] if len(self.sources) > 1 else []
 
     def check(self, class_names: tuple[str, ...]) -> None:

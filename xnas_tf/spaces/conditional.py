@@ -1,15 +1,17 @@
 """Discovers conditional hyperparameters that are not in a ``conditional_scope``.
 
-    if hp.Choice("head", ["average", "hidden"]) == "hidden":
-        units = hp.Int("units", 16, 64)
-    for i in range(hp.Int("blocks", 1, 3)):
-        filters = hp.Int(f"filters_{i}", 8, 64)
+```python
+if hp.Choice("head", ["average", "hidden"]) == "hidden":
+    units = hp.Int("units", 16, 64)
+for i in range(hp.Int("blocks", 1, 3)):
+    filters = hp.Int(f"filters_{i}", 8, 64)
+```
 
-keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs to know from the
-start that such hyperparameters exist, and when they are active. Here, ``units`` is active only if
-``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3. A model is therefore built
-for each value of each choice. If the largest value of an integer adds hyperparameters, a model is
-built for each of the integer's values, too.
+In this example, keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs
+to know from the start that such hyperparameters exist, and when they are active. For example,
+``units`` is active only if ``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3.
+A model is therefore built for each value of each choice. If the largest value of an integer adds
+hyperparameters, a model is built for each of the integer's values, too.
 """
 
 from __future__ import annotations

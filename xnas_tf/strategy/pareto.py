@@ -94,7 +94,7 @@ class Front:
         return True
 
     def _box(self, candidate: Candidate) -> np.ndarray:
-        """Return the box (objectives,) of a candidate; without epsilons, its costs."""
+        """Return a candidate's box (objectives,), or its costs if there are no epsilons."""
         values = costs([candidate], self._config)[0]
         return np.floor(values / self._epsilons) if self._epsilons.size else values
 

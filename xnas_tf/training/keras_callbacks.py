@@ -26,10 +26,10 @@ WRITERS = {
 def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
     """Return new callbacks for training one model.
 
-    Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model: ``model.keras``
-    becomes ``FOLDER/model.keras``, and the ``logs`` directory becomes ``logs/FOLDER``. On other
-    ranks, callbacks that do nothing take their place, because all ranks must agree on whether there
-    are any callbacks.
+    Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model. For example,
+    ``model.keras`` becomes ``FOLDER/model.keras``, and the ``logs`` directory becomes
+    ``logs/FOLDER``. On other ranks, callbacks that do nothing take their place, because all ranks
+    must agree on whether there are any callbacks.
 
     Args:
         names: The ``training.callbacks`` option.

@@ -35,7 +35,7 @@ class Constraint:
         raise ValueError(f'given {text!r}; allowed: "<= NUMBER" or ">= NUMBER", in quotes')
 
     def violation(self, value: float) -> float:
-        """Return how far a value is beyond the limit, as a share of the limit, or 0 if it is not."""
+        """Return the violation of the limit, as a share of the limit; 0 if the limit is met."""
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         return max(0.0, excess) / max(abs(self.limit), 1e-12)
 
