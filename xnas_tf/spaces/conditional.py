@@ -8,9 +8,9 @@ for i in range(hp.Int("blocks", 1, 3)):
 ```
 
 In this example, keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs
-to know from the start that such hyperparameters exist, and when they are active. For example,
-``units`` is active only if ``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3.
-A model is therefore built for each value of each choice. If the largest value of an integer adds
+to know from the start that such hyperparameters exist, and when they are active. Here, ``units`` is
+active only if ``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3. A model is
+therefore built for each value of each choice. If the largest value of an integer adds
 hyperparameters, a model is built for each of the integer's values, too.
 """
 
