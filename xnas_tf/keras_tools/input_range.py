@@ -65,7 +65,7 @@ class InputRange:
 
 
 def range_name(low: float, high: float) -> str:
-    """Return the name of a range, such as ``0-16`` or ``-2.5-2.5``, with float32's precision."""
+    """Return the name of a range at float32 precision, such as ``0-16`` or ``-2.5-2.5``."""
     return f"{low + 0.0:.9g}-{high + 0.0:.9g}"  # + 0.0 turns -0 into 0
 
 

@@ -3,7 +3,7 @@
 These errors were measured with TensorFlow 2.18 and 2.21 on a CPU with AVX2 and
 ``TF_ENABLE_ONEDNN_OPTS=1``. If the input has 5 channels or fewer (3 for some shapes), the error of
 the kernel's gradient is as large as the gradient itself, and memory next to the gradient is
-overwritten. docs/contributing/dependencies.md lists the other operations that were compared.
+overwritten. See docs/contributing/dependencies.md for the other operations that were compared.
 """
 
 from __future__ import annotations
