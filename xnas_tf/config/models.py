@@ -74,14 +74,14 @@ class Config(Section):
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
     record_at: dict[NonNegativeInt, list[AnyObjective]] = Field(
         {},
-        description="measures that are recorded earlier in training, by the number of epochs after "
-        "which they are computed; 0 means before training. They are recorded as "
-        "`epoch_NUMBER/NAME`, such as `epoch_0/introspectability`",
+        description="measures to record earlier in training, under the number of epochs after which "
+        "they are computed (0: before training). The values are recorded as `epoch_NUMBER/NAME`, "
+        "such as `epoch_0/introspectability`",
     )
     test: Literal["front", "all"] = Field(
         "front",
-        description="which candidates are measured on the test split: all of them, or only the "
-        "Pareto-optimal ones, once the search has ended. The search itself never uses these values",
+        description="measure only the Pareto-optimal candidates on the test split, once the search "
+        "has ended, or all candidates. The search itself never uses these values",
     )
     search: SearchOptions = SearchOptions()
     distributed: DistributedOptions = DistributedOptions()

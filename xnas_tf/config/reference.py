@@ -32,7 +32,7 @@ the defaults define the quickstart. Unknown keys are errors.
 
 - `--set section.key=value` overrides a key on the command line. A number in a key is an index into
   a list: `--set objectives.1.images=512`.
-- A name without options can replace a section: `dataset: digits`.
+- A section that needs no options can be written as a name: `dataset: digits`.
 - Objectives, search spaces, data sets and callbacks can also be given as `package.module:Name`.
   Other packages can register names in the `xnas_tf.objectives`, `xnas_tf.spaces`,
   `xnas_tf.datasets` and `xnas_tf.callbacks` entry-point groups.
@@ -63,7 +63,7 @@ def _sections() -> Iterator[str]:
     measures = Config.model_fields["record"].description
     yield f"## `record`\n\nA list of {measures}, such as `[introspectability]`."
     early = Config.model_fields["record_at"].description
-    yield f"## `record_at`\n\nA mapping: {early}."
+    yield f"## `record_at`\n\nA mapping that lists {early}."
     tested = Config.model_fields["test"].description
     yield f"## `test`\n\n`front` (the default) or `all`: {tested}."
     limits = Config.model_fields["constraints"].description

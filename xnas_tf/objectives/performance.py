@@ -59,7 +59,7 @@ STANDARD_METRICS = ("accuracy", "loss")
 
 
 class Metric(Objective):
-    """A validation metric with which the HyperModel compiles its models.
+    """A validation metric that the HyperModel passes to ``compile``.
 
     The metric is named `metric:NAME`, such as `metric:top3`. Other metrics logged in an epoch, such
     as `metric:loss`, and values returned by `HyperModel.fit` can also be used. The direction has no
