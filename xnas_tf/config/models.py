@@ -74,9 +74,9 @@ class Config(Section):
     training: TrainingOptions = Field(TrainingOptions(), validate_default=True)
     record_at: dict[NonNegativeInt, list[AnyObjective]] = Field(
         {},
-        description="measures to record earlier in training, under the number of epochs after which "
-        "they are computed (0: before training). The values are recorded as `epoch_NUMBER/NAME`, "
-        "such as `epoch_0/introspectability`",
+        description="measures to record earlier in training, under the number of epochs after "
+        "which they are computed (0: before training). The values are recorded as "
+        "`epoch_NUMBER/NAME`, such as `epoch_0/introspectability`",
     )
     test: Literal["front", "all"] = Field(
         "front",
