@@ -171,7 +171,7 @@ def explain(
 @click.option(
     "--false-alarms",
     default=0.1,
-    help="Limit on the share of other classes' images that a path mistakes for its own class; "
+    help="Limit on the share of other classes' images that a path assigns to its own class; "
     "1 means no limit.",
 )
 @click.option("--epochs", default=20, help="Number of passes over each class's training images.")
