@@ -34,8 +34,8 @@ class Latency(Objective):
 
     The precision depends on how busy the machine is. On 2 shared CPU cores, ten measurements of one
     network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to 100,
-    because the load changes more slowly than a measurement takes (benchmarks/latency.py). Allow for
-    this variation when you set a limit on latency.
+    because the load varies on a longer time scale than a single measurement
+    (benchmarks/latency.py). Allow for this variation when you set a limit on latency.
     """
 
     lowest: ClassVar[float] = 0.0
