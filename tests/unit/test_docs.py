@@ -98,7 +98,7 @@ def test_the_range_of_an_objective_is_among_the_metrics(name):
 def test_a_page_begins_with_its_purpose(page):
     title, text = page.read_text(encoding="utf-8").split("\n\n")[:2]
     assert title.startswith("# ")
-    assert re.match(r"(This|In this) (page|tutorial) ", text)
+    assert re.match(r"(This|In this) (page|tutorial),? ", text)
 
 
 def test_the_example_of_an_objective_is_that_of_its_page():
