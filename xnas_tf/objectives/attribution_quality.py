@@ -286,9 +286,9 @@ class Randomization(SeededQuality):
     The similarity is the mean absolute rank correlation over the stages, in [0, 1]; lower is
     better, because a map that does not change does not show what was learned (Adebayo et al. 2018,
     arXiv 1810.03292). Each stage's mean correlation is recorded as ``randomization/stage_1`` and so
-    on. Methods that multiply by the image give 0 at black pixels, whatever the weights are. As a
-    result, the maps of these methods stay similar (0.91 for integrated gradients, 0.17 for
-    SmoothGrad, on a network trained on digits), and their values hardly distinguish candidates.
+    on. Methods that multiply by the image give 0 at black pixels, regardless of the weights. As a
+    result, the similarity is high for these methods (0.91 for integrated gradients, compared with
+    0.17 for SmoothGrad, on a network trained on digits) and hardly differs between candidates.
     """
 
     lowest: ClassVar[float] = 0.0

@@ -51,16 +51,15 @@ class PlantedBug(MethodObjective, BugObjective):
     The value is in [0, 1]; chance is 0.5. The watermark is added to validation images of other
     classes. Two maps of each image are then compared, one for the bug's class and one for a class
     that is neither the bug's class nor the image's own class. The difference between the shares of
-    positive attribution on the watermark's pixels shows how much more evidence the watermark is for
-    the bug's class than for other classes. The value is the area under the ROC curve when this
-    difference is used to distinguish images with the watermark from the same images without it. A
-    watermark that draws attention for all classes, as a bright patch does with integrated
-    gradients, is not evidence of a bug. A network that never learned the bug has nothing to reveal,
-    so its value is at chance.
-    The following metrics are also recorded: the share of images with the watermark that are
-    predicted as the bug's class (`learned`), the same share without the watermark (`base`), the
-    share of attribution on the watermark (`mass`), and whether the value is at least 0.95
-    (`found`).
+    positive attribution on the watermark's pixels shows how much more strongly the watermark counts
+    as evidence for the bug's class than for other classes. The value is the area under the ROC
+    curve when this difference is used to distinguish images with the watermark from the same images
+    without it. A watermark that draws attention for all classes, as a bright patch does with
+    integrated gradients, is not evidence of a bug. A network that never learned the bug has nothing
+    to reveal, so its value is at chance level. The following metrics are also recorded: the share
+    of images with the watermark that are predicted as the bug's class (`learned`), the same share
+    without the watermark (`base`), the share of attribution on the watermark (`mass`), and whether
+    the value is at least 0.95 (`found`).
     """
 
     lowest: ClassVar[float] = 0.0
