@@ -1,0 +1,34 @@
+"""Draws error against each measure of introspectability for all networks of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmarks.table_statistics import fronts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(means: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """Draw a panel for each measure, with its Pareto front.
+
+    Args:
+        means: A row for each network.
+        measures: Columns by title.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(measures), 3.8), layout="constrained", dpi=120)
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, (title, column) in zip(panels, measures.items(), strict=True):
+        axes.plot(means.error, means[column], ".", color="0.6", markersize=2, rasterized=True)
+        front = means[fronts(means.error, means[column])].sort_values("error")
+        axes.step(front.error, front[column], "o-", where="post", color="#c44e52", markersize=4)
+        axes.set_title(f"{title}: {len(front)} of {len(means)} on the front")
+        axes.set_xlabel("← validation error")
+    panels[0].set_ylabel("introspectability →")
+    return figure

@@ -1,0 +1,130 @@
+"""Rank statistics of a table of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from xnas_tf.spaces.cells import OPERATIONS
+
+RESAMPLES = 300
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation with its 95% bootstrap interval over networks."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+    def rounded(self) -> list[float]:
+        """Return the value and both ends to three digits."""
+        return [round(each, 3) for each in (self.value, self.low, self.high)]
+
+
+def bootstrap(
+    statistic: Callable[..., float], columns: list[np.ndarray], rng: np.random.Generator
+) -> Correlation:
+    """Compute a statistic of columns (N,), with a percentile interval over resampled rows.
+
+    Rows in which a column has no number are left out.
+    """
+    table = np.stack(columns)
+    table = table[:, np.isfinite(table).all(axis=0)]
+    count = table.shape[1]
+    draws = (rng.integers(0, count, count) for _ in range(RESAMPLES))
+    spread = [statistic(*table[:, rows]) for rows in draws]
+    low, high = np.nanpercentile(spread, [2.5, 97.5])
+    return Correlation(float(statistic(*table)), float(low), float(high))
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """Return Spearman's rank correlation."""
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def partial_spearman(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> float:
+    """Return Spearman's partial rank correlation given a third column.
+
+    This is the partial correlation of the ranks, ``(r_ab - r_ac r_bc) / sqrt((1 - r_ac²)(1 -
+    r_bc²))``.
+    """
+    ab, ac, bc = spearman(one, other), spearman(one, given), spearman(other, given)
+    return (ab - ac * bc) / float(np.sqrt((1 - ac**2) * (1 - bc**2)))
+
+
+def correlation(one: pd.Series, other: pd.Series, rng: np.random.Generator) -> Correlation:
+    """Return the rank correlation of two columns."""
+    return bootstrap(spearman, [one.to_numpy(float), other.to_numpy(float)], rng)
+
+
+def partial_correlation(
+    one: pd.Series, other: pd.Series, given: pd.Series, rng: np.random.Generator
+) -> Correlation:
+    """Return the rank correlation of two columns given a third one."""
+    return bootstrap(partial_spearman, [each.to_numpy(float) for each in (one, other, given)], rng)
+
+
+def reliability(by_seed: pd.DataFrame, rng: np.random.Generator) -> tuple[Correlation, float]:
+    """Return the mean rank correlation between two seeds, and the reliability of the mean.
+
+    The second value follows from the first by the Spearman-Brown formula (1910). No other measure
+    can be expected to correlate more strongly with the measure than the square root of its
+    reliability.
+
+    Args:
+        by_seed: A value for each network (row) and seed (column).
+        rng: Draws the bootstrap samples.
+    """
+
+    def mean_of_pairs(*columns: np.ndarray) -> float:
+        return float(np.mean([spearman(*pair) for pair in combinations(columns, 2)]))
+
+    found = bootstrap(mean_of_pairs, list(by_seed.to_numpy(float).T), rng)
+    seeds, r = by_seed.shape[1], found.value
+    return found, seeds * r / (1 + (seeds - 1) * r)
+
+
+def operation_effects(chosen: np.ndarray, values: pd.Series, error: pd.Series) -> np.ndarray:
+    """Return how operations change a measure at equal error, (edges, operations).
+
+    The percentile rank of the measure is regressed on the operations of all edges and on the rank
+    of the error and its square and cube. An effect is the difference from the mean of the edge's
+    operations.
+
+    Args:
+        chosen: The number of the operation of each network's edges, (N, edges).
+        values: The measure, (N,).
+        error: The error, (N,).
+    """
+    known = np.isfinite(values.to_numpy(float))
+    chosen, values, error = chosen[known], values[known], error[known]
+    edges, operations = chosen.shape[1], len(OPERATIONS)
+    is_chosen = (chosen[:, :, None] == np.arange(operations)).reshape(len(chosen), -1)
+    rank = rankdata(error) / len(error)
+    design = np.column_stack([is_chosen.astype(float), rank, rank**2, rank**3])
+    target = 100 * rankdata(values) / len(values)
+    effects = np.linalg.lstsq(design, target, rcond=None)[0][: edges * operations]
+    effects = effects.reshape(edges, operations)
+    return effects - effects.mean(axis=1, keepdims=True)
+
+
+def fronts(error: pd.Series, value: pd.Series) -> np.ndarray:
+    """Return which networks no other network beats in error (lower) and value (higher), (N,)."""
+    costs = np.column_stack([error.to_numpy(float), -value.to_numpy(float)])
+    costs[~np.isfinite(costs).all(axis=1)] = np.inf
+    order = np.lexsort((costs[:, 1], costs[:, 0]))
+    best = np.minimum.accumulate(costs[order, 1])
+    is_first = np.concatenate([[True], costs[order[1:], 1] < best[:-1]])
+    found = np.zeros(len(costs), bool)
+    found[order] = is_first & np.isfinite(costs[order, 0])
+    return found
