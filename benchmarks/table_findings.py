@@ -63,7 +63,8 @@ def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
 
 def print_reliability(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print the rank correlation of each measure between seeds, and that of a mean over seeds."""
-    lines, figures = [], {}
+    figures: Figures = {}
+    lines = []
     for title, column in MEASURES.items():
         if rows.seed.nunique() < 2 or column == "parameters":
             continue
@@ -99,7 +100,8 @@ def bracketed(given: Correlation | str) -> str:
 def print_early(means: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print how measures before and after the first epoch predict those at the end."""
     print("**Early measures** (Spearman with the same measure at the end)\n")
-    lines, figures = [], {}
+    figures: Figures = {}
+    lines = []
     for source in EARLY:
         column, true = MEASURES[source], MEASURES[source].replace(I, f"{I}/true_class", 1)
         # Before training, groups are the true classes: see docs/benchmarks/table.md.
