@@ -75,7 +75,7 @@ class Run:
         return any(candidate.id == number for candidate in self)
 
     def candidates(self) -> list[Candidate]:
-        """Return all candidates in any state, by id."""
+        """Return all candidates, whatever their state, sorted by id."""
         with closing(Database(self.path / DATABASE)) as database:
             candidates = database.candidates()
         return [self.located(candidate) for candidate in candidates]

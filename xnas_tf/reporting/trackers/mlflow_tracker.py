@@ -133,7 +133,7 @@ class MLflow(Tracker):
         self._client.set_terminated(self._search_id, status)
 
     def _log_results(self, run: SearchRun) -> None:
-        """Log the test metrics, the picture of the front and the recommended model."""
+        """Log the test metrics, the plot of the front, and the recommended model."""
         for candidate in run.pareto():
             tested = (
                 (n, v, candidate.epochs)
