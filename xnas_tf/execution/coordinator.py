@@ -288,7 +288,7 @@ class Coordinator:
     def _requeue_last(self, number: int) -> bool:
         """Put a pending candidate at the end of the queue; return whether it was queued.
 
-        A candidate that has lost its group too often is recorded as failed instead.
+        A candidate that has lost its group too many times is recorded as failed instead.
         """
         candidate = self._pending[number]
         if candidate.lost_groups >= MAX_LOST_GROUPS:

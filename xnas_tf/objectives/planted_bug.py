@@ -133,9 +133,9 @@ class PlantedBug(MethodObjective, BugObjective):
 
 
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Return the probability that a positive value exceeds a negative one; a tie counts as half.
+    """Return the probability that a value of the first group exceeds one of the second.
 
-    This probability is Mann and Whitney's U divided by the number of pairs. NaN if any value is
+    Ties count as half. The probability is Mann and Whitney's U divided by the number of pairs. NaN if any value is
     NaN.
     """
     both = np.concatenate([positive, negative])
