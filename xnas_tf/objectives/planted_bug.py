@@ -135,8 +135,8 @@ class PlantedBug(MethodObjective, BugObjective):
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Return the probability that a value of the first group exceeds one of the second.
 
-    Ties count as half. The probability is Mann and Whitney's U divided by the number of pairs. NaN if any value is
-    NaN.
+    Ties count as half. The probability is Mann and Whitney's U divided by the number of pairs. It
+    is NaN if any value is NaN.
     """
     both = np.concatenate([positive, negative])
     if np.isnan(both).any():
