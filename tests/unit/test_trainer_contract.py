@@ -265,7 +265,7 @@ def check(model, history, last, expected, rtol):
     assert last["val_loss"] == pytest.approx(float(evaluated["loss"]), rel=10 * rtol)
 
 
-ON_ONE = ("ema", "accumulation", "own loss of numbers")
+ON_ONE = ("ema", "own loss of numbers")
 ON_TWO = ("mixed_float16", "own train_step")
 
 
