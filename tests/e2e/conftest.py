@@ -19,7 +19,7 @@ TINY = [
     "objectives.1.images=64",
     "search={candidates: 4, population: 2}",
 ]
-LONGEST = ("troubles", "ray", "report", "horovod", "shared_network", "search", "recommendation")
+LONGEST = ("horovod", "report", "search", "durability", "ray", "troubles", "recommendation")
 PLAIN = """
 import keras
 def build(hp):

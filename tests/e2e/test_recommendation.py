@@ -28,10 +28,7 @@ WORDS = {
 """Commands that take one model, shortened."""
 
 
-AT_RANDOM = tiny(
-    "search={candidates: 4, population: 2, algorithm: random}",
-    "training={epochs: 6, batch_size: 32}",
-)
+AT_RANDOM = tiny("search={candidates: 4, population: 2, algorithm: random}")
 """What it proposes does not depend on values, so that a run with other values can be resumed."""
 
 

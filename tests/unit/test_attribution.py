@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import left_to_all
 from xnas_tf.attribution import activations
 from xnas_tf.attribution.activations import class_activations
 from xnas_tf.attribution.baselines import baseline_of, blurred
@@ -47,11 +48,10 @@ def weight_times(model, change, targets):
 @pytest.mark.parametrize(
     "method",
     [
-        IntegratedGradients(steps=1),
         IntegratedGradients(steps=9, batch=5),
         GradientInput(),
-        Occlusion(patch=1, stride=1),
         Occlusion(patch=1, stride=1, batch=7),
+        *left_to_all(IntegratedGradients(steps=1), Occlusion(patch=1, stride=1)),
     ],
     ids=str,
 )

@@ -92,9 +92,15 @@ CASES = [*[(kind, SHAPES[0]) for kind in KINDS], *[("functional", shape) for sha
 WAYS = "grad_cam", "gradient_input", "occlusion"
 QUICK = [
     *itertools.product([("functional", SHAPES[1])], ATTRIBUTIONS.names()),
-    *itertools.product([(kind, SHAPES[0]) for kind in ("Subclassed", "two_inputs")], WAYS),
+    *itertools.product([(kind, SHAPES[0]) for kind in ("Subclassed", "two_inputs")], WAYS[:2]),
 ]
 ALL = itertools.product(CASES, ATTRIBUTIONS.names())
+
+
+def by_way():
+    """All methods, of which ``bin/test`` runs one with feature maps and one with gradients."""
+    few = WAYS[:2]
+    return [*few, *left_to_all(*(name for name in ATTRIBUTIONS.names() if name not in few))]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +141,7 @@ def test_contract(name, case):
         cls(no_such_option=1)
 
 
-@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+@pytest.mark.parametrize("name", by_way())
 def test_neither_batches_nor_the_kind_of_output_are_ignored(name):
     model, images = make("functional", (10, 14, 3))
     cls = ATTRIBUTIONS.get(name)
@@ -144,7 +150,7 @@ def test_neither_batches_nor_the_kind_of_output_are_ignored(name):
     assert not np.allclose(cls(output="probabilities")(model, images, 1), whole, rtol=0.01)
 
 
-@pytest.mark.parametrize("name", ATTRIBUTIONS.names())
+@pytest.mark.parametrize("name", by_way())
 @pytest.mark.parametrize("kind", ["functional", *left_to_all("Subclassed")])
 def test_present_weights_count_and_the_model_is_left_as_it_was(name, kind, tmp_path):
     model, images = make(kind, (12, 12, 1))

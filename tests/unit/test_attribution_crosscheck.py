@@ -155,6 +155,7 @@ def test_integrated_gradients_by_the_same_rule(case):
 
 
 @quick
+@pytest.mark.long
 def test_integrated_gradients_with_many_steps_from_another_baseline(case):
     """The rules differ by less the more steps there are. Xplique's baseline is one number; ours
     is each channel's mean here, so the channels are given the same mean first."""

@@ -170,7 +170,7 @@ def test_in_the_supernet_too():
     check_interruptions(shared, CELL, expected, is_exact=False)
 
 
-@pytest.mark.parametrize("data", [b"damaged", *left_to_all(b"")])
+@pytest.mark.parametrize("data", left_to_all(b"damaged", b""))
 def test_a_damaged_checkpoint_is_ignored(data, whole):
     result, _ = evaluated(evaluator(parts()), callback=TaskCallback(data=data))
     assert "its checkpoint was ignored" in result.reason
@@ -191,7 +191,7 @@ def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epo
     )
 
 
-@pytest.mark.parametrize("is_shared", [False, *left_to_all(True)])
+@pytest.mark.parametrize("is_shared", left_to_all(False, True))
 def test_all_ranks_keep_the_same_epoch(is_shared):
     given = parts(has_cells=is_shared)
 

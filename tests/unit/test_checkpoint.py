@@ -82,6 +82,7 @@ def test_interrupted_at_any_step_it_ends_the_same_to_the_last_bit(optimizer, ste
     assert again.kept == checkpoints[step + 1 :]
 
 
+@pytest.mark.long
 def test_on_two_ranks_rank_0_alone_keeps_what_all_resume_from():
     def once(data, seed):
         models = [build(False, seed), build(False, seed + 1)]

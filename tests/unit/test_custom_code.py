@@ -197,8 +197,8 @@ def loss_after_a_step(model):
 
 
 QUICK = (
-    *("loss", "closure", "global variable", "initializer", "layer whose configuration is wrong"),
-    *("layer that was changed", "optimizer", "attribute of the model", "weights"),
+    *("loss", "closure", "global variable", "initializer"),
+    *("layer that was changed", "optimizer", "weights"),
 )
 
 

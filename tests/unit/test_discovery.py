@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.conftest import make_dataset
+from tests.conftest import left_to_all, make_dataset
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
@@ -301,9 +301,8 @@ def inner_map(hp):
     ("name", "sources", "is_refused"),
     [
         ("no_map", "grad_cam", True),
-        ("no_map", "integrated_gradients", False),
         ("maps_for_some", "grad_cam", False),
-        ("inner_map", "grad_cam", False),
+        *left_to_all(("no_map", "integrated_gradients", False), ("inner_map", "grad_cam", False)),
     ],
 )
 def test_grad_cam_without_feature_maps_is_refused(name, sources, is_refused, monkeypatch):

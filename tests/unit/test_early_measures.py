@@ -1,6 +1,7 @@
 """Measures before the end of training, on the test split, and of several definitions."""
 
 import json
+from functools import cache
 from types import SimpleNamespace
 
 import keras
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_dataset, on_ranks
-from tests.unit.test_shared_network import CELLS, shared_evaluator
+from tests.unit.test_shared_network import shared_evaluator
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -23,15 +24,18 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.performance import BINS, CalibrationError
 from xnas_tf.retraining.settings import _base_config
+from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
 
-SOURCES = ["activations", "grad_cam", "smooth_grad"]
+SOURCES = ["activations", "grad_cam"]
 EARLY = {"name": "introspectability", "sources": SOURCES, "group_by": "true"}
-CELL = CELLS[5000]
+OF_EDGES = {(0, 3): "nor_conv_3x3", (0, 1): "skip_connect", (1, 3): "nor_conv_1x1"}
+CELL = {edge: OF_EDGES.get(ends, "none") for edge, ends in EDGES.items()}
+"""Two paths, quick to trace."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,8 +48,13 @@ def made(*overrides, epochs=3):
     dataset = make_dataset()
     training = {"epochs": epochs, "batch_size": 12, "learning_rate": 0.02}
     config = load_config(overrides=[f"training={json.dumps(training)}", *overrides])
-    hypermodel = NASBench201(dataset.image_shape, dataset.classes, 2, 1)
-    return config, dataset, SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+    return config, dataset, small_cells(dataset.image_shape, dataset.classes)
+
+
+@cache
+def small_cells(shape, classes):
+    """A search space, which takes longer to examine than its networks to train."""
+    return SearchSpace(NASBench201(shape, classes, 2, 1), shape, classes)
 
 
 class AfterTwoEpochs(EvaluationCallback):
@@ -100,6 +109,7 @@ def test_values_in_between_are_those_of_a_training_that_ends_there(recorded):
         assert recorded.metrics[f"epoch_2/{name}"] == expected, name
 
 
+@pytest.mark.long
 def test_the_supernet_records_the_same(recorded):
     shared = evaluated(shared_evaluator)
     early = {name for name in recorded.metrics if name.startswith("epoch_")}
@@ -108,6 +118,7 @@ def test_the_supernet_records_the_same(recorded):
         assert shared.metrics[name] == pytest.approx(recorded.metrics[name], abs=1e-4), name
 
 
+@pytest.mark.long
 def test_two_ranks_record_the_same_values_before_training(recorded):
     both = on_ranks(2, lambda ranks: evaluated(ranks=ranks))
     for name, value in recorded.metrics.items():
@@ -150,7 +161,9 @@ def test_retrainings_record_nothing_early(tmp_path):
 
 def test_all_candidates_can_be_tested_as_keras_evaluates_them():
     kept = []
-    result = evaluated(keep=lambda _, model: kept.append(model), overrides=("test=all",))
+    result = evaluated(
+        keep=lambda _, model: kept.append(model), overrides=("test=all", "objectives=[error]")
+    )
     dataset, (model,) = make_dataset(), kept
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     loss, accuracy = model.evaluate(

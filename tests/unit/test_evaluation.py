@@ -1,4 +1,5 @@
 import gc
+from functools import cache
 
 import keras
 import numpy as np
@@ -90,8 +91,13 @@ def evaluator(*overrides, dataset=None):
     dataset = dataset or make_dataset()
     base = ["training.batch_size=20", "training.epochs=2", "objectives=[error, parameters]"]
     config = load_config(overrides=[*base, *overrides])
-    space = SearchSpace(NASBench201(SHAPE, dataset.classes, 2, 1), SHAPE, dataset.classes)
-    return Evaluator(config, dataset, space, SingleProcess())
+    return Evaluator(config, dataset, small_cells(), SingleProcess())
+
+
+@cache
+def small_cells():
+    """A search space, which takes longer to examine than its networks to train."""
+    return SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
 
 
 def candidate(operation="nor_conv_1x1", seed=1):
@@ -159,7 +165,7 @@ def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):
     lost = judge.evaluate(candidate())
     assert lost.state == "failed" and "loss became" in lost.reason and not lost.objectives
 
-    judge = evaluator()
+    judge = evaluator("training.batch_size=60")  # two steps, which are not traced
     for error in (MemoryError("out of memory"), ValueError("some reason"), RuntimeError("")):
 
         def fail(*_, error=error):

@@ -36,6 +36,7 @@ from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
+ELSEWHERE = "tflite_int8", "tflite_float16", "saved_model", "keras"
 
 
 def source(shape):
@@ -139,9 +140,11 @@ def exported(run, number, out, *formats, **more):
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        # a model in 8 bits is exported below
-        *[(name, LOGITS) for name in FORMATS.names() if name != "tflite_int8"],
-        *left_to_all(("tflite_int8", LOGITS), *[(name, GREY) for name in FORMATS.names()]),
+        # others are exported below, such as a model of two classes as a SavedModel
+        *[(name, LOGITS) for name in FORMATS.names() if name not in ELSEWHERE],
+        *left_to_all(
+            *[(name, LOGITS) for name in ELSEWHERE], *[(name, GREY) for name in FORMATS.names()]
+        ),
     ],
 )
 def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
@@ -163,6 +166,7 @@ def test_each_format_says_what_the_model_says(run, tmp_path, name, number):
 
 
 @pytest.mark.parametrize("name", ["out [1] %d", *left_to_all("a*b?", "{x} ä #1: 'q'", "-out")])
+@pytest.mark.long
 def test_a_folder_may_have_any_name(run, tmp_path, name):
     said = []
     folder, card = exported(run, DENSE, tmp_path / name, log=said.append)
@@ -196,6 +200,7 @@ def gelu_and_elu(inputs):  # ELU has no integer kernel
     ("classes", "activation"), [(3, "softmax"), *left_to_all((3, None), (1, "sigmoid"))]
 )
 @pytest.mark.parametrize("layers", [transfer, *left_to_all(gelu_and_elu)])
+@pytest.mark.long
 def test_int8_weights_are_near_the_models(layers, classes, activation):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))
@@ -455,8 +460,10 @@ class Broken(Wrong):
     ("kind", "said"),
     [
         (Wrong, r"exported as wrong: its probabilities for 16 .*by 0\.\d+; allowed: 1e-03"),
-        (Lost, r"exported as lost: .* nan; allowed: 1e-03"),
-        *left_to_all((Broken, "exported as broken: ValueError: no such operation")),
+        *left_to_all(
+            (Lost, r"exported as lost: .* nan; allowed: 1e-03"),
+            (Broken, "exported as broken: ValueError: no such operation"),
+        ),
     ],
 )
 def test_what_says_something_else_is_refused_and_nothing_is_left(run, tmp_path, kind, said):

@@ -66,8 +66,7 @@ def evaluate(hypermodel, *objectives):
     ("activation", "loss"),
     [
         ("sigmoid", "binary_crossentropy"),
-        (None, None),
-        *left_to_all(("sigmoid", None), (None, FROM_LOGITS)),
+        *left_to_all((None, None), ("sigmoid", None), (None, FROM_LOGITS)),
     ],
 )
 def test_a_single_output_is_trained_and_measured_as_two_classes(activation, loss):

@@ -165,7 +165,6 @@ def everywhere(value, text):
     return text if isinstance(value, str) else value
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.text() | st.just(HOSTILE) | st.text("<>/!-script&'\"", max_size=30))
 def test_no_text_becomes_anything_but_text(known, text):
     data = everywhere(known, text)

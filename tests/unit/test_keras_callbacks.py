@@ -91,7 +91,7 @@ def check_same(found, wanted):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["rate", "stop", *left_to_all("schedule", "batch")])
+@pytest.mark.parametrize("kind", ["stop", *left_to_all("rate", "schedule", "batch")])
 def test_callbacks_are_called_as_fit_calls_them(kind):
     case, data = Case("adam"), make_dataset()
     notes, expected = Noting(), Noting()
@@ -141,6 +141,7 @@ def test_class_weights_are_those_of_fit(case):
     assert not np.allclose(plain.get_weights()[0], found.get_weights()[0])
 
 
+@pytest.mark.long
 def test_class_weights_are_the_same_on_several_ranks():
     data, settings = make_dataset(), config("training.class_weight={0: 5, 2: 0.25}")
     alone, _ = by_us(Case("sgd").build(), data, (), settings)
@@ -228,7 +229,7 @@ def stop_early():
 NUMBER = 3
 
 
-@pytest.mark.parametrize("hypermodel", [Plain, Fitting])
+@pytest.mark.parametrize("hypermodel", [Fitting, *left_to_all(Plain)])
 def test_an_evaluation_has_callbacks_and_weights(hypermodel, tmp_path):
     board, stop = kc.TensorBoard(tmp_path), f"{__name__}:stop_early"
     names = [stop, *register_callbacks([board, kc.CSVLogger(tmp_path / "a.csv")])]

@@ -1,6 +1,7 @@
 """What an evaluation does about a network that is known, and what it is known by."""
 
 from dataclasses import replace
+from functools import cache
 
 import keras
 import keras_tuner
@@ -93,11 +94,15 @@ class Knows(EvaluationCallback):
         return self.answer and replace(result, **self.answer)
 
 
+@cache
+def idle_space():
+    return SearchSpace(Idle(), SHAPE, 3)
+
+
 def evaluator(communicator=None, *more):
     base = ["training={epochs: 1, batch_size: 20}", "objectives=[error, parameters]"]
-    space = SearchSpace(Idle(), SHAPE, 3)
     config = load_config(overrides=[*base, *more])
-    return Evaluator(config, make_dataset(), space, communicator or SingleProcess())
+    return Evaluator(config, make_dataset(), idle_space(), communicator or SingleProcess())
 
 
 CANDIDATE = Candidate(1, "g", VALUES, seed=1, epochs=1)

@@ -78,7 +78,7 @@ def masks_of(found):
     return [mask.astype(bool) for mask in found.paths.hard]
 
 
-@pytest.mark.parametrize("beta", ["auto", 1.0])
+@pytest.mark.parametrize("beta", ["auto", *left_to_all(1.0)])
 def test_disjoint_paths_are_recovered_exactly(beta):
     model = disjoint_model()
     before = [w.copy() for w in model.get_weights()]
@@ -170,6 +170,7 @@ def assert_same_logits(found, expected):
         np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
+@pytest.mark.long
 def test_together_and_one_after_the_other_give_the_same_masks(lesson):
     how = MaskTrainingOptions(1.0, 12, batch=8)
     together = learn(*lesson, np.arange(CLASSES), how)
@@ -258,7 +259,7 @@ def test_the_gradient_is_that_of_the_paper():
         assert found[layer][unit, channel] == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("count", [2, *left_to_all(1, 10)])
+@pytest.mark.parametrize("count", left_to_all(1, 2, 10))
 def test_objective_does_not_depend_on_the_number_of_ranks(count):
     """Nor on ranks that have no image of some step, or none at all."""
     images, labels = (each[:10] for each in (colours().train.images, colours().train.labels))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import make_dataset, on_ranks
+from tests.conftest import left_to_all, make_dataset, on_ranks
 from tests.unit.test_own_training import BASE, CLASSES, SHAPE, VALUES, Plain, evaluate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -45,7 +45,7 @@ class MeasuredLogits(Measured):
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@pytest.mark.parametrize("kind", [Measured, MeasuredOneHot, MeasuredLogits])
+@pytest.mark.parametrize("kind", [MeasuredLogits, *left_to_all(Measured, MeasuredOneHot)])
 def test_metrics_that_a_model_was_compiled_with_are_recorded(kind):
     objective = "objectives=[{name: 'metric:top2', direction: maximize}]"
     outcome, model = evaluate(kind(), objective)
@@ -59,7 +59,7 @@ def test_metrics_that_a_model_was_compiled_with_are_recorded(kind):
     assert outcome.objectives == {"metric:top2": outcome.metrics["val_top2"]}
 
 
-@pytest.mark.parametrize("kind", [Measured, MeasuredOneHot])
+@pytest.mark.parametrize("kind", [MeasuredOneHot, *left_to_all(Measured)])
 def test_metrics_are_the_same_on_any_number_of_ranks(kind):
     data = make_dataset()
     data = replace(data, validation=data.validation.select(np.arange(29)))

@@ -206,6 +206,7 @@ class Exploding(Plain):
         return model.fit(*args, **kwargs)
 
 
+@pytest.mark.long
 def test_a_loss_that_is_no_number_fails_the_candidate():
     outcome, _ = evaluate(Exploding())
     assert outcome.state == "failed" and "the loss became" in outcome.reason
@@ -289,6 +290,7 @@ class Stepping(Plain):
     kind = Signed
 
 
+@pytest.mark.long
 def test_a_train_step_of_its_own_trains_the_model():
     class Still(Stepping):
         def build(self, hp):
@@ -316,6 +318,12 @@ def test_what_is_measured_and_kept_is_the_plain_network(tmp_path):
     np.testing.assert_array_equal(loaded(images), model(images))
 
 
+@pytest.fixture(scope="module")
+def spaces():
+    """Of a training of one's own, and of trainings that are ours."""
+    return [SearchSpace(each(), SHAPE, CLASSES) for each in (Fitting, Plain, Stepping)]
+
+
 @pytest.mark.parametrize(
     ("change", "ranks", "message"),
     [
@@ -328,12 +336,12 @@ def test_what_is_measured_and_kept_is_the_plain_network(tmp_path):
         ),
     ],
 )
-def test_what_an_own_training_cannot_do_is_refused(change, ranks, message):
-    config = load_config(overrides=[*BASE, change])
+def test_what_an_own_training_cannot_do_is_refused(spaces, change, ranks, message):
+    config, (own, *others) = load_config(overrides=[*BASE, change]), spaces
     with pytest.raises(InputError, match=message):
-        _check_training(config, make_dataset(), SearchSpace(Fitting(), SHAPE, CLASSES), ranks)
-    for hypermodel in (Plain(), Stepping()):
-        _check_training(config, make_dataset(), SearchSpace(hypermodel, SHAPE, CLASSES), ranks)
+        _check_training(config, make_dataset(), own, ranks)
+    for space in others:
+        _check_training(config, make_dataset(), space, ranks)
 
 
 def test_xla_needs_a_step_without_horovod():

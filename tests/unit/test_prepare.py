@@ -96,6 +96,7 @@ def test_another_version_is_refused_with_both_versions(monkeypatch):
     assert any("versions.keras: '3." in text and "here, on rank 0" in text for text in said)
 
 
+@pytest.mark.long
 def test_all_ranks_get_the_same_data_and_space():
     config = load_config(overrides=TINY)
     found = on_ranks(2, lambda world: prepare(config, world, 2))

@@ -1,5 +1,7 @@
 """One contract for every registered search space."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ OPTIONS = {
 }
 
 
-def make(name, shape=SHAPE, **options):
-    config = load_config(overrides=[f"space={ {'name': name, **OPTIONS[name], **options} }"])
-    return SearchSpace(config.space.create(shape, CLASSES), shape, CLASSES)
+@cache
+def make(name):
+    """Each space once: it takes longer to examine than one of its networks to build."""
+    config = load_config(overrides=[f"space={ {'name': name, **OPTIONS[name]} }"])
+    return SearchSpace(config.space.create(SHAPE, CLASSES), SHAPE, CLASSES)
 
 
 def drawn(space, rng):

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 
 import keras
 import keras_tuner
@@ -73,8 +74,12 @@ def judge_of(**training):
             "objectives=[error, parameters, {name: introspectability, sources: [grad_cam]}]",
         ]
     )
-    space = SearchSpace(Small(), SHAPE, dataset.classes)
-    return Evaluator(config, dataset, space, SingleProcess())
+    return Evaluator(config, dataset, small_space(), SingleProcess())
+
+
+@cache
+def small_space():
+    return SearchSpace(Small(), SHAPE, 3)
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,7 @@ def check(model, history, last, expected, rtol):
     assert last["val_loss"] == pytest.approx(float(evaluated["loss"]), rel=10 * rtol)
 
 
-ON_ONE = ("ema", "accumulation", "own loss of numbers")
+ON_ONE = ("ema", "own loss of numbers")
 ON_TWO = ("mixed_float16", "own train_step")
 
 
@@ -304,7 +304,7 @@ class Scripted(keras.callbacks.Callback):
         logs["val_accuracy"] = self.ACCURACIES[epoch]
 
 
-@pytest.mark.parametrize("name", ["momentum", *left_to_all("ema", "adam", "own train_step")])
+@pytest.mark.parametrize("name", left_to_all("momentum", "ema", "adam", "own train_step"))
 def test_the_best_epoch_is_kept_as_by_early_stopping(name):
     """As Keras' callback with ``restore_best_weights``, which moving averages do not overwrite."""
     data, training = make_dataset(), config().training.model_copy(update={"keep": "best"})
@@ -334,7 +334,7 @@ def test_the_best_epoch_is_kept_as_by_early_stopping(name):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("momentum", 1), ("one sigmoid", 3), *left_to_all(("smoothing", 1), ("momentum", 3))],
+    [("momentum", 1), *left_to_all(("one sigmoid", 3), ("smoothing", 1), ("momentum", 3))],
 )
 def test_the_loss_of_probabilities_that_round_to_0_is_that_of_evaluate(name, size):
     """Keras computes it from the logits, so that a sure mistake costs more than -log(1e-7)."""

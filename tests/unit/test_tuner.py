@@ -155,10 +155,10 @@ def real_valued(hp):
 @pytest.mark.parametrize(
     ("hypermodel", "shown"),
     [
-        (Dense([4, 8]), "images of 8x8x1 and 10 classes"),
-        (unbuilt, "images of 32x32x3 and 4 classes"),
         (real_valued, "unbounded (real-valued hyperparameters)\n"),
         *left_to_all(
+            (Dense([4, 8]), "images of 8x8x1 and 10 classes"),
+            (unbuilt, "images of 32x32x3 and 4 classes"),
             (SmallConvNet, "images of 32x32x3 and 10 classes"),
             ("vgg_like", "images of 32x32x3 and 10 classes"),
         ),

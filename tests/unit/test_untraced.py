@@ -28,7 +28,13 @@ def random_cell(rng):
             return cell
 
 
-def evaluated(cell, channels, seed, few_runs, monkeypatch):
+def cells(channels):
+    """A search space of small networks."""
+    model = NASBench201((8, 8, 1), 3, channels, cells_per_stack=1)
+    return SearchSpace(model, (8, 8, 1), 3)
+
+
+def evaluated(cell, space, seed, few_runs, monkeypatch):
     """The outcome, and how often TensorFlow was asked to trace something."""
     dataset, traced = make_dataset(), []
     config = load_config(
@@ -36,11 +42,6 @@ def evaluated(cell, channels, seed, few_runs, monkeypatch):
             "training={epochs: 1, batch_size: 64, optimizer: adam, learning_rate: 0.01}",
             "objectives=[error, {name: introspectability, sources: [activations]}]",
         ]
-    )
-    space = SearchSpace(
-        NASBench201(dataset.image_shape, dataset.classes, channels, cells_per_stack=1),
-        dataset.image_shape,
-        dataset.classes,
     )
     evaluator = Evaluator(config, dataset, space, SingleProcess())
     function = tf.function
@@ -61,9 +62,9 @@ def evaluated(cell, channels, seed, few_runs, monkeypatch):
 @pytest.mark.parametrize("number", [0, *left_to_all(1, 2, 3)])
 def test_it_agrees_with_what_is_traced(number, monkeypatch):
     rng = np.random.default_rng(number)
-    cell, channels = random_cell(rng), int(rng.integers(2, 5))
-    short, none = evaluated(cell, channels, number, 4, monkeypatch)
-    usual, some = evaluated(cell, channels, number, 0, monkeypatch)
+    cell, space = random_cell(rng), cells(int(rng.integers(2, 5)))
+    short, none = evaluated(cell, space, number, 4, monkeypatch)
+    usual, some = evaluated(cell, space, number, 0, monkeypatch)
     assert none < some == none + 3  # Keras traces some convolutions by itself
     assert short.objectives == pytest.approx(usual.objectives, rel=1e-4, abs=1e-6)
     assert short.metrics == pytest.approx(usual.metrics, rel=1e-4, abs=1e-6)
