@@ -9,16 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keras_tuner import HyperParameters
 
 from tests.unit.test_benchmark import CELLS
-from xnas_tf.benchmark import make_problem, read_table, write_table
+from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
 from xnas_tf.benchmark import table as tables
+from xnas_tf.benchmark.published_order import published_order
 from xnas_tf.benchmark.simulation import run_search
 from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.cells import format_genotype, live_edges, network_of, parse_genotype, plain
+from xnas_tf.objectives.cost import count_flops
+from xnas_tf.spaces.cells import (
+    EDGES,
+    OPERATIONS,
+    format_genotype,
+    live_edges,
+    network_of,
+    parse_genotype,
+    plain,
+)
+from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.storage.run_directory import model_path, open_database
 
 NETWORKS: dict[str, str] = {}
@@ -28,7 +40,10 @@ for cell in map(parse_genotype, CELLS):
 GENOTYPES = list(NETWORKS.values())
 
 
-def make_run(path, seed, genotypes, error=lambda genotype: 0.25, overrides=()):
+FACTS = {"class_names": list("abc"), "image_shape": [8, 8, 1]}
+
+
+def make_run(path, seed, genotypes, error=lambda genotype: 0.25, overrides=(), facts=None):
     """A run as a search leaves it, without its trainings."""
     config = load_config(overrides=["training.epochs=2", f"search.seed={seed}", *overrides])
     with closing(open_database(path, config)) as database, database.transaction():
@@ -59,6 +74,7 @@ def make_run(path, seed, genotypes, error=lambda genotype: 0.25, overrides=()):
                     seconds={"train": 1.0, "score": 0.5, "wait": 9.0},
                 )
             )
+        database.set_fact("dataset", facts)
         failed = Candidate(10_000, CELLS[9], {}, state="failed", finish_order=10_000)
         database.save(failed)
     return path
@@ -233,3 +249,88 @@ def test_published_settings_are_not_assumed_for_other_tables(tmp_path):
 def test_runs_are_only_read(runs, tmp_path):
     write_table(runs, tmp_path / "t.csv.gz")
     assert not model_path(runs[0], 1).exists()
+
+
+PUBLISHED = {
+    0: "avg_pool_3x3, nor_conv_1x1, skip_connect, nor_conv_1x1, skip_connect, skip_connect",
+    1: "nor_conv_3x3, nor_conv_3x3, avg_pool_3x3, skip_connect, nor_conv_3x3, skip_connect",
+    5: "nor_conv_1x1, skip_connect, nor_conv_1x1, nor_conv_3x3, none, avg_pool_3x3",
+    9: "avg_pool_3x3, none, none, skip_connect, none, nor_conv_3x3",
+    123: "avg_pool_3x3, avg_pool_3x3, nor_conv_1x1, none, avg_pool_3x3, nor_conv_3x3",
+}
+"""Published indices: 0, 9 and 123 in the authors' script, 1 and 5 in files of other projects."""
+
+
+def test_the_published_order():
+    order = published_order()
+    assert sorted(order) == sorted(CELLS)
+    for index, operations in PUBLISHED.items():
+        cell = dict(zip(EDGES, operations.split(", "), strict=True))
+        assert order[index] == format_genotype(cell)
+
+
+def test_rows_have_the_indices_of_all_cells_of_their_network(runs, tmp_path):
+    write_table(runs, tmp_path / "t.csv.gz")
+    table, order = read_table(tmp_path / "t.csv.gz"), published_order()
+    cells = {genotype: [] for genotype in table.genotypes}
+    for cell, row in table.rows.items():
+        cells[table.genotypes[row]].append(cell)
+    for genotype, text in zip(table.genotypes, table.columns["nas_bench_201"], strict=True):
+        indices = [int(each) for each in text.split(" ")]
+        assert indices == sorted(indices)
+        assert sorted(order[index] for index in indices) == sorted(cells[genotype])
+    assert "flops" not in table.columns  # the shape of the images is not known
+
+
+def only(operation):
+    return format_genotype(dict.fromkeys(EDGES, "none") | {"edge_0_3": operation})
+
+
+ALL_OPERATIONS = (
+    "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|"
+    "+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+)
+ONE = {name: only(name) for name in OPERATIONS if name != "none"}
+
+
+def test_flops_are_those_of_the_objective(tmp_path):
+    """An operation takes two per weight and output, or one per pixel of a pool."""
+    small = ["space={name: nas_bench_201, channels: 2}"]
+    given = [ALL_OPERATIONS, *ONE.values()]
+    run = make_run(tmp_path / "run", 0, given, facts=FACTS, overrides=small)
+    earlier = tmp_path / "earlier.csv.gz"
+    with gzip.open(earlier, "wt") as file:
+        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.25\n")
+    write_table([earlier, run], tmp_path / "t.csv.gz")
+    table = read_table(tmp_path / "t.csv.gz")
+    flops = dict(zip(table.genotypes, table.column("flops"), strict=True))
+    assert flops.keys() == {*given, GENOTYPES[0]}  # the row of the earlier table too
+    hyperparameters = HyperParameters()
+    hyperparameters.values.update(parse_genotype(ALL_OPERATIONS))
+    model = NASBench201((8, 8, 1), 3, 2, 1).build(hyperparameters)
+    assert flops[ALL_OPERATIONS] == count_flops(model)
+
+    shapes = [(64, 2), (16, 4), (4, 8)]  # pixels, channels
+    kernels = flops[ONE["nor_conv_3x3"]] - flops[ONE["nor_conv_1x1"]]
+    assert kernels == sum(2 * 8 * channels**2 * pixels for pixels, channels in shapes)
+    pool = flops[ONE["avg_pool_3x3"]] - flops[ONE["skip_connect"]]
+    assert pool == sum(9 * channels * pixels for pixels, channels in shapes)
+
+
+def test_flops_of_another_skeleton_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_flops, "count_flops", lambda model: 1000)
+    run = make_run(tmp_path / "run", 0, GENOTYPES[:2], facts=FACTS)
+    with gzip.open(tmp_path / "earlier.csv.gz", "wt") as file:
+        file.write(f"arch,seed,flops\n{GENOTYPES[2]},0,1\n")
+    with pytest.raises(InputError, match=r"has flops 1 in a source; computed: 1000\. Were all"):
+        write_table([tmp_path / "earlier.csv.gz", run], tmp_path / "t.csv.gz")
+
+
+def test_what_all_seeds_share_is_not_averaged(tmp_path):
+    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
+        file.write("arch,seed,error,nas_bench_201\n")
+        file.writelines(f"{GENOTYPES[0]},{seed},0.{seed},7\n" for seed in (1, 2, 4))
+        file.writelines(f"{GENOTYPES[1]},{seed},0.{seed},3 12\n" for seed in (1, 2, 4))
+    table = read_table(tmp_path / "t.csv.gz")
+    assert table.columns["nas_bench_201"] == ["7", "3 12"]
+    assert table.column("error") == pytest.approx([0.7 / 3] * 2)

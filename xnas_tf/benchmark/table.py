@@ -171,8 +171,13 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
 
 
 def _mean(values: list[str]) -> str | float:
-    """Return the mean over the seeds with a value, or the first value if they are not numbers."""
+    """Return the mean over the seeds with a value, or the first value if they are not numbers.
+
+    A value that is the same for all seeds, such as an index, is returned as it is.
+    """
     given = [value for value in values if value.strip()]
+    if len(set(given)) == 1:
+        return given[0]
     try:
         return float(np.mean([float(value) for value in given])) if given else ""
     except ValueError:

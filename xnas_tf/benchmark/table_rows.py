@@ -7,14 +7,16 @@ import gzip
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from xnas_tf.benchmark.published_order import published_indices
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.cells import parse_genotype
+from xnas_tf.spaces.cells import network_of, parse_genotype
+from xnas_tf.spaces.options import NASBench201Options
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import write_atomically
 
@@ -22,6 +24,8 @@ KEY = ("arch", "seed")
 """Columns that identify a row: the genotype and the seed of the search."""
 DIGITS = 5
 """Number of significant digits of values that are not whole; standard errors justify fewer."""
+FLOPS, INDICES = "flops", "nas_bench_201"
+"""Columns that follow from the genotype."""
 OF_LAYERS = re.compile(r"(^|/)activations/(?!standard_error$)")
 """Metrics of individual layers, which some networks lack."""
 FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
@@ -31,6 +35,10 @@ Row = dict[str, str]
 
 def write_table(sources: Sequence[Path], path: Path) -> int:
     """Write the rows of runs and of earlier tables to a gzipped CSV file.
+
+    Two columns follow from the genotype: ``nas_bench_201`` has the published indices of all cells
+    of the network, separated by spaces, and ``flops`` has the operations for one image. The latter
+    depends on the skeleton, so it is added only if a source is a run.
 
     Args:
         sources: Run directories, and tables written by this function.
@@ -42,10 +50,12 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     Raises:
         InputError: If a source is neither a run of NAS-Bench-201 nor a table, if two sources have
             different values for the same network and seed, if two runs have different data or
-            settings, or if the file cannot be written.
+            settings, if an earlier table has another skeleton than the runs, or if the file cannot
+            be written.
     """
     _check_path(path)
-    _check_same_settings([Run(source) for source in sources if source.is_dir()])
+    runs = [Run(source) for source in sources if source.is_dir()]
+    _check_same_settings(runs)
     rows: dict[tuple[str, ...], Row] = {}
     for source in sources:
         for row in _rows(source):
@@ -60,6 +70,7 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
                 )
     if not rows:
         raise InputError(f"{', '.join(map(str, sources))}: no candidate has been trained yet")
+    _add_facts(rows.values(), runs)
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -68,6 +79,34 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     # Without the time, so that the same rows give the same file.
     write_atomically(path, gzip.compress(text.getvalue().encode(), mtime=0))
     return len(rows)
+
+
+def _add_facts(rows: Iterable[Row], runs: Sequence[Run]) -> None:
+    """Add the columns that follow from the genotype, or check those that are known."""
+    indices, flops = published_indices(), _count_flops(runs[0]) if runs else None
+    for row in rows:
+        genotype = row["arch"]
+        facts = {INDICES: " ".join(map(str, indices[network_of(parse_genotype(genotype))]))}
+        if flops:
+            facts[FLOPS] = str(flops(genotype))
+        for name, value in facts.items():
+            if row.setdefault(name, value) != value:
+                raise InputError(
+                    f"{genotype} has {name} {row[name]} in a source; computed: {value}. Were all "
+                    "sources made with the same data and space?"
+                )
+
+
+def _count_flops(run: Run) -> Callable[[str], int] | None:
+    """Return a function that counts the operations of a genotype; None if nothing was trained."""
+    data = run.fact("dataset")
+    if not data or not isinstance(run.config.space, NASBench201Options):
+        return None
+    from xnas_tf.benchmark.cell_flops import CellFlops
+
+    height, width, channels = data["image_shape"]
+    classes = len(data["class_names"])
+    return CellFlops(run.config.space.create((height, width, channels), classes))
 
 
 def _check_path(path: Path) -> None:
