@@ -49,6 +49,6 @@ class CellFlops:
 def _flops(skeleton: keras_tuner.HyperModel, edges: Mapping[str, str]) -> int:
     """Count the operations of the network whose cell has only these edges."""
     hyperparameters = keras_tuner.HyperParameters()
-    hyperparameters.values.update(dict.fromkeys(EDGES, "none") | edges)
+    hyperparameters.values.update({**dict.fromkeys(EDGES, "none"), **edges})
     with own_generator(seed=0):  # the initial values do not matter
         return count_flops(skeleton.build(hyperparameters))

@@ -12,6 +12,8 @@ OBJECTIVES = Registry(
         "parameters": "xnas_tf.objectives.cost:Parameters",
         "flops": "xnas_tf.objectives.cost:Flops",
         "latency": "xnas_tf.objectives.latency:Latency",
+        "synflow": "xnas_tf.objectives.zero_cost:Synflow",
+        "jacobian_covariance": "xnas_tf.objectives.zero_cost:JacobianCovariance",
         "introspectability": "xnas_tf.objectives.introspectability:Introspectability",
         "disentanglement": "xnas_tf.objectives.disentanglement:DisentanglementObjective",
         "fidelity": "xnas_tf.objectives.interpretation:Fidelity",
