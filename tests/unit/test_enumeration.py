@@ -8,6 +8,7 @@ from xnas_tf.benchmark.simulation import CellSpace as FeasibleCells
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.base import Space
+from xnas_tf.spaces.cells import network_of, parse_genotype
 from xnas_tf.spaces.variables import Choice, Condition, Range
 from xnas_tf.strategy.enumeration import count_networks, enumerate_space, with_candidates
 from xnas_tf.strategy.options import SearchOptions
@@ -122,3 +123,64 @@ def test_constraints_do_not_allow_skipping():
     overrides = ["search={algorithm: all, skip: 3}", "constraints={parameters: '<= 2000'}"]
     with pytest.raises(InputError, match="search.skip: given 3 together with constraints"):
         load_config(overrides=overrides)
+
+
+def test_listed_networks_are_proposed_in_the_order_of_the_whole_space():
+    everything = list(proposed(Conditional()))
+    listed = [everything[5], everything[0], everything[3]]
+    assert list(proposed(Conditional(), networks=listed)) == [everything[n] for n in (0, 3, 5)]
+    assert list(proposed(Conditional(), networks=listed, skip=1)) == [everything[3], everything[5]]
+    search = SearchOptions(algorithm="all", networks=listed, skip=1)
+    assert with_candidates(search, Conditional()).candidates == 2
+
+
+def test_any_cell_of_a_network_can_be_listed():
+    space = FeasibleCells({genotype: 0 for genotype in CELLS})
+    listed = [  # a dead edge; a cell whose network has other, simpler genotypes
+        "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
+        "|skip_connect~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|",
+    ]
+    identities = {network_of(parse_genotype(genotype)) for genotype in listed}
+    found = list(proposed(space, networks=listed))
+    assert {network_of(parse_genotype(genotype)) for genotype in found} == identities
+    everything = set(proposed(space))
+    assert len(found) == 2 and everything.issuperset(found)
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        (["a"], r"search.networks: number 1 is 'a', which is not a genotype .* such as \"\["),
+        ([0, 0], "number 2, .*, has the same network as number 1"),
+    ],
+)
+def test_networks_that_are_not_of_the_space_are_errors(networks, message):
+    some = list(proposed(Conditional()))
+    given = [some[each] if isinstance(each, int) else each for each in networks]
+    with pytest.raises(InputError, match=message):
+        with_candidates(SearchOptions(algorithm="all", networks=given), Conditional())
+
+
+def test_infeasible_networks_are_errors():
+    space = FeasibleCells({genotype: 0 for genotype in CELLS})
+    search = SearchOptions(
+        algorithm="all", networks=["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
+    )
+    with pytest.raises(InputError, match="search.networks: .* is infeasible: the cell has no path"):
+        with_candidates(search, space)
+
+
+def test_networks_are_read_from_a_file(tmp_path):
+    file = tmp_path / "some.txt"
+    file.write_text("\n  one\n\ntwo\n")
+    search = load_config(overrides=[f"search={{algorithm: all, networks: {file}}}"]).search
+    assert search.networks == ["one", "two"]
+    file.write_text("\n")
+    for name, message in [
+        ("some.txt", "is empty"),
+        ("other.txt", "cannot be read: .*No such file"),
+    ]:
+        with pytest.raises(InputError, match=rf"search.networks: .*{name}' {message}"):
+            load_config(overrides=[f"search={{algorithm: all, networks: {tmp_path / name}}}"])
+    with pytest.raises(InputError, match="networks: given 1; this has an effect only with alg"):
+        load_config(overrides=["search.networks=[one]"])

@@ -11,7 +11,7 @@ import platypus
 
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import decode
-from xnas_tf.strategy.enumeration import enumerate_space
+from xnas_tf.strategy.enumeration import enumerate_space, listed_networks
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.proposal import Proposal
 from xnas_tf.strategy.selection import SELECTIONS
@@ -86,7 +86,7 @@ class Algorithm:
         self._asked = 0
         self._seen: set[str] = set()
         self._enumeration = self._new((self._solution(each), ()) for each in enumerate_space(space))
-        self._networks = self._unseen(search.skip) if search.algorithm == "all" else None
+        self._networks = self._unseen(search) if search.algorithm == "all" else None
         self._pool: list[Proposal] = []
         self._choices_left = 0
         self.generation = 0
@@ -215,11 +215,16 @@ class Algorithm:
         offspring, random = self._generate_offspring(OFFSPRING_TRIES), self._sample(RANDOM_TRIES)
         return itertools.chain(self._new(itertools.chain(offspring, random)), self._enumeration)
 
-    def _unseen(self, skip: int) -> Iterator[Proposal]:
-        """Enumerate the space's distinct networks, skipping the first ``skip`` of them."""
-        for number, proposal in enumerate(self._enumeration):
+    def _unseen(self, search: SearchOptions) -> Iterator[Proposal]:
+        """Enumerate the space's distinct networks, or the given ones, without the skipped ones."""
+        listed = listed_networks(search.networks, self._space)
+        number = 0
+        for proposal in self._enumeration:
             self._seen.add(proposal.identity)
-            if number >= skip:
+            if listed and proposal.identity not in listed:
+                continue
+            number += 1
+            if number > search.skip:
                 yield proposal
 
     def _new(self, solutions: Solutions) -> Iterator[Proposal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -49,15 +49,57 @@ def count_networks(space: Space) -> int:
     return len({space.identity(v) for v in simplified if not space.infeasible(v)})
 
 
+def listed_networks(genotypes: Sequence[str], space: Space) -> set[str]:
+    """Return the identities of the networks with these genotypes.
+
+    Raises:
+        InputError: If a genotype is not one of the space, is infeasible, or has the same network as
+            an earlier one.
+    """
+    identities = _identities(set(genotypes), space) if genotypes else {}
+    first: dict[str, int] = {}
+    for number, genotype in enumerate(genotypes, start=1):
+        if genotype not in identities:
+            example = space.genotype(decode(space.variables, next(enumerate_space(space))))
+            raise InputError(
+                f"search.networks: number {number} is {genotype!r}, which is not a genotype of the "
+                f"space; allowed: genotypes such as {example!r}"
+            )
+        earlier = first.setdefault(identities[genotype], number)
+        if earlier != number:
+            raise InputError(
+                f"search.networks: number {number}, {genotype!r}, has the same network as number "
+                f"{earlier}, {genotypes[earlier - 1]!r}; allowed: each network once"
+            )
+    return set(first)
+
+
+def _identities(genotypes: Collection[str], space: Space) -> dict[str, str]:
+    """Return the networks' identities by genotype, without those that the space lacks."""
+    identities: dict[str, str] = {}
+    for encoded in enumerate_space(space):
+        values = decode(space.variables, encoded)
+        simplified = space.simplify(values)
+        for genotype in {space.genotype(values), space.genotype(simplified)}:
+            if genotype in genotypes and genotype not in identities:
+                if reason := space.infeasible(simplified):
+                    raise InputError(f"search.networks: {genotype!r} is infeasible: {reason}")
+                identities[genotype] = space.identity(simplified)
+    return identities
+
+
 def with_candidates(search: SearchOptions, space: Space) -> SearchOptions:
     """Return the options with the number of candidates that ``algorithm: all`` proposes.
 
     Raises:
-        InputError: If the space is too large to be enumerated, or ``skip`` leaves out all of it.
+        InputError: If the space is too large to be enumerated, ``networks`` is invalid, or ``skip``
+            leaves out all networks.
     """
     if search.algorithm != "all":
         return search
     networks = count_networks(space)
+    if search.networks:
+        networks = len(listed_networks(search.networks, space))
     if search.skip >= networks:
         raise InputError(f"search.skip: given {search.skip}; allowed: less than {networks:,}")
     left = networks - search.skip

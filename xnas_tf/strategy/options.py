@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from xnas_tf.objectives.base import Objective
 from xnas_tf.utils.constraints import Constraint
 from xnas_tf.utils.options import Section
+
+
+def _read_lines(given: Any) -> Any:
+    """Return the lines of a text file that are not empty; any other value as it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        lines = Path(given).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file {given!r} cannot be read: {error}") from error
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise ValueError(f"the file {given!r} is empty; allowed: one genotype per line")
+    return found
 
 
 class FidelityOptions(Section):
@@ -46,6 +61,12 @@ class SearchOptions(Section):
         description="with `algorithm: all`, the number of networks to leave out at the beginning "
         "of the enumeration. The order of the enumeration is random but always the same, so a "
         "space can be divided among several runs",
+    )
+    networks: Annotated[list[str], BeforeValidator(_read_lines)] = Field(
+        [],
+        description="with `algorithm: all`, the genotypes of the networks to train, or a text file "
+        "with one genotype per line, whose content is then stored in the run; by default, all "
+        "networks",
     )
     surrogate: bool = Field(
         False,
@@ -112,6 +133,10 @@ class SearchOptions(Section):
     def _check_algorithm(self) -> SearchOptions:
         if self.skip and self.algorithm != "all":
             raise ValueError(f"skip: given {self.skip}; it has an effect only with algorithm: all")
+        if self.networks and self.algorithm != "all":
+            raise ValueError(
+                f"networks: given {len(self.networks)}; this has an effect only with algorithm: all"
+            )
         if self.surrogate and self.algorithm == "all":
             raise ValueError(
                 "surrogate: given true, but with algorithm: all there is nothing to choose"
