@@ -6,7 +6,7 @@
 The rows are divided into as many strata of equal size as networks are wanted, by error and within
 that by number of parameters, and one network of each stratum is drawn at random. Means over the
 sample are therefore, up to rounding of the sizes, unbiased estimates of means over the table. The
-file has one genotype per line, by increasing error.
+file has one genotype per line.
 """
 
 from __future__ import annotations

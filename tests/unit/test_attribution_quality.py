@@ -21,7 +21,7 @@ from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import pearson, spearman
 from xnas_tf.attribution.outputs import Probabilities
 from xnas_tf.attribution.smooth_grad import SmoothGrad
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.objectives import OBJECTIVES, attribution_quality
 from xnas_tf.objectives.base import Subject
 
@@ -592,3 +592,24 @@ def test_options_reach_the_measure():
         OBJECTIVES.get("deletion")(method="gradcam")
     with pytest.raises(ValidationError):
         OBJECTIVES.get("completeness_error")(method="grad_cam")
+
+
+def test_further_methods_have_the_values_of_their_own_objectives():
+    cls = OBJECTIVES.get("randomization")
+
+    def scores(communicator):
+        subject = subject_of(network(), communicator, 12)
+        given = [{"further_methods": ["grad_cam"]}, {}, {"method": "grad_cam"}]
+        return [cls(images=5, stages=2, **each).score(subject) for each in given]
+
+    ((both, own, other),) = on_ranks(1, scores)
+    assert both.value == own.value and own.metrics.items() <= both.metrics.items()
+    further = {name: v for name, v in both.metrics.items() if name not in own.metrics}
+    renamed = {n.replace("ation/", "ation/grad_cam/"): v for n, v in other.metrics.items()}
+    assert further == {"randomization/grad_cam": other.value, **renamed}
+    with pytest.raises(ValidationError, match="given twice: smooth_grad, smooth_grad"):
+        cls(further_methods=["smooth_grad"])
+    with pytest.raises(ValidationError, match="did you mean 'grad_cam'"):
+        cls(further_methods=["gradcam"])
+    with pytest.raises(NotApplicable):
+        cls(further_methods=["grad_cam"]).check_model(linear_model())

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from keras_tuner import HyperParameters
 
+from benchmarks.table_sample import sample
 from tests.unit.test_benchmark import CELLS
 from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
 from xnas_tf.benchmark import table as tables
@@ -334,3 +335,23 @@ def test_what_all_seeds_share_is_not_averaged(tmp_path):
     table = read_table(tmp_path / "t.csv.gz")
     assert table.columns["nas_bench_201"] == ["7", "3 12"]
     assert table.column("error") == pytest.approx([0.7 / 3] * 2)
+
+
+@pytest.mark.parametrize("count", [1, 7, 30, 97])
+def test_a_sample_has_one_network_of_each_stratum(count):
+    rng = np.random.default_rng(count)
+    error, size = rng.integers(0, 40, 97) / 40, rng.integers(1, 9, 97)
+    chosen = sample(error, size, count, np.random.default_rng(0))
+    assert len(set(chosen.tolist())) == count
+    assert (chosen == sample(error, size, count, np.random.default_rng(0))).all()
+    groups = max(1, round(count**0.5))
+    # A group of errors has as many networks in the sample as its share of the table.
+    ranks = np.argsort(np.argsort(error, kind="stable"))[chosen]
+    drawn = np.histogram(ranks, bins=groups, range=(0, 97))[0]
+    assert abs(drawn - count / groups).max() <= 1 + 1e-9
+    assert abs(error[chosen].mean() - error.mean()) <= 1.2 / groups
+
+
+def test_all_networks_are_a_sample():
+    error, size = np.arange(12.0), np.ones(12)
+    assert sorted(sample(error, size, 12, np.random.default_rng(0))) == list(range(12))

@@ -12,10 +12,11 @@ change.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
 from xnas_tf.errors import suggest
@@ -120,6 +121,49 @@ class MethodObjective(Objective):
 
 class MethodQuality(MethodObjective, AttributionQuality):
     """A metric defined for any attribution method."""
+
+    further_methods: tuple[str, ...] = Field(
+        (),
+        description="names of further attribution methods, whose values are recorded as "
+        "`NAME/METHOD`",
+    )
+
+    @field_validator("further_methods")
+    @classmethod
+    def _validate_further(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        names = [info.data.get("method", ""), *methods]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the same method is given twice: {', '.join(names)}")
+        return tuple(known_method(name) for name in methods)
+
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """See ``Objective.check``."""
+        super().check(class_names)
+        for measure in self._further():
+            measure.check(class_names)
+
+    def check_model(self, model: keras.Model) -> None:
+        """See ``Objective.check_model``."""
+        super().check_model(model)
+        for measure in self._further():
+            measure.check_model(model)
+
+    def score(self, subject: Subject) -> ObjectiveValue:
+        """See ``Objective.score``."""
+        own = super().score(subject)
+        metrics = dict(own.metrics)
+        for measure in self._further():
+            score = measure.score(subject)
+            prefix = f"{self.name}/{measure.method}"
+            metrics[prefix] = score.value
+            metrics |= {
+                name.replace(self.name, prefix, 1): each for name, each in score.metrics.items()
+            }
+        return replace(own, metrics=metrics)
+
+    def _further(self) -> list[MethodQuality]:
+        changes = [{"method": name, "further_methods": ()} for name in self.further_methods]
+        return [self.model_copy(update=each) for each in changes]
 
     def _with_empty(self, values: np.ndarray, maps: np.ndarray) -> np.ndarray:
         from xnas_tf.attribution.metrics.statistics import with_empty
