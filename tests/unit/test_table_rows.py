@@ -68,6 +68,8 @@ def make_run(path, seed, genotypes, error=lambda genotype: 0.25, overrides=(), f
                         "introspectability/activations/stem_conv": 0.2,
                         "introspectability/activations/standard_error": 0.01,
                         "introspectability/plain/activations": 0.3,
+                        "disentanglement/kept": 0.75,
+                        "disentanglement/stem_norm": 0.5,
                         "test_accuracy": 0.875,
                         "test_error": 0.125,
                     },
@@ -95,6 +97,7 @@ EXPECTED = {
     "introspectability/activations": 0.1,
     "introspectability/activations/standard_error": 0.01,
     "introspectability/plain/activations": 0.3,
+    "disentanglement/kept": 0.75,
     "seconds": 1.5,
 }
 
@@ -112,7 +115,8 @@ def test_values_are_means_over_seeds(runs, tmp_path):
     for name, value in EXPECTED.items():
         assert table.column(name) == pytest.approx(np.full(30, value)), name
     assert table.column("introspectability") == pytest.approx(np.ones(30))
-    unwanted = {"introspectability/activations/stem_conv", "val_accuracy", "test_accuracy"}
+    unwanted = {"introspectability/activations/stem_conv", "disentanglement/stem_norm"}
+    unwanted |= {"val_accuracy", "test_accuracy"}
     assert not unwanted & set(table.columns)
 
 

@@ -1,5 +1,7 @@
 """Scores of untrained networks: synaptic flow and the covariance of Jacobians."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 from keras import layers
 
 from tests.conftest import make_dataset, on_ranks
-from tests.unit.test_early_measures import evaluated
+from tests.unit.test_early_measures import CELL, made
 from tests.unit.test_objectives import make_model, make_subject
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.evaluation.scorer import Scorer
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.zero_cost import (
     STABILITY,
@@ -73,7 +76,7 @@ def test_biases_add_to_the_flow_but_do_not_count():
     assert log_synflow(model, SHAPE) == pytest.approx(np.log10(kernel.sum()), rel=1e-6)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 99))
 def test_synflow_does_not_depend_on_signs_units_or_normalisation(seed):
     rng = np.random.default_rng(seed)
@@ -241,6 +244,12 @@ def test_more_images_than_values_are_refused():
 
 
 def test_scores_are_recorded_before_training():
-    given = "record_at={0: [synflow, {name: jacobian_covariance, images: 20}]}"
-    metrics = evaluated(overrides=(given, "objectives=[error]")).metrics
-    assert metrics["epoch_0/synflow"] > 0 > metrics["epoch_0/jacobian_covariance"]
+    scores = [{"name": "jacobian_covariance", "images": 20}, "synflow"]
+    config, dataset, space = made(f"record_at={json.dumps({0: scores})}")
+    split, model = dataset.validation, space.build(CELL)
+    chance = np.full((len(split), dataset.classes), 1 / dataset.classes)
+    subject = Subject(
+        model, SingleProcess(), dataset.class_names, split.images, split.labels, chance
+    )
+    values = Scorer(config, dataset).score_at(0, subject)
+    assert values["epoch_0/synflow"] > 0 > values["epoch_0/jacobian_covariance"]

@@ -26,7 +26,10 @@ DIGITS = 5
 """Number of significant digits of values that are not whole; standard errors justify fewer."""
 FLOPS, INDICES = "flops", "nas_bench_201"
 """Columns that follow from the genotype."""
-OF_LAYERS = re.compile(r"(^|/)activations/(?!standard_error$)")
+OF_LAYERS = re.compile(
+    r"(^|/)(activations/(?!standard_error$)"
+    r"|disentanglement/(?!(uncorrected|false_alarms|kept|all_kept|classes)$))"
+)
 """Metrics of individual layers, which some networks lack."""
 FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
 """Columns for epochs before the last one, by their name in the history."""

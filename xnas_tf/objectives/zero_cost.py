@@ -11,7 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -99,7 +99,6 @@ class JacobianCovariance(ZeroCostScore):
     from the validation split, so scores can only be compared for the same number of images.
     """
 
-    highest: ClassVar[float] = 0.0
     name: Literal["jacobian_covariance"] = "jacobian_covariance"
     images: int = Field(
         64,
