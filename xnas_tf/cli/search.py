@@ -81,8 +81,7 @@ def search(
     test, search, distributed and callbacks. See docs/reference/configuration.md for all keys.
 
     The built-in configurations are quickstart, hypermodel, objective, phone, xnas-mnist,
-    xnas-cifar10, xnas-imagenet16-120, table-digits, table-mnist5k and
-    table-quality. Each
+    xnas-cifar10, xnas-imagenet16-120, table-digits, table-mnist5k and table-quality. Each
     configuration whose name starts with xnas- also has a version with the suffix -control, whose
     only objective is error.
 
