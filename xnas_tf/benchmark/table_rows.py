@@ -19,6 +19,7 @@ from xnas_tf.spaces.cells import network_of, parse_genotype
 from xnas_tf.spaces.options import NASBench201Options
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import write_atomically
+from xnas_tf.utils.quiet_stderr import silenced_native_code
 
 KEY = ("arch", "seed")
 """Columns that identify a row: the genotype and the seed of the search."""
@@ -105,11 +106,12 @@ def _count_flops(run: Run) -> Callable[[str], int] | None:
     data = run.fact("dataset")
     if not data or not isinstance(run.config.space, NASBench201Options):
         return None
-    from xnas_tf.benchmark.cell_flops import CellFlops
-
     height, width, channels = data["image_shape"]
     classes = len(data["class_names"])
-    return CellFlops(run.config.space.create((height, width, channels), classes))
+    with silenced_native_code():  # TensorFlow's profiler warns that it is deprecated
+        from xnas_tf.benchmark.cell_flops import CellFlops
+
+        return CellFlops(run.config.space.create((height, width, channels), classes))
 
 
 def _check_path(path: Path) -> None:
