@@ -135,9 +135,36 @@ except xt.InputError as error:
 def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
     options = {"max_trials": 1, "objective": ["error"]}
     first = tuner(tmp_path, **options).search(X, Y, **SIZES)
-    again = tuner(tmp_path, overwrite=True, seed=1, **options).search(X, Y, **SIZES)
+    mine = tuner(tmp_path, overwrite=True, seed=1, **options)
+    again = mine.search(X, Y, **SIZES)
     assert again.path == first.path and again.config.search.seed == 1
     assert xt.load_run(tmp_path / "digits.1").config.search.seed == 0
+    assert [*mine.search(X, Y, **SIZES)] == [*again]  # finished
+    with pytest.raises(InputError, match="epochs: 1 -> 2(.|\n)*`overwrite` in a new Tuner"):
+        mine.search(X, Y, **{**SIZES, "epochs": 2})
+    assert not (tmp_path / "digits.2").exists()
+
+
+def test_only_the_first_search_that_begins_overwrites(tmp_path, monkeypatch):
+    asked = []
+
+    def search(config, run_dir, fresh, **_):
+        asked.append(fresh)
+        if len(asked) == 1:
+            raise InputError("refused before the run was touched")
+        if fresh:
+            run_dir.rename(run_dir.with_name("digits.1"))
+            run_dir.mkdir()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuner_module, "search", search)
+    (tmp_path / "digits").mkdir()
+    mine = tuner(tmp_path, overwrite=True)
+    for error in (InputError, KeyboardInterrupt):
+        with pytest.raises(error):
+            mine.search(X, Y, **SIZES)
+    mine.search(X, Y, **SIZES)
+    assert asked == [True, True, False]
 
 
 def unbuilt(hp):
