@@ -128,6 +128,16 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert "batch normalisation" in lagging and "learning rate" not in lagging
 
 
+@pytest.mark.parametrize("weights", ["null", "imagenet"])
+def test_random_weights_instead_of_pretrained_ones_are_the_first_cause(weights):
+    name = "examples.transfer_learning:TransferLearning"
+    space = f"space={{hypermodel: '{name}', options: {{weights: {weights}}}}}"
+    config = load_config(overrides=["objectives=[error]", space])
+    text = collapse_text([known(1, collapsed=1.0)], config, has_own_optimizer=True)
+    assert ("Likely cause: the networks start from random weights" in text) == (weights == "null")
+    assert "learning rate with which your HyperModel" in text
+
+
 def test_status_tables_and_progress_show_it(tmp_path, capsys):
     record = open_database(tmp_path / "run", CONFIG)
     everyone = [known(1), known(2, collapsed=1.0)]
