@@ -218,7 +218,7 @@ def test_the_best_models_can_be_evaluated(searched):
     database.close()
 
 
-def test_values_of_any_range_are_prepared_for_the_models(tmp_path):
+def test_values_of_any_range_are_prepared_for_the_models(tmp_path, monkeypatch):
     """Standardised digits, which a model that expects 0 to 1 would get wrong without a word."""
     x = ((DIGITS.images[:200] - 4.9) / 6).astype(np.float32)
     mine = tuner(tmp_path, max_trials=1)
@@ -238,6 +238,10 @@ def test_values_of_any_range_are_prepared_for_the_models(tmp_path):
         xt.explain(model, x[:3], methods)
     with pytest.raises(InputError, match=r"`images` have shape \(7, 8, 1\) each; those of"):
         run.prepare(x[:, :7])
+    monkeypatch.setattr(type(run), "value_range", (0.0, 256.0))
+    with pytest.raises(InputError, match="uint8 may be values of 0 to 256 or stored images"):
+        xt.explain(best, run.load_dataset().test.images[:3], methods)
+    assert len(xt.explain(best, methods=methods).images) == 8  # of the test split: stored ones
 
 
 def build(hp):
