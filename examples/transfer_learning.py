@@ -7,12 +7,14 @@
       options: {size: 128, weights: imagenet}
     objectives: [error, introspectability]
 
-``weights: imagenet`` lets Keras download ImageNet's weights once, into ``~/.keras/models``.
-Without a network connection, pass a file that was copied from there, or one that ``save_weights``
-wrote for a MobileNet with the same ``alpha`` and without its top. With ``null``, the whole network
-is trained from random weights.
+``weights: imagenet`` lets Keras download ImageNet's weights once, into ``~/.keras/models``. Without
+a network connection, copy the file there from another machine: ``mobilenet_2_5_128_tf_no_top.h5``
+for ``size: 128``, and likewise for 160, 192 and 224; for any other size, Keras uses that for 224.
+Or pass the path of a file that ``save_weights`` wrote for a MobileNet with the same ``alpha`` and
+without its top. With ``null``, the whole network is trained from random weights.
 """
 
+import os
 import re
 
 import keras
@@ -41,7 +43,7 @@ class TransferLearning(keras_tuner.HyperModel):
         super().__init__()
         self.image_shape = input_shape
         self.classes = classes
-        self.weights = weights
+        self.weights = weights and os.path.expanduser(weights)
         self.size = size
         self.alpha = alpha
 

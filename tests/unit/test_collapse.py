@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
+from xnas_tf.reporting.html.summary import best_accuracy_text
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.spaces.nas_bench_201 import NASBench201
@@ -128,6 +130,16 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert "batch normalisation" in lagging and "learning rate" not in lagging
 
 
+@pytest.mark.parametrize("weights", ["null", "imagenet"])
+def test_random_weights_instead_of_pretrained_ones_are_the_first_cause(weights):
+    name = "examples.transfer_learning:TransferLearning"
+    space = f"space={{hypermodel: '{name}', options: {{weights: {weights}}}}}"
+    config = load_config(overrides=["objectives=[error]", space])
+    text = collapse_text([known(1, collapsed=1.0)], config, has_own_optimizer=True)
+    assert ("Likely cause: the networks start from random weights" in text) == (weights == "null")
+    assert "learning rate with which your HyperModel" in text
+
+
 def test_status_tables_and_progress_show_it(tmp_path, capsys):
     record = open_database(tmp_path / "run", CONFIG)
     everyone = [known(1), known(2, collapsed=1.0)]
@@ -159,6 +171,50 @@ def test_status_tables_and_progress_show_it(tmp_path, capsys):
     assert not any("collapsed" in line for line in lines if line.startswith("1/4"))
     assert "candidate 1: a source is lost in noise" in lines
     assert any("parameters 44,163 " in line for line in lines if line.startswith("1/4"))
+
+
+TWO = load_config(overrides=["objectives=[error, parameters]", "search.candidates=4"])
+
+
+def small_one(number, error, parameters, **metrics):
+    values = {"error": error, "parameters": parameters}
+    found = known(number, **{**metrics, "val_accuracy": 1 - error})
+    return replace(found, objectives=values)
+
+
+def announced(capsys, *candidates):
+    """The lines of a search that ends with these."""
+    state, progress = SearchState(TWO), SearchProgress(TWO)
+    with displayed():
+        for each in candidates:
+            state.add(each)
+            progress.on_candidate_end(SearchRun(Path("run"), TWO, state, print), each)
+    return [line for line in capsys.readouterr().err.splitlines() if line[1:3] == "/4"]
+
+
+def test_a_collapsed_candidate_is_not_announced_as_progress(capsys):
+    collapsed = small_one(1, 0.6, 10.0, collapsed=1.0)
+    other = small_one(2, 0.7, 5.0, collapsed=1.0)
+    lines = announced(capsys, collapsed, other, small_one(3, 0.8, 2.0), small_one(4, 0.2, 90.0))
+    assert [" on the front " in line for line in lines] == [False, False, True, True]
+    assert all("the front has only collapsed candidates" in line for line in lines[:2])
+    assert not any("best" in line or "hypervolume" in line for line in lines[:2])
+    assert "best error 0.8" in lines[2] and "best error 0.2" in lines[3]
+
+
+def test_a_collapsed_candidate_has_words_instead_of_a_star(tmp_path):
+    record = open_database(tmp_path / "run", TWO)
+    for each in (small_one(1, 0.6, 10.0, collapsed=1.0), small_one(2, 0.2, 90.0)):
+        record.save(each)
+    record.close()
+    run = Run(tmp_path / "run")
+    assert [c.id for c in run.pareto()] == [2, 1]
+    table = tables.pareto_table(tables.listing(run, everyone=False))
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells["id"] == ["2**", "1"] and cells["remark"] == ["", "collapsed, but on the front"]
+    only = [small_one(1, 0.3, 10.0, collapsed=1.0)]
+    assert best_accuracy_text(only, 0) == "70.0%, candidate 1, which collapsed"
+    assert best_accuracy_text([*only, small_one(2, 0.4, 5.0)], 0) == "60.0%, candidate 2"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,19 @@
 """Every example, searched on a few real digits."""
 
 import json
+import urllib.error
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
+from keras.src.utils import file_utils
 from sklearn.datasets import load_digits
 
 import xnas_tf as xt
+from examples.transfer_learning import TransferLearning
+from xnas_tf.errors import InputError
+from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run_directory import model_path
 
 
@@ -57,6 +63,53 @@ def test_custom_training(digits, tmp_path):
         top = candidate.objectives["metric:top2"]
         assert top == candidate.metrics["val_top2"] >= candidate.metrics["val_accuracy"]
     assert run.candidate(run.pareto()[0].id).load_model().output_shape == (None, 10)
+
+
+def transfer(**options):
+    return SearchSpace(TransferLearning((32, 32, 3), 3, **options), (32, 32, 3), 3)
+
+
+def test_weights_that_cannot_be_downloaded_are_named_with_the_place_for_a_copy(
+    tmp_path, monkeypatch
+):
+    def offline(*_):
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(file_utils, "urlretrieve", offline)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
+    with pytest.raises(InputError, match="cannot build its default model: URL fetch") as error:
+        transfer()
+    copied = tmp_path / "models" / "mobilenet_2_5_128_tf_no_top.h5"
+    assert f"copy it to {copied}. " in str(error.value)
+    assert "space.options.weights to the path of another file, or to null" in str(error.value)
+    copied.parent.mkdir(exist_ok=True)
+    copied.write_text("no weights")
+    with pytest.raises(InputError) as error:  # Keras looks there, and does not download it
+        transfer()
+    assert "URL fetch" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["w.h5", "~/w.h5"])
+def test_a_weights_file_that_does_not_exist_is_named_with_its_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"there is no weights file {tmp_path / 'w.h5'}") as error:
+        transfer(weights=name)
+    assert "None (null in YAML)" in str(error.value)
+
+
+def test_a_weights_file_that_a_builder_loads_is_named_too(tmp_path, monkeypatch):
+    def build(hp):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 3))])
+        model.load_weights("mine.weights.h5")
+        return model
+
+    monkeypatch.chdir(tmp_path)
+    hypermodel = keras_tuner.HyperModel()
+    hypermodel.build = build
+    with pytest.raises(InputError, match=f"weights file {tmp_path / 'mine.weights.h5'}"):
+        SearchSpace(hypermodel, (32, 32, 3), 3)
 
 
 def mobile_net(**options):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.given_values import stored_images
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.image_values import model_images
 from xnas_tf.tuner.arrays import stored
 
 LEVELS = arrays.arrays(np.int64, (3, 4, 5, 1), elements=st.integers(0, 255))
@@ -165,6 +168,17 @@ def test_a_few_values_outside_are_cut_off_with_a_warning():
 def test_images_on_another_scale_are_refused(images, limits, says):
     with pytest.raises(InputError, match=says):
         stored_images(images, limits)
+
+
+def test_bytes_that_cannot_be_values_are_stored_images_and_others_are_refused():
+    """In ``Run.prepare`` and in ``xt.explain``."""
+    stored_ones, limits = noise(0, 255, np.uint8), (230.7, 282.4)
+    run = SimpleNamespace(value_range=limits, stored_images=None)
+    np.testing.assert_array_equal(stored_images(stored_ones, limits), stored_ones)
+    assert model_images(stored_ones, run) is stored_ones
+    for function, known in ((stored_images, limits), (model_images, run)):
+        with pytest.raises(InputError, match="uint8 may be values of 230.7 to 282.4 or stored"):
+            function(noise(231, 255, np.uint8), known)
 
 
 def test_prepared_images_that_are_prepared_again_are_reported():

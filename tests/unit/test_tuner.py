@@ -135,9 +135,36 @@ except xt.InputError as error:
 def test_overwrite_moves_the_old_run_aside(searched, tmp_path):
     options = {"max_trials": 1, "objective": ["error"]}
     first = tuner(tmp_path, **options).search(X, Y, **SIZES)
-    again = tuner(tmp_path, overwrite=True, seed=1, **options).search(X, Y, **SIZES)
+    mine = tuner(tmp_path, overwrite=True, seed=1, **options)
+    again = mine.search(X, Y, **SIZES)
     assert again.path == first.path and again.config.search.seed == 1
     assert xt.load_run(tmp_path / "digits.1").config.search.seed == 0
+    assert [*mine.search(X, Y, **SIZES)] == [*again]  # finished
+    with pytest.raises(InputError, match="epochs: 1 -> 2(.|\n)*`overwrite` in a new Tuner"):
+        mine.search(X, Y, **{**SIZES, "epochs": 2})
+    assert not (tmp_path / "digits.2").exists()
+
+
+def test_only_the_first_search_that_begins_overwrites(tmp_path, monkeypatch):
+    asked = []
+
+    def search(config, run_dir, fresh, **_):
+        asked.append(fresh)
+        if len(asked) == 1:
+            raise InputError("refused before the run was touched")
+        if fresh:
+            run_dir.rename(run_dir.with_name("digits.1"))
+            run_dir.mkdir()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuner_module, "search", search)
+    (tmp_path / "digits").mkdir()
+    mine = tuner(tmp_path, overwrite=True)
+    for error in (InputError, KeyboardInterrupt):
+        with pytest.raises(error):
+            mine.search(X, Y, **SIZES)
+    mine.search(X, Y, **SIZES)
+    assert asked == [True, True, False]
 
 
 def unbuilt(hp):
@@ -191,7 +218,7 @@ def test_the_best_models_can_be_evaluated(searched):
     database.close()
 
 
-def test_values_of_any_range_are_prepared_for_the_models(tmp_path):
+def test_values_of_any_range_are_prepared_for_the_models(tmp_path, monkeypatch):
     """Standardised digits, which a model that expects 0 to 1 would get wrong without a word."""
     x = ((DIGITS.images[:200] - 4.9) / 6).astype(np.float32)
     mine = tuner(tmp_path, max_trials=1)
@@ -211,6 +238,10 @@ def test_values_of_any_range_are_prepared_for_the_models(tmp_path):
         xt.explain(model, x[:3], methods)
     with pytest.raises(InputError, match=r"`images` have shape \(7, 8, 1\) each; those of"):
         run.prepare(x[:, :7])
+    monkeypatch.setattr(type(run), "value_range", (0.0, 256.0))
+    with pytest.raises(InputError, match="uint8 may be values of 0 to 256 or stored images"):
+        xt.explain(best, run.load_dataset().test.images[:3], methods)
+    assert len(xt.explain(best, methods=methods).images) == 8  # of the test split: stored ones
 
 
 def build(hp):

@@ -17,6 +17,7 @@ from xnas_tf.cli import main
 from xnas_tf.launcher import search as launcher
 from xnas_tf.reporting import candidate_tables
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
+from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import TrainingCurves, write_image, writer
 
@@ -58,17 +59,27 @@ def test_a_finished_search_ends_with_0_whatever_its_table_does(monkeypatch, tmp_
     assert f"the results of {run.path} cannot be shown" in result.stderr
 
 
-def test_the_commands_printed_after_a_search_can_be_pasted(monkeypatch):
+@pytest.mark.parametrize(
+    ("recommended", "command"),
+    [
+        (Recommendation(1, "good", 1), ["export"]),
+        (Recommendation(None, "none is better than chance", 2), ["explain", "--candidate", "2"]),
+        (Recommendation(None, "no candidate has a result yet"), []),
+    ],
+)
+def test_the_commands_printed_after_a_search_can_be_pasted(recommended, command, monkeypatch):
     run = SimpleNamespace(path=Path("my runs/ä 'b' [1] $x"))
-    listed = SimpleNamespace(recommended=SimpleNamespace(id=1))
+    listed = SimpleNamespace(recommended=recommended)
     monkeypatch.setattr(launcher, "search", lambda **_: run)
     monkeypatch.setattr(candidate_tables, "listing", lambda *_, **__: listed)
     monkeypatch.setattr(sys.modules["xnas_tf.cli.search"], "print_pareto", lambda _: None)
     result = CliRunner().invoke(main, ["search"])
     commands = result.stderr.partition("Next:")[2].strip().splitlines()
     words = [shlex.split(command) for command in commands]
-    assert [each[1] for each in words] == ["pareto", "report", "export", "--logdir"]
-    assert [each[2] for each in words] == [*[str(run.path)] * 3, str(run.path / "tensorboard")]
+    *ours, tensorboard = words
+    assert [each[1] for each in ours] == ["pareto", "report", *command[:1]]
+    assert {each[2] for each in ours} == {str(run.path)} and ours[-1][3:] == command[1:]
+    assert tensorboard[1:] == ["--logdir", str(run.path / "tensorboard")]
 
 
 def test_any_name_can_be_written_for_tensorboard(tmp_path):

@@ -113,6 +113,8 @@ def search(
     commands = [f"xnas-tf pareto {folder} --plot front.png", f"xnas-tf report {folder}"]
     if listed.recommended.id is not None:
         commands.append(f"xnas-tf export {folder}")
+    elif (best := listed.recommended.best) is not None:  # open a model anyway
+        commands.append(f"xnas-tf explain {folder} --candidate {best}")
     commands.append(f"tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}")
     print_message("\n  ".join(["\nNext:", *commands]))
 

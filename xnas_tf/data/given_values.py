@@ -47,17 +47,23 @@ def stored_images(
     """
     array, _ = channels_last(np.asarray(check_images(images, _NAME)))
     array = np.asarray(array)
-    if not _is_stored(array, value_range):
+    if not is_stored(array, value_range):
         array = _as_levels(array, *value_range)
     return np.asarray(resized(array, size, channels, _NAME))
 
 
-def _is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:
-    """Return whether images are uint8 levels rather than values to convert."""
+def is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:
+    """Return whether images are uint8 levels rather than values to convert.
+
+    Raises:
+        InputError: If they may be either.
+    """
     if images.dtype != np.uint8 or value_range == (0, LEVELS):
         return images.dtype == np.uint8
     low, high = value_range
     if high > LEVELS / 2:
+        if _share_outside(images, low, high) > _MOST_OUTSIDE:
+            return True
         raise InputError(
             f"{_NAME} of type uint8 may be values of {low:.6g} to {high:.6g} or stored images; "
             "allowed: values of another type, such as float32; or divide stored images by 255 "
@@ -66,11 +72,16 @@ def _is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:
     return bool(images.max() > high)
 
 
+def _share_outside(images: np.ndarray, low: float, high: float) -> float:
+    """Return the share of the values that lie outside a range by more than half a level."""
+    margin = (high - low) / LEVELS / 2
+    return float(((images < low - margin) | (images > high + margin)).mean())
+
+
 def _as_levels(images: np.ndarray, low: float, high: float) -> np.ndarray:
     least, most = float(images.min()), float(images.max())
     given, known = f"{_NAME} have values from {least:.6g} to {most:.6g}", f"{low:.6g} to {high:.6g}"
-    margin = (high - low) / LEVELS / 2
-    outside = float(((images < low - margin) | (images > high + margin)).mean())
+    outside = _share_outside(images, low, high)
     largest = max(abs(least), abs(most))
     if outside > _MOST_OUTSIDE or 0 < _UNLIKE * largest < max(abs(low), abs(high)):
         raise InputError(f"{given}, but those of the search had {known}: use the same scale")

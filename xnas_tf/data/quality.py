@@ -42,6 +42,7 @@ class Findings:
         dark: Reasons why images with more than 8 bits have only low values, by name.
         repeated: Images that equal an earlier image in the same split and class.
         highest: Highest value in any image.
+        full_scales: The value that becomes 255 in images with more than 8 bits, by Pillow's mode.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Findings:
     dark: dict[str, str] = field(default_factory=dict)
     repeated: Sequence[str] = ()
     highest: int = 255
+    full_scales: dict[str, int] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[tuple[str, str]]:

@@ -160,9 +160,11 @@ def _from_files(
     """Read image files; take class names from the arguments or the data set, or use numbers."""
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
+    scales = None
     if class_names is None and (source.dataset or subject.dataset):
-        class_names = load_data(source, subject, EXPLANATIONS).class_names
-    images = read_images(files, subject.model)
+        data = load_data(source, subject, EXPLANATIONS)
+        class_names, scales = data.class_names, data.findings.full_scales
+    images = read_images(files, subject.model, scales)
     if class_names is None:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
     return _Inputs(images, class_names)

@@ -82,8 +82,9 @@ def explain(  # noqa: PLR0913 - options with defaults
             applies, or the values of the images do not fit the model's input range.
     """
     subject = named_model(model, safe)
-    model = subject.model
+    model, run = subject.model, subject.run
     if images is None:
+        run = None  # these images are stored ones, whatever their values
         if labels is not None:
             raise InputError("`labels`: given without `images`, whose true classes they are")
         data = _data_of(subject)
@@ -95,7 +96,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     elif class_names is None and subject.dataset is not None:
         class_names = _names_of(subject, log)
     chosen = [_method(each) for each in methods]
-    images = model_images(_checked_images(images, model), subject.run)
+    images = model_images(_checked_images(images, model), run)
     if labels is not None and np.shape(labels) != (len(images),):
         raise InputError(
             f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "

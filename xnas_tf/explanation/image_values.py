@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xnas_tf.data.given_values import is_stored
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, limits_of
@@ -28,8 +29,7 @@ def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
         return images
     low, high = run.value_range
     if images.dtype == np.uint8:  # levels from 0 to 255, as everywhere; but not if none fits
-        is_own = high <= LEVELS / 2 and images.max() <= high
-        return run.stored_images(images) if is_own else images
+        return images if is_stored(images, run.value_range) else run.stored_images(images)
     if _outside(images, DEFAULT_RANGE):
         return run.stored_images(images)
     is_within = 0 <= low and high <= 1 and (low, high) != (0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +113,15 @@ def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     return ModelSubject(candidate.load_model(safe), title, run.config.dataset.model_dump())
 
 
-def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
+def read_images(
+    files: Sequence[Path], model: keras.Model, scales: Mapping[str, int] | None = None
+) -> np.ndarray:
     """Read image files as a data set would, in the size and with the channels that a model expects.
+
+    Args:
+        files: The image files.
+        model: The model.
+        scales: The data set's ``Findings.full_scales``; computed for each image alone if None.
 
     Returns:
         Images, (N, H, W, C), uint8.
@@ -131,7 +138,7 @@ def read_images(files: Sequence[Path], model: keras.Model) -> np.ndarray:
     images = []
     for file in files:
         try:
-            images.append(read_image(file, sizes, channels))
+            images.append(read_image(file, sizes, channels, scales))
         except Unreadable as error:
             raise InputError(f"image {file} cannot be read: {error}") from error
     if len({image.shape for image in images}) > 1:

@@ -10,6 +10,7 @@ import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.training_settings import training_settings
 from xnas_tf.exporting.verification import Reference
@@ -72,7 +73,8 @@ def model_card(
             "inapplicable": expected.inapplicable,
             "quality": {"maps": maps, **_quality(evidence.run, chosen)},
         },
-        "input": _input(evidence.facts),
+        "input": input_text(evidence.facts),
+        "preparation": preparation_text(evidence),
         "output": "probabilities (batch, classes), in the order of the classes",
         "files": list(files),
         "verified_on": _verified_on(evidence),
@@ -101,22 +103,19 @@ def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
     return "logits (batch, classes): their softmax is the probabilities"
 
 
-def _input(facts: dict[str, Any]) -> str:
-    text = "uint8 images (batch, height, width, channels), 0 to 255"
-    if "values" not in facts:
-        return text
-    low, high = facts["values"]
-    formula = "round((x - low) * 255 / (high - low))"
-    return f"{text}, converted from values x from {low:.6g} to {high:.6g}: {formula}"
-
-
 def _dataset(evidence: Evidence) -> dict[str, Any]:
     """Return the recorded facts about the data, and the image counts if the data can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
     if evidence.data is None:
         return {**known, "problem": evidence.problem}
     counts = {split: each.tolist() for split, each in evidence.data.counts.items()}
-    return {**known, "how_split": evidence.data.how_split, "counts": counts}
+    scales = evidence.data.findings.full_scales
+    return {
+        **known,
+        "how_split": evidence.data.how_split,
+        "counts": counts,
+        "full_scales": scales,
+    }
 
 
 def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
@@ -190,7 +189,8 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
         f"It was trained for {counted(candidate.kept_epoch, 'epoch')} on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and evaluated on images of the same kind. How it "
         "performs on other images is unknown.",
-        f"It takes {kind}; other images must be converted first.",
+        f"It takes {kind}. Other images must be prepared in the same way as those of the search; "
+        "otherwise its predictions get worse.",
         f"It predicts one of its {classes} classes for every image, even one that shows none of "
         "them.",
         "A search chose it from many candidates without using the test split. If you choose "

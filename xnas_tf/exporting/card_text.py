@@ -297,7 +297,11 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
 def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
     """Show how to call the model, in code blocks that run as they are in the card's folder."""
     shape = ", ".join(map(str, card["dataset"]["image_shape"]))
-    blocks = ["In this folder:", _block("python", _IMAGES.format(shape=shape))]
+    blocks = [
+        text(card["preparation"]),
+        "In this folder:",
+        _block("python", _IMAGES.format(shape=shape)),
+    ]
     for kind in kinds:
         returns = f", which returns {text(card['keras_output'])}" if kind.name == "keras" else ""
         blocks += [f"`{kind.name}`{returns}:", _block("python", _usage(kind, card))]
@@ -311,7 +315,7 @@ def _calls(card: dict[str, Any], kinds: Sequence[ExportFormat]) -> str:
             _block("python", _REQUEST),
             _block("console", _SERVING.format(name=card["name"])),
         ]
-    return "\n\n".join(blocks)
+    return "\n\n".join(filter(None, blocks))
 
 
 def _block(language: str, code: str) -> str:

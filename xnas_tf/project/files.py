@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import math
-import os
 from pathlib import Path
 from string import Template
 
 import yaml
 
+from xnas_tf.keras_tools.missing_weights import stored_weights
 from xnas_tf.registry import installed_folder
 from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.image_size import size_text
@@ -98,8 +98,7 @@ def _suits_transfer(report: DataReport) -> bool:
 
 
 def _weights_file() -> Path:
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    return home / "models" / _WEIGHTS
+    return stored_weights(_WEIGHTS)
 
 
 def _shape(report: DataReport) -> str:

@@ -52,7 +52,8 @@ def listing(
 def pareto_table(listed: CandidateList) -> Table:
     """Return a table with one candidate per row.
 
-    One star marks the Pareto-optimal candidates, and two stars mark the recommended one.
+    One star marks the Pareto-optimal candidates, and two stars mark the recommended one. Collapsed
+    candidates have a remark instead of a star.
     """
     columns = measured_columns(listed.run.config)
     table = Table(box=box.SIMPLE_HEAD)
@@ -71,7 +72,7 @@ def pareto_table(listed: CandidateList) -> Table:
     for candidate, remark in zip(listed.candidates, remarks, strict=True):
         test = candidate.metrics.get("test_accuracy")
         table.add_row(
-            f"{candidate.id}{'*' * _stars(candidate.id, listed)}",
+            f"{candidate.id}{'*' * _stars(candidate, listed)}",
             *(format_value(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
             f"{test:.2%}" if test is not None else "",
@@ -87,11 +88,16 @@ def pareto_table(listed: CandidateList) -> Table:
 
 def _remark(candidate: Candidate, listed: CandidateList) -> str:
     violations = candidate.violations(listed.run.config.constraints)
-    return "; ".join(filter(None, ["collapsed" if candidate.collapsed else "", violations]))
+    collapsed = "collapsed" if candidate.collapsed else ""
+    if collapsed and candidate.id in listed.front:
+        collapsed = "collapsed, but on the front"
+    return "; ".join(filter(None, [collapsed, violations]))
 
 
-def _stars(candidate: int, listed: CandidateList) -> int:
-    return (candidate in listed.front) + (candidate == listed.recommended.id)
+def _stars(candidate: Candidate, listed: CandidateList) -> int:
+    is_recommended = candidate.id == listed.recommended.id
+    is_marked = candidate.id in listed.front and not candidate.collapsed
+    return max(is_marked, 2 * is_recommended)
 
 
 def _records(listed: CandidateList) -> list[dict[str, Any]]:

@@ -46,11 +46,24 @@ def collapse_text(
     is_normalization = 2 * learned > len(collapsed)
     step_cause = _own_step_cause if has_own_optimizer else _step_cause
     other = (_normalization_cause if is_normalization else step_cause)(config.training)
-    cause = f"{range_problem}. If that is not the cause: {other}" if range_problem else other
+    first = range_problem or _random_weights_cause(config)
+    cause = f"{first}. If that is not the cause: {other}" if first else other
     return (
         f"{len(collapsed)} of {len(done)} trained candidates collapsed: they predict one class for "
         f"nearly all images, or their training loss did not fall. Likely cause: {cause}. "
         "To change a setting, start a new run in another run directory"
+    )
+
+
+def _random_weights_cause(config: Config) -> str:
+    """Return a cause if the HyperModel could load weights, but was told not to."""
+    options = getattr(config.space, "options", {})
+    if options.get("weights", "") is not None:
+        return ""
+    return (
+        "the networks start from random weights (space.options.weights is null), from which they "
+        f"learn little from few images in {counted(config.training.epochs, 'epoch')}; load "
+        "pretrained weights, or train for many more epochs"
     )
 
 

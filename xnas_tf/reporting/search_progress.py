@@ -73,7 +73,9 @@ class SearchProgress(Callback):
         if candidate.state == "done" and candidate.reason:
             level = logging.WARNING if candidate.collapsed else logging.INFO
             LOGGER.log(level, "%s: %s", about, candidate.reason)
-        is_on_front = "  on the front" if candidate in run.pareto() else ""
+        # A collapsed network may be on the front, for example as the smallest, but is no result.
+        is_announced = not candidate.collapsed and candidate in run.pareto()
+        is_on_front = "  on the front" if is_announced else ""
         summed = "" if has_bar() else f"{summary}  {left}".rstrip()
         count = f"{self._trained}/{self._goal}"
         LOGGER.info("%s %s%s%s", count, self._line(candidate), is_on_front, summed)
@@ -93,8 +95,11 @@ class SearchProgress(Callback):
         front, hypervolume = run.pareto(), run.hypervolume()
         if not front:
             return ""
+        learned = [candidate for candidate in front if not candidate.collapsed]
+        if not learned:
+            return "  the front has only collapsed candidates"
         name, sign = self._config.objectives[0].name, self._config.objectives[0].sign
-        best = sign * min(sign * c.objectives[name] for c in front)
+        best = sign * min(sign * c.objectives[name] for c in learned)
         is_single = len(self._config.objectives) == 1  # the hypervolume adds nothing
         volume = "" if hypervolume is None or is_single else f"  hypervolume {hypervolume:.3f}"
         epochs = f" ({counted(front[0].epochs, 'epoch')})" if len(self._config.rungs) > 1 else ""

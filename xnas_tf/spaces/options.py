@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.keras_tools.missing_weights import explain_missing_weights
 from xnas_tf.registry import OBJECT, describe, find_object
 
 if TYPE_CHECKING:
@@ -188,8 +189,9 @@ class HyperModelOptions(SpaceOptions):
         except InputError:
             raise
         except Exception as error:  # a user's code may raise anything at all
+            why = explain_missing_weights(error) or describe(error)
             raise InputError(
-                f"HyperModel {self.hypermodel!r} could not be created: {describe(error)}"
+                f"HyperModel {self.hypermodel!r} could not be created: {why}"
             ) from error
 
     def _refused(self, why: str) -> InputError:

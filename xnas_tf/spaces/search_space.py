@@ -17,6 +17,7 @@ from keras_tuner.engine import hyperparameters as kt_hp
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
 from xnas_tf.keras_tools.layer_names import use_accepted_names
+from xnas_tf.keras_tools.missing_weights import explain_missing_weights
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
@@ -252,7 +253,8 @@ class SearchSpace(Space):
         except InputError as error:
             raise InputError(f"{message}: {error}") from error
         except Exception as error:  # a user's code may raise anything at all
-            raise InputError(f"{message}: {describe_failure(error)}") from error
+            why = explain_missing_weights(error) or describe_failure(error)
+            raise InputError(f"{message}: {why}") from error
         finally:
             keras.backend.clear_session()
             self._settings.apply()

@@ -61,7 +61,8 @@ class Tuner:
         directory: The folder for runs.
         project_name: The name of the run.
         seed: The seed of the search; 0 if None.
-        overwrite: Whether to move an existing run with this name aside and start a new one.
+        overwrite: Whether the first search moves an existing run with this name aside and starts a
+            new one. Further searches of the same ``Tuner`` resume this new run.
         config: Settings that have no argument of their own, keyed by configuration section, such as
             ``{"training": {"optimizer": "adam"}}``.
         **others: Other arguments of keras-tuner's tuners, which are rejected with a suggestion
@@ -196,6 +197,7 @@ class Tuner:
         for section, values in given.items():
             known = {key: value for key, value in values.items() if value is not None}
             sections[section] = {**(self._config.get(section) or {}), **known}
+        before = self._directory_id()
         try:
             return search(
                 validated(sections),
@@ -206,8 +208,17 @@ class Tuner:
             )
         except InputError as error:  # the message names arguments of ``xt.search``
             text = str(error).replace("`run_dir`", "`project_name`")
-            error.args = (text.replace("`fresh`", "`overwrite`"),)
+            error.args = (text.replace("`fresh`", "`overwrite` in a new Tuner"),)
             raise
+        finally:  # as in keras-tuner, the next search of this Tuner resumes the new run
+            self._overwrite = self._overwrite and self._directory_id() == before
+
+    def _directory_id(self) -> tuple[int, int] | None:
+        """Return what identifies the run directory even if it is moved; None if there is none."""
+        if not self.run_dir.is_dir():
+            return None
+        found = self.run_dir.stat()
+        return found.st_dev, found.st_ino
 
     def __repr__(self) -> str:
         config = validated(self._config)

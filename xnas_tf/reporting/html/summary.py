@@ -62,15 +62,19 @@ def data_text(name: str, facts: Mapping[str, Any]) -> str:
 
 
 def best_accuracy_text(front: Sequence[Candidate], images: int) -> str:
-    """Return the highest validation accuracy of a front, with its 95% interval if known."""
+    """Return the highest validation accuracy of a front, with its 95% interval if known.
+
+    Collapsed candidates count only if there are no others, and are marked.
+    """
     known = [c for c in front if "val_accuracy" in c.metrics]
     if not known:
         return ""
-    best = max(known, key=lambda c: c.metrics["val_accuracy"])
+    best = max(known, key=lambda c: (not c.collapsed, c.metrics["val_accuracy"]))
     accuracy = best.metrics["val_accuracy"]
     interval = accuracy_interval(accuracy * images, images)
     within = f" (95% interval {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
-    return f"{accuracy:.1%}{within}, candidate {best.id}"
+    collapsed = ", which collapsed" if best.collapsed else ""
+    return f"{accuracy:.1%}{within}, candidate {best.id}{collapsed}"
 
 
 def _space_text(space: SpaceOptions) -> str:

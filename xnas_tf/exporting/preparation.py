@@ -1,0 +1,65 @@
+"""States how images must be prepared for an exported model: exactly as the search did it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xnas_tf.data import Dataset
+from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.utils.image_size import size_text
+
+_MODES = {1: "L", 3: "RGB"}
+"""Pillow's modes, by number of channels."""
+
+
+def input_text(facts: dict[str, Any]) -> str:
+    """Describe the images that the model takes, given the recorded facts about the data."""
+    text = "uint8 images (batch, height, width, channels), 0 to 255"
+    if "values" not in facts:
+        return text
+    low, high = facts["values"]
+    formula = "round((x - low) * 255 / (high - low))"
+    return f"{text}, converted from values x from {low:.6g} to {high:.6g}: {formula}"
+
+
+def preparation_text(evidence: Evidence) -> str:
+    """Describe how ``data.decoding.read_image`` prepared the search's images.
+
+    Returns:
+        The steps, in order; empty if the images are arrays that were not resized, or if the data
+        cannot be loaded.
+    """
+    data, options = evidence.data, evidence.run.config.dataset
+    if data is None:
+        return ""
+    if data.findings.sizes:
+        return f"The search read image files with Pillow, in this order: {'; '.join(_steps(data))}."
+    if options.size or options.channels:
+        return f"The search prepared images with Pillow: {'; '.join(_resizing(data))}."
+    return ""
+
+
+def _steps(data: Dataset) -> list[str]:
+    longest = 2 * max(data.image_shape[:2])
+    scales = [
+        f"values v of mode {mode} become v * 255 // {top}"
+        for mode, top in data.findings.full_scales.items()
+    ]
+    return [
+        f"decode large JPEG files at a reduced size, with draft(None, ({longest}, {longest}))",
+        "rotate the image according to its EXIF orientation, with ImageOps.exif_transpose",
+        *scales,
+        "put transparent images on a white background, with Image.alpha_composite",
+        *_resizing(data),
+    ]
+
+
+def _resizing(data: Dataset) -> list[str]:
+    height, width, channels = data.image_shape
+    mode = _MODES.get(channels)
+    convert = [f'convert("{mode}")'] if mode else []
+    stretch = (
+        f"stretch the image to {size_text(height, width)} pixels (height x width) with "
+        f"resize(({width}, {height}), Image.Resampling.BILINEAR), without cropping it"
+    )
+    return [*convert, stretch]
