@@ -21,7 +21,8 @@ from xnas_tf.explanation.expert_text import (
 from xnas_tf.explanation.quality import quality_of
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.interpretation.drawing import short, wrapped
-from xnas_tf.interpretation.expert_page import Caption, ExpertPage, accuracy_paragraph, listed
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
@@ -45,7 +46,7 @@ def interpretation(fidelity):
 def test_a_model_at_chance_is_called_so(correct, is_chance):
     text = accuracy_paragraph(Accuracy(correct, 100, 50).as_dict())
     assert f"{correct} of 100" in text and "would give 50.0%" in text
-    assert ("is no better, so" in text) == is_chance
+    assert ("no better than that of always" in text) == is_chance
     assert not accuracy_paragraph(None)
 
 

@@ -221,6 +221,7 @@ def test_by_design_learns_both(dataset):
     found = train_interpreter(small_network(), dataset, "by-design", 6, epochs=60, rate=0.003)
     assert min(found.answers.accuracies) >= 0.95
     known = found.as_dict()
+    assert known["accuracy"]["value"] == known["test"]["accuracy"]["f"] > found.before.value
     assert known["test"]["fidelity"]["top1"] >= 0.95 and known["mode"] == "by-design"
     assert known["history"][-1]["accuracy"] > known["history"][0]["accuracy"]
 

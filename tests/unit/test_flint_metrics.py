@@ -1,5 +1,7 @@
 """Relevance, conciseness and fidelity by hand, and what always holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from xnas_tf.explanation.interpret_command import low_fidelity_warning
 from xnas_tf.interpretation.flint.drawing import _pairs
 from xnas_tf.interpretation.flint.evaluation import ranks_in
+from xnas_tf.interpretation.flint.expert_text import never_predicted_text
+from xnas_tf.interpretation.flint.interpretation import Interpretation
 from xnas_tf.interpretation.flint.predictions import TAUS, InterpreterPredictions
 
 ATTRIBUTES = np.array([[2.0, 0, 1], [0, 0, 0], [1, 4, 0]])
@@ -48,6 +52,17 @@ def test_fidelity_by_hand():
     weights = np.ones((3, 4))
     found = InterpreterPredictions(ANSWERS, ANSWERS, ANSWERS, ranks, ATTRIBUTES, weights)
     assert [found.fidelity(top) for top in (1, 2, 3)] == pytest.approx([1 / 3, 1 / 3, 1])
+
+
+def test_a_class_that_the_network_never_predicts_is_not_covered_by_fidelity():
+    labels = np.array([0, 1, 2])  # the network predicts 0, 1 and 0
+    answers = InterpreterPredictions(
+        labels, ANSWERS, ANSWERS, np.zeros(3, int), ATTRIBUTES, WEIGHTS
+    )
+    found = SimpleNamespace(answers=answers, class_names=["stop", "limit", "yield"])
+    assert Interpretation.never_predicted.fget(found) == ["yield"]
+    assert "does not predict yield for any" in never_predicted_text(["yield"])
+    assert not never_predicted_text([])
 
 
 @given(st.integers(0, 9999))

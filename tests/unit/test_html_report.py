@@ -486,8 +486,16 @@ def test_a_report_names_the_model(given, name):
     ],
 )
 def test_a_report_says_if_the_model_may_have_got_the_wrong_values(accuracy, says):
-    text = _problem(accuracy)
+    text = _problem(accuracy, ["cat", "dog"])
     assert says in text and bool(text) == bool(says)
+
+
+def test_a_report_names_the_range_and_the_class_behind_a_low_accuracy():
+    better = Accuracy(95, 100, 50, 0.9, input_range="0-255")
+    at_chance = Accuracy(10, 100, 50, 0.9, input_range="0-1", tried=(better,))
+    assert "With the range 0-255, its accuracy is 95.0%" in _problem(at_chance, ["cat", "dog"])
+    uneven = Accuracy(91, 100, 80, by_class=((80, 80), (11, 20)))
+    assert _problem(uneven, ["cat", "dog"]) == "The model is much worse for dog (11 of 20 correct)."
 
 
 def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):

@@ -243,7 +243,10 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     model, images = bright(), part()
     taken = range_of(model, (4, 4, 1))
     accuracy = accuracy_of(model, images, taken.name)
-    report_accuracy(accuracy, taken, told.append, model, images, Scaling())
+    full = report_accuracy(accuracy, taken, told.append, model, images, Scaling())
+    assert full.input_range == "0-1" and full.by_class == ((20, 20), (0, 20))
+    others = {each.input_range: each.value for each in full.tried}
+    assert others == {"-1-1": 0.5, "0-255": 1.0}
     assert told[0].startswith("accuracy 50.00%: 20 of 40 test images")
     assert told[1].startswith("warning: this is no better than always predicting the most frequent")
     assert "0-255: accuracy 100.00%" in told[1] and "`input_range`" in told[1]

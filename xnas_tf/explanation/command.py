@@ -92,7 +92,9 @@ def explain_request(  # noqa: PLR0913 - options of a command
         unsure = None if resolved.is_certain else confidence
         accuracy = Accuracy.of(predicted, test.labels, unsure)
         by_class = _by_class(predicted, test.labels, len(inputs.class_names))
-        report_accuracy(accuracy, resolved, log, subject.model, test, inputs.data.scaling)
+        accuracy = report_accuracy(
+            accuracy, resolved, log, subject.model, test, inputs.data.scaling
+        )
     found = explain(
         subject.model,
         inputs.images,

@@ -11,15 +11,8 @@ import numpy as np
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.explanation.tables import measured_images
-from xnas_tf.interpretation.expert_page import (
-    Caption,
-    ExpertPage,
-    Metric,
-    Rows,
-    accuracy_paragraph,
-    listed,
-    percent,
-)
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, Rows, listed, percent
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted
 
@@ -125,7 +118,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         f"For {'each of ' if len(images) > 1 else ''}{counted(len(images), 'image')}, "
         f"{listed(methods)} computed a map that shows how much each pixel "
         f"contributes to the model's score for a class.{mistakes}",
-        accuracy_paragraph(known["accuracy"]),
+        accuracy_paragraph(known["accuracy"], known["accuracy_by_class"]),
         _trust_text(known["methods"]),
         _untrained_text(known["methods"]),
         *(f"{warning}." for warning in known["warnings"]),

@@ -14,12 +14,13 @@ from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source
-from xnas_tf.interpretation.flint.expert_text import LOW_FIDELITY
+from xnas_tf.interpretation.flint.expert_text import LOW_FIDELITY, never_predicted_text
 from xnas_tf.interpretation.flint.interpretation import Interpretation, check_indices
 from xnas_tf.interpretation.flint.training import check_options, train_interpreter
 from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
+from xnas_tf.training.chance_level import WARNING
 
 
 def interpret_request(
@@ -63,6 +64,8 @@ def interpret_request(
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):
         log(warning)
+    if unknown := never_predicted_text(found.never_predicted):
+        log(f"{WARNING}{unknown[0].lower()}{unknown[1:].rstrip('.')}")
     log("drawing pictures")
     return found, found.save(out, subject.title, explained)
 

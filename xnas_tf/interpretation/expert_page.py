@@ -83,29 +83,6 @@ class ExpertPage:
         return html_page(self.title, sections, subtitle)
 
 
-def accuracy_paragraph(accuracy: Mapping[str, Any] | None) -> str:
-    """Describe a model's accuracy, given ``Accuracy.as_dict``; empty if unknown."""
-    if not accuracy or not accuracy["images"]:
-        return ""
-    low, value, high = accuracy["interval"]
-    chance = accuracy["commonest_class"] / accuracy["images"]
-    text = (
-        f"The model classifies {accuracy['correct']:,} of {accuracy['images']:,} test images "
-        f"correctly: its accuracy is {value:.1%} (95% confidence interval: {low:.1%} to "
-        f"{high:.1%}). Always predicting the most frequent class would give {chance:.1%}."
-    )
-    if accuracy["at_chance"]:
-        return f"{text} The model is no better, so the rest of this page means little."
-    if accuracy.get("low_confidence"):
-        text += (
-            " But on average it gives the class that it predicts a probability of only "
-            f"{accuracy['mean_confidence']:.1%}. Probably it did not get the range of values on "
-            "which it was trained, and then the rest of this page means little; or its training "
-            "was very short."
-        )
-    return text
-
-
 def percent(value: float | None) -> str:
     """Format a share as text."""
     return "unknown" if value is None else f"{value:.1%}"

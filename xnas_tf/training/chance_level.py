@@ -6,7 +6,7 @@ Explanations of a model that is no better than chance mean little.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -51,21 +51,32 @@ class Accuracy:
         commonest: Number of images that belong to the most frequent class.
         confidence: Mean probability of the predicted classes; None if unknown, or if the model is
             certain to have received the values that it expects.
+        by_class: For each class number, the numbers of correct predictions and of images; empty if
+            unknown.
+        input_range: The range of the values that the model received; empty if unknown.
+        tried: The accuracy with other input ranges, if these were tried to find out why this one is
+            low, or why the confidence is.
     """
 
     correct: int
     images: int
     commonest: int
     confidence: float | None = None
+    by_class: tuple[tuple[int, int], ...] = ()
+    input_range: str = ""
+    tried: tuple[Accuracy, ...] = ()
 
     @classmethod
     def of(
         cls, predicted: np.ndarray, labels: np.ndarray, confidence: np.ndarray | None = None
     ) -> Accuracy:
         """Compute the accuracy of predicted classes, given the true classes and the confidence."""
-        commonest = int(np.bincount(labels).max()) if len(labels) else 0
+        counts = np.bincount(labels)
+        correct = np.bincount(labels[predicted == labels], minlength=len(counts))
         mean = None if confidence is None or not len(labels) else float(np.mean(confidence))
-        return cls(int((predicted == labels).sum()), len(labels), commonest, mean)
+        by_class = tuple(zip(correct.tolist(), counts.tolist(), strict=True))
+        commonest = int(counts.max(initial=0))
+        return cls(int(correct.sum()), len(labels), commonest, mean, by_class)
 
     @property
     def value(self) -> float | None:
@@ -107,13 +118,30 @@ class Accuracy:
             "at_chance": self.is_chance,
             "mean_confidence": self.confidence,
             "low_confidence": self.is_unsure,
+            "input_range": self.input_range or None,
+            "other_ranges": [
+                {
+                    "input_range": each.input_range,
+                    "value": each.value,
+                    "confidence": each.confidence,
+                }
+                for each in self.tried
+            ],
         }
+
+    def classes(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the counts of each class as JSON values, given the names of all classes."""
+        counts = [*self.by_class, *[(0, 0)] * (len(names) - len(self.by_class))]
+        return [
+            {"class": name, "correct": correct, "images": images}
+            for name, (correct, images) in zip(names, counts, strict=True)
+        ]
 
 
 def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
     """Compute a model's accuracy and confidence on all images of a split; see ``predictions``."""
     classes, confidence = predictions(model, split, input_range)
-    return Accuracy.of(classes, split.labels, confidence)
+    return replace(Accuracy.of(classes, split.labels, confidence), input_range=input_range)
 
 
 def predictions(model: keras.Model, split: Split, input_range: str) -> Predictions:
@@ -166,7 +194,7 @@ def report_accuracy(
     model: keras.Model,
     split: Split,
     scaling: Scaling,
-) -> None:
+) -> Accuracy:
     """Report a model's accuracy, and warn if explanations of the model would mean little.
 
     The warnings concern models at chance level, and a mean confidence that is far below the
@@ -180,38 +208,46 @@ def report_accuracy(
         model: The model.
         split: The images on which to try other input ranges.
         scaling: The scaling of the data set.
+
+    Returns:
+        The accuracy with its input range, and with the other ranges if a warning made it necessary
+        to try them.
     """
     log(accuracy.text)
     used = input_range.name
     own = "" if scaling.is_usual else range_name(scaling.low, scaling.high)
     others = [name for name in dict.fromkeys([own, *RANGES]) if name not in ("", used)]
     example = f", such as the data set's own, {own}" if own in others else ""
+    tried: tuple[Accuracy, ...] = ()
+    if accuracy.is_chance or accuracy.is_unsure:
+        tried = tuple(accuracy_of(model, split, name) for name in others)
     if accuracy.is_chance:
         share = accuracy.commonest / accuracy.images
         log(
             f"{WARNING}this is no better than always predicting the most frequent class "
             f"({share:.2%}), so explanations of this model mean little. Likely causes: it expects "
-            f"values other than {used}{example} (`input_range` {_tried(model, split, others)}), "
+            f"values other than {used}{example} (`input_range` {_said(tried)}), "
             "its classes are in a different order from the data set's, or it learned nothing"
         )
     elif accuracy.is_unsure:
         log(
             f"{WARNING}the mean probability of the predicted classes is only "
             f"{accuracy.confidence:.1%}, far below the accuracy. Likely causes: the model expects "
-            f"values other than {used}{example} (`input_range` {_tried(model, split, others)}), or "
+            f"values other than {used}{example} (`input_range` {_said(tried)}), or "
             "it was trained for too few epochs or with strong regularisation"
         )
     elif own in others and not (input_range.is_certain or input_range.origin == "given"):
         log(
             f"the values of the data set range from {scaling.low:.6g} to {scaling.high:.6g}. If "
-            f"the model was trained on these, set `input_range` {_tried(model, split, [own])}"
+            "the model was trained on these, set `input_range` "
+            f"{_said([accuracy_of(model, split, own)])}"
         )
+    return replace(accuracy, input_range=used, tried=tried)
 
 
-def _tried(model: keras.Model, split: Split, names: Sequence[str]) -> str:
+def _said(tried: Sequence[Accuracy]) -> str:
     """Say how accurate and how confident a model is with other input ranges."""
-    found = {name: accuracy_of(model, split, name) for name in names}
     return "; ".join(
-        f"{name}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
-        for name, each in found.items()
+        f"{each.input_range}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
+        for each in tried
     )

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from xnas_tf.interpretation.expert_page import (
-    Caption,
-    ExpertPage,
-    Metric,
-    accuracy_paragraph,
-    listed,
-    percent,
-)
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import accuracy_interval
@@ -87,17 +82,35 @@ def _summary(known: dict[str, Any]) -> list[str]:
     test = known["test"]
     needed, unused = test["conciseness"][f"{TAU:g}"], test["unused_attributes"]
     total = len(test["attribute_use"])
-    return [
+    about = (
         f"An interpreter was trained for a network. It has {total} attributes. These are "
         "detectors, learned from the hidden layers, each of which is active on some images and 0 "
         "on others. A simple weighted sum of the attributes reproduces the network's predictions, "
         "so its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
-        f"{how.get(known.get('mode', ''), '')}",
-        accuracy_paragraph(known.get("accuracy")),
+        f"{how.get(known.get('mode', ''), '')}"
+    )
+    accuracy = known.get("accuracy")
+    begin = [accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])), about]
+    if is_at_chance(accuracy):  # then no statement follows from the attributes
+        return begin
+    return [
+        *begin,
         _fidelity_text(test["fidelity"]["top1"], known.get("images", {}).get("test")),
+        never_predicted_text(known.get("never_predicted", [])),
         f"On average {number(needed)} attributes matter for a prediction. "
         + (f"{unused} of the {total} never matter." if unused else "Each matters for some image."),
     ]
+
+
+def never_predicted_text(names: Sequence[str]) -> str:
+    """Say that fidelity does not concern classes that are never predicted; empty if none."""
+    if not names:
+        return ""
+    return (
+        f"The network does not predict {' or '.join(names)} for any test image, so the fidelity "
+        "says nothing about "
+        f"{'this class' if len(names) == 1 else 'these classes'}."
+    )
 
 
 def _fidelity_text(fidelity: float | None, images: int | None) -> str:

@@ -64,6 +64,13 @@ class Interpretation:
     input_range: InputRange
     before: Accuracy
 
+    @property
+    def accuracy(self) -> Accuracy:
+        """The classifier's accuracy on the test split, after training in by-design mode."""
+        if self.mode == "posthoc":
+            return self.before
+        return Accuracy.of(self.answers.predictor, self.answers.labels)
+
     def plot(self, which: str = "relevance", explained: Sequence[int] = ()) -> Figure:
         """Draw one figure, with a title.
 
@@ -127,6 +134,12 @@ class Interpretation:
             write_page(draft, interpretation_page(self.as_dict()), title, pictures)
         return Path(out)
 
+    @property
+    def never_predicted(self) -> list[str]:
+        """The classes of the test images that the classifier never predicts."""
+        missing = np.setdiff1d(self.answers.labels, self.answers.predictor)
+        return [self.class_names[number] for number in missing]
+
     def as_dict(self) -> dict[str, Any]:
         """Return all metrics as JSON values; undefined values are None."""
         names, answers = self.class_names, self.answers
@@ -134,7 +147,8 @@ class Interpretation:
         return {
             "mode": self.mode,
             "input_range": self.input_range.name,
-            "accuracy": self.before.as_dict(),
+            "accuracy": self.accuracy.as_dict(),
+            "accuracy_by_class": self.accuracy.classes(names),
             "layers": self.model.layer_names,
             "settings": {**self.settings.model_dump(), "seed": self.seed},
             "epochs": len(self.history),
@@ -144,6 +158,7 @@ class Interpretation:
             "test": answers.as_dict(),
             "class_relevance": plain(answers.class_relevance),
             "never_answered": [name for name, is_so in zip(names, never, strict=True) if is_so],
+            "never_predicted": self.never_predicted,
             "disagreements": [
                 {
                     "image": int(index),

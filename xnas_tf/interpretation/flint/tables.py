@@ -51,5 +51,6 @@ def _class_table(known: dict[str, Any]) -> Table:
     relevances = np.array(known["class_relevance"], float)  # NaN for unpredicted classes
     for name, row in zip(known["class_names"], relevances, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]
-        made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or "–")
+        blank = "– (the interpreter never predicts it)" if np.isnan(row).any() else "–"
+        made.add_row(Text(name), "  ".join(f"{j} ({row[j]:.2f})" for j in best) or blank)
     return made

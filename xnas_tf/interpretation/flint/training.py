@@ -92,7 +92,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         if not resolved.is_certain:
             confidence = predictions(model, data.test, resolved.name).confidence
             before = Accuracy.of(untrained.predictor, untrained.labels, confidence)
-        report_accuracy(before, resolved, log, model, data.test, data.scaling)
+        before = report_accuracy(before, resolved, log, model, data.test, data.scaling)
     else:
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)

@@ -5,14 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xnas_tf.interpretation.expert_page import (
-    Caption,
-    ExpertPage,
-    Metric,
-    accuracy_paragraph,
-    listed,
-    percent,
-)
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.tables import number
 
 CAPTIONS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
+from xnas_tf.interpretation.accuracy_text import accuracy_warning, worst_classes_text
 from xnas_tf.interpretation.classifier import check_classes, examine
 from xnas_tf.keras_tools.input_range import AUTO, InputRange, from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
@@ -65,7 +66,7 @@ def model_data(
     classes, confidence = predictions(subject.model, data.test, resolved.name)
     unsure = None if resolved.is_certain else confidence
     accuracy = Accuracy.of(classes, data.test.labels, unsure)
-    report_accuracy(accuracy, resolved, log, subject.model, data.test, data.scaling)
+    accuracy = report_accuracy(accuracy, resolved, log, subject.model, data.test, data.scaling)
     facts = _facts(subject.model, data, accuracy, resolved)
     layers = layer_rows(subject.model)  # without the scaling layer added below
     examiner = Examiner(data, count, measured=True)
@@ -76,7 +77,7 @@ def model_data(
         "title": f"Report on {_called(given)}",
         "subtitle": made_text(),
         "facts": facts,
-        "problem": _problem(accuracy),
+        "problem": _problem(accuracy, data.class_names),
         "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
         "interpretations": model_interpretations(Path(), name, accuracy),
     }
@@ -98,18 +99,9 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
     ]
 
 
-def _problem(accuracy: Accuracy) -> str:
-    if accuracy.is_chance:
-        return (
-            "The accuracy is no better than that of always predicting the most common class, so "
-            "the explanations of this model mean little. The input range, the order of the "
-            "classes or the training may be wrong."
-        )
-    if accuracy.is_unsure:
-        return (
-            "The mean probability of the predicted classes is only "
-            f"{accuracy.confidence:.1%}, far below the accuracy. Probably the input range is "
-            "wrong, and then the explanations of this model mean little; or its training was very "
-            "short."
-        )
-    return ""
+def _problem(accuracy: Accuracy, class_names: Sequence[str]) -> str:
+    """Say why the model's explanations may mean little, and for which classes it is much worse."""
+    known = accuracy.as_dict()
+    worst = worst_classes_text(accuracy.value or 0, accuracy.classes(class_names))
+    texts = ["" if accuracy.is_chance else worst, accuracy_warning(known)]
+    return " ".join(text for text in texts if text)
