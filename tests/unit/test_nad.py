@@ -407,7 +407,7 @@ def test_only_classes_that_images_were_taken_for_are_confused():
     assert list(map(str, rows)) == ["none"] * CLASSES
     labels, predicted = np.array([0, 0, 0]), np.array([2, 1, 2])
     agreement = dict.fromkeys(("right", "wrong"), np.zeros((2, 3)))
-    wrong = replace(found.mistakes, labels=labels, predicted=predicted, **agreement)
+    wrong = replace(found.mistakes, labels=labels, predicted=predicted, total=3, **agreement)
     known = facts(replace(found, mistakes=wrong))
     assert [each["most_confused"] for each in known["classes"]] == [["blue", "green"], [], []]
     # Each of three classes is among the three most similar to another.
@@ -422,8 +422,16 @@ def test_a_hit_rate_at_chance_is_called_so(mean, is_chance):
     rate = {"mean": mean, "deviation": 0.1, "classes": dict.fromkeys("abcd", mean)}
     known = {"chance": 0.25, "layers": [{"hit_rate": rate | {"mean": 0.1}}, {"hit_rate": rate}]}
     text = hits_text(known)
-    assert ("not find their classes better than chance" in text) == is_chance
+    assert bool(text) == is_chance
     assert not is_chance or f"{mean:.1%}" in text
+    assert ("do not find their classes" in text) == (mean < 0.25)
+    assert ("over 4 classes is 5.8%" in text) == (mean == 0.26)  # 0.1 / √3
+
+
+def test_a_hit_rate_of_one_class_is_uncertain():
+    rate = {"mean": 0.9, "deviation": 0.0, "classes": {"a": 0.9, "b": None}}
+    text = hits_text({"chance": 0.25, "layers": [{"hit_rate": rate}]})
+    assert "uncertain" in text and "only one class" in text
 
 
 def blind_model(seen=(0, 1)):
@@ -440,9 +448,68 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
     found = disentangle(blind_model(), colours(), epochs=2)
     assert list(found.left_out) == ["blue"] and "correctly" in found.left_out["blue"]
     assert found.paths.class_names == ["red", "green"]
-    json.dumps(facts(found), allow_nan=False)
+    known = facts(found)
+    json.dumps(known, allow_nan=False)
+    # All blue images are misclassified, but not compared with paths, of which blue has none.
+    assert (known["mistakes"]["count"], known["mistakes"]["compared"]) == (10, 0)
+    first, second, *others = paths_page(known).summary
+    assert first.endswith("The model is much worse for blue (0 of 10 correct).")
+    assert second == f"blue has no path: {found.left_out['blue']}."
+    assert "misclassified 10 of" in others[-1] and "None of these can be compared" in others[-1]
+    (metrics, *_) = disentanglement_tables(known)
+    rows = dict(zip(*(map(str, column.cells) for column in metrics.columns), strict=True))
+    assert rows["misclassified images"] == "10"
+    assert rows["of these, between classes with paths"] == "0"
     with pytest.raises(InputError, match="need 2 or more"):
         disentangle(blind_model(seen=(0,)), colours(), epochs=1)
+
+
+def test_the_accuracy_is_that_of_all_test_images_however_few_are_examined():
+    """Blue, which is never predicted, is a third of the examined images but a tenth of all."""
+    data, told = colours(), []
+    # The images of the three classes take turns.
+    uneven = replace(data, test=data.test.select(np.array([0] * 15 + [1] * 12 + [2] * 3)))
+    found = disentangle(blind_model(), uneven, epochs=1, images=2, log=told.append)
+    assert (found.accuracy.correct, found.accuracy.images) == (27, 30)
+    assert "accuracy 90.00%: 27 of 30" in told[1]
+    assert told[2].startswith("the metrics of the paths use 6 of these images: at most 2 of each")
+    known = facts(found)
+    assert known["images"]["test"] == 6 and known["mistakes"]["count"] == 2
+    texts = paths_page(known).summary
+    assert "27 of 30 test images" in texts[0]
+    assert any(text.startswith("Everything below was measured on 6 of the 30") for text in texts)
+
+
+def test_a_class_that_keeps_all_channels_has_no_path_of_its_own():
+    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
+    masks = [np.ones_like(logits) for logits in found.paths.logits]
+    for mask in masks:
+        mask[1:, 2:] = -1
+    known = facts(replace(found, paths=replace(found.paths, logits=masks)))
+    assert [each["keeps_all"] for each in known["classes"]] == [True, False, False]
+    assert [each["most_similar"] for each in known["classes"]] == [[], ["blue"], ["green"]]
+    page = paths_page(known)
+    assert any(text.startswith("red keeps all channels") for text in page.summary)
+    assert [row[4] for row in page.findings[1]] == ["no path of its own", "blue", "green"]
+
+
+def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths():
+    known = facts(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
+    assert any("diversity of the paths" in text for text in paths_page(known).summary)
+    known["accuracy"] |= {"at_chance": True}
+    texts = paths_page(known).summary
+    assert "no better than that of always" in texts[0]
+    assert not any("diversity of the paths" in text for text in texts)
+
+
+def test_pictures_show_each_class_and_do_not_exaggerate_small_confusions():
+    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
+    (axis,) = found.plot("kept").axes
+    dots, bars = axis.lines[0], axis.containers[0].lines[0]
+    assert dots.get_zorder() > bars.get_zorder() and dots.get_markersize() > 4
+    similarity, probability, *_ = found.plot("similarity").axes
+    assert probability.images[0].get_clim() == (0, 10)  # in percent
+    assert not probability.get_ylabel() and "rows: class of the images" in probability.get_title()
 
 
 def test_auto_bounds_false_alarms():

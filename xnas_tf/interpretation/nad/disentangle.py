@@ -86,8 +86,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = load_dataset(dataset) if isinstance(dataset, str) else dataset
     wanted = _class_numbers(classes, data.class_names)
-    train, validation, test = (
-        _at_most(split, images) for split in (data.train, data.validation, data.test)
+    train, validation = (
+        split.select(_at_most(split, images)) for split in (data.train, data.validation)
     )
     resolved = range_of(model, data.image_shape, input_range)
     network = MaskedNetwork(model, data.train.images, layers, resolved.name)
@@ -97,11 +97,18 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     if published:
         log(f"preset {preset}: {counted(len(network.taps), 'layer')}, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
-    probabilities = _probabilities(network, test, ranks)
-    predicted = probabilities.argmax(1)
+    probabilities = _probabilities(network, data.test, ranks)
     confidence = None if resolved.is_certain else probabilities.max(axis=1)
-    accuracy = Accuracy.of(predicted, test.labels, confidence)
-    report_accuracy(accuracy, resolved, log, model, test, data.scaling)
+    accuracy = Accuracy.of(probabilities.argmax(1), data.test.labels, confidence)
+    accuracy = report_accuracy(accuracy, resolved, log, model, data.test, data.scaling)
+    rows = _at_most(data.test, images)
+    test, probabilities = data.test.select(rows), probabilities[rows]
+    predicted = probabilities.argmax(1)
+    if len(test) < len(data.test):
+        log(
+            f"the metrics of the paths use {len(test):,} of these images: at most {images:,} of "
+            "each class"
+        )
     learnable, left_out = _learnable(wanted, shown, data.class_names)
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
         learned = learn(network, shown, learnable, mask_options, held_out, show_step)
@@ -122,6 +129,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         mask_options=mask_options,
         left_out=left_out,
         images={"train": len(train), "validation": len(validation), "test": len(test)},
+        all_class_names=data.class_names,
         input_range=resolved,
         accuracy=accuracy,
     )
@@ -151,14 +159,14 @@ def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) ->
     return np.array(sorted(numbers))
 
 
-def _at_most(split: Split, count: int | None) -> Split:
-    """Return the first ``count`` images of each class, in the order of the split."""
+def _at_most(split: Split, count: int | None) -> np.ndarray:
+    """Return the indices of the first ``count`` images of each class; all indices if None."""
     if count is None:
-        return split
+        return np.arange(len(split))
     if count < 1:
         raise InputError(f"`images` {count}: allowed: 1 or more")
     chosen = [np.flatnonzero(split.labels == c)[:count] for c in np.unique(split.labels)]
-    return split.select(np.sort(np.concatenate(chosen)))
+    return np.sort(np.concatenate(chosen))
 
 
 def _share(network: MaskedNetwork, split: Split, ranks: Communicator) -> Images:
@@ -180,7 +188,7 @@ def _learnable(
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Return the classes with a correctly classified image, and reasons why others have no path."""
     known = np.unique(train.labels[train.is_right])
-    reason = "none of its training images is classified correctly"
+    reason = "no training image of this kind is classified correctly"
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
     learnable = np.intersect1d(wanted, known)
     if len(learnable) < 2:

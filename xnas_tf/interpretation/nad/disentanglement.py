@@ -24,7 +24,7 @@ from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
@@ -48,7 +48,8 @@ class Disentanglement:
         left_out: Reasons why classes have no path, by class name.
         images: Number of images used from each split, by split name.
         input_range: The range of the network's inputs.
-        accuracy: Accuracy on the test split over all classes.
+        accuracy: Accuracy on all images of the test split.
+        all_class_names: Names of all classes of the network.
     """
 
     paths: Paths
@@ -63,6 +64,7 @@ class Disentanglement:
     images: dict[str, int]
     input_range: InputRange
     accuracy: Accuracy
+    all_class_names: Sequence[str]
 
     @property
     def diversity(self) -> float:
@@ -150,6 +152,7 @@ def facts(found: Disentanglement) -> dict[str, Any]:
         "images": found.images,
         "input_range": found.input_range.name,
         "accuracy": found.accuracy.as_dict(),
+        "accuracy_by_class": found.accuracy.classes(found.all_class_names),
         "classes": [_class(found, place) for place in range(len(paths.class_names))],
         "layers": [_layer(found, place) for place in range(len(paths.layers))],
         "similarity": plain(paths.similarity),
@@ -168,6 +171,7 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
     paths = found.paths
     names = paths.class_names
     predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
+    keeps_all = paths.share.min(axis=0) == 1  # such a class has no path of its own
     similar = metrics.others_by(paths.similarity[place], place)
     taken = found.mistakes.predicted[found.mistakes.labels == place]
     times = np.bincount(taken, minlength=len(names))
@@ -175,12 +179,13 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
     return {
         "class": names[place],
         "beta": float(paths.betas[place]),
+        "keeps_all": bool(keeps_all[place]),
         "kept": float(paths.share[:, place].mean()),
         "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
         "false_alarms": {
             name: plain(each.false_alarms[place]) for name, each in predictions.items()
         },
-        "most_similar": [names[other] for other in similar],
+        "most_similar": [names[other] for other in similar if not keeps_all[[other, place]].any()],
         "most_confused": [names[other] for other in confused],
         "rank_correlation": plain(found.rank_correlation(place)),
     }
@@ -219,7 +224,8 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
     wrong = metrics.defined_mean(mistakes.wrong, axis=0)
     is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
     return {
-        "count": len(pairs),
+        "count": found.mistakes.total,
+        "compared": len(pairs),
         "taken_for_a_similar_class": plain(metrics.defined_mean(is_near, axis=0)),
         "by_chance": min(1.0, metrics.NEAREST / (len(names) - 1)),
         "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer, axis=0)),

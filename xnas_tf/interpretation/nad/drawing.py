@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CHOSEN = 4
 """Maximum number of classes to draw paths for, and of layers to draw maps for."""
+LEAST_PERCENT = 10
+"""Smallest upper end of the scale of confusions, so that tiny ones do not look large."""
 SHOWN = 6
 """Maximum number of collages and of misclassified images to draw."""
 
@@ -74,9 +76,9 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
     left.set_title("similarity of paths ↓\n(random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
-    _draw_matrix(right, percent, names, "{:.1f}")
-    right.set_title("mean probability, %", fontsize=9)
-    right.set(xlabel="predicted class", ylabel="class of the images")
+    largest = float(np.nan_to_num(percent).max())
+    _draw_matrix(right, percent, names, "{:.1f}", 0, max(LEAST_PERCENT, largest))
+    right.set_title("mean probability, %\n(rows: class of the images)", fontsize=9)
     return figure
 
 
@@ -193,11 +195,18 @@ def _depth_figure(
     layers = paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
     axis = figure.subplots()
-    axis.plot(values, ".", color=GREY, zorder=1)
-    axis.plot([], [], ".", color=GREY, label="a class")
+    # Drawn above the error bars, which often end at a class's value.
+    dots: dict[str, Any] = {
+        "markersize": 6,
+        "markerfacecolor": GREY,
+        "markeredgecolor": "black",
+        "zorder": 4,
+    }
+    axis.plot(values, "o", **dots)
+    axis.plot([], [], "o", **dots, label="a class")
     mean, deviation = defined_mean(values, axis=1), defined_deviation(values, axis=1)
     places, spread = np.arange(len(layers)), "mean ± deviation"
-    axis.errorbar(places, mean, deviation, fmt="o-", color=BLUE, capsize=3, label=spread)
+    axis.errorbar(places, mean, deviation, fmt="s-", color=BLUE, capsize=8, label=spread)
     if expected is not None:
         # Drawn above the means.
         axis.plot(expected, "--", color=ORANGE, linewidth=2, zorder=5, label=name)
@@ -210,10 +219,15 @@ def _depth_figure(
 
 
 def _draw_matrix(
-    axis: Axes, values: np.ndarray, names: Sequence[str], form: str, low: float | None = None
+    axis: Axes,
+    values: np.ndarray,
+    names: Sequence[str],
+    form: str,
+    low: float,
+    high: float | None = None,
 ) -> Colorbar:
-    """Draw a matrix (K, K) with values, in colours that start at ``low``; return its colour bar."""
-    picture = axis.imshow(values, cmap="cividis", vmin=low)
+    """Draw a matrix (K, K) in colours from ``low`` to ``high``; return its colour bar."""
+    picture = axis.imshow(values, cmap="cividis", vmin=low, vmax=high)
     bar = axis.figure.colorbar(picture, ax=axis, shrink=0.8)
     name_ticks(axis, names, names)
     middle = sum(picture.get_clim()) / 2 if np.isfinite(values).any() else 0

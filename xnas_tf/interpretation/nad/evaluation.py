@@ -62,6 +62,8 @@ class Mistakes:
         predicted: The predicted classes as indices into the K classes, (N,).
         right: Agreement with the true class's path, (L, N); see ``metrics.path_agreement``.
         wrong: Agreement with the predicted class's path, (L, N).
+        total: Number of misclassified images, including those whose true or predicted class is not
+            among the K classes.
     """
 
     images: np.ndarray
@@ -69,6 +71,7 @@ class Mistakes:
     predicted: np.ndarray
     right: np.ndarray
     wrong: np.ndarray
+    total: int
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
@@ -144,11 +147,12 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and predicted classes.
 
-    Images are left out if their true class, or the class predicted without masks, is not among the
-    K classes.
+    Images are counted, but not compared, if their true class or the class predicted without masks
+    is not among the K classes.
     """
+    is_wrong = predicted != held_out.labels
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)
-    wrong = np.flatnonzero((predicted != held_out.labels) & known)
+    wrong = np.flatnonzero(is_wrong & known)
     labels = np.searchsorted(classes, held_out.labels[wrong])
     mistaken = np.searchsorted(classes, predicted[wrong])
     energies = network.energies(held_out.images)
@@ -161,4 +165,5 @@ def find_mistakes(
         return np.stack(found)
 
     images = held_out.images[wrong]
-    return Mistakes(images, labels, mistaken, agreement(labels), agreement(mistaken))
+    agreements = agreement(labels), agreement(mistaken)
+    return Mistakes(images, labels, mistaken, *agreements, int(is_wrong.sum()))

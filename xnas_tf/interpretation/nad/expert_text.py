@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.tables import number
 
@@ -13,9 +13,10 @@ CAPTIONS = {
     "similarity": Caption(
         "Which classes the network treats as similar",
         "Left: how much the paths of two classes have in common. 1 means that the paths are the "
-        "same, and 0 (the dashed line on the scale) that they share no more than random paths. "
-        "Right: the mean probability that the network gives to each class on images of each other "
-        "class. Pairs that stand out on both sides look similar to the network.",
+        "same, or that one class keeps all channels and so has no path of its own. 0 (the dashed "
+        "line on the scale) means that they share no more than random paths. Right: the mean "
+        "probability that the network gives to each class on images of each other class. Pairs "
+        "that stand out on both sides look similar to the network.",
     ),
     "paths": Caption(
         "The paths of some classes",
@@ -25,9 +26,9 @@ CAPTIONS = {
     ),
     "kept": Caption(
         "How much of each layer a path needs",
-        "The share of channels on the path, by layer. Each grey dot is a class. The line is their "
-        "mean, and its bars show how much the classes differ. Layers where few channels remain are "
-        "specialised.",
+        "The share of channels on the path, by layer. Each grey circle is a class. The line is "
+        "their mean, and its bars show how much the classes differ. Layers where few channels "
+        "remain are specialised.",
     ),
     "layer_similarity": Caption(
         "Where the paths separate",
@@ -80,18 +81,57 @@ def _summary(known: dict[str, Any]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for name, why in known.get("left_out", {}).items():
         reasons.setdefault(why, []).append(name)
-    return [
+    about = [
         "A network computes an image's class in layers. Each layer has channels, which are small "
         "feature detectors. Not every class needs all of them. For each class, training found "
         "which channels can be switched off while the network still recognises the class. The "
         "remaining channels are the path of the class (neural architecture disentanglement, arXiv "
         "2003.13268). The network itself was not changed.",
-        accuracy_paragraph(known.get("accuracy")),
+    ]
+    accuracy = known.get("accuracy")
+    begin = [
+        accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
+        *(
+            f"{listed(names)} {'has' if len(names) == 1 else 'have'} no path: {why}."
+            for why, names in reasons.items()
+        ),
+    ]
+    if is_at_chance(accuracy):  # then no statement follows from the paths
+        return [*begin, *about]
+    return [
+        *begin,
+        *about,
+        _sample_text(known),
+        _full_text(known),
         _diversity_text(known),
         hits_text(known) or _last_hits_text(known),
         _mistakes_text(known["mistakes"]),
-        *(f"Left out: {listed(names)} ({why})." for why, names in reasons.items()),
     ]
+
+
+def _sample_text(known: dict[str, Any]) -> str:
+    """Say if only some of the test images were examined."""
+    examined = known.get("images", {}).get("test")
+    total = (known.get("accuracy") or {}).get("images")
+    if not examined or not total or examined >= total:
+        return ""
+    return (
+        f"Everything below was measured on {examined:,} of the {total:,} test images, because the "
+        "number of images for each class was limited. Shares of these images may differ from those "
+        "of all test images."
+    )
+
+
+def _full_text(known: dict[str, Any]) -> str:
+    """Name the classes that keep all channels."""
+    full = [each["class"] for each in known.get("classes", []) if each.get("keeps_all")]
+    if not full:
+        return ""
+    return (
+        f"{listed(full)} {'keeps' if len(full) == 1 else 'keep'} all channels: no smaller path met "
+        "the limits on accuracy and false alarms. Such a class has no path of its own, and counts "
+        "as having the same path as every other class."
+    )
 
 
 def _diversity_text(known: dict[str, Any]) -> str:
@@ -107,21 +147,43 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 
 def hits_text(known: dict[str, Any]) -> str:
-    """Return a warning if no layer's hit rate exceeds chance by more than one standard error."""
+    """Return a warning if no layer's hit rate exceeds chance by more than one standard error.
+
+    The standard error is over classes, and unknown for fewer than two.
+    """
     rates = [layer["hit_rate"] for layer in known.get("layers", []) if "hit_rate" in layer]
     measured = [rate for rate in rates if rate["mean"] is not None]
     if known.get("chance") is None or not measured:
         return ""
-    errors = [rate["deviation"] / math.sqrt(len(rate["classes"])) for rate in measured]
-    if any(
-        rate["mean"] - error > known["chance"] for rate, error in zip(measured, errors, strict=True)
-    ):
+    errors = [_standard_error(rate) for rate in measured]
+    means = [rate["mean"] for rate in measured]
+    if any(mean - error > known["chance"] for mean, error in zip(means, errors, strict=True)):
         return ""
-    return (
-        "The paths do not find their classes better than chance here: in combined images, at most "
-        f"{percent(max(rate['mean'] for rate in measured))} of a path's strongest activity, in "
-        f"any layer, is on the image of its class; chance would give {percent(known['chance'])}."
+    best = max(means)
+    error = errors[means.index(best)]
+    shown = (
+        f"in combined images, at most {percent(best)} of a path's strongest activity, in any "
+        f"layer, is on the image of its class; chance would give {percent(known['chance'])}"
     )
+    if best <= known["chance"]:
+        return f"The paths do not find their classes: {shown}."
+    classes = sum(rate is not None for rate in measured[means.index(best)]["classes"].values())
+    reason = (
+        f"the standard error over {classes} classes is {percent(error)}"
+        if error < math.inf
+        else "there is only one class"
+    )
+    return (
+        f"It is uncertain whether the paths find their classes: {shown}. But {reason}, so the "
+        "difference may be chance."
+    )
+
+
+def _standard_error(rate: dict[str, Any]) -> float:
+    """Return the standard error of a mean hit rate; infinite for fewer than two classes."""
+    count = sum(each is not None for each in rate["classes"].values())
+    # The deviation divides by the number of classes, so the error divides by one less.
+    return rate["deviation"] / math.sqrt(count - 1) if count > 1 else math.inf
 
 
 def _last_hits_text(known: dict[str, Any]) -> str:
@@ -141,15 +203,26 @@ def _last_hits_text(known: dict[str, Any]) -> str:
 def _mistakes_text(mistakes: dict[str, Any]) -> str:
     if not mistakes["count"]:
         return "The network misclassified none of the images examined."
-    counted = f"The network misclassified {mistakes['count']} of the images examined."
+    text = f"The network misclassified {mistakes['count']} of the images examined."
+    compared = _compared(mistakes)
+    if compared < mistakes["count"]:
+        text += (
+            f" {f'Only {compared}' if compared else 'None'} of these can be compared with paths, "
+            "because both the true and the predicted class need one."
+        )
     if not _can_differ_from_chance(mistakes):
-        return counted
+        return text
     return (
-        f"{counted} For "
-        f"{percent(mistakes['taken_for_a_similar_class'])} of them the predicted class is one of "
+        f"{text} For {percent(mistakes['taken_for_a_similar_class'])} of "
+        f"{'these' if compared < mistakes['count'] else 'them'} the predicted class is one of "
         "the three whose paths are most similar to that of the true class; chance would give "
         f"{percent(mistakes['by_chance'])}."
     )
+
+
+def _compared(mistakes: dict[str, Any]) -> int:
+    """Return the number of mistakes compared with paths: in earlier versions, all that count."""
+    return int(mistakes.get("compared", mistakes["count"]))
 
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
@@ -184,7 +257,7 @@ def _similar_metrics(mistakes: dict[str, Any]) -> list[Metric]:
 
 def _can_differ_from_chance(mistakes: dict[str, Any]) -> bool:
     """Return whether there are mistakes and more than three classes that could be confused."""
-    return bool(mistakes["count"]) and mistakes["by_chance"] < 1
+    return bool(_compared(mistakes)) and mistakes["by_chance"] < 1
 
 
 def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
@@ -211,7 +284,8 @@ def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
         Metric(
             "channels that two paths share ↓",
             f"{number(similarity)} (random paths: {number(expected)})",
-            "As a share of the channels on either path.",
+            "As a share of the channels on either path. If one of two paths has all channels, this "
+            "depends only on the size of the other.",
         ),
         Metric(
             "false alarms ↓",
@@ -236,7 +310,7 @@ def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             percent(each["kept"]),
             percent(each["accuracy"]["network"]),
             percent(each["accuracy"]["hard"]),
-            listed(each["most_similar"]),
+            "no path of its own" if each.get("keeps_all") else listed(each["most_similar"]),
             listed(each["most_confused"]),
         ]
         for each in known.get("classes", [])

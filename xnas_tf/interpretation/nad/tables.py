@@ -34,7 +34,9 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
 def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the number of mistakes and, if informative, how many confuse similar classes."""
     rows = [("misclassified images", str(mistakes["count"]))]
-    if mistakes["count"] and mistakes["by_chance"] < 1:
+    if mistakes["compared"] < mistakes["count"]:
+        rows.append(("of these, between classes with paths", str(mistakes["compared"])))
+    if mistakes["compared"] and mistakes["by_chance"] < 1:
         similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
         name = "misclassified as one of the three most similar classes"
         rows.append((name, f"{similar} (chance {chance})"))
@@ -44,8 +46,8 @@ def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
 def _layer_table(known: dict[str, Any]) -> Table:
     hit_rate = f"hit rate ↑ (chance {number(known['chance'])})"
     listed = table(
-        "layers; similarity: corrected for chance (random masks: 0), Jaccard index, and the index "
-        "expected for random masks",
+        "layers; similarity: corrected for chance (random masks: 0; 1 for each pair in which a "
+        "class keeps all channels or none), Jaccard index, and the index expected for random masks",
         ["layer", "channels", "kept", "similarity ↓", "Jaccard", "expected", hit_rate],
     )
     for layer in known["layers"]:
@@ -74,7 +76,7 @@ def _class_table(known: dict[str, Any]) -> Table:
             share(each["kept"]),
             "  ".join(map(share, each["accuracy"].values())),
             "  ".join(map(share, each["false_alarms"].values())),
-            Text(", ".join(each["most_similar"])),
+            Text(", ".join(each["most_similar"]) or "none"),
             Text(", ".join(each["most_confused"]) or "none"),
         )
     return listed
