@@ -14,14 +14,13 @@ from xnas_tf.explanation.expert_text import (
     MOST_FINDINGS,
     QUALITY,
     _by_class,
-    _trust_text,
-    _untrained_text,
     explanation_page,
 )
-from xnas_tf.explanation.quality import quality_of
+from xnas_tf.explanation.quality import RANDOM, quality_of
 from xnas_tf.explanation.regions import concentrations
-from xnas_tf.interpretation.drawing import short, wrapped
+from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.expert_text import _mistakes_text
@@ -96,31 +95,105 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     found.quality[method] = quality
     shown = (found.save(tmp_path / "out", "title") / "index.html").read_text("utf-8")
     assert "misclassifies 2 of them" in shown and "<script" not in shown
+    assert "explain --mistakes" in shown
     said = html.unescape(shown)
     assert all(name in said and meaning in said for name, meaning in QUALITY.values())
     assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code
 
 
+CLEAR, UNCLEAR = [0.5, 0.6, 0.4, 0.5, 0.6], [0.5, -0.6, 0.1, -0.1, 0.2]
+
+
+def measured(agreement, insertion=(), similarity=0.1):
+    """A measured method, with random maps whose insertion and deletion are 0.5."""
+    quality = {
+        "sensitivity_n": {"mean": None, "images": agreement},
+        "insertion": {"mean": None, "images": list(insertion)},
+        "deletion": {"mean": None, "images": [0.5] * len(insertion)},
+        "randomization": {"mean": similarity, "images": [similarity]},
+    }
+    random = {name: {"mean": 0.5, "images": [0.5] * 5} for name in ("insertion", "deletion")}
+    methods = {"grad_cam": {"title": "Grad-CAM", "quality": quality}}
+    return {"images": [{}] * 5, "methods": methods, RANDOM: random}
+
+
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("known", "verdict"),
     [
-        ([0.5, 0.6, 0.4, 0.5, 0.6], "point to pixels that matter"),
-        ([0.5, -0.6, 0.1, -0.1, 0.2], "do not show which single pixels matter"),
-        ([0.5, 0.6, None, None, None], ""),  # too few to tell
+        (measured(CLEAR, [0.8, 0.9, 0.8, 0.9, 0.8]), "can be used. "),
+        (measured([v / 4 for v in CLEAR]), "can be used with care. "),
+        (measured(CLEAR, [0.4, 0.3, 0.4, 0.3, 0.5]), "weak evidence. "),
+        (measured(CLEAR, similarity=0.925), "weak evidence. "),
+        (measured(UNCLEAR, [0.8, 0.9, 0.8, 0.9, 0.8]), "can be used for regions, not for single"),
+        (measured(UNCLEAR, [0.4, 0.3, 0.4, 0.3, 0.5]), "not reliable here. "),
+        (measured(UNCLEAR, similarity=0.925), "not reliable here. "),
+        (measured([0.5, 0.6, None, None, None]), "not tested. "),
     ],
 )
-def test_maps_are_compared_with_random_ones(values, says):
-    quality = {"sensitivity_n": {"mean": None, "images": values}}
-    text = _trust_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
-    assert says in text and bool(text) == bool(says)
+def test_each_method_gets_one_verdict(known, verdict):
+    texts = trust_paragraphs(known)
+    assert [text.startswith("Grad-CAM: ") for text in texts] == [False, True, False]
+    assert texts[1].startswith(f"Grad-CAM: {verdict}") and "5 images" in texts[0]
+    assert ("mostly show the image itself" in texts[1]) == ("similar (" in texts[1])
 
 
-@pytest.mark.parametrize(("mean", "is_named"), [(0.925, True), (0.1, False), (None, False)])
-def test_maps_like_those_of_an_untrained_model_are_called_weak_evidence(mean, is_named):
-    quality = {"randomization": {"mean": mean, "images": [mean]}}
-    text = _untrained_text({"grad_cam": {"title": "Grad-CAM", "quality": quality}})
-    assert ("Grad-CAM (0.93)" in text or "Grad-CAM (0.92)" in text) == is_named
-    assert ("weak evidence" in text) == is_named
+def test_maps_without_metrics_are_called_unmeasured():
+    (text,) = trust_paragraphs({"images": [{}], "methods": {"a": {"title": "A", "quality": {}}}})
+    assert "was not measured" in text
+
+
+def explained(accuracy=None, **more):
+    """The content of an explanation of two images by a method that looks good."""
+    known = measured(CLEAR)
+    known["methods"]["grad_cam"] |= {"empty": [False] * 5, "concentrated": []}
+    image = {"file": None, "predicted": "a", "probability": 1, "explained": "a", "label": "b"}
+    by_class = accuracy.classes(["a", "b", HOSTILE]) if accuracy else []
+    known |= {"images": [image] * 5, "accuracy": accuracy and accuracy.as_dict(), "warnings": []}
+    return known | {"accuracy_by_class": by_class} | more
+
+
+def test_a_page_begins_with_the_accuracy_and_the_classes_that_are_much_worse():
+    accuracy = Accuracy(137, 168, 88, by_class=((88, 88), (48, 48), (1, 32)))
+    first, *others = explanation_page(explained(accuracy)).summary
+    assert first.startswith("The model classifies 137 of 168 test images")
+    assert first.endswith(f"The model is much worse for {HOSTILE} (1 of 32 correct).")
+    assert any(text.startswith("Grad-CAM: can be used") for text in others)
+    even = Accuracy(90, 120, 40, by_class=((30, 40), (28, 40), (32, 40)))
+    assert "worse" not in explanation_page(explained(even)).summary[0]
+
+
+def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
+    """It names the range that the model was probably trained on, as the command does."""
+    better = Accuracy(158, 168, 88, 0.93, input_range="0-255")
+    worse = Accuracy(32, 168, 88, 0.5, input_range="-1-1")
+    accuracy = Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", (worse, better))
+    first, *others = explanation_page(explained(accuracy)).summary
+    assert "no better than that of always" in first and "in the range 0-1." in first
+    assert "With the range 0-255, its accuracy is 94.0%" in first
+    assert "`--input-range 0-255`" in first and "-1-1" not in first and "worse for" not in first
+    assert not any("Grad-CAM:" in text for text in others)
+    unknown = accuracy_paragraph(Accuracy(32, 168, 88, 0.6, (), "0-1", (worse,)).as_dict())
+    assert "--input-range" not in unknown and "order of the classes" in unknown
+
+
+def test_a_low_probability_is_explained_by_a_range_only_if_another_raises_it():
+    def text(confidence):
+        other = Accuracy(95, 100, 50, confidence, input_range="0-255")
+        return accuracy_paragraph(Accuracy(95, 100, 50, 0.55, (), "0-1", (other,)).as_dict())
+
+    assert "`--input-range 0-255`" in text(0.9) and "`--input-range" not in text(0.6)
+    assert all("only 55.0%" in each for each in (text(0.9), text(0.6)))
+
+
+def test_a_page_of_mistakes_says_so():
+    shown, chosen = (
+        explanation_page(explained(Accuracy(90, 100, 50), only_mistakes=mistakes))
+        for mistakes in (False, True)
+    )
+    assert "misclassifies 5 of them" in shown.summary[1]
+    assert "explain --mistakes" in shown.limits[-1]
+    assert "Only misclassified images were chosen" in chosen.summary[1]
+    assert "misclassifies" not in chosen.summary[1] and "without `--mistakes`" in chosen.limits[-1]
 
 
 @pytest.mark.parametrize(("classes", "shown"), [(3, 3), (MOST_CLASSES + 1, MOST_FINDINGS)])
@@ -142,6 +215,29 @@ def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():
     assert "chance" not in _mistakes_text(few) and "chance" in _mistakes_text(
         {**few, "by_chance": 0.5}
     )
+
+
+def test_mistakes_between_classes_without_paths_are_counted_but_not_compared():
+    known = {"count": 20, "compared": 0, "taken_for_a_similar_class": None, "by_chance": 0.5}
+    text = _mistakes_text(known)
+    assert "misclassified 20 of" in text and "None of these can be compared" in text
+    some = _mistakes_text({**known, "compared": 5, "taken_for_a_similar_class": 0.4})
+    assert "Only 5 of these" in some and "For 40.0% of these" in some
+
+
+def test_maps_are_drawn_over_grey_with_a_scale_and_flat_ones_are_marked():
+    pytest.importorskip("matplotlib")
+    images = np.zeros((2, 6, 6, 3), np.uint8)
+    images[..., 1] = 180  # green
+    method = attribution_method("grad_cam")()
+    maps = np.stack([np.linspace(0, 1, 36).reshape(6, 6), np.linspace(0.95, 1, 36).reshape(6, 6)])
+    found = Explanation(images, np.eye(2), np.array([0, 1]), "ab", maps={method: maps})
+    (warning,) = found.warnings
+    assert warning.startswith("Grad-CAM is flat for 1 of 2 images")
+    first, row, scale = found.figure().axes
+    assert row.images[0].get_array().ndim == 2 and first.images[0].get_array().ndim == 3
+    assert [text.get_text() for text in row.texts] == ["flat map"]
+    assert [each.get_text() for each in scale.get_yticklabels()] == ["unimportant", "important"]
 
 
 def test_empty_maps_are_left_out_of_means_and_named(tmp_path):

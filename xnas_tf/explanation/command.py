@@ -85,13 +85,12 @@ def explain_request(  # noqa: PLR0913 - options of a command
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
-    accuracy, by_class = None, []
+    accuracy = None
     if inputs.data is not None:
         test = inputs.data.test
         predicted, confidence = predictions(subject.model, test, resolved.name)
         unsure = None if resolved.is_certain else confidence
         accuracy = Accuracy.of(predicted, test.labels, unsure)
-        by_class = _by_class(predicted, test.labels, len(inputs.class_names))
         accuracy = report_accuracy(
             accuracy, resolved, log, subject.model, test, inputs.data.scaling
         )
@@ -106,16 +105,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy, by_class=by_class, files=tuple(map(str, files)))
+    found = replace(found, accuracy=accuracy, only_mistakes=mistakes, files=tuple(map(str, files)))
     return found, found.save(out, subject.title)
-
-
-def _by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[tuple[int, int]]:
-    """Return, for each class, the numbers of correctly classified images and of all images."""
-    correct, counts = (
-        np.bincount(each, minlength=classes) for each in (labels[predicted == labels], labels)
-    )
-    return list(zip(correct.tolist(), counts.tolist(), strict=True))
 
 
 def _targets(text: str, inputs: _Inputs) -> Targets:

@@ -10,9 +10,11 @@ import PIL.Image
 import PIL.ImageDraw
 
 from xnas_tf.attribution.base import AttributionMethod
+from xnas_tf.attribution.metrics import is_empty, is_flat
 from xnas_tf.interpretation.drawing import new_figure, set_title, wrapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 10
@@ -26,6 +28,8 @@ COVER = 0.65
 
 EMPTY = "empty map"
 """The text written over a map that is 0 everywhere."""
+FLAT = "flat map"
+"""The text written over a map that rates all pixels about equally."""
 
 
 def attribution_figure(
@@ -36,10 +40,10 @@ def attribution_figure(
 ) -> Figure:
     """Draw images in the first row, and below them one row of maps for each method.
 
-    Unsigned maps are drawn over their image in colours from dark blue to yellow (cividis, which is
-    suitable for colour-blind readers). Signed maps range from orange (against the class) through
-    white to purple (for the class). Each map is scaled to its own largest value; empty maps are
-    marked.
+    Unsigned maps are drawn over their image in grey, in colours from dark blue to yellow (cividis,
+    which is suitable for colour-blind readers). Signed maps range from orange (against the class)
+    through white to purple (for the class). Each map is scaled to its own largest value; empty and
+    flat maps are marked.
 
     Args:
         images: Images, (N, H, W, C).
@@ -66,12 +70,13 @@ def attribution_figure(
             if method.signed:
                 axis.imshow(_share(value), cmap="PuOr", vmin=-1, vmax=1, extent=extent)
             else:
-                axis.imshow(picture, **grey, extent=extent)
+                axis.imshow(_grey(picture), **grey, extent=extent)
                 axis.imshow(_share(value), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
-            if not value.any():
+            if mark := _mark(value):
                 middle = (extent[0] + width / 2, height / 2)
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-                axis.text(*middle, EMPTY, ha="center", va="center", fontsize=7, bbox=box)
+                axis.text(*middle, mark, ha="center", va="center", fontsize=7, bbox=box)
+        _add_scale(axis, method.signed)
     for axis, label in zip(axes, ["image", *(method.title for method in maps)], strict=True):
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(wrapped(label, 1.1), fontsize=8)
@@ -99,10 +104,10 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
     picture = _over(image, _coloured(values, signed), cover)
     factor = -(-SIDE // max(values.shape))
     picture = picture.resize([factor * n for n in picture.size], PIL.Image.Resampling.NEAREST)
-    if not values.any():
+    if mark := _mark(values):
         brush = PIL.ImageDraw.Draw(picture)
-        brush.rectangle(brush.textbbox((6, 6), EMPTY), fill="white")
-        brush.text((6, 6), EMPTY, fill="black")
+        brush.rectangle(brush.textbbox((6, 6), mark), fill="white")
+        brush.text((6, 6), mark, fill="black")
     return picture
 
 
@@ -113,10 +118,33 @@ def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Imag
 
 def _over(image: np.ndarray, colours: np.ndarray, cover: np.ndarray | float) -> PIL.Image.Image:
     """Draw colours (H, W, 3) with opacity ``cover`` over an image in grey."""
-    grey = drawable(image).astype(float)
-    grey = grey.mean(axis=-1) if grey.ndim == 3 else grey
-    mixed = cover * colours + (1 - cover) * grey[..., None]
+    mixed = cover * colours + (1 - cover) * _grey(drawable(image))[..., None]
     return PIL.Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    """Return a picture of ``drawable`` in grey, (H, W), so that only the map is in colour."""
+    return picture.mean(axis=-1) if picture.ndim == 3 else picture.astype(float)
+
+
+def _mark(values: np.ndarray) -> str:
+    """Return the text to write over a map that shows no place, otherwise an empty string."""
+    if is_empty(values[None])[0]:
+        return EMPTY
+    return FLAT if is_flat(values[None])[0] else ""
+
+
+def _add_scale(axis: Axes, signed: bool) -> None:
+    """Draw the colours of a row of maps to its right, with what their ends mean."""
+    from matplotlib.cm import ScalarMappable  # noqa: PLC0415 - heavy
+    from matplotlib.colors import Normalize  # noqa: PLC0415 - heavy
+
+    low = -1 if signed else 0
+    colours = ScalarMappable(Normalize(low, 1), "PuOr" if signed else "cividis")
+    bar = axis.figure.colorbar(colours, ax=axis, fraction=0.02, pad=0.01, ticks=[low, 1])
+    bar.ax.set_yticklabels(["against", "for"] if signed else ["unimportant", "important"])
+    bar.ax.tick_params(labelsize=6, length=0)
+    bar.outline.set_visible(False)
 
 
 def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from xnas_tf.explanation.drawing import COLUMNS
-from xnas_tf.explanation.quality import MORE_IS_BETTER
+from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM
 from xnas_tf.explanation.tables import measured_images
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.explanation.trust_text import trust_paragraphs
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, Rows, listed, percent
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted
@@ -37,7 +36,8 @@ QUALITY = {
     "randomization": (
         "similarity to an untrained model's map",
         "How similar the map stays when what the model has learned is replaced by random numbers. "
-        "If it is near 1, the map does not depend on what the model has learned.",
+        "If it is near 1, the map does not depend on what the model has learned. Too pessimistic "
+        "for images with large black areas.",
     ),
     "sparseness": (
         "concentration",
@@ -50,14 +50,6 @@ QUALITY = {
     ),
 }
 """The name and the meaning of each metric of ``quality_of``, for readers."""
-STANDARD_ERRORS = 2
-"""A mean agreement that is at least this many standard errors above 0 counts as better than
-random."""
-FEWEST = 5
-"""Minimum number of images for estimating the standard error of their mean agreement."""
-SIMILAR = 0.5
-"""Similarity (rank correlation) to an untrained model's maps from which a method is named. Cohen
-(1988) calls correlations from 0.5 on large."""
 MOST_CLASSES = 30
 """Maximum number of classes for which all accuracies are shown."""
 MOST_FINDINGS = 10
@@ -69,9 +61,15 @@ LIMITS = (
     "show is more reliable.",
     "Each map is scaled to its own largest value: the same colour in two maps does not mean the "
     "same importance.",
-    "A few images cannot represent all of them. Look at misclassified images, too: whoever "
-    "made this page can make one with such images (`xnas-tf explain --mistakes`).",
+    "A few images cannot represent all of them.",
 )
+MORE_IMAGES = {
+    False: "Look at misclassified images, too: whoever made this page can make one with such "
+    "images (`xnas-tf explain --mistakes`).",
+    True: "Only misclassified images are shown here. The maps of correctly classified images may "
+    "differ (`xnas-tf explain` without `--mistakes`).",
+}
+"""Which other images to look at, depending on whether only mistakes were explained."""
 
 
 def explanation_page(known: dict[str, Any]) -> ExpertPage:
@@ -82,7 +80,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
         _metrics(known),
         _findings(known),
         captions(known),
-        LIMITS,
+        [*LIMITS, MORE_IMAGES[bool(known.get("only_mistakes"))]],
         _by_class(known),
     )
 
@@ -91,9 +89,9 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
     """Return the captions of the overviews by name; the first explains how to read overviews."""
     text = (
         "First row: the images, with their true class if it is known; mistakes are red. Rows "
-        "below: the pixels that each method rates as important. Maps over the image range from "
-        "dark blue (unimportant) to yellow (important). On maps with a white background, purple "
-        "pixels speak for the class and orange ones against it."
+        "below: the pixels that each method rates as important. Maps over the grey image range "
+        "from dark blue (unimportant) to yellow (important). On maps with a white background, "
+        "purple pixels speak for the class and orange ones against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
     last = len(known["images"]) - 1
@@ -106,24 +104,33 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
 
 
 def _summary(known: dict[str, Any]) -> list[str]:
+    accuracy = known["accuracy"]
+    means_little = is_at_chance(accuracy)  # then no statement follows from the maps
+    return [
+        accuracy_paragraph(accuracy, known["accuracy_by_class"]),
+        _images_text(known),
+        *([] if means_little else trust_paragraphs(known)),
+        *(f"{warning}." for warning in known["warnings"]),
+        *([] if means_little else _concentrated(known["methods"].values())),
+    ]
+
+
+def _images_text(known: dict[str, Any]) -> str:
+    """Say which images were explained, and with which methods."""
     methods = [method["title"] for method in known["methods"].values()]
     images = known["images"]
-    wrong = sum(i["label"] is not None and i["label"] != i["predicted"] for i in images)
-    mistakes = (
-        f" The model misclassifies {wrong or 'none'} of them."
-        if images[0]["label"] is not None
-        else ""
+    shown = f"{'each of ' if len(images) > 1 else ''}{counted(len(images), 'image')}"
+    if known.get("only_mistakes"):
+        mistakes = " Only misclassified images were chosen."
+    elif images[0]["label"] is not None:
+        wrong = sum(image["label"] != image["predicted"] for image in images)
+        mistakes = f" The model misclassifies {wrong or 'none'} of them."
+    else:
+        mistakes = ""
+    return (
+        f"For {shown}, {listed(methods)} computed a map that shows how much each pixel contributes "
+        f"to the model's score for a class.{mistakes}"
     )
-    return [
-        f"For {'each of ' if len(images) > 1 else ''}{counted(len(images), 'image')}, "
-        f"{listed(methods)} computed a map that shows how much each pixel "
-        f"contributes to the model's score for a class.{mistakes}",
-        accuracy_paragraph(known["accuracy"], known["accuracy_by_class"]),
-        _trust_text(known["methods"]),
-        _untrained_text(known["methods"]),
-        *(f"{warning}." for warning in known["warnings"]),
-        *_concentrated(known["methods"].values()),
-    ]
 
 
 def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
@@ -155,44 +162,6 @@ def _class_row(name: str, correct: int, images: int) -> list[str]:
     return [name, f"{images:,}", f"{correct:,}", percent(share), f"{low:.1%} to {high:.1%}"]
 
 
-def _trust_text(methods: Mapping[str, Any]) -> str:
-    """Say which methods identify important pixels better than random maps do."""
-    shown: dict[bool, list[str]] = {True: [], False: []}
-    for method in methods.values():
-        values = method["quality"].get("sensitivity_n", {}).get("images", [])
-        known = np.array([value for value in values if value is not None])
-        if len(known) >= FEWEST:
-            error = known.std(ddof=1) / np.sqrt(len(known))
-            is_clear = bool(known.mean() > STANDARD_ERRORS * error)
-            shown[is_clear].append(f"{method['title']} ({known.mean():.2f})")
-    texts = {
-        True: "The maps of {} point to pixels that matter: hiding what they call important lowers "
-        "the model's score more than hiding other pixels does.",
-        False: "The maps of {} do not show which single pixels matter: hiding what they call "
-        "important does not clearly lower the model's score more than hiding other pixels does.",
-    }
-    said = [texts[key].format(listed(names)) for key, names in shown.items() if names]
-    scale = "In brackets: the agreement, which is 1 at best and about 0 for random maps."
-    return " ".join([*said, scale]) if said else ""
-
-
-def _untrained_text(methods: Mapping[str, Any]) -> str:
-    """Name the methods whose maps hardly depend on what the model has learned."""
-    means = {
-        method["title"]: method["quality"].get("randomization", {}).get("mean")
-        for method in methods.values()
-    }
-    similar = [f"{title} ({mean:.2f})" for title, mean in means.items() if (mean or 0) >= SIMILAR]
-    if not similar:
-        return ""
-    return (
-        f"Caution: the maps of {listed(similar)} stay similar when what the model has learned is "
-        "replaced by random numbers. They largely show the image itself, so they are weak evidence "
-        "of what the model has learned. In brackets: the similarity; near 1, a map does not depend "
-        "on what the model has learned."
-    )
-
-
 def _metrics(known: dict[str, Any]) -> list[Metric]:
     """Return each metric with its mean for every method, for comparison."""
     means: dict[str, list[str]] = {}
@@ -201,6 +170,8 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
             some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
             means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
+    for name, quality in known.get(RANDOM, {}).items():
+        means.setdefault(name, []).append(f"{RANDOM}: {quality['mean']:.3f}")
     return [
         Metric(
             f"{QUALITY[name][0]} {'↑' if name in MORE_IS_BETTER else '↓'}",

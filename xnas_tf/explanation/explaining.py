@@ -20,7 +20,7 @@ from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.image_values import check_values, model_images
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
-from xnas_tf.explanation.quality import quality_of
+from xnas_tf.explanation.quality import quality_of, random_quality
 from xnas_tf.keras_tools.input_range import (
     AUTO,
     DEFAULT_RANGE,
@@ -125,7 +125,16 @@ def explain(  # noqa: PLR0913 - options with defaults
     else:
         targets = class_numbers(targets, names, "`targets`")
     classes = np.broadcast_to(targets, len(images))
-    found = Explanation(images, probabilities, classes, names, labels, input_range=range_name)
+    found = Explanation(
+        images,
+        probabilities,
+        classes,
+        names,
+        labels,
+        input_range=range_name,
+        only_mistakes=mistakes,
+        random_quality=random_quality(model, inputs, classes) if measured else {},
+    )
     for method in chosen:
         log(method.title)
         try:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.metrics.maps import is_empty
+from xnas_tf.attribution.metrics.maps import is_empty, is_flat
 from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
 from xnas_tf.explanation.expert_text import explanation_page
+from xnas_tf.explanation.quality import RANDOM
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
@@ -47,9 +48,9 @@ class Explanation:
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        by_class: For each class, the numbers of correctly classified and of all test images; empty
-            if not measured.
         files: The N image files; empty if the images come from a data set.
+        only_mistakes: Whether only images that the model misclassifies were chosen.
+        random_quality: Deletion and insertion of random maps, (N,) by name; empty if not measured.
     """
 
     images: np.ndarray
@@ -62,8 +63,9 @@ class Explanation:
     failures: dict[str, str] = field(default_factory=dict)
     input_range: str = ""
     accuracy: Accuracy | None = None
-    by_class: Sequence[tuple[int, int]] = ()
     files: Sequence[str] = ()
+    only_mistakes: bool = False
+    random_quality: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -72,16 +74,23 @@ class Explanation:
 
     @property
     def warnings(self) -> list[str]:
-        """Methods that were left out or whose maps are 0 everywhere, with the reasons."""
-        left_out = [f"{title} was left out: {why}" for title, why in self.failures.items()]
-        empty = {method: int(is_empty(maps).sum()) for method, maps in self.maps.items()}
-        return left_out + [
-            f"{method.title} is empty for {count} of {counted(len(self.images), 'image')}: "
-            f"{method.why_empty}. Use another method for these images"
-            + ("; its mean quality leaves them out" if self.quality.get(method) else "")
-            for method, count in empty.items()
-            if count
-        ]
+        """Methods that were left out or whose maps are empty or flat, with the reasons."""
+        texts = [f"{title} was left out: {why}" for title, why in self.failures.items()]
+        total = counted(len(self.images), "image")
+        for method, maps in self.maps.items():
+            empty, flat = int(is_empty(maps).sum()), int(is_flat(maps).sum())
+            if empty:
+                left_out = "; its mean quality leaves them out" if self.quality.get(method) else ""
+                texts.append(
+                    f"{method.title} is empty for {empty} of {total}: {method.why_empty}. Use "
+                    f"another method for these images{left_out}"
+                )
+            if flat:
+                texts.append(
+                    f"{method.title} is flat for {flat} of {total}: it rates all pixels about "
+                    "equally, so it does not show a place"
+                )
+        return texts
 
     def figure(self, title: str = "", chosen: slice = slice(None)) -> Figure:
         """Draw some or all of the images, with the maps of each method below them."""
@@ -154,12 +163,14 @@ class Explanation:
         return {
             "input_range": self.input_range or None,
             "accuracy": self.accuracy and self.accuracy.as_dict(),
-            "accuracy_by_class": [
-                {"class": name, "correct": correct, "images": count}
-                for name, (correct, count) in zip(self.class_names, self.by_class, strict=False)
-            ],
+            "accuracy_by_class": self.accuracy.classes(self.class_names) if self.accuracy else [],
+            "only_mistakes": self.only_mistakes,
             "images": images,
             "methods": methods,
+            RANDOM: {
+                name: {"mean": plain(np.mean(values)), "images": plain(values)}
+                for name, values in self.random_quality.items()
+            },
             "failures": self.failures,
             "warnings": self.warnings,
         }

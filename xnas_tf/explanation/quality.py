@@ -11,6 +11,8 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
 """Metrics for which higher is better; for all others, lower is better."""
+RANDOM = "random maps"
+"""The name under which the metrics of random maps are recorded."""
 STAGES = 4
 """Number of groups of layers that are randomized one after the other."""
 RADIUS = 0.02
@@ -53,3 +55,11 @@ def quality_of(
         errors = metrics.completeness_error(model, inputs, targets, method=method)
         found["completeness_error"] = errors.relative
     return {name: np.where(metrics.is_empty(maps), np.nan, each) for name, each in found.items()}
+
+
+def random_quality(
+    model: keras.Model, inputs: np.ndarray, targets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Compute deletion and insertion of random maps, (N,) by name; see ``quality_of``."""
+    explained = (model, inputs, metrics.random_maps(inputs.shape[:3]), targets)
+    return {"deletion": metrics.deletion(*explained), "insertion": metrics.insertion(*explained)}

@@ -9,6 +9,10 @@ import numpy as np
 
 CONFIDENCE = 0.95
 """Confidence level of all intervals."""
+STANDARD_ERRORS = 2
+"""A mean that is more than this many standard errors above 0 counts as clearly positive."""
+FEWEST = 5
+"""Minimum number of values for estimating the standard error of their mean."""
 _QUANTILE = 1.959963984540054
 """Quantile of the normal distribution at that level. The quantile is a constant, because importing
 SciPy takes a second."""
@@ -48,6 +52,18 @@ def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """
     interval = accuracy_interval(correct, count)
     return interval is not None and interval[0] > largest_class / count
+
+
+def is_clearly_positive(values: np.ndarray) -> bool | None:
+    """Return whether the mean of values (N,) is above 0 by more than two standard errors.
+
+    NaN values are left out. The result is None if fewer than five values are left.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < FEWEST:
+        return None
+    error = known.std(ddof=1) / math.sqrt(len(known))
+    return bool(known.mean() > STANDARD_ERRORS * error)
 
 
 def mean_interval(values: Sequence[float]) -> list[float] | None:

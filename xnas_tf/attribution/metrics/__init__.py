@@ -24,7 +24,9 @@ from xnas_tf.attribution.metrics.faithfulness import (
 from xnas_tf.attribution.metrics.maps import (
     attribution_mass,
     is_empty,
+    is_flat,
     pointing_game,
+    random_maps,
     sparseness,
 )
 from xnas_tf.attribution.metrics.removal import deletion, insertion
@@ -39,8 +41,10 @@ __all__ = [
     "infidelity",
     "insertion",
     "is_empty",
+    "is_flat",
     "max_sensitivity",
     "pointing_game",
+    "random_maps",
     "randomization",
     "sensitivity_n",
     "sparseness",

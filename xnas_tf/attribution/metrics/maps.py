@@ -7,6 +7,9 @@ from scipy.ndimage import distance_transform_edt
 
 from xnas_tf.errors import InputError
 
+FLAT = 0.1
+"""Values of a flat map differ by less than this share of the map's largest magnitude."""
+
 
 def is_empty(maps: np.ndarray) -> np.ndarray:
     """Return whether each map (N, H, W) is all zeros, as a boolean array (N,).
@@ -15,6 +18,24 @@ def is_empty(maps: np.ndarray) -> np.ndarray:
     several metrics rate it as perfect.
     """
     return ~np.any(maps, axis=(1, 2))
+
+
+def is_flat(maps: np.ndarray) -> np.ndarray:
+    """Return whether each map (N, H, W) rates all pixels about equally, as a boolean array (N,).
+
+    In a flat map, all values differ by less than a tenth of the largest magnitude. Such a map does
+    not point to any place. Empty maps do not count as flat.
+    """
+    spread = np.ptp(maps, axis=(1, 2))
+    return ~is_empty(maps) & (spread < FLAT * np.abs(maps).max(axis=(1, 2)))
+
+
+def random_maps(shape: tuple[int, ...]) -> np.ndarray:
+    """Return maps (N, H, W) of independent uniform values, always the same for a shape.
+
+    A method whose maps are no better than these shows nothing about the model.
+    """
+    return np.random.default_rng(0).random(shape, np.float32)
 
 
 def sparseness(maps: np.ndarray) -> np.ndarray:

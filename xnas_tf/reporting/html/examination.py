@@ -13,7 +13,7 @@ import PIL.Image
 import tensorflow as tf
 
 from xnas_tf.attribution import attribution_method
-from xnas_tf.attribution.metrics.maps import is_empty
+from xnas_tf.attribution.metrics.maps import is_empty, is_flat
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.distributed import SingleProcess
@@ -123,6 +123,7 @@ class Examiner:
                 for method, maps in explanation.maps.items()
             },
             "empty": {m.title: is_empty(maps).tolist() for m, maps in explanation.maps.items()},
+            "flat": {m.title: is_flat(maps).tolist() for m, maps in explanation.maps.items()},
             "notes": explanation.warnings,
             **({"quality": quality_data(explanation.as_dict())} if self._measured else {}),
         }

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from xnas_tf.explanation.quality import RANDOM
+
 
 def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
     """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` wrote one."""
@@ -34,13 +36,16 @@ def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | Non
     """Return the mean metrics in the result of ``Explanation.as_dict``.
 
     The metrics are keyed by the method's title (or by its name in files, if several methods have
-    the same title), and then by the metric's name.
+    the same title), and then by the metric's name. Random maps, for comparison, come last; files of
+    earlier versions have none.
     """
     methods = explanation["methods"]
     titles = [content.get("title", key) for key, content in methods.items()]
-    return {
+    random = explanation.get(RANDOM)
+    found = {
         title if titles.count(title) == 1 else key: {
             name: metric["mean"] for name, metric in content["quality"].items()
         }
         for (key, content), title in zip(methods.items(), titles, strict=True)
     }
+    return found | ({RANDOM: {n: m["mean"] for n, m in random.items()}} if random else {})

@@ -15,7 +15,7 @@ function gallery(able, heading) {
     maps.map((map, at) => {
       const taken = names[model.predicted[at]], right = model.predicted[at] === models.labels[at];
       const said = `${right ? "" : "✗ "}${taken} ${percent(model.probability[at])}`
-        + (model.empty[method][at] ? " (empty map)" : "");
+        + (model.empty[method][at] ? " (empty map)" : model.flat[method][at] ? " (flat map)" : "");
       return el("td", { class: right ? null : "wrong" }, picture(map,
         `${method} for an image of ${label(at)}, predicted as ${taken}`, said));
     }))));

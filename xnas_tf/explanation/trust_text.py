@@ -1,0 +1,94 @@
+"""Says how far attribution maps can be trusted, one sentence for each method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xnas_tf.explanation.quality import RANDOM
+from xnas_tf.utils.intervals import FEWEST, is_clearly_positive
+from xnas_tf.utils.number_format import counted
+
+SIMILAR = 0.5
+"""Similarity (rank correlation) to an untrained model's maps from which a method is named. Cohen
+(1988) calls correlations from 0.5 on large."""
+SMALL = 0.3
+"""Agreement (correlation) below which the effect is called small. Cohen (1988) calls correlations
+from 0.3 on medium."""
+_SCALE = (
+    "Agreement: whether hiding the pixels that a map marks lowers the model's score more than "
+    "hiding others; 1 at best, about 0 for random maps."
+)
+
+
+def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
+    """Return a verdict on each method, given the result of ``Explanation.as_dict``."""
+    methods = known["methods"].values()
+    if not any(method["quality"] for method in methods):
+        return ["How far these maps can be trusted was not measured."]
+    images = counted(len(known["images"]), "image")
+    verdicts = [_verdict(method, known.get(RANDOM) or {}) for method in methods]
+    return [f"How far to trust the maps, measured on {images}:", *verdicts, _SCALE]
+
+
+def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:
+    agreement = _values(method["quality"], "sensitivity_n")
+    marks_pixels = is_clearly_positive(agreement)
+    marks_regions = is_clearly_positive(_gap(method["quality"]) - _gap(random))
+    similarity = method["quality"].get("randomization", {}).get("mean") or 0
+    found, reason = _matters(marks_pixels, marks_regions, agreement)
+    if found in ("not reliable here", "not tested") or similarity < SIMILAR:
+        return f"{method['title']}: {found}. {reason}"
+    return (
+        f"{method['title']}: weak evidence. {reason} However, the maps stay similar (correlation "
+        f"{similarity:.2f}) when what the model has learned is replaced by random numbers, so they "
+        "mostly show the image itself."
+    )
+
+
+def _matters(
+    marks_pixels: bool | None, marks_regions: bool | None, agreement: np.ndarray
+) -> tuple[str, str]:
+    """Say whether what the maps mark matters to the model: a verdict, and the reason."""
+    if marks_pixels is None:
+        few = f"At least {FEWEST} images with a map are needed to tell whether"
+        return "not tested", f"{few} the maps show what matters to the model."
+    value = f"(agreement {np.nanmean(agreement):.2f})"
+    if marks_pixels and marks_regions is False:
+        return (
+            "weak evidence",
+            f"Hiding the pixels that they mark lowers the score more than hiding others {value}, "
+            "but hiding or revealing the most important pixels first changes the probability no "
+            "faster than a random order does.",
+        )
+    if marks_pixels:
+        little = " a little" if np.nanmean(agreement) < SMALL else ""
+        return (
+            f"can be used{' with care' if little else ''}",
+            f"Hiding the pixels that they mark lowers the score{little} more than hiding others "
+            f"{value}.",
+        )
+    if marks_regions:
+        return (
+            "can be used for regions, not for single pixels",
+            "The parts of the image that they mark matter more to the model than random parts do, "
+            f"but the single pixels do not {value}.",
+        )
+    return (
+        "not reliable here",
+        "Hiding the pixels that they mark does not clearly lower the score more than hiding "
+        f"others {value}.",
+    )
+
+
+def _gap(quality: Mapping[str, Any]) -> np.ndarray:
+    """Return insertion minus deletion for each image, which random maps keep small."""
+    return _values(quality, "insertion") - _values(quality, "deletion")
+
+
+def _values(quality: Mapping[str, Any], name: str) -> np.ndarray:
+    """Return a metric for each image, (N,), with NaN where undefined; one NaN if not measured."""
+    values = quality.get(name, {}).get("images", [])
+    return np.array([np.nan if value is None else value for value in values] or [np.nan])
