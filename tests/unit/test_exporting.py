@@ -22,11 +22,11 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
-from xnas_tf.exporting.card_text import _usage, code, text
+from xnas_tf.exporting.card_text import _map_quality, _usage, code, text
 from xnas_tf.exporting.command import _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
-from xnas_tf.exporting.map_quality import RANDOM
+from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
@@ -559,6 +559,25 @@ def test_a_card_for_programs(run, tmp_path):
     assert card["licence"] == "CC-BY-4.0" and card["custom_objects"] == []
     assert any("8x8 pixels" in limit for limit in card["limits"])
     assert any(limit.startswith("Introspectability") for limit in card["limits"])
+
+
+@pytest.mark.parametrize(("sign", "is_better"), [(1, True), (-1, False)])
+def test_a_card_says_which_maps_are_no_better_than_random_ones(sign, is_better):
+    """Only the left half of an image counts for its class; the maps mark it, or the right half."""
+    inputs = keras.Input((6, 6, 1))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+    left = np.tile(np.arange(6) < 3, 6).astype(float)
+    model.layers[-1].set_weights([np.stack([left, -left], axis=1), np.zeros(2)])
+    images = np.random.default_rng(0).integers(100, 256, (8, 6, 6, 1), dtype=np.uint8)
+    maps = np.tile(sign * left.reshape(6, 6), (8, 1, 1)) + 2
+    method = SimpleNamespace(name="mine")
+    expected = SimpleNamespace(images=images, outputs={"mine": maps}, methods=[method])
+    found = map_quality(model, expected)
+    assert found["mine"]["better_than_random"] is is_better
+    assert ("the maps of `mine` are not clearly better" in _map_quality(found, "8")) != is_better
+    expected.images, expected.outputs = images[:2], {"mine": maps[:2]}
+    few = map_quality(model, expected)
+    assert "better_than_random" not in few["mine"] and "not clearly" not in _map_quality(few, "2")
 
 
 def test_names_in_a_card_for_people_are_only_text(keras_export):

@@ -267,8 +267,20 @@ def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
     return (
         f"The mean probability of the predicted class, on {text(images)}, as pixels are deleted "
         "or inserted, starting with those that a map marks as most important. A useful method is "
-        "better "
-        f"than random maps:\n\n{table}"
+        f"better than random maps:\n\n{table}"
+        f"{_verdict(maps)}"
+    )
+
+
+def _verdict(maps: dict[str, dict[str, float | None]]) -> str:
+    """Name the methods that are not clearly better than random maps; empty if there are none."""
+    poor = [name for name, each in maps.items() if each.get("better_than_random") is False]
+    if not poor:
+        return ""
+    names = " and ".join(f"`{name}`" for name in poor)
+    return (
+        f"\n\nOn these images, the maps of {names} are not clearly better than random maps. Do not "
+        "use them to explain this model."
     )
 
 
