@@ -12,8 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.pictures import make_folder, picture, spoil
+from xnas_tf.data import check_dataset_name, load_dataset, tfrecords
 from xnas_tf.data import image_cache as storing
-from xnas_tf.data import load_dataset, tfrecords
 from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import match_groups
@@ -123,6 +123,18 @@ def test_names_of_any_bytes_can_be_printed(pets):
     dataset = load_dataset(f"folder:{pets}")
     assert dataset.class_names == ("\\xe9", "cat") and len(dataset.train) == 24
     assert dataset.findings.unreadable == {"cat/\\xfe.png": "empty"}
+
+
+def test_a_folder_that_is_not_there_is_named_with_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leafs").mkdir()
+    expected = f"no such folder: {tmp_path / 'leaves'} .did you mean 'leafs'"
+    with pytest.raises(InputError, match=expected):
+        load_dataset("folder:leaves")
+    with pytest.raises(InputError, match=f"no such file: {tmp_path / 'leaves.npz'}"):
+        load_dataset("npz:leaves.npz")
+    with pytest.raises(InputError, match=f"folder:leaves: {tmp_path / 'leaves'} does not exist"):
+        check_dataset_name("folder:leaves")
 
 
 def test_imbalance_is_noted(tmp_path):

@@ -18,7 +18,7 @@ from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
-from xnas_tf.reporting.html.search import candidates_data
+from xnas_tf.reporting.html.search import candidates_data, parts_note
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
@@ -175,6 +175,8 @@ def test_the_parts_of_an_objective_are_shown_beside_it():
     assert [c.name for c in measured_columns(one)] == NAMES[:2]
     titles = [c.title for c in measured_columns(several)]
     assert titles == ["error ↓", "introspectability ↑", "grad_cam ↑", "activations ↑"]
+    assert parts_note(one) == ""
+    assert parts_note(several).startswith("grad_cam, activations: the parts of introspectability,")
 
 
 def test_a_run_that_measured_it_otherwise_is_not_reused(run, tmp_path):

@@ -224,7 +224,10 @@ def test_values_of_any_range_are_prepared_for_the_models(tmp_path, monkeypatch):
     mine = tuner(tmp_path, max_trials=1)
     run = mine.search(x, Y, **SIZES)
     assert run.value_range == (x.min(), x.max())
-    with pytest.warns(UserWarning, match=r"had -0.816667 to 1.85: .*tuner.run.prepare\(x\)"):
+    with pytest.warns(
+        UserWarning,
+        match=r"of shape \(N, 8, 8, 1\).* had -0.816667 to 1.85: .*tuner.run.prepare\(x\)",
+    ):
         (model,) = mine.get_best_models()
     prepared = mine.run.prepare(x)
     np.testing.assert_array_equal(prepared, as_bytes(x[..., None])[0] / np.float32(255))

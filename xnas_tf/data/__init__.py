@@ -155,8 +155,9 @@ def check_dataset_name(name: str) -> None:
     _check_form(name)
     scheme, _, argument = name.partition(":")
     is_one_path = _ARGUMENTS.get(scheme) in ("PATH", "FILE")
-    if is_one_path and not Path(os.path.expanduser(argument)).exists():
-        raise InputError(f"data set {name}: {argument} does not exist")
+    path = Path(os.path.expanduser(argument))
+    if is_one_path and not path.exists():
+        raise InputError(f"data set {name}: {path.absolute()} does not exist")
 
 
 def _check_form(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.dataset import Source
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import where
 from xnas_tf.errors import InputError, suggest
 
 DIGITS = tuple("0123456789")
@@ -93,7 +93,7 @@ def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndar
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise InputError(f"data set npz:{path}: there is no such file{near(path)}")
+        raise InputError(f"data set npz:{path}: there is no such file{where(path)}")
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):

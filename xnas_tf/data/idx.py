@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.builtin import FASHION
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList
 from xnas_tf.errors import InputError, suggest
 
@@ -41,7 +41,7 @@ def idx(argument: str) -> ImageFiles:
     name, path = f"data set idx:{argument}", Path(os.path.expanduser(argument or "."))
     folder, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
     if not folder.is_dir():
-        raise InputError(f"{name}: there is no such folder{near(folder)}")
+        raise InputError(f"{name}: there is no such folder{where(folder)}")
     prefix, found = _choose(folder, prefix, name)
     pairs = {"": _pair(found, "train", prefix, name)}
     if test := next((part for part, _ in found if part != "train"), None):

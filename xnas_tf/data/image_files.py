@@ -41,7 +41,7 @@ def folder(argument: str) -> ImageFiles:
     root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
     if not root.is_dir():
-        raise InputError(f"{name}: there is no such folder{near(root)}")
+        raise InputError(f"{name}: there is no such folder{where(root)}")
     try:
         layout = _layout(root, name)
         found = {each: walk(each) for each in layout.classes}
@@ -177,6 +177,12 @@ def _by_suffix(files: Iterable[Path]) -> str:
 def _shown(path: str | Path) -> str:
     """Return a path as printable text, even if it is not valid UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def where(path: Path) -> str:
+    """Return where a missing file or folder was looked for, and suggest a similar name."""
+    place = "" if path.is_absolute() else f": {_shown(path.absolute())}"
+    return f"{place}{near(path)}"
 
 
 def near(path: Path) -> str:

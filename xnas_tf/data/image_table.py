@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import near, where
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_names
 from xnas_tf.data.labels import clean_label
 from xnas_tf.data.quality import join_names
@@ -69,7 +69,7 @@ def table(argument: str) -> ImageFiles:
 def _read(path: Path, name: str) -> tuple[list[str], list[_Row]]:
     """Return the names of the columns, and the rows that are not empty."""
     if not path.is_file():
-        raise InputError(f"{name}: there is no such file{near(path)}")
+        raise InputError(f"{name}: there is no such file{where(path)}")
     try:
         text = _decoded(path.read_bytes())
         first = io.StringIO(text.lstrip(), newline=None).readline()

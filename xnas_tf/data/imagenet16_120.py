@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList
 from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
@@ -65,7 +65,7 @@ def imagenet16_120(argument: str) -> ImageFiles:
     """
     name, folder = f"data set imagenet16_120:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
-        raise InputError(f"{name}: there is no such folder{near(folder)}. {_HINT}")
+        raise InputError(f"{name}: there is no such folder{where(folder)}. {_HINT}")
     found = {each: _existing(folder, each) for each in MD5}
     files = [file for file in found.values() if file]
     if len(files) < len(found):

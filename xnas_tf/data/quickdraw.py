@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList
 from xnas_tf.errors import InputError
 
@@ -32,7 +32,7 @@ def quickdraw(argument: str) -> ImageFiles:
     """
     name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
-        raise InputError(f"{name}: there is no such folder{near(folder)}")
+        raise InputError(f"{name}: there is no such folder{where(folder)}")
     visible = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
     found: dict[str, Path] = {}
     for file in visible:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.data.image_files import near
+from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.data.imagenet16_120 import class_names_by_id
 from xnas_tf.errors import InputError
@@ -38,7 +38,7 @@ def tfrecord(argument: str) -> ImageFiles:
     path = Path(os.path.expanduser(argument))
     files = _matching(path.parent, path.name or "*")
     if not files:
-        raise InputError(f"{name}: there is no such file{near(path)}")
+        raise InputError(f"{name}: there is no such file{where(path)}")
     root = str(files[0].parent.resolve())
     return ImageFiles(files, partial(_list_records, files, name), root)
 

@@ -147,16 +147,19 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
 
 
 def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
-    """Draw intervals (N, 2, 2) of points (N, 2); they may extend an axis to triple its range."""
+    """Draw intervals (N, 2, 2) of points (N, 2).
+
+    They may extend an axis to triple its range, or to any length if all points have one value.
+    """
     across, up = np.abs(intervals - points[..., None]).transpose(1, 2, 0)
     if not np.isfinite([across, up]).any():
         return
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
+    spread = np.where(axes.dataLim.size > 0, np.ptp(limits, axis=1), np.inf)
     style: dict[str, Any] = {"ecolor": BLUE, "elinewidth": 1, "alpha": 0.4}
     x, y = points.T
     axes.errorbar(x, y, up, across, fmt="none", label="95% interval", **style)
     wide = np.array([axes.get_xlim(), axes.get_ylim()])
-    spread = np.ptp(limits, axis=1)
     low = np.maximum(wide[:, 0], limits[:, 0] - spread)
     high = np.minimum(wide[:, 1], limits[:, 1] + spread)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))

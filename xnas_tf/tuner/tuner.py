@@ -287,8 +287,10 @@ class Tuner:
         run = self.run
         low, high = run.fact("value_range") or (0, 1)
         if (low, high) != (0, 1):
+            shape = ", ".join(map(str, self._data()[0]))
             warnings.warn(
-                "these models expect images with values from 0 to 1, but those of the search had "
+                f"these models expect images of shape (N, {shape}) with values "
+                "from 0 to 1, but those of the search had "
                 f"{low:.6g} to {high:.6g}: model.evaluate(tuner.run.prepare(x), numbers)",
                 stacklevel=2,
             )

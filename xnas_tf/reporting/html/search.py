@@ -36,6 +36,7 @@ def search_data(
     return {
         "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
         "measured": [column.title for column in _others(config)],
+        "parts_note": parts_note(config),
         "collapses": run_collapse_text(run, candidates),
         "candidates": candidates_data(candidates, config),
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
@@ -73,6 +74,16 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
             for column in _others(config)
         ],
     }
+
+
+def parts_note(config: Config) -> str:
+    """Say which of the measured columns are only parts of an objective; empty if none are."""
+    return "".join(
+        f"{', '.join(part.removeprefix(f'{o.name}/') for part in o.parts)}: the parts of "
+        f"{o.label}, which are not objectives themselves. "
+        for o in config.objectives
+        if o.parts
+    )
 
 
 def known_interval(candidate: Candidate, objective: Objective, images: int) -> list[float] | None:

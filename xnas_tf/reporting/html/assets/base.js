@@ -15,12 +15,14 @@ const el = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+// A browser must not break the line after the hyphen of an exponent.
+const exponential = (value) => value.toExponential(2).replace("e-", "e-\u2060");
 function number(value) {
   if (value === null || value === undefined) return "–";
   if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
   return size >= 1e4 ? Math.round(value).toLocaleString("en") : size && size < 1e-3
-    ? value.toExponential(2) : String(+value.toFixed(size < 10 ? 4 : 2));
+    ? exponential(value) : String(+value.toFixed(size < 10 ? 4 : 2));
 }
 const plain = (value) => (typeof value === "number" ? number(value) : String(value));
 // The value of a hyperparameter, with three significant digits if it is not an integer.

@@ -41,7 +41,7 @@ function candidateTable(id, title, about, places, more = []) {
 }
 function tableSection() {
   const isRecommended = (place) => all.id[place] === data.recommended.id;
-  candidateTable("table", "Pareto-optimal candidates", "", [...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));
+  candidateTable("table", "Pareto-optimal candidates", data.parts_note, [...frontPlaces].sort((a, b) => isRecommended(b) - isRecommended(a)));
 }
 const MOST = 100;
 function violatingSection() {
