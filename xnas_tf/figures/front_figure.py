@@ -155,7 +155,7 @@ def _draw_intervals(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> No
     if not np.isfinite([across, up]).any():
         return
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
-    spread = np.where(axes.dataLim.size > 0, np.ptp(limits, axis=1), np.inf)
+    spread = np.where(np.ptp(axes.dataLim.get_points(), axis=0) > 0, np.ptp(limits, axis=1), np.inf)
     style: dict[str, Any] = {"ecolor": BLUE, "elinewidth": 1, "alpha": 0.4}
     x, y = points.T
     axes.errorbar(x, y, up, across, fmt="none", label="95% interval", **style)
