@@ -83,7 +83,8 @@ def pretraining_note(report: DataReport) -> str:
         f"mine.py trains networks from scratch, because {_weights_file()} does not exist. For so "
         f"few images of at least {_PHOTOGRAPH} pixels, a network that was trained on ImageNet is "
         "usually better. To start from one, download its weights (1 MB) with\n"
-        f"  {_DOWNLOAD}\nand run init again, in another folder"
+        f"  {_DOWNLOAD}\n(or copy the file from a machine where you ran it), and run init again, "
+        "in another folder"
     )
 
 
