@@ -162,6 +162,14 @@ def flint(work: Work) -> None:
         copy(made / f"{name}.png", f"flint-{name}.png")
 
 
+def findings(_: Work) -> None:
+    """Draw the Pareto fronts of the table's networks."""
+    table = "benchmarks/tables/digits-part.csv.gz"
+    script = [sys.executable, "benchmarks/table_findings.py", table]
+    command = [*script, "--figure", IMAGES / "findings.png"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
 def debuggability(work: Work) -> None:
     """Draw the examples of debuggability, which takes hours and is done only on request."""
     script = [sys.executable, "benchmarks/debuggability.py"]
@@ -228,6 +236,7 @@ PICTURES: dict[str, Callable[[Work], None]] = {
     "explain-cifar10": explain_cifar10,
     "nad": nad,
     "flint": flint,
+    "findings": findings,
     "debuggability": debuggability,
 }
 ON_REQUEST = ("debuggability",)

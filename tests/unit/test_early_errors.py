@@ -28,7 +28,7 @@ COMMANDS = {
     "explain model.keras --dataset digits": f"explanations/model {TAKEN}",
     "explain model.keras notes.txt": f"explanations/model {TAKEN}",
     "explain model.keras": "model.keras: give --images FILE… or --dataset NAME to explain",
-    "explain model.keras --dataset npz:not.npz": "data set npz:not.npz: not.npz does not exist",
+    "explain model.keras --dataset npz:not.npz": "/not.npz does not exist",
     "explain run --dataset digit --out taken": "unknown data set 'digit' (did you mean 'digits'?",
     "disentangle model.keras --out taken": "give --dataset NAME from which to learn the paths",
     "interpret model.keras --out taken": "model.keras: give --dataset NAME from which to learn",
