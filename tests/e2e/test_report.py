@@ -225,7 +225,8 @@ def test_the_summary_shows_the_recommended_model_and_leads_to_it(opened, reporte
     summary = opened.locator("#summary")
     assert summary.locator("svg.cell").get_attribute("aria-label") == f"cell {best.genotype}"
     assert summary.locator("img").count() == 3 * 3  # images, and maps of two methods
-    assert "95% interval" in summary.text_content()
+    tested = summary.locator("dt:text-is('test accuracy') + dd").text_content()
+    assert "95% interval" in tested and tested.endswith(f", candidate {best.id}")
     opened.locator(f"#model-{best.id}").evaluate("details => { details.open = false; }")
     summary.get_by_role("link").click()
     assert opened.locator(f"#model-{best.id}").evaluate("details => details.open")

@@ -3,7 +3,8 @@ function summarySection() {
   const { id, why } = data.recommended;
   const made = section("summary", "Summary", null);
   const best = modelOf.get(id);
-  const pairs = [...data.facts, ...(best && best.accuracy ? [["its test accuracy", percentText(best.accuracy)]] : [])];
+  const pairs = [...data.facts, ...(best && best.accuracy
+    ? [["test accuracy", `${percentText(best.accuracy)}, candidate ${id}`]] : [])];
   const left = el("div", {}, id === null
     ? el("p", { class: "problem" }, `No candidate is recommended: ${why}.`)
     : el("p", {}, "Recommended: candidate ", idButton(id), ` (${why}).`),
