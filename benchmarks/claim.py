@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's
 
 from benchmarks.claim_searches import (  # noqa: E402
     ARMS,
+    CANDIDATES,
     DATA,
     SEEDS,
     Setting,
@@ -43,8 +44,11 @@ def networks(folder: Path, data: str, seed: int) -> list[tuple[str, Any]]:
 
     pairs = []
     for arm in ARMS:
-        run = Run(run_directory(folder, data, arm, seed))
-        pairs += [(arm, candidate) for candidate in selected(run, arm)]
+        path = run_directory(folder, data, arm, seed)
+        trained = sum(each.trained for each in Run(path)) if path.exists() else 0
+        if trained < CANDIDATES:
+            raise SystemExit(f"{path}: {trained} of {CANDIDATES} candidates; first run the search")
+        pairs += [(arm, candidate) for candidate in selected(Run(path), arm)]
     return pairs
 
 
@@ -88,11 +92,31 @@ def collect(folder: Path, out: Path) -> None:
         data, seed = path.parent.name, int(path.stem.split("-")[1])
         known = outcomes(path)
         for arm, candidate in networks(folder, data, seed):
+            if candidate.genotype not in known:
+                raise SystemExit(f"{path}: {candidate.genotype} is missing; first run retrain")
             name = {"data": data, "seed": seed, "arm": arm, "genotype": candidate.genotype}
             searched = {f"search/{key}": value for key, value in candidate.objectives.items()}
+            searched["search/seconds"] = search_seconds(folder, data, arm, seed)
             rows.append({**name, "id": candidate.id, **searched, **known[candidate.genotype]})
     pd.DataFrame(rows).to_csv(out, index=False, float_format="%.6g")
-    print(f"{out}: {len(rows)} networks")
+    counts = ", ".join(f"{data}: {n} seeds" for data, n in seeds_by_data(rows).items())
+    print(f"{out}: {len(rows)} networks ({counts})")
+
+
+def search_seconds(folder: Path, data: str, arm: str, seed: int) -> float:
+    """Return the time that a search took to evaluate its candidates."""
+    from xnas_tf.storage.run import Run
+
+    run = Run(run_directory(folder, data, arm, seed))
+    return sum(candidate.seconds_total for candidate in run)
+
+
+def seeds_by_data(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the number of seeds of each data set."""
+    found: dict[str, set[int]] = {}
+    for row in rows:
+        found.setdefault(row["data"], set()).add(row["seed"])
+    return {data: len(seeds) for data, seeds in found.items()}
 
 
 def main() -> None:

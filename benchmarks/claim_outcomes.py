@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from benchmarks.claim_searches import Setting
 from xnas_tf.spaces.cells import parse_genotype
 from xnas_tf.utils.environment import set_defaults
@@ -44,8 +46,11 @@ class Outcomes:
         shape, classes = loaded.image_shape, loaded.classes
         self._space = SearchSpace(config.space.create(shape, classes), shape, classes)
 
-    def measure(self, genotype: str, seed: int) -> dict[str, float]:
-        """Return a network's values by name, after one training without and one with the bug."""
+    def measure(self, genotype: str, seed: int) -> dict[str, float | str]:
+        """Return a network's values by name, after one training without and one with the bug.
+
+        If a training fails, its values are missing, and the reason is stored as ``failed``.
+        """
         masks = self._clean.validation.masks is not None
         localized = [{"name": "mask_mass", "method": "integrated_gradients"}] if masks else []
         clean = self._train(self._clean, genotype, seed, [*CLEAN, *localized])
@@ -54,7 +59,7 @@ class Outcomes:
 
     def _train(
         self, data: Dataset, genotype: str, seed: int, record: Sequence[str | dict[str, str]]
-    ) -> dict[str, float]:
+    ) -> dict[str, float | str]:
         """Train a network, and return its recorded values, test error and separability."""
         from xnas_tf.candidate import Candidate
         from xnas_tf.config import load_config
@@ -70,7 +75,7 @@ class Outcomes:
             candidate, lambda _, model: tested.update(on_test_images(model, data))
         )
         if result.state != "done":
-            raise SystemExit(f"{genotype} {result.state}: {result.reason}")
+            return {"failed": result.reason}
         return {**result.metrics, **result.objectives, **tested}
 
 
@@ -88,7 +93,9 @@ def on_test_images(model: keras.Model, data: Dataset) -> dict[str, float]:
     inspected = keras.Model(model.inputs, [model.output, model.get_layer("pool").output])
     probabilities, features = inspected.predict(to_model_input(data.test.images), verbose=0)
     labels = data.test.labels
+    is_known = np.isfinite(features).all()
+    separability = silhouette_score(features, labels, metric="cosine") if is_known else np.nan
     return {
         "test_error": float((probabilities.argmax(axis=1) != labels).mean()),
-        "separability": float(silhouette_score(features, labels, metric="cosine")),
+        "separability": float(separability),
     }

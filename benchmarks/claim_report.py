@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.claim_errors import IMAGES, calibrated
 from benchmarks.claim_searches import ARMS, CONTROLS
-from benchmarks.claim_statistics import OF_INTEREST, Effect, corrected, effect
+from benchmarks.claim_statistics import OF_INTEREST, Effect, corrected, effect, standardized
 from benchmarks.debuggability_report import print_table
 
 OUTCOMES = {
@@ -28,24 +29,46 @@ bug, when the watermark is added."""
 SEED = 0
 
 
+SOURCES = {
+    "bug found": "bug/planted_bug",
+    "bug repaired": "bug/repair",
+    "mask mass": "mask_mass",
+    "separability": "separability",
+    "disentanglement": "disentanglement",
+    "fidelity": "fidelity",
+}
+CHANCE = {"mask mass": "mask_mass/chance", "fidelity": "fidelity/constant"}
+OF_BUGS = ("bug found", "bug repaired")
+ERRORS = ("error", "test_error", "bug/error", "bug/test_error")
+
+
 def outcome_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each network with its outcomes, for all of which higher is better."""
-    chance = {"mask mass": "mask_mass/chance", "fidelity": "fidelity/constant"}
-    source = {
-        "bug found": "bug/planted_bug",
-        "bug repaired": "bug/repair",
-        "mask mass": "mask_mass",
-        "separability": "separability",
-        "disentanglement": "disentanglement",
-        "fidelity": "fidelity",
+    """Return a row for each network with its outcomes, for all of which higher is better.
+
+    The error is the mean of the errors on the validation and the test split after both trainings,
+    corrected for its noise.
+    """
+    missing = pd.Series(np.nan, table.index)
+    columns = {
+        name: sign * (table.get(SOURCES[name], missing) - chance(table, name))
+        for name, sign in OUTCOMES.items()
     }
-    columns = {}
-    for name, sign in OUTCOMES.items():
-        values = table.get(source[name], pd.Series(np.nan, table.index))
-        columns[name] = sign * (values - (table[chance[name]] if name in chance else 0))
-    kept = table[["data", "seed", "arm", "genotype", "test_error"]]
-    learned = table["bug/planted_bug/learned"] - table["bug/planted_bug/base"] >= LEARNED
-    return kept.assign(**columns, learned=learned)
+    follow = table["bug/planted_bug/learned"]
+    learned = follow - table["bug/planted_bug/base"] >= LEARNED
+    kept = table[["data", "seed", "arm", "genotype"]]
+    kept = kept.assign(error=table[list(ERRORS)].mean(axis=1))
+    error = calibrated(kept, IMAGES)
+    return kept.assign(error=error, **columns, follow=follow, learned=learned)
+
+
+def chance(table: pd.DataFrame, name: str) -> pd.Series | float:
+    """Return the chance level of an outcome, from which the outcome is measured."""
+    return table.get(CHANCE[name], np.nan) if name in CHANCE else 0.0
+
+
+def of_learned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with outcomes of bugs only for networks that learned the bug."""
+    return rows.assign(**{name: rows[name].where(rows.learned) for name in OF_BUGS})
 
 
 def compare(rows: pd.DataFrame, control: str) -> list[Effect]:
@@ -56,29 +79,48 @@ def compare(rows: pd.DataFrame, control: str) -> list[Effect]:
     return corrected([each for each in found if each])
 
 
+def print_left_out(rows: pd.DataFrame) -> None:
+    """Print which data sets are not used for an outcome, and how many networks lack a number."""
+    for name in OUTCOMES:
+        used = set(standardized(rows, name).data)
+        lacking = rows[rows.data.isin(used) & rows[name].isna()].groupby("arm").size().to_dict()
+        left_out = [data for data in rows.data.unique() if data not in used]
+        print(
+            f"- {name}: without {', '.join(left_out) or 'no data set'}; no number: {lacking or 0}"
+        )
+    print()
+
+
 def report(path: Path, figure: Path | None) -> None:
     """Print all tables and a line of JSON, and draw the effects."""
     table = pd.read_csv(path)
     rows = outcome_rows(table)
     print_means(rows)
-    main = compare(rows, "error")
+    learned = of_learned(rows)
+    print_left_out(learned)
+    main = compare(learned, "error")
     print_effects("Compared with a search for error alone", main)
-    print_effects("Compared with random networks", compare(rows, "random"))
-    bugs = rows.assign(**{name: rows[name].where(rows.learned) for name in list(OUTCOMES)[:2]})
-    learned = [each for each in compare(bugs, "error") if each.outcome.startswith("bug")]
-    print_effects("Networks that learned the bug, compared with a search for error", learned)
+    print_effects("Compared with random networks", compare(learned, "random"))
+    every = [each for each in compare(rows, "error") if each.outcome in OF_BUGS]
+    print_effects("Including networks that did not learn the bug", every)
     if figure:
         from benchmarks.claim_figure import draw
 
         draw(main).savefig(figure, dpi=120)
-    hours = table.drop_duplicates(["data", "seed", "genotype"])["seconds"].sum() / 3600
+    searches = table.drop_duplicates(["data", "seed", "arm"])["search/seconds"].sum()
+    trainings = table.drop_duplicates(["data", "seed", "genotype"])["seconds"].sum()
     line = {f"{each.arm}: {each.outcome}": [round(each.value, 3), each.statement] for each in main}
-    print(json.dumps({"networks": len(rows), "hours": round(hours, 2), **line}))
+    hours = {"hours": round((searches + trainings) / 3600, 2)}
+    print(json.dumps({"networks": len(rows), **hours, **line}))
 
 
 def print_means(rows: pd.DataFrame) -> None:
-    """Print the mean test error and outcomes of each arm on each data set."""
-    names = ["test_error", "learned", *OUTCOMES]
+    """Print the means of each arm on each data set.
+
+    ``follow`` is the share of images with the watermark that are predicted as the bug's class, and
+    ``learned`` is the share of networks that learned the bug.
+    """
+    names = ["error", "follow", "learned", *OUTCOMES]
     means = rows.groupby(["data", "arm"])[names].mean()
     counts = rows.groupby(["data", "arm"]).size()
     lines = [
@@ -107,10 +149,20 @@ def print_effects(title: str, effects: Sequence[Effect]) -> None:
                 each.arm,
                 f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]",
                 f"[{low:.2f}, {high:.2f}]",
-                f"{each.regression:.2f} [{each.regression_low:.2f}, {each.regression_high:.2f}]",
-                f"{each.matched} of {each.networks}",
+                f"{each.matched:.2f} [{each.matched_low:.2f}, {each.matched_high:.2f}]",
+                f"{each.matches} of {each.networks}, {each.same} the same",
+                str(each.clusters),
                 each.statement,
             ]
         )
-    head = ["outcome", "arm", "matched", "corrected", "regression", "networks", "result"]
+    head = [
+        "outcome",
+        "arm",
+        "matched",
+        "corrected",
+        "regression",
+        "networks",
+        "clusters",
+        "result",
+    ]
     print_table(head, lines)

@@ -28,7 +28,12 @@ ARMS = {
     "random": ["objectives=[error]", "search.algorithm=random"],
 }
 CONTROLS = ("error", "random")
-SETTINGS = ("search.candidates=48", "search.population=8", "distributed.threads_per_rank=1")
+CANDIDATES = 48
+SETTINGS = (
+    f"search.candidates={CANDIDATES}",
+    "search.population=8",
+    "distributed.threads_per_rank=1",
+)
 DATA = ("digits", "mnist5k", "shapes", "cifar10")
 SEEDS = range(5)
 NETWORKS = 4

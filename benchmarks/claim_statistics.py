@@ -1,4 +1,4 @@
-"""Compares arms at equal test error, as planned in docs/claim.md."""
+"""Compares arms at equal error, as planned in docs/claim.md."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ import pandas as pd
 
 RESAMPLES = 10_000
 NEAR = 0.01
-"""Largest difference in test error between matched networks."""
+"""Largest difference in error between matched networks."""
 OF_INTEREST = 0.5
 """Smallest effect of interest, in standard deviations."""
 ALPHA = 0.05
+COMPARISONS = 18
+"""Number of planned comparisons, for which effects are corrected."""
+FEWEST_CLUSTERS = 10
+"""With fewer clusters, bootstrap intervals are too narrow, and an effect is always undecided."""
+FEWEST_RANDOM = 5
+"""Least number of random networks from which a standard deviation is computed."""
 KNOTS = 4
 """Number of knots of a natural cubic spline with three degrees of freedom."""
 
@@ -27,15 +33,17 @@ class Effect:
     Attributes:
         arm: The arm.
         outcome: The outcome.
-        value: Mean difference between matched networks.
+        value: The difference, estimated by regression.
         low: Lower end of the 95% interval of ``value``.
         high: Upper end of the interval.
         p: Two-sided bootstrap p-value of ``value``.
-        regression: The same difference, estimated by regression.
-        regression_low: Lower end of the 95% interval of ``regression``.
-        regression_high: Upper end of the interval.
-        matched: Number of the arm's networks that have a match.
-        networks: Number of the arm's networks.
+        matched: Mean difference between matched networks.
+        matched_low: Lower end of the 95% interval of ``matched``.
+        matched_high: Upper end of the interval.
+        matches: Number of the arm's networks that have a match.
+        networks: Number of the arm's networks, including those without a number for the outcome.
+        same: Number of matches with the same network, which the control selected too.
+        clusters: Number of clusters.
         samples: The bootstrap samples of ``value``.
         corrected: Interval of ``value`` after Holm's correction; None before it.
     """
@@ -46,38 +54,50 @@ class Effect:
     low: float
     high: float
     p: float
-    regression: float
-    regression_low: float
-    regression_high: float
-    matched: int
+    matched: float
+    matched_low: float
+    matched_high: float
+    matches: int
     networks: int
+    same: int
+    clusters: int
     samples: np.ndarray
     corrected: tuple[float, float] | None = None
 
     @property
     def statement(self) -> str:
         """The result, in the words of the plan."""
-        low, high = self.corrected or (self.low, self.high)
+        if self.clusters < FEWEST_CLUSTERS:
+            return "undecided"
+        low, high = self.interval(ALPHA / COMPARISONS)
         if -OF_INTEREST < low and high < OF_INTEREST:
             return "no effect of interest"
-        if np.sign(self.value) != np.sign(self.regression):
+        if np.sign(self.value) != np.sign(self.matched):
             return "undecided"
+        low, high = self.corrected or (low, high)
         if low > 0 and self.value >= OF_INTEREST:
             return "better"
         return "worse" if high < 0 else "undecided"
+
+    def interval(self, error: float) -> tuple[float, float]:
+        """Return the percentile interval of ``value`` with an error probability."""
+        low, high = np.quantile(self.samples, [error / 2, 1 - error / 2])
+        return float(low), float(high)
 
 
 def standardized(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """Return the rows with a number for the outcome, which becomes ``y``: higher is better.
 
-    ``y`` has a standard deviation of 1 among the random networks of each data set. The cluster of
-    a row is its data set and seed.
+    ``y`` has a standard deviation of 1 among the random networks of each data set. Data sets with
+    too few random networks, or without any difference between them, are left out. The cluster of a
+    row is its data set and seed.
     """
     known = rows[rows[outcome].notna()].reset_index(drop=True)
-    random = known[known.arm == "random"].groupby("data")[outcome].std(ddof=1)
-    scale = known.data.map(random)
+    random = known[known.arm == "random"].groupby("data")[outcome]
+    scale = random.std(ddof=1).where(random.size() >= FEWEST_RANDOM)
+    scale = known.data.map(scale[scale > 0])
     cluster = known.groupby(["data", "seed"]).ngroup()
-    return known.assign(y=known[outcome] / scale, cluster=cluster)[scale > 0]
+    return known.assign(y=known[outcome] / scale, cluster=cluster)[scale.notna()]
 
 
 def effect(
@@ -86,8 +106,8 @@ def effect(
     """Compare an arm with a control; None if no network has a match.
 
     Args:
-        rows: A row for each network with ``arm``, ``data``, ``seed``, ``test_error`` and outcomes,
-            for which higher is better.
+        rows: A row for each network with ``arm``, ``data``, ``seed``, ``genotype``, ``error`` and
+            outcomes, for which higher is better.
         outcome: The column with the outcome.
         arm: The arm.
         control: The arm that it is compared with.
@@ -96,23 +116,35 @@ def effect(
     every = standardized(rows, outcome)
     both = every[every.arm.isin([arm, control])]
     clusters = np.unique(both.cluster)
-    draws = rng.integers(0, len(clusters), (RESAMPLES, len(clusters)))
-    counts = (draws[:, :, None] == np.arange(len(clusters))).sum(axis=1)
-    counts = np.concatenate([np.ones((1, len(clusters)), int), counts])  # first: the data
-    weights = counts[:, np.searchsorted(clusters, both.cluster)].astype(float)
+    weights = resampled(both.cluster.to_numpy(), rng)
     is_arm = (both.arm == arm).to_numpy()
     matched, number = matched_difference(both, is_arm, weights)
     if not number:
         return None
     fitted = regression_difference(both, is_arm, weights)
-    samples = matched[1:][np.isfinite(matched[1:])]
-    below = (samples <= 0).mean()
-    p = min(1.0, 2 * max(min(below, 1 - below), 1 / len(samples)))
-    low, high = np.quantile(samples, [ALPHA / 2, 1 - ALPHA / 2])
-    ends = np.quantile(fitted[1:], [ALPHA / 2, 1 - ALPHA / 2])
+    samples = fitted[1:]
+    p = min(1.0, 2 * max(min((samples <= 0).mean(), (samples >= 0).mean()), 1 / len(samples)))
+    ends = [ALPHA / 2, 1 - ALPHA / 2]
+    names = ["data", "seed", "genotype"]
+    same = both[is_arm].merge(both[~is_arm][names].drop_duplicates(), on=names)
+    total = int((rows.arm == arm).sum())
     return Effect(
-        arm, outcome, matched[0], low, high, p, fitted[0], *ends, number, is_arm.sum(), samples
+        *(arm, outcome, float(fitted[0]), *np.quantile(samples, ends), p),
+        *(float(matched[0]), *np.nanquantile(matched[1:], ends)),
+        *(number, total, len(same), len(clusters), samples),
     )
+
+
+def resampled(cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each row occurs in each bootstrap sample of clusters, (samples + 1, rows).
+
+    The first sample contains each row once.
+    """
+    names = np.unique(cluster)
+    draws = rng.integers(0, len(names), (RESAMPLES, len(names)))
+    counts = (draws[:, :, None] == np.arange(len(names))).sum(axis=1)
+    counts = np.concatenate([np.ones((1, len(names)), int), counts])
+    return counts[:, np.searchsorted(names, cluster)].astype(float)
 
 
 def matched_difference(
@@ -120,7 +152,7 @@ def matched_difference(
 ) -> tuple[np.ndarray, int]:
     """Return the mean difference from matched controls for each row of weights, (samples,).
 
-    A network is matched with the control on the same data set whose test error is nearest; equally
+    A network is matched with the control on the same data set whose error is nearest; equally
     near controls are averaged. Controls with a weight of 0 are not available.
 
     Returns:
@@ -128,7 +160,7 @@ def matched_difference(
     """
     total, norm = np.zeros(len(weights)), np.zeros(len(weights))
     number = 0
-    y, errors = both.y.to_numpy(), both.test_error.to_numpy()
+    y, errors = both.y.to_numpy(), both.error.to_numpy()
     for data in both.data.unique():
         of_data = (both.data == data).to_numpy()
         controls = np.flatnonzero(of_data & ~is_arm)
@@ -155,12 +187,12 @@ def regression_difference(
 ) -> np.ndarray:
     """Return the arm's coefficient for each row of weights, (samples,).
 
-    The regression has an intercept and a natural cubic spline of the test error for each data set.
+    The regression has an intercept and a natural cubic spline of the error for each data set.
     """
     columns = [is_arm.astype(float)]
     for data in both.data.unique():
         of_data = (both.data == data).to_numpy()
-        own = both.test_error[of_data].to_numpy()
+        own = both.error[of_data].to_numpy()
         for column in natural_spline(own):
             columns.append(np.zeros(len(both)))
             columns[-1][of_data] = column
@@ -194,15 +226,16 @@ def natural_spline(x: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def corrected(effects: Sequence[Effect]) -> list[Effect]:
-    """Add intervals after Holm's correction (1979).
+    """Add intervals after Holm's correction (1979) for all planned comparisons.
 
-    Of m effects, the one with the k-th smallest p-value gets an interval with the error
-    ALPHA / (m - k + 1).
+    Of m comparisons, the effect with the k-th smallest p-value is tested with the error probability
+    ALPHA / (m - k + 1). From the first effect that is not significant on, this probability stays
+    the same. Comparisons without any network count too.
     """
     order = sorted(range(len(effects)), key=lambda i: effects[i].p)
-    found = list(effects)
-    for rank, position in enumerate(order):
-        tail = ALPHA / (len(effects) - rank) / 2
-        ends = np.quantile(effects[position].samples, [tail, 1 - tail])
-        found[position] = replace(effects[position], corrected=(float(ends[0]), float(ends[1])))
+    found, rank = list(effects), 0
+    for position in order:
+        error = ALPHA / (max(COMPARISONS, len(effects)) - rank)
+        found[position] = replace(effects[position], corrected=effects[position].interval(error))
+        rank += int(effects[position].p <= error and rank == order.index(position))
     return found

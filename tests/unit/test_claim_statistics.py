@@ -36,7 +36,8 @@ def networks(gain: float, slope: float, seed: int = 0) -> pd.DataFrame:
                 for error in rng.uniform(0.1, 0.13, 4) + worse:
                     value = slope * error + rng.normal() + gain * (arm == "activations")
                     rows.append((data, number, arm, error, value))
-    return pd.DataFrame(rows, columns=["data", "seed", "arm", "test_error", "outcome"])
+    found = pd.DataFrame(rows, columns=["data", "seed", "arm", "error", "outcome"])
+    return found.assign(genotype=[f"cell {number}" for number in range(len(found))])
 
 
 def compared(rows: pd.DataFrame) -> Effect:
@@ -48,7 +49,7 @@ def compared(rows: pd.DataFrame) -> Effect:
 def test_a_large_effect_is_found_in_both_ways() -> None:
     found = compared(networks(gain=3.0, slope=0.0))
     assert found.low < 3 < found.high
-    assert found.regression_low < 3 < found.regression_high
+    assert found.matched_low < 3 < found.matched_high
     assert found.statement == "better"
     assert found.networks == 40
 
@@ -56,15 +57,15 @@ def test_a_large_effect_is_found_in_both_ways() -> None:
 def test_a_difference_in_error_alone_is_no_effect() -> None:
     # The arm's errors are 1 point higher, which alone changes the outcome by -2.
     found = compared(networks(gain=0.0, slope=-200.0))
-    assert abs(found.value) < 1
-    assert found.regression_low < 0 < found.regression_high
+    assert abs(found.matched) < 1
+    assert found.low < 0 < found.high
 
 
 def test_matches_are_the_nearest_controls_of_the_same_data_set() -> None:
     rows = pd.DataFrame(
         {
             "data": ["a", "a", "a", "b", "a"],
-            "test_error": [0.100, 0.104, 0.096, 0.100, 0.2],
+            "error": [0.100, 0.104, 0.096, 0.100, 0.2],
             "y": [5.0, 1.0, 2.0, 100.0, 7.0],
         }
     )
@@ -84,7 +85,7 @@ def test_the_regression_agrees_with_least_squares() -> None:
     columns = [is_arm.astype(float)]
     for data in ("a", "b"):
         own = (both.data == data).to_numpy()
-        spline = natural_columns(both.test_error[own].to_numpy())
+        spline = natural_columns(both.error[own].to_numpy())
         for column in spline:
             full = np.zeros(len(own))
             full[own] = column
@@ -110,15 +111,33 @@ def test_a_spline_spans_what_scipy_does() -> None:
 
 def test_holms_correction_widens_intervals_less_and_less() -> None:
     samples = np.random.default_rng(4).normal(1, 1, 5000)
-    plain = Effect("a", "o", 1, 0, 0, 0.5, 1, 0, 0, 1, 1, samples)
-    effects = corrected([replace(plain, p=p) for p in (0.2, 0.001, 0.03)])
-    widths = [np.ptp(each.corrected or ()) for each in effects]
-    assert widths[1] > widths[2] > widths[0]
-    assert effects[0].corrected == pytest.approx(np.quantile(samples, [0.025, 0.975]))
+    plain = Effect("a", "o", 1, 0, 0, 0.5, 1, 0, 0, 1, 1, 0, 20, samples)
+    effects = corrected([replace(plain, p=p) for p in (0.2, 0.001, 0.0025, 0.04)])
+    tails = [0.05 / m / 2 for m in (16, 18, 17, 16)]  # the third effect in order is not significant
+    for each, tail in zip(effects, tails, strict=True):
+        assert each.corrected == pytest.approx(np.quantile(samples, [tail, 1 - tail]))
+
+
+def test_equal_networks_are_no_effect_and_counted() -> None:
+    rows = networks(gain=0.0, slope=0.0)
+    rows = rows[rows.arm != "activations"]
+    same = rows[rows.arm == "error"].assign(arm="activations")
+    found = compared(pd.concat([rows, same]))
+    assert found.matched == 0 == found.matched_low == found.matched_high
+    assert [found.value, found.low, found.high] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert found.same == 40
+
+
+def test_data_sets_without_differences_among_random_networks_are_left_out() -> None:
+    rows = networks(gain=3.0, slope=0.0)
+    rows.loc[(rows.data == "a") & (rows.arm == "random"), "outcome"] = 0.0
+    found = compared(rows)
+    assert (found.clusters, found.networks) == (5, 40)
+    assert found.statement == "undecided"  # however large: too few clusters
 
 
 @pytest.mark.parametrize(
-    ("value", "interval", "regression", "statement"),
+    ("value", "ends", "matched", "statement"),
     [
         (0.8, (0.1, 1.5), 0.7, "better"),
         (0.4, (0.1, 0.7), 0.4, "undecided"),
@@ -130,7 +149,8 @@ def test_holms_correction_widens_intervals_less_and_less() -> None:
     ],
 )
 def test_statements_follow_the_plan(
-    value: float, interval: tuple[float, float], regression: float, statement: str
+    value: float, ends: tuple[float, float], matched: float, statement: str
 ) -> None:
-    found = Effect("a", "o", value, 0, 0, 0, regression, 0, 0, 1, 1, np.zeros(1), interval)
+    samples = np.linspace(*ends, 1000)
+    found = Effect("a", "o", value, 0, 0, 0, matched, 0, 0, 1, 1, 0, 20, samples, ends)
     assert found.statement == statement
