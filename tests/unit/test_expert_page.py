@@ -41,12 +41,31 @@ def interpretation(fidelity):
     return {"test": test, "class_names": [HOSTILE, "dog"], "class_relevance": relevance}
 
 
-@pytest.mark.parametrize(("correct", "is_chance"), [(95, False), (52, True)])
+@pytest.mark.parametrize(("correct", "is_chance"), [(95, False), (50, True)])
 def test_a_model_at_chance_is_called_so(correct, is_chance):
     text = accuracy_paragraph(Accuracy(correct, 100, 50).as_dict())
     assert f"{correct} of 100" in text and "would give 50.0%" in text
     assert ("no better than that of always" in text) == is_chance
     assert not accuracy_paragraph(None)
+
+
+@pytest.mark.parametrize(("correct", "images", "commonest"), [(2, 2, 1), (39, 40, 38)])
+def test_a_model_that_may_be_better_than_chance_is_not_called_no_better(correct, images, commonest):
+    accuracy = Accuracy(correct, images, commonest)
+    text = accuracy_paragraph(accuracy.as_dict())
+    assert "not clearly better" in text and "too few test images to tell" in text
+    assert "no better" not in text and "wrong" not in text  # no cause is known
+    others = explanation_page(explained(accuracy)).summary[1:]
+    assert any(each.startswith("Grad-CAM: can be used") for each in others)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_known_range_is_not_named_as_a_cause(is_known):
+    origin = "trained" if is_known else "assumed"
+    accuracy = Accuracy(10, 100, 12, input_range="0-1", range_origin=origin)
+    text = accuracy_paragraph(accuracy.as_dict())
+    assert ("the training may have failed" in text) == is_known
+    assert ("range of the input values" in text) != is_known
 
 
 @pytest.mark.parametrize(("fidelity", "is_low"), [(0.95, False), (0.5, True)])
@@ -166,23 +185,37 @@ def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
     """It names the range that the model was probably trained on, as the command does."""
     better = Accuracy(158, 168, 88, 0.93, input_range="0-255")
     worse = Accuracy(32, 168, 88, 0.5, input_range="-1-1")
-    accuracy = Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", (worse, better))
+    accuracy = Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", tried=(worse, better))
     first, *others = explanation_page(explained(accuracy)).summary
     assert "no better than that of always" in first and "in the range 0-1." in first
     assert "With the range 0-255, its accuracy is 94.0%" in first
     assert "`--input-range 0-255`" in first and "-1-1" not in first and "worse for" not in first
     assert not any("Grad-CAM:" in text for text in others)
-    unknown = accuracy_paragraph(Accuracy(32, 168, 88, 0.6, (), "0-1", (worse,)).as_dict())
+    unknown = accuracy_paragraph(Accuracy(32, 168, 88, 0.6, (), "0-1", tried=(worse,)).as_dict())
     assert "--input-range" not in unknown and "order of the classes" in unknown
 
 
-def test_a_low_probability_is_explained_by_a_range_only_if_another_raises_it():
-    def text(confidence):
-        other = Accuracy(95, 100, 50, confidence, input_range="0-255")
-        return accuracy_paragraph(Accuracy(95, 100, 50, 0.55, (), "0-1", (other,)).as_dict())
+def unsure_text(*others, origin="assumed"):
+    """The text about a model of accuracy 0.9 and low confidence; others: accuracy, confidence."""
+    ranges = zip(("0-255", "-1-1"), others, strict=False)
+    tried = tuple(Accuracy(c, 100, 10, p, input_range=name) for name, (c, p) in ranges)
+    return accuracy_paragraph(Accuracy(90, 100, 10, 0.4, (), "0-1", origin, tried).as_dict())
 
-    assert "`--input-range 0-255`" in text(0.9) and "`--input-range" not in text(0.6)
-    assert all("only 55.0%" in each for each in (text(0.9), text(0.6)))
+
+def test_a_higher_confidence_alone_does_not_tell_the_range():
+    """The values of a model without biases can be scaled without changing its predictions."""
+    same = unsure_text((90, 0.99))
+    assert "With the range 0-255" in same and "may have been trained" in same
+    assert "probably" not in same
+    assert "probably trained on that range" in unsure_text((99, 0.99))  # clearly more accurate
+    nothing = [unsure_text((90, 0.45)), unsure_text((90, 0.99), origin="given")]
+    assert not any("--input-range" in each for each in nothing)
+    assert all("only 40.0%" in each for each in (same, *nothing))
+
+
+def test_only_ranges_that_are_no_less_accurate_are_named():
+    text = unsure_text((85, 0.999), (91, 0.88))
+    assert "With the range -1-1, its accuracy is 91.0%" in text and "0-255" not in text
 
 
 def test_a_page_of_mistakes_says_so():

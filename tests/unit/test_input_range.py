@@ -277,6 +277,25 @@ def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_
     assert len(told) == 3
 
 
+def test_no_other_range_is_tried_if_the_range_is_certain():
+    told: list[str] = []
+    model, images = declare_range(bright()), part()
+    certain = range_of(model, (4, 4, 1))
+    accuracy = Accuracy(20, 40, 20)
+    full = report_accuracy(accuracy, certain, told.append, model, images, Scaling(0, 16))
+    assert full.range_origin == "trained" and not full.tried
+    assert told[1].endswith("so the training may have failed") and "input_range" not in told[1]
+
+
+def test_too_few_images_to_tell_a_model_from_chance_are_no_cause():
+    told: list[str] = []
+    model, images = bright(127.0), part(2)
+    right = range_of(model, (4, 4, 1), "0-255")
+    report_accuracy(Accuracy(2, 2, 1), right, told.append, model, images, Scaling())
+    assert "not clearly better" in told[1] and "too few test images to tell" in told[1]
+    assert "no better" not in told[1] and "auses" not in told[1]
+
+
 @pytest.mark.parametrize(("confidence", "is_unsure"), [(0.74, True), (0.76, False), (None, False)])
 def test_a_confidence_is_low_more_than_25_points_below_the_accuracy(confidence, is_unsure):
     assert Accuracy(100, 100, 50, confidence).is_unsure == is_unsure

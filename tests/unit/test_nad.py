@@ -25,6 +25,7 @@ from xnas_tf.interpretation.nad.tables import disentanglement_tables
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
+from xnas_tf.training.chance_level import Accuracy
 
 CLASSES = 3
 NAMES = ("red", "green", "blue")
@@ -496,7 +497,7 @@ def test_a_class_that_keeps_all_channels_has_no_path_of_its_own():
 def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths():
     known = facts(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
     assert any("diversity of the paths" in text for text in paths_page(known).summary)
-    known["accuracy"] |= {"at_chance": True}
+    known["accuracy"] = Accuracy(10, 30, 10).as_dict()
     texts = paths_page(known).summary
     assert "no better than that of always" in texts[0]
     assert not any("diversity of the paths" in text for text in texts)

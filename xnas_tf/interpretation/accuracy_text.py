@@ -12,8 +12,15 @@ MUCH_WORSE = 0.1
 the accuracy on all images."""
 MOST_NAMED = 3
 """Maximum number of classes to name."""
-_CHANCE_CAUSES = "The range of the input values, the order of the classes or the training is wrong."
-_UNSURE_CAUSES = "Either the range of the input values is wrong, or the training was very short."
+_CHANCE_CAUSES = (
+    "The range of the input values, the order of the classes or the training may be wrong."
+)
+_TRAINING_CAUSE = (
+    "xnas-tf trained the model on this range of values, so the training may have failed."
+)
+_UNSURE_CAUSES = (
+    "The range of the input values may be wrong, or the training may have been very short."
+)
 
 
 def accuracy_paragraph(
@@ -28,7 +35,7 @@ def accuracy_paragraph(
     if not accuracy or not accuracy["images"]:
         return ""
     low, value, high = accuracy["interval"]
-    chance = accuracy["commonest_class"] / accuracy["images"]
+    chance = _chance(accuracy)
     text = (
         f"The model classifies {accuracy['correct']:,} of {accuracy['images']:,} test images "
         f"correctly: its accuracy is {value:.1%} (95% confidence interval: {low:.1%} to "
@@ -41,27 +48,36 @@ def accuracy_paragraph(
 
 def is_at_chance(accuracy: Mapping[str, Any] | None) -> bool:
     """Return whether a model is no better than a constant prediction; False if unknown."""
-    return bool(accuracy and accuracy["at_chance"])
+    return bool(accuracy and accuracy["at_chance"] and accuracy["value"] <= _chance(accuracy))
 
 
 def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
-    """Say why explanations of a model may mean little, and the likely cause; empty if they don't.
+    """Say why explanations of a model may mean little, and possible causes; empty if they don't.
 
     ``accuracy`` is the result of ``Accuracy.as_dict``; files from earlier versions have no ranges.
     """
-    if accuracy["at_chance"]:
+    if is_at_chance(accuracy):
         text = (
             "The accuracy is no better than that of always predicting the most frequent class, so "
             "the explanations of this model mean little."
         )
-        return f"{text} {_better_range_text(accuracy, 'value') or _CHANCE_CAUSES}"
+        causes = _TRAINING_CAUSE if _origin(accuracy) == "trained" else _CHANCE_CAUSES
+        return f"{text} {_better_range_text(accuracy) or causes}"
+    if accuracy["at_chance"]:
+        text = (
+            "The accuracy is not clearly better than that of always predicting the most frequent "
+            "class: there are too few test images to tell. If it is not better, the explanations "
+            "of this model mean little."
+        )
+        return f"{text} {_better_range_text(accuracy)}".rstrip()
     if accuracy.get("low_confidence"):
         text = (
             "The mean probability of the predicted classes is only "
             f"{accuracy['mean_confidence']:.1%}, far below the accuracy, so the explanations of "
             "this model may mean little."
         )
-        return f"{text} {_better_range_text(accuracy, 'confidence') or _UNSURE_CAUSES}"
+        advice = _better_range_text(accuracy) or _surer_range_text(accuracy)
+        return f"{text} {advice or _UNSURE_CAUSES}"
     return ""
 
 
@@ -84,26 +100,64 @@ def worst_classes_text(value: float, classes: Sequence[Mapping[str, Any]]) -> st
     return f"The model is much worse for {', '.join(named)}{more}."
 
 
-def _better_range_text(accuracy: Mapping[str, Any], measure: str) -> str:
-    """Name the range with the highest ``measure`` if it explains a warning; empty if none does."""
-    tried = accuracy.get("other_ranges") or []
-    best = max(tried, key=lambda each: each[measure], default=None)
-    if best is None or best["value"] < accuracy["value"]:
+def _better_range_text(accuracy: Mapping[str, Any]) -> str:
+    """Name the range with the highest accuracy if it is clearly better; empty if none is."""
+    needed = max(_chance(accuracy), accuracy["value"])
+    better = [each for each in _other_ranges(accuracy) if _least(each, accuracy) > needed]
+    if not better:
         return ""
-    if not _explains(accuracy, best, measure):
-        return ""
+    best = max(better, key=lambda each: each["value"])
     return (
-        f"It was given values in the range {accuracy['input_range']}. With the range "
-        f"{best['input_range']}, its accuracy is {best['value']:.1%} and the mean probability "
-        f"{best['confidence']:.1%}: it was probably trained on that range. Make this page again "
-        f"with `--input-range {best['input_range']}`."
+        f"{_range_text(accuracy, best)}: it was probably trained on that range. Make this page "
+        f"again with `--input-range {best['input_range']}`."
     )
 
 
-def _explains(accuracy: Mapping[str, Any], best: Mapping[str, Any], measure: str) -> bool:
-    """Return whether a range is clearly better than the one that was used."""
-    if measure == "value":
-        low = accuracy_interval(best["value"] * accuracy["images"], accuracy["images"])
-        chance = accuracy["commonest_class"] / accuracy["images"]
-        return low is not None and low[0] > max(chance, accuracy["value"])
-    return bool(best["confidence"] - accuracy["mean_confidence"] > MUCH_WORSE)
+def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
+    """Name a range that makes the model more certain and no less accurate; empty if none does.
+
+    A wider range makes the probabilities of many models more extreme, whatever range they were
+    trained on, so this is only a hint, and none is given about a range that the user chose.
+    """
+    least = accuracy["mean_confidence"] + MUCH_WORSE
+    surer = [
+        each
+        for each in _other_ranges(accuracy)
+        if each["value"] >= accuracy["value"] and each["confidence"] > least
+    ]
+    if not surer or _origin(accuracy) == "given":
+        return ""
+    best = max(surer, key=lambda each: (each["value"], each["confidence"]))
+    return (
+        f"{_range_text(accuracy, best)}. It may have been trained on that range, but a wider range "
+        "makes many models more certain whatever they were trained on. Look up the range, and name "
+        "it with `--input-range`."
+    )
+
+
+def _range_text(accuracy: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return (
+        f"It was given values in the range {accuracy['input_range']}. With the range "
+        f"{other['input_range']}, its accuracy is {other['value']:.1%} and the mean probability "
+        f"{other['confidence']:.1%}"
+    )
+
+
+def _least(other: Mapping[str, Any], accuracy: Mapping[str, Any]) -> float:
+    """Return the lower end of the 95% interval of the accuracy with another range."""
+    interval = accuracy_interval(other["value"] * accuracy["images"], accuracy["images"])
+    return interval[0] if interval else 0.0
+
+
+def _other_ranges(accuracy: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return accuracy.get("other_ranges") or []
+
+
+def _origin(accuracy: Mapping[str, Any]) -> str | None:
+    """Return how the input range was determined; None in files from earlier versions."""
+    return accuracy.get("range_origin")
+
+
+def _chance(accuracy: Mapping[str, Any]) -> float:
+    """Return the accuracy of always predicting the most frequent class."""
+    return float(accuracy["commonest_class"] / accuracy["images"])

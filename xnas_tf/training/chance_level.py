@@ -17,7 +17,7 @@ from xnas_tf.data.dataset import Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import class_probabilities
-from xnas_tf.keras_tools.input_range import RANGES, InputRange, range_name, scaled
+from xnas_tf.keras_tools.input_range import RANGES, InputRange, Origin, range_name, scaled
 from xnas_tf.keras_tools.inspection import inlined_calls, observed_ending
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.registry import describe
@@ -54,6 +54,7 @@ class Accuracy:
         by_class: For each class number, the numbers of correct predictions and of images; empty if
             unknown.
         input_range: The range of the values that the model received; empty if unknown.
+        range_origin: How this range was determined; None if unknown.
         tried: The accuracy with other input ranges, if these were tried to find out why this one is
             low, or why the confidence is.
     """
@@ -64,6 +65,7 @@ class Accuracy:
     confidence: float | None = None
     by_class: tuple[tuple[int, int], ...] = ()
     input_range: str = ""
+    range_origin: Origin | None = None
     tried: tuple[Accuracy, ...] = ()
 
     @classmethod
@@ -82,6 +84,11 @@ class Accuracy:
     def value(self) -> float | None:
         """The accuracy in [0, 1]; None if there are no images."""
         return self.correct / self.images if self.images else None
+
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of always predicting the most frequent class; None without images."""
+        return self.commonest / self.images if self.images else None
 
     @property
     def is_chance(self) -> bool:
@@ -119,6 +126,7 @@ class Accuracy:
             "mean_confidence": self.confidence,
             "low_confidence": self.is_unsure,
             "input_range": self.input_range or None,
+            "range_origin": self.range_origin,
             "other_ranges": [
                 {
                     "input_range": each.input_range,
@@ -195,11 +203,12 @@ def report_accuracy(
     split: Split,
     scaling: Scaling,
 ) -> Accuracy:
-    """Report a model's accuracy, and warn if explanations of the model would mean little.
+    """Report a model's accuracy, and warn if explanations of the model may mean little.
 
-    The warnings concern models at chance level, and a mean confidence that is far below the
-    accuracy. Other input ranges are tried to find the cause. If the user did not name the input
-    range and the data's range is unusual, the two ranges are also compared.
+    The warnings concern models that are not clearly better than chance, and a mean confidence that
+    is far below the accuracy. Other input ranges are tried to find the cause, unless the range is
+    certain. If the user did not name the input range and the data's range is unusual, the two
+    ranges are also compared.
 
     Args:
         accuracy: The accuracy.
@@ -217,32 +226,55 @@ def report_accuracy(
     used = input_range.name
     own = "" if scaling.is_usual else range_name(scaling.low, scaling.high)
     others = [name for name in dict.fromkeys([own, *RANGES]) if name not in ("", used)]
-    example = f", such as the data set's own, {own}" if own in others else ""
     tried: tuple[Accuracy, ...] = ()
-    if accuracy.is_chance or accuracy.is_unsure:
+    if (accuracy.is_chance or accuracy.is_unsure) and not input_range.is_certain:
         tried = tuple(accuracy_of(model, split, name) for name in others)
-    if accuracy.is_chance:
-        share = accuracy.commonest / accuracy.images
-        log(
-            f"{WARNING}this is no better than always predicting the most frequent class "
-            f"({share:.2%}), so explanations of this model mean little. Likely causes: it expects "
-            f"values other than {used}{example} (`input_range` {_said(tried)}), "
-            "its classes are in a different order from the data set's, or it learned nothing"
-        )
-    elif accuracy.is_unsure:
-        log(
-            f"{WARNING}the mean probability of the predicted classes is only "
-            f"{accuracy.confidence:.1%}, far below the accuracy. Likely causes: the model expects "
-            f"values other than {used}{example} (`input_range` {_said(tried)}), or "
-            "it was trained for too few epochs or with strong regularisation"
-        )
+    full = replace(accuracy, input_range=used, range_origin=input_range.origin, tried=tried)
+    example = f", such as the data set's own, {own}" if own in others else ""
+    if warning := _warning(full, f"{used}{example}"):
+        log(f"{WARNING}{warning}")
     elif own in others and not (input_range.is_certain or input_range.origin == "given"):
         log(
             f"the values of the data set range from {scaling.low:.6g} to {scaling.high:.6g}. If "
             "the model was trained on these, set `input_range` "
             f"{_said([accuracy_of(model, split, own)])}"
         )
-    return replace(accuracy, input_range=used, tried=tried)
+    return full
+
+
+def _warning(accuracy: Accuracy, used: str) -> str:
+    """Say why explanations of a model may mean little, and possible causes; empty if they don't.
+
+    ``used`` describes the range of values that the model received.
+    """
+    range_cause = f"it expects values other than {used} (`input_range` {_said(accuracy.tried)})"
+    if accuracy.is_chance:
+        return _chance_warning(accuracy, range_cause)
+    if accuracy.is_unsure:
+        return (
+            "the mean probability of the predicted classes is only "
+            f"{accuracy.confidence:.1%}, far below the accuracy. Possible causes: {range_cause}, "
+            "or it was trained for too few epochs or with strong regularisation"
+        )
+    return ""
+
+
+def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
+    value, chance = accuracy.value or 0.0, accuracy.chance or 0.0
+    constant = f"always predicting the most frequent class ({chance:.2%})"
+    if value > chance:
+        others = f". With other values of `input_range`: {_said(accuracy.tried)}"
+        return (
+            f"this is not clearly better than {constant}: there are too few test images to tell"
+            f"{others if accuracy.tried else ''}"
+        )
+    text = f"this is no better than {constant}, so explanations of this model mean little. "
+    if accuracy.range_origin == "trained":
+        return f"{text}xnas-tf trained it on this range of values, so the training may have failed"
+    return (
+        f"{text}Possible causes: {range_cause}, its classes are in a different order from the data "
+        "set's, or it learned nothing"
+    )
 
 
 def _said(tried: Sequence[Accuracy]) -> str:

@@ -12,7 +12,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
-from xnas_tf.interpretation.accuracy_text import accuracy_warning, worst_classes_text
+from xnas_tf.interpretation.accuracy_text import accuracy_warning, is_at_chance, worst_classes_text
 from xnas_tf.interpretation.classifier import check_classes, examine
 from xnas_tf.keras_tools.input_range import AUTO, InputRange, from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
@@ -103,5 +103,5 @@ def _problem(accuracy: Accuracy, class_names: Sequence[str]) -> str:
     """Say why the model's explanations may mean little, and for which classes it is much worse."""
     known = accuracy.as_dict()
     worst = worst_classes_text(accuracy.value or 0, accuracy.classes(class_names))
-    texts = ["" if accuracy.is_chance else worst, accuracy_warning(known)]
+    texts = ["" if is_at_chance(known) else worst, accuracy_warning(known)]
     return " ".join(text for text in texts if text)
