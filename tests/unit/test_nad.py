@@ -494,6 +494,48 @@ def test_a_class_that_keeps_all_channels_has_no_path_of_its_own():
     assert [row[4] for row in page.findings[1]] == ["no path of its own", "blue", "green"]
 
 
+def full_and_empty(found):
+    """Red keeps all channels, green none, and blue the first of each layer."""
+    masks = [np.ones_like(logits) for logits in found.paths.logits]
+    for mask in masks:
+        mask[1], mask[2, 1:] = -1, -1
+    return replace(found, paths=replace(found.paths, logits=masks))
+
+
+def test_mistakes_are_not_compared_with_full_or_empty_paths():
+    """Their similarity to all paths is 1, so that the class numbers would decide."""
+    found = full_and_empty(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
+    labels, predicted = np.array([0, 0, 2]), np.array([2, 1, 0])
+    agreement = dict.fromkeys(("right", "wrong"), np.zeros((2, 3)))
+    wrong = replace(found.mistakes, labels=labels, predicted=predicted, total=3, **agreement)
+    known = facts(replace(found, mistakes=wrong))
+    assert found.paths.has_own_path.tolist() == [False, False, True]
+    assert known["mistakes"]["count"] == 3 and known["mistakes"]["compared"] == 0
+    assert known["mistakes"]["taken_for_a_similar_class"] is None
+    assert [each["most_similar"] for each in known["classes"]] == [[], [], []]
+    assert "None of these can be compared" in paths_page(known).summary[-1]
+
+
+@pytest.mark.parametrize(
+    ("beta", "false_alarms", "reason"),
+    [
+        ("auto", 0.1, "channels: no smaller path met the limits on accuracy and false alarms."),
+        (1.0, 0.1, "channels: no smaller path met the limit on false alarms at the end"),
+        (1.0, 1.0, "channels. green"),
+    ],
+)
+def test_classes_that_keep_all_channels_or_none_are_named(beta, false_alarms, reason):
+    known = facts(full_and_empty(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)))
+    known["settings"] |= {"beta": beta, "false_alarms": false_alarms}
+    (text,) = (text for text in paths_page(known).summary if text.startswith("red keeps all"))
+    assert reason in text and "green keeps no channel." in text and "blue" not in text
+
+
+def test_a_class_is_left_out_for_the_images_that_were_used():
+    found = disentangle(blind_model(), colours(), epochs=1, images=5)
+    assert "at most 5 of each kind" in found.left_out["blue"]
+
+
 def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths():
     known = facts(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
     assert any("diversity of the paths" in text for text in paths_page(known).summary)

@@ -109,7 +109,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             f"the metrics of the paths use {len(test):,} of these images: at most {images:,} of "
             "each class"
         )
-    learnable, left_out = _learnable(wanted, shown, data.class_names)
+    learnable, left_out = _learnable(wanted, shown, data.class_names, images)
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
         learned = learn(network, shown, learnable, mask_options, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
@@ -184,16 +184,25 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 
 
 def _learnable(
-    wanted: np.ndarray, train: Images, names: Sequence[str]
+    wanted: np.ndarray, train: Images, names: Sequence[str], most: int | None
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and reasons why others have no path."""
+    """Return the classes with a correctly classified image, and reasons why others have no path.
+
+    ``most`` is the maximum number of images per class; None if all images are used.
+    """
     known = np.unique(train.labels[train.is_right])
     reason = "no training image of this kind is classified correctly"
+    if most is not None:
+        reason = (
+            f"none of the training images used (at most {most:,} of each kind) is classified "
+            "correctly"
+        )
     left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
     learnable = np.intersect1d(wanted, known)
     if len(learnable) < 2:
+        used = "" if most is None else f" among the {most:,} used of each"
         raise InputError(
             f"only {len(learnable)} of the chosen classes has training images that the network "
-            "classifies correctly; paths need 2 or more"
+            f"classifies correctly{used}; paths need 2 or more"
         )
     return learnable, left_out

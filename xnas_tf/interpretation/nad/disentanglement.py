@@ -171,21 +171,20 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
     paths = found.paths
     names = paths.class_names
     predictions = {"network": found.plain, "soft": found.soft, "hard": found.hard}
-    keeps_all = paths.share.min(axis=0) == 1  # such a class has no path of its own
-    similar = metrics.others_by(paths.similarity[place], place)
     taken = found.mistakes.predicted[found.mistakes.labels == place]
     times = np.bincount(taken, minlength=len(names))
     confused = [other for other in metrics.others_by(times, place) if times[other]]
     return {
         "class": names[place],
         "beta": float(paths.betas[place]),
-        "keeps_all": bool(keeps_all[place]),
+        "own_path": bool(paths.has_own_path[place]),
+        "keeps_all": bool(paths.share[:, place].min() == 1),
         "kept": float(paths.share[:, place].mean()),
         "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
         "false_alarms": {
             name: plain(each.false_alarms[place]) for name, each in predictions.items()
         },
-        "most_similar": [names[other] for other in similar if not keeps_all[[other, place]].any()],
+        "most_similar": [names[other] for other in paths.most_similar(place)],
         "most_confused": [names[other] for other in confused],
         "rank_correlation": plain(found.rank_correlation(place)),
     }
@@ -214,21 +213,21 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
 
     The result tells how often the predicted class's path is among the three most similar paths, and
     how often an image agrees more with the predicted class's path than with the true class's path,
-    over all layers.
+    over all layers. Only images are compared whose two classes have paths of their own.
     """
-    mistakes, names = found.mistakes, found.paths.class_names
+    mistakes, names, paths = found.mistakes, found.paths.class_names, found.paths
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
-    similar = [metrics.others_by(row, place) for place, row in enumerate(found.paths.similarity)]
-    is_near = np.array([predicted in similar[label] for label, predicted in pairs], float)
+    is_compared = paths.has_own_path[mistakes.labels] & paths.has_own_path[mistakes.predicted]
+    is_near = np.array([predicted in paths.most_similar(label) for label, predicted in pairs])
     right = metrics.defined_mean(mistakes.right, axis=0)
     wrong = metrics.defined_mean(mistakes.wrong, axis=0)
     is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
     return {
         "count": found.mistakes.total,
-        "compared": len(pairs),
-        "taken_for_a_similar_class": plain(metrics.defined_mean(is_near, axis=0)),
-        "by_chance": min(1.0, metrics.NEAREST / (len(names) - 1)),
-        "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer, axis=0)),
+        "compared": int(is_compared.sum()),
+        "taken_for_a_similar_class": plain(metrics.defined_mean(is_near[is_compared], axis=0)),
+        "by_chance": min(1.0, metrics.NEAREST / max(1, int(paths.has_own_path.sum()) - 1)),
+        "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer[is_compared], axis=0)),
         "images": [
             {
                 "label": names[label],

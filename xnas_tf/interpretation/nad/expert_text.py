@@ -102,7 +102,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         *begin,
         *about,
         _sample_text(known),
-        _full_text(known),
+        _without_path_text(known),
         _diversity_text(known),
         hits_text(known) or _last_hits_text(known),
         _mistakes_text(known["mistakes"]),
@@ -122,16 +122,39 @@ def _sample_text(known: dict[str, Any]) -> str:
     )
 
 
-def _full_text(known: dict[str, Any]) -> str:
-    """Name the classes that keep all channels."""
-    full = [each["class"] for each in known.get("classes", []) if each.get("keeps_all")]
-    if not full:
-        return ""
-    return (
-        f"{listed(full)} {'keeps' if len(full) == 1 else 'keep'} all channels: no smaller path met "
-        "the limits on accuracy and false alarms. Such a class has no path of its own, and counts "
-        "as having the same path as every other class."
-    )
+def _without_path_text(known: dict[str, Any]) -> str:
+    """Name the classes without a path of their own; empty if there are none."""
+    without = [each for each in known.get("classes", []) if not _has_own_path(each)]
+    full = [each["class"] for each in without if each["keeps_all"]]
+    empty = [each["class"] for each in without if each["kept"] == 0]
+    mixed = [each["class"] for each in without if 0 < each["kept"] and not each["keeps_all"]]
+    parts = [
+        f"{listed(full)} {_keep(full)} all channels{_full_reason(known)}." if full else "",
+        f"{listed(empty)} {_keep(empty)} no channel." if empty else "",
+        f"In each layer, {listed(mixed)} {_keep(mixed)} all channels or none." if mixed else "",
+        "Such a class has no path of its own, and counts as having the same path as every other "
+        "class.",
+    ]
+    return " ".join(part for part in parts if part) if without else ""
+
+
+def _has_own_path(each: dict[str, Any]) -> bool:
+    """Return whether a class has a path of its own; earlier versions only know full paths."""
+    return bool(each.get("own_path", not each.get("keeps_all")))
+
+
+def _keep(names: list[str]) -> str:
+    return "keeps" if len(names) == 1 else "keep"
+
+
+def _full_reason(known: dict[str, Any]) -> str:
+    """Say which limits no smaller path met; empty if there was none, as in the paper."""
+    settings = known.get("settings", {})
+    if settings.get("beta", "auto") == "auto":
+        return ": no smaller path met the limits on accuracy and false alarms"
+    if settings["false_alarms"] < 1:
+        return ": no smaller path met the limit on false alarms at the end of an epoch"
+    return ""
 
 
 def _diversity_text(known: dict[str, Any]) -> str:
@@ -208,7 +231,7 @@ def _mistakes_text(mistakes: dict[str, Any]) -> str:
     if compared < mistakes["count"]:
         text += (
             f" {f'Only {compared}' if compared else 'None'} of these can be compared with paths, "
-            "because both the true and the predicted class need one."
+            "because both the true and the predicted class need one of their own."
         )
     if not _can_differ_from_chance(mistakes):
         return text
@@ -310,7 +333,7 @@ def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             percent(each["kept"]),
             percent(each["accuracy"]["network"]),
             percent(each["accuracy"]["hard"]),
-            "no path of its own" if each.get("keeps_all") else listed(each["most_similar"]),
+            listed(each["most_similar"]) if _has_own_path(each) else "no path of its own",
             listed(each["most_confused"]),
         ]
         for each in known.get("classes", [])

@@ -55,6 +55,14 @@ class Paths:
         return self.kept / self.channels[:, None]
 
     @cached_property
+    def has_own_path(self) -> np.ndarray:
+        """Whether each class keeps only part of the channels of some layer, (K,).
+
+        The similarity of any other class to all classes is 1, whatever channels these use.
+        """
+        return ((self.share > 0) & (self.share < 1)).any(axis=0)
+
+    @cached_property
     def layer_similarity(self) -> np.ndarray:
         """Similarity of each pair of classes, (L, K, K); see ``metrics.corrected_jaccard``."""
         return np.stack([metrics.corrected_jaccard(mask > 0) for mask in self.hard])
@@ -74,6 +82,16 @@ class Paths:
     def similarity(self) -> np.ndarray:
         """Mean of ``layer_similarity`` over the layers, (K, K)."""
         return self.layer_similarity.mean(axis=0)
+
+    def most_similar(self, place: int) -> list[int]:
+        """Return the classes with the most similar paths, the most similar first.
+
+        There are at most ``metrics.NEAREST``, and none if the class has no path of its own.
+        """
+        if not self.has_own_path[place]:
+            return []
+        order = metrics.others_by(self.similarity[place], place, len(self.similarity))
+        return [other for other in order if self.has_own_path[other]][: metrics.NEAREST]
 
     @property
     def diversity(self) -> float:
