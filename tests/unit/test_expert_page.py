@@ -16,7 +16,7 @@ from xnas_tf.explanation.expert_text import (
     _by_class,
     explanation_page,
 )
-from xnas_tf.explanation.quality import RANDOM, quality_of
+from xnas_tf.explanation.quality import RANDOM_KEY, quality_of
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
@@ -133,7 +133,7 @@ def measured(agreement, insertion=(), similarity=0.1):
     }
     random = {name: {"mean": 0.5, "images": [0.5] * 5} for name in ("insertion", "deletion")}
     methods = {"grad_cam": {"title": "Grad-CAM", "quality": quality}}
-    return {"images": [{}] * 5, "methods": methods, RANDOM: random}
+    return {"images": [{}] * 5, "methods": methods, RANDOM_KEY: random}
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,24 @@ def measured(agreement, insertion=(), similarity=0.1):
 )
 def test_each_method_gets_one_verdict(known, verdict):
     texts = trust_paragraphs(known)
-    assert [text.startswith("Grad-CAM: ") for text in texts] == [False, True, False]
+    # The scale of agreement is explained if an agreement is shown.
+    assert len(texts) == 2 + ("(agreement" in texts[1])
+    assert ("Agreement: " in texts[-1]) == ("(agreement" in texts[1])
     assert texts[1].startswith(f"Grad-CAM: {verdict}") and "5 images" in texts[0]
-    assert ("mostly show the image itself" in texts[1]) == ("similar (" in texts[1])
+    cautions = ("mostly show the image itself", "too pessimistic for images with large black")
+    assert all((caution in texts[1]) == ("similar (" in texts[1]) for caution in cautions)
+
+
+def test_an_advantage_that_is_not_significant_is_not_called_none():
+    (_, text, _) = trust_paragraphs(measured(CLEAR, [1.0, 0.0, 1.0, 1.0, 0.5]))
+    assert "does not change the probability clearly faster" in text and "no faster" not in text
+
+
+def test_one_undefined_similarity_does_not_hide_the_others():
+    known = measured(CLEAR)
+    quality = known["methods"]["grad_cam"]["quality"]
+    quality["randomization"] = {"mean": None, "images": [0.9, None, 0.9, 0.9, 0.9]}
+    assert "correlation 0.90" in trust_paragraphs(known)[1]
 
 
 def test_maps_without_metrics_are_called_unmeasured():

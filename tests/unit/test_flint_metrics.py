@@ -62,6 +62,8 @@ def test_a_class_that_the_network_never_predicts_is_not_covered_by_fidelity():
     found = SimpleNamespace(answers=answers, class_names=["stop", "limit", "yield"])
     assert Interpretation.never_predicted.fget(found) == ["yield"]
     assert "does not predict yield for any" in never_predicted_text(["yield"])
+    many = never_predicted_text([f"c{number}" for number in range(120)])
+    assert "does not predict c0 or c1 or c2 or 117 other classes for any" in many
     assert not never_predicted_text([])
 
 

@@ -432,7 +432,7 @@ def test_a_hit_rate_at_chance_is_called_so(mean, is_chance):
 def test_a_hit_rate_of_one_class_is_uncertain():
     rate = {"mean": 0.9, "deviation": 0.0, "classes": {"a": 0.9, "b": None}}
     text = hits_text({"chance": 0.25, "layers": [{"hit_rate": rate}]})
-    assert "uncertain" in text and "only one class" in text
+    assert "uncertain" in text and "a hit rate is known for only one class" in text
 
 
 def blind_model(seen=(0, 1)):

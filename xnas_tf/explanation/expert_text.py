@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
-from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM
+from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 from xnas_tf.explanation.tables import measured_images
 from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
@@ -170,7 +170,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
             some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
             means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
-    for name, quality in known.get(RANDOM, {}).items():
+    for name, quality in known.get(RANDOM_KEY, {}).items():
         means.setdefault(name, []).append(f"{RANDOM}: {quality['mean']:.3f}")
     return [
         Metric(

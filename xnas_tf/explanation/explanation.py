@@ -14,7 +14,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.metrics.maps import is_empty, is_flat
 from xnas_tf.explanation.drawing import COLUMNS, attribution_figure, overlay
 from xnas_tf.explanation.expert_text import explanation_page
-from xnas_tf.explanation.quality import RANDOM
+from xnas_tf.explanation.quality import RANDOM_KEY
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
@@ -167,7 +167,7 @@ class Explanation:
             "only_mistakes": self.only_mistakes,
             "images": images,
             "methods": methods,
-            RANDOM: {
+            RANDOM_KEY: {
                 name: {"mean": plain(np.mean(values)), "images": plain(values)}
                 for name, values in self.random_quality.items()
             },

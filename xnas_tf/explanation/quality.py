@@ -12,7 +12,9 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 MORE_IS_BETTER = {"insertion", "sensitivity_n", "sparseness"}
 """Metrics for which higher is better; for all others, lower is better."""
 RANDOM = "random maps"
-"""The name under which the metrics of random maps are recorded."""
+"""The name of random maps in tables."""
+RANDOM_KEY = "random_maps"
+"""The key of the metrics of random maps in ``explanation.json``."""
 STAGES = 4
 """Number of groups of layers that are randomized one after the other."""
 RADIUS = 0.02

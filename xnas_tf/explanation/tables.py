@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM
+from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 
 
 def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
@@ -45,7 +45,7 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
             *([measured_images(method)] if has_empty else []),
             *("" if m is None else f"{m:.4f}" for m in means),
         )
-    if random := known[RANDOM]:
+    if random := known[RANDOM_KEY]:
         means = [random.get(name, {}).get("mean") for name in metrics]
         blank = [""] if has_empty else []
         quality.add_row(RANDOM, *blank, *("" if m is None else f"{m:.4f}" for m in means))

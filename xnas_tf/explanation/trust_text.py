@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.explanation.quality import RANDOM
+from xnas_tf.explanation.quality import RANDOM_KEY
 from xnas_tf.utils.intervals import FEWEST, is_clearly_positive
 from xnas_tf.utils.number_format import counted
 
@@ -29,22 +29,26 @@ def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
     if not any(method["quality"] for method in methods):
         return ["How far these maps can be trusted was not measured."]
     images = counted(len(known["images"]), "image")
-    verdicts = [_verdict(method, known.get(RANDOM) or {}) for method in methods]
-    return [f"How far to trust the maps, measured on {images}:", *verdicts, _SCALE]
+    verdicts = [_verdict(method, known.get(RANDOM_KEY) or {}) for method in methods]
+    scale = [_SCALE] if any("(agreement " in verdict for verdict in verdicts) else []
+    return [f"How far to trust the maps, measured on {images}:", *verdicts, *scale]
 
 
 def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:
     agreement = _values(method["quality"], "sensitivity_n")
     marks_pixels = is_clearly_positive(agreement)
     marks_regions = is_clearly_positive(_gap(method["quality"]) - _gap(random))
-    similarity = method["quality"].get("randomization", {}).get("mean") or 0
+    similarities = _values(method["quality"], "randomization")
+    known = similarities[np.isfinite(similarities)]
+    similarity = known.mean() if len(known) else 0.0
     found, reason = _matters(marks_pixels, marks_regions, agreement)
     if found in ("not reliable here", "not tested") or similarity < SIMILAR:
         return f"{method['title']}: {found}. {reason}"
     return (
         f"{method['title']}: weak evidence. {reason} However, the maps stay similar (correlation "
         f"{similarity:.2f}) when what the model has learned is replaced by random numbers, so they "
-        "mostly show the image itself."
+        "may mostly show the image itself. This test is too pessimistic for images with large "
+        "black areas."
     )
 
 
@@ -60,8 +64,8 @@ def _matters(
         return (
             "weak evidence",
             f"Hiding the pixels that they mark lowers the score more than hiding others {value}, "
-            "but hiding or revealing the most important pixels first changes the probability no "
-            "faster than a random order does.",
+            "but hiding or revealing the most important pixels first does not change the "
+            "probability clearly faster than a random order does.",
         )
     if marks_pixels:
         little = " a little" if np.nanmean(agreement) < SMALL else ""

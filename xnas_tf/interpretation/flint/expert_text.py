@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
+from xnas_tf.interpretation.accuracy_text import MOST_NAMED, accuracy_paragraph, is_at_chance
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number
@@ -106,8 +106,11 @@ def never_predicted_text(names: Sequence[str]) -> str:
     """Say that fidelity does not concern classes that are never predicted; empty if none."""
     if not names:
         return ""
+    others = len(names) - MOST_NAMED
+    more = [f"{others:,} other {'class' if others == 1 else 'classes'}"] if others > 0 else []
+    named = " or ".join([*names[:MOST_NAMED], *more])
     return (
-        f"The network does not predict {' or '.join(names)} for any test image, so the fidelity "
+        f"The network does not predict {named} for any test image, so the fidelity "
         "says nothing about "
         f"{'this class' if len(names) == 1 else 'these classes'}."
     )

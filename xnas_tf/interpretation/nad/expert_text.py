@@ -194,7 +194,7 @@ def hits_text(known: dict[str, Any]) -> str:
     reason = (
         f"the standard error over {classes} classes is {percent(error)}"
         if error < math.inf
-        else "there is only one class"
+        else "a hit rate is known for only one class"
     )
     return (
         f"It is uncertain whether the paths find their classes: {shown}. But {reason}, so the "

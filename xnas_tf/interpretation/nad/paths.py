@@ -60,7 +60,7 @@ class Paths:
 
         The similarity of any other class to all classes is 1, whatever channels these use.
         """
-        return ((self.share > 0) & (self.share < 1)).any(axis=0)
+        return np.asarray(((self.share > 0) & (self.share < 1)).any(axis=0))
 
     @cached_property
     def layer_similarity(self) -> np.ndarray:

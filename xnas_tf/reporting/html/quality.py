@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.explanation.quality import RANDOM
+from xnas_tf.explanation.quality import RANDOM, RANDOM_KEY
 
 
 def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
@@ -41,7 +41,7 @@ def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | Non
     """
     methods = explanation["methods"]
     titles = [content.get("title", key) for key, content in methods.items()]
-    random = explanation.get(RANDOM)
+    random = explanation.get(RANDOM_KEY)
     found = {
         title if titles.count(title) == 1 else key: {
             name: metric["mean"] for name, metric in content["quality"].items()
