@@ -5,7 +5,8 @@
 Prints Markdown tables: how reliable each measure is over seeds, how measures are related at equal
 error, what measures before and early in training tell about the trained network, which operations
 raise a measure, and where the Pareto fronts lie. Intervals are 95% bootstrap intervals over
-networks. The last line is JSON. docs/benchmarks/findings.md describes the results.
+networks. Measures that the table does not have are left out. The last line is JSON.
+docs/benchmarks/findings.md describes the results.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,14 @@ from benchmarks.table_statistics import (  # noqa: E402
     partial_correlation,
     reliability,
 )
-from xnas_tf.spaces.cells import EDGES, OPERATIONS, parse_genotype  # noqa: E402
+from xnas_tf.spaces.cells import (  # noqa: E402
+    EDGES,
+    OPERATIONS,
+    all_operations,
+    network_of,
+    parse_genotype,
+    plain,
+)
 
 I = "introspectability"  # noqa: E741
 MEASURES = {
@@ -47,6 +57,7 @@ MEASURES = {
 }
 SOURCES = ("activations", "Grad-CAM", "integrated gradients", "SmoothGrad")
 EARLY = ("activations", "Grad-CAM", "integrated gradients")
+NEEDED = ("arch", "seed", "error")
 Figures = dict[str, list[float]]
 
 
@@ -57,15 +68,20 @@ def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     figures = print_reliability(rows, rng)
     print_relations(means, rng)
     figures |= print_early(means, rng)
-    print_operations(means)
+    print_operations(means, rng)
     return figures | print_fronts(means)
+
+
+def measured(means: pd.DataFrame, titles: Iterable[str] = MEASURES) -> dict[str, str]:
+    """Return the columns of measures by title, without those that the table does not have."""
+    return {title: MEASURES[title] for title in titles if MEASURES[title] in means}
 
 
 def print_reliability(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print the rank correlation of each measure between seeds, and that of a mean over seeds."""
     figures: Figures = {}
     lines = []
-    for title, column in MEASURES.items():
+    for title, column in measured(rows).items():
         if rows.seed.nunique() < 2 or column == "parameters":
             continue
         found, of_mean = reliability(rows.pivot(index="arch", columns="seed", values=column), rng)
@@ -81,15 +97,16 @@ def print_relations(means: pd.DataFrame, rng: np.random.Generator) -> None:
     """Print rank correlations of the sources with other measures, without and at equal error."""
     print("**Rank correlations** (Spearman; in brackets: partial, given the error)\n")
     lines = []
-    for title, column in MEASURES.items():
+    sources = measured(means, SOURCES)
+    for title, column in measured(means).items():
         cells = []
-        for source in SOURCES:
-            one, other = means[MEASURES[source]], means[column]
+        for source, own in sources.items():
+            one, other = means[own], means[column]
             plain = correlation(one, other, rng)
             given = "" if column == "error" else partial_correlation(one, other, means.error, rng)
             cells.append("" if title == source else f"{plain.value:.2f} ({bracketed(given)})")
         lines.append([title, *cells])
-    print_table(["measure", *SOURCES], lines)
+    print_table(["measure", *sources], lines)
 
 
 def bracketed(given: Correlation | str) -> str:
@@ -99,48 +116,75 @@ def bracketed(given: Correlation | str) -> str:
 
 def print_early(means: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print how measures before and after the first epoch predict those at the end."""
-    print("**Early measures** (Spearman with the same measure at the end)\n")
+    print("**Early measures** (Spearman with the same measure at the end; the measure before")
+    print("training, whose groups are the true classes, with the final one by true class)\n")
     figures: Figures = {}
     lines = []
-    for source in EARLY:
-        column, true = MEASURES[source], MEASURES[source].replace(I, f"{I}/true_class", 1)
-        # Before training, groups are the true classes: see docs/benchmarks/table.md.
-        before = correlation(means[f"epoch_0/{column}"], means[true], rng)
-        first = correlation(means[f"epoch_1/{column}"], means[column], rng)
-        lines.append([source, str(before), str(first)])
-        figures |= {f"epoch_0/{source}": before.rounded(), f"epoch_1/{source}": first.rounded()}
-    first = correlation(means["epoch_1/error"], means["error"], rng)
-    lines.append(["error", "", str(first)])
+    for source, column in measured(means, (*EARLY, "error")).items():
+        # See docs/benchmarks/table.md.
+        finals = {"epoch_0": column.replace(I, f"{I}/true_class", 1), "epoch_1": column}
+        cells = []
+        for epoch, final in finals.items():
+            early = f"{epoch}/{column}"
+            is_known = early in means and final in means
+            found = correlation(means[early], means[final], rng) if is_known else None
+            cells.append(str(found or "–"))
+            if found and source in EARLY:
+                figures[f"{epoch}/{source}"] = found.rounded()
+        lines.append([source, *cells])
     print_table(["measure", "before training", "after 1 epoch"], lines)
     return figures
 
 
-def print_operations(means: pd.DataFrame) -> None:
+def print_operations(means: pd.DataFrame, rng: np.random.Generator) -> None:
     """Print how each operation on each edge changes the rank of a measure at equal error."""
-    cells = [parse_genotype(genotype) for genotype in means.index]
-    chosen = np.array([[OPERATIONS.index(cell[edge]) for edge in EDGES] for cell in cells])
-    for source in SOURCES:
-        table = operation_effects(chosen, means[MEASURES[source]], means.error)
-        print(f"**{source}: change of the percentile rank by an operation, at equal error**\n")
+    by_network = equivalent_cells()
+    cells = [by_network[network_of(parse_genotype(genotype))] for genotype in means.index]
+    for source, column in measured(means, SOURCES).items():
+        effects, errors = operation_effects(cells, means[column], means.error, rng)
+        print(f"**{source}: change of the percentile rank by an operation, at equal error**")
+        print("(± two standard errors)\n")
         lines = [
-            [edge, *(f"{value:+.1f}" for value in row)]
-            for edge, row in zip(EDGES, table, strict=True)
+            [edge, *(f"{value:+.0f} ± {2 * error:.0f}" for value, error in zip(*row, strict=True))]
+            for edge, *row in zip(EDGES, effects, errors, strict=True)
         ]
         print_table(["edge", *OPERATIONS], lines)
 
 
+def equivalent_cells() -> dict[str, np.ndarray]:
+    """Return the operations' numbers of all cells of each network, (cells, edges).
+
+    Edges that cannot influence the output have the operation ``none``.
+    """
+    found: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for operations in all_operations():
+        cell = plain(dict(zip(EDGES, operations, strict=True)))
+        found[network_of(cell)].add(tuple(OPERATIONS.index(cell[edge]) for edge in EDGES))
+    return {network: np.array(sorted(cells)) for network, cells in found.items()}
+
+
 def print_fronts(means: pd.DataFrame) -> Figures:
-    """Print the Pareto fronts of error and each source, and how much they have in common."""
-    found = {source: fronts(means.error, means[MEASURES[source]]) for source in SOURCES}
+    """Print the Pareto fronts of error and each source, and how much they have in common.
+
+    A network with the lowest error is not counted as shared, because it is on every front by
+    construction.
+    """
+    sources = measured(means, SOURCES)
+    found = {source: fronts(means.error, means[column]) for source, column in sources.items()}
+    is_other = (means.error > means.error.min()).to_numpy()
     lines = []
     for source, rows in found.items():
-        own, name = means[rows], MEASURES[source]
+        own, name = means[rows], sources[source]
         ends = f"{own.error.min():.3f} to {own.error.max():.3f}"
         span = f"{own[name].min():.3f} to {own[name].max():.3f}"
-        shared = [str(int((rows & found[other]).sum())) for other in SOURCES]
+        shared = [
+            "" if other == source else str(int((rows & each & is_other).sum()))
+            for other, each in found.items()
+        ]
         lines.append([source, str(int(rows.sum())), ends, span, *shared])
-    print("**Pareto fronts of error and introspectability**\n")
-    heads = [f"shared with {source}" for source in SOURCES]
+    print("**Pareto fronts of error and introspectability** (shared: without the network with the")
+    print("lowest error, which is on all of them)\n")
+    heads = [f"shared with {source}" for source in sources]
     print_table(["source", "networks", "error", I, *heads], lines)
     return {f"front/{source}": [int(rows.sum())] for source, rows in found.items()}
 
@@ -151,13 +195,18 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="table written by xnas-tf benchmark table")
     parser.add_argument("--figure", type=Path, help="file to draw the fronts into")
     options = parser.parse_args()
-    rows = pd.read_csv(options.table)
+    try:
+        rows = pd.read_csv(options.table)
+    except (OSError, EOFError, ValueError) as error:
+        parser.error(f"{options.table} is not a table: {error}")
+    if missing := [name for name in NEEDED if name not in rows]:
+        parser.error(f"{options.table}: there is no column {', '.join(missing)}")
     figures = findings(rows, np.random.default_rng(0))
     if options.figure:
         from benchmarks.table_figure import draw
 
         means = rows.groupby("arch").mean(numeric_only=True)
-        draw(means, {source: MEASURES[source] for source in SOURCES}).savefig(options.figure)
+        draw(means, measured(means, SOURCES)).savefig(options.figure)
     print(json.dumps({"table": options.table.name, "rows": len(rows), **figures}))
 
 

@@ -1,6 +1,7 @@
-"""Choose networks of a table that represent all of its errors and sizes.
+r"""Choose networks of a table that represent all of its errors and sizes.
 
-    python benchmarks/table_sample.py digits.csv.gz --count 500 --out networks.txt
+    python benchmarks/table_sample.py benchmarks/tables/digits-part.csv.gz \
+        --count 500 --out networks.txt
     xnas-tf search table-quality --set search.networks=networks.txt
 
 The rows are divided into as many strata of equal size as networks are wanted, by error and within
@@ -12,11 +13,15 @@ file has one genotype per line.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from xnas_tf.benchmark import read_table
+sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
+
+from xnas_tf.benchmark import read_table  # noqa: E402
+from xnas_tf.errors import InputError  # noqa: E402
 
 
 def main() -> None:
@@ -27,14 +32,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of networks")
     parser.add_argument("--out", type=Path, required=True, help="text file to write")
     given = parser.parse_args()
-    table = read_table(given.table)
+    try:
+        table = read_table(given.table)
+        error, size = (table.column(name) for name in ("error", "parameters"))
+    except InputError as problem:
+        parser.error(str(problem).removeprefix("--table").lstrip(": "))
     networks = len(table.genotypes)
     if not 1 <= given.count <= networks:
         parser.error(f"--count: given {given.count}; allowed: 1 to {networks}")
     # The order of rows may depend on how the table was collected, so ties are broken by genotype.
     order = np.argsort(table.genotypes)
-    error, size = (table.column(name)[order] for name in ("error", "parameters"))
-    chosen = order[sample(error, size, given.count, np.random.default_rng(given.seed))]
+    chosen = order[
+        sample(error[order], size[order], given.count, np.random.default_rng(given.seed))
+    ]
     given.out.write_text("".join(f"{table.genotypes[row]}\n" for row in chosen), encoding="utf-8")
     print(f"wrote {len(chosen)} of {networks} networks to {given.out}")
 

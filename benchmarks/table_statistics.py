@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,6 +13,8 @@ from scipy.stats import rankdata
 from xnas_tf.spaces.cells import OPERATIONS
 
 RESAMPLES = 300
+EFFECT_RESAMPLES = 50
+"""Fewer than for an interval, because only a standard error is computed from them."""
 
 
 @dataclass(frozen=True)
@@ -94,37 +96,56 @@ def reliability(by_seed: pd.DataFrame, rng: np.random.Generator) -> tuple[Correl
     return found, seeds * r / (1 + (seeds - 1) * r)
 
 
-def operation_effects(chosen: np.ndarray, values: pd.Series, error: pd.Series) -> np.ndarray:
-    """Return how operations change a measure at equal error, (edges, operations).
+def operation_effects(
+    cells: Sequence[np.ndarray], values: pd.Series, error: pd.Series, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how operations change a measure at equal error, and the standard errors.
 
     The percentile rank of the measure is regressed on the operations of all edges and on the rank
-    of the error and its square and cube. An effect is the difference from the mean of the edge's
-    operations.
+    of the error and its square and cube. A network with several cells is in the regression with
+    each of them, with equal weights whose sum is 1. An effect is the difference from the mean of
+    the edge's operations. Standard errors are those of bootstrap samples of networks.
 
     Args:
-        chosen: The number of the operation of each network's edges, (N, edges).
+        cells: For each of N networks, the operations' numbers of all its cells, (cells, edges).
         values: The measure, (N,).
         error: The error, (N,).
+        rng: Draws the bootstrap samples.
+
+    Returns:
+        Effects and standard errors in percentiles, each (edges, operations).
     """
-    known = np.isfinite(values.to_numpy(float))
-    chosen, values, error = chosen[known], values[known], error[known]
+    found, wrong = values.to_numpy(float), error.to_numpy(float)
+    known = np.flatnonzero(np.isfinite(found) & np.isfinite(wrong))
+    draws = [rng.choice(known, len(known)) for _ in range(EFFECT_RESAMPLES)]
+    effects, *spread = (
+        _effects([cells[row] for row in rows], found[rows], wrong[rows]) for rows in (known, *draws)
+    )
+    return effects, np.std(spread, axis=0, ddof=1)
+
+
+def _effects(cells: Sequence[np.ndarray], values: np.ndarray, error: np.ndarray) -> np.ndarray:
+    counts = np.array([len(each) for each in cells])
+    chosen = np.concatenate(cells)
     edges, operations = chosen.shape[1], len(OPERATIONS)
     is_chosen = (chosen[:, :, None] == np.arange(operations)).reshape(len(chosen), -1)
-    rank = rankdata(error) / len(error)
+    rank, target = (np.repeat(rankdata(each) / len(each), counts) for each in (error, values))
     design = np.column_stack([is_chosen.astype(float), rank, rank**2, rank**3])
-    target = 100 * rankdata(values) / len(values)
-    effects = np.linalg.lstsq(design, target, rcond=None)[0][: edges * operations]
-    effects = effects.reshape(edges, operations)
+    weights = np.repeat(counts**-0.5, counts)  # their squares are the weights of the residuals
+    found = np.linalg.lstsq(design * weights[:, None], 100 * target * weights, rcond=None)[0]
+    effects = found[: edges * operations].reshape(edges, operations)
     return effects - effects.mean(axis=1, keepdims=True)
 
 
 def fronts(error: pd.Series, value: pd.Series) -> np.ndarray:
-    """Return which networks no other network beats in error (lower) and value (higher), (N,)."""
+    """Return which networks no other network beats in error (lower) and value (higher), (N,).
+
+    Networks that are equal in both are all on the front, or none of them is.
+    """
     costs = np.column_stack([error.to_numpy(float), -value.to_numpy(float)])
     costs[~np.isfinite(costs).all(axis=1)] = np.inf
-    order = np.lexsort((costs[:, 1], costs[:, 0]))
-    best = np.minimum.accumulate(costs[order, 1])
-    is_first = np.concatenate([[True], costs[order[1:], 1] < best[:-1]])
-    found = np.zeros(len(costs), bool)
-    found[order] = is_first & np.isfinite(costs[order, 0])
+    points, place = np.unique(costs, axis=0, return_inverse=True)  # sorted by error, then value
+    best = np.minimum.accumulate(points[:, 1])
+    is_better = np.concatenate([[True], points[1:, 1] < best[:-1]])
+    found: np.ndarray = (is_better & np.isfinite(points[:, 0]))[place.ravel()]
     return found

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import math
 import weakref
 
 import keras
@@ -21,7 +22,7 @@ from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import pearson, spearman
 from xnas_tf.attribution.outputs import Probabilities
 from xnas_tf.attribution.smooth_grad import SmoothGrad
-from xnas_tf.errors import InputError, NotApplicable
+from xnas_tf.errors import InputError
 from xnas_tf.objectives import OBJECTIVES, attribution_quality
 from xnas_tf.objectives.base import Subject
 
@@ -611,5 +612,19 @@ def test_further_methods_have_the_values_of_their_own_objectives():
         cls(further_methods=["smooth_grad"])
     with pytest.raises(ValidationError, match="did you mean 'grad_cam'"):
         cls(further_methods=["gradcam"])
-    with pytest.raises(NotApplicable):
-        cls(further_methods=["grad_cam"]).check_model(linear_model())
+
+
+def test_a_further_method_that_is_not_applicable_loses_no_other_value():
+    given = {"further_methods": ["grad_cam", "smooth_grad"]}
+    measures = [OBJECTIVES.get("sparseness")(images=5, **each) for each in (given, {})]
+    measures[0].check_model(linear_model())
+
+    def scores(communicator):
+        subject = subject_of(linear_model(), communicator, 12)
+        return [each.score(subject) for each in measures]
+
+    ((both, own),) = on_ranks(1, scores)
+    assert both.value == own.value and math.isnan(both.metrics["sparseness/grad_cam"])
+    assert math.isfinite(both.metrics["sparseness/smooth_grad"])
+    assert both.reason.startswith("not recorded: sparseness/grad_cam is nan (Grad-CAM needs")
+    assert "smooth_grad" not in both.reason and own.reason == ""

@@ -103,6 +103,16 @@ def test_a_card_says_how_the_search_read_image_files(tmp_path):
     assert "values v of mode I;16 become v * 255 // 4095" in prepared(f"folder:{root}")
 
 
+def test_a_card_does_not_claim_that_arrays_in_files_were_decoded(tmp_path):
+    for kind in ("cat", "dog"):
+        drawings = np.random.default_rng(len(kind)).integers(0, 256, (20, 784), dtype=np.uint8)
+        np.save(tmp_path / f"{kind}.npy", drawings + (kind == "dog"))
+    assert prepared(f"quickdraw:{tmp_path}") == ""
+    text = prepared(f"quickdraw:{tmp_path}", size=[14, 14])
+    assert text.startswith('The search prepared images with Pillow: convert("L"); stretch')
+    assert "draft" not in text
+
+
 def test_a_card_says_how_the_search_resized_arrays():
     assert prepared("digits") == ""
     text = prepared("digits", size=16, channels=3)

@@ -1,5 +1,6 @@
 """Tables that are collected from runs."""
 
+import csv
 import gzip
 import json
 import re
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from keras_tuner import HyperParameters
 
+from benchmarks import table_sample
 from benchmarks.table_sample import sample
 from tests.unit.test_benchmark import CELLS
 from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
@@ -302,14 +304,18 @@ def test_flops_are_those_of_the_objective(tmp_path):
     """An operation takes two per weight and output, or one per pixel of a pool."""
     small = ["space={name: nas_bench_201, channels: 2}"]
     given = [ALL_OPERATIONS, *ONE.values()]
+    foreign = next(genotype for genotype in GENOTYPES if genotype not in given)
     run = make_run(tmp_path / "run", 0, given, facts=FACTS, overrides=small)
     earlier = tmp_path / "earlier.csv.gz"
     with gzip.open(earlier, "wt") as file:
-        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.25\n")
+        file.write(f"arch,seed,error\n{foreign},0,0.25\n")
     write_table([earlier, run], tmp_path / "t.csv.gz")
-    table = read_table(tmp_path / "t.csv.gz")
-    flops = dict(zip(table.genotypes, table.column("flops"), strict=True))
-    assert flops.keys() == {*given, GENOTYPES[0]}  # the row of the earlier table too
+    write_table([tmp_path / "t.csv.gz", run], tmp_path / "t.csv.gz")
+    with gzip.open(tmp_path / "t.csv.gz", "rt") as file:
+        cells = {row["arch"]: row["flops"] for row in csv.DictReader(file)}
+    assert cells.pop(foreign) == ""  # the skeleton of the earlier table is not known
+    flops = {genotype: int(cell) for genotype, cell in cells.items()}
+    assert flops.keys() == set(given)
     hyperparameters = HyperParameters()
     hyperparameters.values.update(parse_genotype(ALL_OPERATIONS))
     model = NASBench201((8, 8, 1), 3, 2, 1).build(hyperparameters)
@@ -359,3 +365,23 @@ def test_a_sample_has_one_network_of_each_stratum(count):
 def test_all_networks_are_a_sample():
     error, size = np.arange(12.0), np.ones(12)
     assert sorted(sample(error, size, 12, np.random.default_rng(0))) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "t.csv"),
+        (f"arch,error\n{GENOTYPES[0]},0.1\n", "no column 'parameters'"),
+        ("error,parameters\n0.1,5\n", "no column 'arch'"),
+    ],
+)
+def test_a_sample_of_what_is_no_table_is_refused(text, message, tmp_path, monkeypatch, capsys):
+    table = tmp_path / "t.csv"
+    if text:
+        table.write_text(text)
+    out = tmp_path / "networks.txt"
+    monkeypatch.setattr("sys.argv", ["table_sample.py", str(table), "--out", str(out)])
+    with pytest.raises(SystemExit, match="2"):
+        table_sample.main()
+    error = capsys.readouterr().err
+    assert message in error and "--table" not in error and not out.exists()

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
+from benchmarks import table_findings
+from benchmarks.table_findings import equivalent_cells
 from benchmarks.table_statistics import (
     bootstrap,
     fronts,
@@ -18,7 +20,13 @@ from benchmarks.table_statistics import (
     reliability,
     spearman,
 )
-from xnas_tf.spaces.cells import EDGES, OPERATIONS
+from xnas_tf.spaces.cells import (
+    EDGES,
+    OPERATIONS,
+    all_operations,
+    format_genotype,
+    network_of,
+)
 
 SMALL = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
 
@@ -28,9 +36,8 @@ def test_fronts_agree_with_moocore(points: list[tuple[int, int]]) -> None:
     error, value = np.array(points, float).T
     found = fronts(pd.Series(error), pd.Series(value))
     costs = np.column_stack([error, -value])
-    wanted = {tuple(row) for row in costs[moocore.is_nondominated(costs)]}
-    assert {tuple(row) for row in costs[found]} == wanted
-    assert found.sum() == len(wanted)  # one of several equal networks
+    # Equal networks do not beat each other.
+    assert found.tolist() == moocore.is_nondominated(costs, keep_weakly=True).tolist()
 
 
 def test_networks_without_a_value_are_never_on_the_front() -> None:
@@ -77,8 +84,72 @@ def test_an_operation_that_raises_a_measure_is_found_at_equal_error() -> None:
     has_conv = chosen[:, 4] == OPERATIONS.index("nor_conv_3x3")
     error = pd.Series(rng.normal(size=3000) - 2.0 * has_conv)
     values = pd.Series(rng.normal(size=3000) + 2.0 * has_pool - error)  # the error lowers it too
-    effects = operation_effects(chosen, values, error)
+    effects, errors = operation_effects(list(chosen[:, None]), values, error, rng)
     edge, operation = np.unravel_index(effects.argmax(), effects.shape)
     assert (edge, OPERATIONS[operation]) == (2, "avg_pool_3x3")
     others = np.delete(effects, 2, axis=0)
     assert np.abs(others).max() < effects.max() / 4  # nor_conv_3x3 acts through the error alone
+    is_clear = np.abs(effects) > 3 * errors
+    assert is_clear[2].all() and not np.delete(is_clear, 2, axis=0).any()
+
+
+def test_all_cells_of_a_network_count_equally() -> None:
+    """Cells that differ in one edge alone say nothing about it, in whatever order they are."""
+    rng = np.random.default_rng(4)
+    chosen = rng.integers(0, len(OPERATIONS), (500, len(EDGES)))
+    choices = np.repeat(chosen[:, None], len(OPERATIONS), axis=1)
+    choices[:, :, 3] = np.arange(len(OPERATIONS))
+    error = pd.Series(rng.normal(size=500))
+    values = pd.Series(rng.normal(size=500) + (chosen[:, 0] == 1))
+    effects, _ = operation_effects(list(choices), values, error, rng)
+    assert effects[3] == pytest.approx(np.zeros(len(OPERATIONS)), abs=1e-9)
+    assert effects[0].argmax() == 1
+    # Equal cells of one network weigh as much as a single cell.
+    copies = [
+        np.repeat(cell[None], count, axis=0)
+        for cell, count in zip(chosen, rng.integers(1, 9, 500), strict=True)
+    ]
+    once, _ = operation_effects(list(chosen[:, None]), values, error, rng)
+    often, _ = operation_effects(copies, values, error, rng)
+    assert often == pytest.approx(once)
+
+
+def test_networks_are_known_by_any_of_their_cells() -> None:
+    cells = equivalent_cells()
+    assert sum(map(bool, cells)) == 5424  # the text of infeasible cells is empty
+    skips, pool, none = (OPERATIONS.index(n) for n in ("skip_connect", "avg_pool_3x3", "none"))
+    network = network_of(dict.fromkeys(EDGES, "none") | {"edge_0_3": "avg_pool_3x3"})
+    found = {tuple(cell.tolist()) for cell in cells[network]}
+    direct = (none, none, none, pool, none, none)
+    around = (pool, none, none, none, skips, none)  # through node 1; others through 2, or both
+    assert {direct, around} <= found and len(found) == 1 + 2 + 2 + 3
+
+
+def test_columns_that_a_table_lacks_are_left_out(tmp_path, capsys, monkeypatch) -> None:
+    rng = np.random.default_rng(5)
+    genotypes = [
+        format_genotype(dict(zip(EDGES, cell, strict=True)))
+        for cell in list(all_operations())[-40:]
+    ]
+    rows = pd.DataFrame({"arch": genotypes, "seed": 0, "error": rng.random(40)})
+    rows["introspectability/grad_cam"] = rng.random(40)
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setattr("sys.argv", ["table_findings.py", str(tmp_path / "t.csv")])
+    table_findings.main()
+    printed = capsys.readouterr().out
+    assert "Grad-CAM" in printed and "SmoothGrad" not in printed
+    rows.drop(columns="error").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(SystemExit, match="2"):
+        table_findings.main()
+    assert "there is no column error" in capsys.readouterr().err
+
+
+def test_the_network_with_the_lowest_error_is_not_counted_as_shared(capsys) -> None:
+    first, second = (f"introspectability/{name}" for name in ("activations", "grad_cam"))
+    means = pd.DataFrame({"error": [0.1, 0.2, 0.3, 0.4], first: [1, 2, 3, 0], second: [1, 2, 0, 3]})
+    found = table_findings.print_fronts(means)
+    assert found == {"front/activations": [3], "front/Grad-CAM": [3]}
+    lines = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if "0.100 to" in line
+    ]
+    assert [[cell.strip(" |") for cell in line[4:]] for line in lines] == [["", "1"], ["1", ""]]

@@ -102,6 +102,21 @@ def test_flows_beyond_float32_are_finite():
     assert log_synflow(model, SHAPE) == pytest.approx(60 + np.log10(2 * 48 * 7), rel=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_synflow_does_not_depend_on_the_precision(policy):
+    """Its terms exceed the range of float16, and bfloat16 has three digits."""
+    hidden = [(layers.Conv2D, 8, 3), (layers.Dense, 300), (layers.Dense, 300)]
+    usual, mixed = (
+        network(*(cls(*rest, dtype=kind) for cls, *rest in hidden), dtype=kind)
+        for kind in ("float32", policy)
+    )
+    before = [layer.dtype_policy for layer in mixed.layers]
+    mixed.set_weights(randomize(usual).get_weights())
+    usual.set_weights(mixed.get_weights())  # rounded to the precision of the variables
+    assert log_synflow(mixed, SHAPE) == pytest.approx(log_synflow(usual, SHAPE), rel=1e-5)
+    assert [layer.dtype_policy for layer in mixed.layers] == before
+
+
 def test_a_network_that_lets_nothing_through_has_no_synflow():
     model = network(layers.Conv2D(2, 3), shape=(8, 8, 1), use_bias=False)
     model.weights[2].assign(np.zeros(model.weights[2].shape))
@@ -155,6 +170,23 @@ def test_batch_normalisation_uses_the_batch_and_dropout_is_left_out():
         total = tf.reduce_sum(model.layers[-1](model.layers[-2](last(x))))
     expected = tape.gradient(total, batch).numpy().reshape(5, -1)
     np.testing.assert_allclose(input_jacobians(model, images), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_random_changes_of_images_are_left_out(inner):
+    def used():
+        return layers.BatchNormalization(), layers.Conv2D(2, 2, activation="relu")
+
+    changes = [layers.RandomFlip(seed=1), layers.RandomContrast(0.9), layers.RandomRotation(0.5)]
+    random = [keras.Sequential(changes)] if inner else changes
+    model, plain = (network(*first, *used(), ending=None) for first in (random, ()))
+    for variable in model.trainable_variables:
+        variable.assign(np.random.default_rng(0).normal(size=variable.shape))
+    plain.set_weights([each for each in model.get_weights() if each.dtype.kind == "f"])
+    images = np.random.default_rng(3).random((5, *SHAPE), np.float32)
+    np.testing.assert_allclose(
+        input_jacobians(model, images), input_jacobians(plain, images), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_ranks_compute_the_same_score():

@@ -7,7 +7,7 @@ import gzip
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
 
     Two columns follow from the genotype: ``nas_bench_201`` has the published indices of all cells
     of the network, separated by spaces, and ``flops`` has the operations for one image. The latter
-    depends on the skeleton, so it is added only if a source is a run.
+    depends on the skeleton, so it is added only to rows of runs; other rows keep their values.
 
     Args:
         sources: Run directories, and tables written by this function.
@@ -61,11 +61,14 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     runs = [Run(source) for source in sources if source.is_dir()]
     _check_same_settings(runs)
     rows: dict[tuple[str, ...], Row] = {}
+    trained = set()  # keys of rows of runs
     for source in sources:
         for row in _rows(source):
             key = tuple(row[name] for name in KEY)
             known = rows.get(key, row)
             rows[key] = {**row, **known}
+            if source.is_dir():
+                trained.add(key)
             if column := _difference(known, row):
                 raise InputError(
                     f"{source}: {row['arch']} with seed {row['seed']} has {column} "
@@ -74,7 +77,7 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
                 )
     if not rows:
         raise InputError(f"{', '.join(map(str, sources))}: no candidate has been trained yet")
-    _add_facts(rows.values(), runs)
+    _add_facts(rows, trained, runs)
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -85,16 +88,19 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     return len(rows)
 
 
-def _add_facts(rows: Iterable[Row], runs: Sequence[Run]) -> None:
+def _add_facts(
+    rows: dict[tuple[str, ...], Row], trained: Container[tuple[str, ...]], runs: Sequence[Run]
+) -> None:
     """Add the columns that follow from the genotype, or check those that are known."""
     indices, flops = published_indices(), _count_flops(runs[0]) if runs else None
-    for row in rows:
+    for key, row in rows.items():
         genotype = row["arch"]
         facts = {INDICES: " ".join(map(str, indices[network_of(parse_genotype(genotype))]))}
-        if flops:
+        if flops and (key in trained or row.get(FLOPS)):
             facts[FLOPS] = str(flops(genotype))
         for name, value in facts.items():
-            if row.setdefault(name, value) != value:
+            row[name] = row.get(name) or value  # an earlier table may have empty cells
+            if row[name] != value:
                 raise InputError(
                     f"{genotype} has {name} {row[name]} in a source; computed: {value}. Were all "
                     "sources made with the same data and space?"

@@ -45,6 +45,7 @@ class Look(NamedTuple):
         is_animated: Whether the image has several frames.
         mode: Pillow's mode, such as ``RGB``.
         highest: The highest value of an image with more than 8 bits; 0 for other images.
+        is_array: Whether the image is given by its pixels, so that nothing is decoded.
     """
 
     height: int
@@ -53,6 +54,7 @@ class Look(NamedTuple):
     is_animated: bool = False
     mode: str = "RGB"
     highest: int = 0
+    is_array: bool = False
 
 
 def look_at(encoded: Encoded) -> Look:
@@ -62,7 +64,7 @@ def look_at(encoded: Encoded) -> Look:
         Unreadable: If the file is not an image.
     """
     if isinstance(encoded, np.ndarray):
-        return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2)
+        return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2, is_array=True)
     with _opened(encoded) as image:
         width, height = image.size
         if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees

@@ -43,7 +43,7 @@ LONGEST = 128
 """Maximum length of an image's longer side in pixels, if no size is given."""
 STRETCH = 1.5
 """Factor by which an aspect ratio must differ from the usual one to be reported."""
-_FORMAT = 3
+_FORMAT = 4
 """Version of the stored files and of the decoding; increase it with each change."""
 _WINDOW = 64
 """Maximum number of images in memory."""
@@ -247,6 +247,7 @@ def _findings(
         full_scales=dict(scales),
         sizes=extremes,
         different_sizes=len(sizes),
+        are_arrays=all(look.is_array for look in known.values()),
     )
 
 

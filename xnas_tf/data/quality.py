@@ -43,6 +43,7 @@ class Findings:
         repeated: Images that equal an earlier image in the same split and class.
         highest: Highest value in any image.
         full_scales: The value that becomes 255 in images with more than 8 bits, by Pillow's mode.
+        are_arrays: Whether the files contain pixels (arrays), not encoded images.
     """
 
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Findings:
     repeated: Sequence[str] = ()
     highest: int = 255
     full_scales: dict[str, int] = field(default_factory=dict)
+    are_arrays: bool = False
 
     @property
     def problems(self) -> list[tuple[str, str]]:

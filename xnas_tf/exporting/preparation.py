@@ -26,15 +26,16 @@ def preparation_text(evidence: Evidence) -> str:
     """Describe how ``data.decoding.read_image`` prepared the search's images.
 
     Returns:
-        The steps, in order; empty if the images are arrays that were not resized, or if the data
-        cannot be loaded.
+        The steps, in order; empty if the images are arrays that were not resized or converted, or
+        if the data cannot be loaded.
     """
     data, options = evidence.data, evidence.run.config.dataset
     if data is None:
         return ""
-    if data.findings.sizes:
+    sizes = {tuple(size) for size in data.findings.sizes.values()}
+    if sizes and not data.findings.are_arrays:
         return f"The search read image files with Pillow, in this order: {'; '.join(_steps(data))}."
-    if options.size or options.channels:
+    if options.size or options.channels or sizes - {data.image_shape[:2]}:
         return f"The search prepared images with Pillow: {'; '.join(_resizing(data))}."
     return ""
 

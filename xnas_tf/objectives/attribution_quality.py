@@ -11,6 +11,7 @@ change.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -19,7 +20,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
-from xnas_tf.errors import suggest
+from xnas_tf.errors import NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -142,24 +143,29 @@ class MethodQuality(MethodObjective, AttributionQuality):
         for measure in self._further():
             measure.check(class_names)
 
-    def check_model(self, model: keras.Model) -> None:
-        """See ``Objective.check_model``."""
-        super().check_model(model)
-        for measure in self._further():
-            measure.check_model(model)
-
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``."""
+        """See ``Objective.score``.
+
+        A further method that has no value does not affect the others; the reason says why.
+        """
         own = super().score(subject)
-        metrics = dict(own.metrics)
+        metrics, reasons = dict(own.metrics), [own.reason]
         for measure in self._further():
-            score = measure.score(subject)
             prefix = f"{self.name}/{measure.method}"
+            try:
+                score = measure.score(subject)
+            except NotApplicable as error:  # raised on all ranks
+                score = ObjectiveValue(math.nan, reason=str(error))
+            if not math.isfinite(score.value):
+                why = f" ({score.reason})" if score.reason else ""
+                reasons.append(f"not recorded: {prefix} is {score.value}{why}")
+            elif score.reason:
+                reasons.append(f"{prefix}: {score.reason}")
             metrics[prefix] = score.value
             metrics |= {
                 name.replace(self.name, prefix, 1): each for name, each in score.metrics.items()
             }
-        return replace(own, metrics=metrics)
+        return replace(own, metrics=metrics, reason="; ".join(filter(None, reasons)))
 
     def _further(self) -> list[MethodQuality]:
         changes = [{"method": name, "further_methods": ()} for name in self.further_methods]

@@ -95,8 +95,9 @@ class JacobianCovariance(ZeroCostScore):
     + 1 / (λ + k)), k = 1e-5 (version 1 of Mellor et al. 2020, arXiv 2006.04647v1; the later
     versions define another score). It is at most −1 per image; higher is better, because
     correlated Jacobians show that the network hardly distinguishes images. As published, batch
-    normalisation uses the statistics of the batch; dropout and noise are left out. The images are
-    from the validation split, so scores can only be compared for the same number of images.
+    normalisation uses the statistics of the batch; dropout, noise and random changes of the images
+    are left out. The images are from the validation split, so scores can only be compared for the
+    same number of images.
     """
 
     name: Literal["jacobian_covariance"] = "jacobian_covariance"
@@ -182,9 +183,15 @@ def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """
     import tensorflow as tf
 
+    from xnas_tf.keras_tools.inspection import edited_calls
+
     trainable, others = _values(model)
     batch = tf.constant(images)
-    with _logits(model, batch[:1], _noise_layers()), tf.GradientTape() as tape:
+    with (
+        _logits(model, batch[:1], _noise_layers()),
+        edited_calls(model, _without_augmentation),
+        tf.GradientTape() as tape,
+    ):
         tape.watch(batch)
         logits = model.stateless_call(trainable, others, batch, training=True)[0]
         total = tf.reduce_sum(tf.nest.flatten(logits)[0])
@@ -231,27 +238,41 @@ def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[type, ...]) -
         yield
 
 
+def _without_augmentation(layer: Any, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
+    """Return what a random image layer, such as RandomFlip, returns in inference."""
+    if isinstance(layer, _random_image_layers()):
+        return type(layer).call(layer, inputs[0], training=False)
+    return outputs
+
+
 @contextmanager
 def _float64(model: keras.Model) -> Iterator[None]:
-    """Let a model's float32 layers compute in float64 inside the context."""
+    """Let a model's layers compute in float64 inside the context, whatever their precision.
+
+    Quantized layers compute as before.
+    """
     import keras
+    import tensorflow as tf
 
     from xnas_tf.keras_tools.inspection import all_layers
 
     class Policy(keras.DTypePolicy):
-        """Variables in float32, which layers convert to float64 when they use them."""
+        """Variables as before, which layers convert to float64 when they use them."""
 
-        compute_dtype = "float64"
-        variable_dtype = "float32"
+        def __init__(self, variable_dtype: str) -> None:
+            super().__init__("mixed_bfloat16")
+            self._compute_dtype, self._variable_dtype = "float64", variable_dtype
 
     changed = [
         (layer, layer.dtype_policy)
         for layer in all_layers(model)
-        if layer.dtype_policy.name == "float32"
+        if not isinstance(layer.dtype_policy, keras.dtype_policies.DTypePolicyMap)
+        and tf.as_dtype(layer.compute_dtype).is_floating
+        and layer.quantization_mode is None
     ]
     try:
-        for layer, _ in changed:
-            layer.dtype_policy = Policy("mixed_bfloat16")
+        for layer, before in changed:
+            layer.dtype_policy = Policy(before.variable_dtype)
         yield
     finally:
         for layer, before in changed:
@@ -295,3 +316,11 @@ def _noise_layers() -> tuple[type, ...]:
         layers.GaussianDropout,
         layers.GaussianNoise,
     )
+
+
+def _random_image_layers() -> tuple[type, ...]:
+    from keras import layers
+
+    others = {"AugMix", "CutMix", "MixUp", "Solarization"}
+    names = (name for name in dir(layers) if name.startswith("Rand") or name in others)
+    return tuple(getattr(layers, name) for name in names)

@@ -327,8 +327,9 @@ class Tuner:
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
 
-        One star marks candidates on the front, and two stars mark the recommended one. The reason
-        for the recommendation is given below the table.
+        One star marks candidates on the front, and two stars mark the recommended one. Collapsed
+        candidates have a remark instead of a star. The reason for the recommendation is given
+        below the table.
         """
         run = self.run
         recommended = run.recommendation()
