@@ -144,5 +144,5 @@ def test_a_model_of_digits_from_0_to_16_gets_its_range(tmp_path):
     assert "warning: the mean probability of the predicted classes is only" in warned
     best = f"0-16: accuracy {sure['value']:.2%}, mean probability {sure['mean_confidence']:.1%}"
     assert best in warned and sure["mean_confidence"] > 0.85 and "warning" not in quiet
-    assert "a probability of only" in (tmp_path / "auto" / "index.html").read_text()
-    assert "a probability of only" not in (tmp_path / "0-16" / "index.html").read_text()
+    assert "predicted classes is only" in (tmp_path / "auto" / "index.html").read_text()
+    assert "predicted classes is only" not in (tmp_path / "0-16" / "index.html").read_text()
