@@ -14,9 +14,9 @@ CAPTIONS = {
         "Which classes the network treats as similar",
         "Left: how much the paths of two classes have in common. 1 means that the paths are the "
         "same, or that one class keeps all channels or none and so has no path of its own. 0 (the "
-        "dashed line on the scale) means that they share no more than random paths. Right: the mean "
-        "probability that the network gives to each class on images of each other class. Pairs "
-        "that stand out on both sides look similar to the network.",
+        "dashed line on the scale) means that they share no more than random paths. Right: the "
+        "mean probability that the network gives to each class on images of each other class. "
+        "Pairs that stand out on both sides look similar to the network.",
     ),
     "paths": Caption(
         "The paths of some classes",
