@@ -136,7 +136,9 @@ def test_random_weights_instead_of_pretrained_ones_are_the_first_cause(weights):
     space = f"space={{hypermodel: '{name}', options: {{weights: {weights}}}}}"
     config = load_config(overrides=["objectives=[error]", space])
     text = collapse_text([known(1, collapsed=1.0)], config, has_own_optimizer=True)
-    assert ("Likely cause: the networks start from random weights" in text) == (weights == "null")
+    assert ("Likely cause: the networks may start from random weights" in text) == (
+        weights == "null"
+    )
     assert "learning rate with which your HyperModel" in text
 
 

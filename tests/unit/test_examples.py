@@ -3,6 +3,7 @@
 import json
 import urllib.error
 
+import h5py
 import keras
 import keras_tuner
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.datasets import load_digits
 import xnas_tf as xt
 from examples.transfer_learning import TransferLearning
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.missing_weights import explain_missing_weights
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run_directory import model_path
 
@@ -110,6 +112,33 @@ def test_a_weights_file_that_a_builder_loads_is_named_too(tmp_path, monkeypatch)
     hypermodel.build = build
     with pytest.raises(InputError, match=f"weights file {tmp_path / 'mine.weights.h5'}"):
         SearchSpace(hypermodel, (32, 32, 3), 3)
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV2", "ResNet50", "EfficientNetB0"])
+def test_a_misspelt_name_of_weights_is_not_taken_for_a_file(name):
+    with pytest.raises(ValueError, match="weights") as error:
+        getattr(keras.applications, name)(weights="imagnet")
+    text = explain_missing_weights(error.value)
+    if name == "EfficientNetB0":  # its message has the allowed values, but not the given one
+        assert text == "" and "imagenet" in str(error.value)
+    else:
+        assert text.startswith("unknown weights 'imagnet' (did you mean 'imagenet'?")
+        assert "the path of a file" in text and "null in YAML" in text
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])
+def test_published_weights_are_offered_in_place_of_a_file(name, tmp_path):
+    with pytest.raises(ValueError, match="weights") as error:
+        getattr(keras.applications, name)(weights=str(tmp_path / "w.h5"))
+    text = explain_missing_weights(error.value)
+    assert f"no weights file {tmp_path / 'w.h5'}. " in text and "'imagenet'" in text
+
+
+def test_other_missing_files_are_not_called_weights(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        h5py.File(tmp_path / "class_means.h5")
+    text = explain_missing_weights(error.value)
+    assert text == f"there is no file {tmp_path / 'class_means.h5'}"
 
 
 def mobile_net(**options):

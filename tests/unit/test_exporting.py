@@ -575,6 +575,9 @@ def test_a_card_says_which_maps_are_no_better_than_random_ones(sign, is_better):
     found = map_quality(model, expected)
     assert found["mine"]["better_than_random"] is is_better
     assert ("the maps of `mine` are not clearly better" in _map_quality(found, "8")) != is_better
+    noise = map_quality(model, expected, is_noise=True)
+    assert "better_than_random" not in noise["mine"]
+    assert noise["mine"].items() <= found["mine"].items()
     expected.images, expected.outputs = images[:2], {"mine": maps[:2]}
     few = map_quality(model, expected)
     assert "better_than_random" not in few["mine"] and "not clearly" not in _map_quality(few, "2")
@@ -616,6 +619,8 @@ def test_data_that_is_gone_is_said_and_the_rest_is_exported(run, tmp_path, monke
     folder, card = exported(run, GREY, tmp_path / "after", "saved_model", log=told.append)
     assert card["test"]["images"] == 30  # kept in the run
     assert "16 images of noise" in card["verified_on"] and "counts" not in card["dataset"]
+    maps = card["explanations"]["quality"]["maps"]  # noise cannot tell whether maps are useful
+    assert maps and not any("better_than_random" in each for each in maps.values())
     assert any("no such file" in line for line in told)
     assert "no such file" in (folder / "README.md").read_text()
 

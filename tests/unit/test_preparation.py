@@ -15,6 +15,7 @@ from tests.pictures import make_folder, picture
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import read_image
+from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject
 from xnas_tf.exporting.preparation import preparation_text
@@ -136,3 +137,16 @@ def test_explain_reads_a_dark_file_on_the_scale_of_its_data_set(tmp_path):
     found = _from_files([dark], source, ModelSubject(model, "m"), class_names=None).images[0]
     np.testing.assert_array_equal(found, read_image(dark, None, 1, SCALES))
     assert found.max() < 30
+    # A run's model: --classes only names the classes.
+    of_run = ModelSource(None, None, None, None, True)
+    subject = ModelSubject(model, "m", {"name": source.dataset})
+    inputs = _from_files([dark], of_run, subject, class_names=["x", "y"])
+    np.testing.assert_array_equal(inputs.images[0], found)
+    assert inputs.class_names == ["x", "y"]
+    assert len(_from_files([dark], of_run, ModelSubject(model, "m"), ["x", "y"]).images) == 1
+    grey = tmp_path / "grey.png"
+    Image.new("L", (8, 8), 7).save(grey)
+    gone = ModelSubject(model, "m", {"name": "folder:nowhere"})  # needed for deep images only
+    assert (_from_files([grey], of_run, gone, ["x", "y"]).images == 7).all()
+    with pytest.raises(InputError, match="nowhere"):
+        _from_files([dark], of_run, gone, ["x", "y"])

@@ -279,8 +279,8 @@ def _verdict(maps: dict[str, dict[str, float | None]]) -> str:
         return ""
     names = " and ".join(f"`{name}`" for name in poor)
     return (
-        f"\n\nOn these images, the maps of {names} are not clearly better than random maps. Do not "
-        "use them to explain this model."
+        f"\n\nOn these images, the maps of {names} are not clearly better than random maps: they "
+        "are weak evidence of what the model uses."
     )
 
 

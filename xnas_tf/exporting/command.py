@@ -137,7 +137,7 @@ def _export_one(
                 | _measured(kind, served, evidence, timing, draft, note)
                 for kind in kinds
             ]
-            maps = map_quality(model, expected)
+            maps = map_quality(model, expected, is_noise=evidence.data is None)
             card = model_card(evidence, chosen, test, expected, files, licence, maps)
             card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])

@@ -12,13 +12,15 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.utils.intervals import is_clearly_positive
 
 
-def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, float | None]]:
+def map_quality(
+    model: keras.Model, expected: Reference, is_noise: bool = False
+) -> dict[str, dict[str, float | None]]:
     """Compute mean deletion and insertion for each attribution method and for ``RANDOM`` maps.
 
     ``better_than_random`` is true if the difference between insertion and deletion is clearly
     larger than for random maps of the same images; it is missing if there are too few images to
-    tell. All-zero maps are left out and counted as ``empty``; if all maps are empty, the means are
-    None.
+    tell, or if they are noise (``is_noise``), which says nothing about real images. All-zero maps
+    are left out and counted as ``empty``; if all maps are empty, the means are None.
     """
     images = to_model_input(expected.images).numpy()
     maps = {method.name: expected.outputs[method.name] for method in expected.methods}
@@ -30,7 +32,7 @@ def map_quality(model: keras.Model, expected: Reference) -> dict[str, dict[str, 
         measured = _removal(model, images, values)
         found[name] = _means(measured)
         is_better = is_clearly_positive(_gap(measured) - _gap(random))
-        if is_better is not None:
+        if is_better is not None and not is_noise:
             found[name]["better_than_random"] = is_better
     return {**found, RANDOM: _means(random)}
 

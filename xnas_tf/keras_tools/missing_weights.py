@@ -6,14 +6,20 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
+from xnas_tf.errors import suggest
+
 _NOT_DOWNLOADED = re.compile(r"URL fetch failure on (\S+): ")
 _APPLICATIONS = "/keras-applications/"
 """Part of the address of weights that Keras stores in the folder ``models`` of its home."""
-_NO_FILE = (
-    re.compile(r"path to the weights file to be loaded\.\s+Received:?\s+weights=(.+)$"),
-    re.compile(r"unable to open file: name = '(.+?)', errno = 2,"),
-)
-"""Messages of ``keras.applications`` and of HDF5 with the name of a file that does not exist."""
+_REFUSED = re.compile(r"to the weights file to be loaded\.\s+Received:?\s+`?weights=(.+?)`?\s*$")
+"""A message of ``keras.applications`` with the given weights. Some networks do not repeat them."""
+_PUBLISHED = ("imagenet",)
+"""Names of weights that ``keras.applications`` downloads."""
+_NO_FILE = re.compile(r"unable to open file: name = '(.+?)', errno = 2,")
+"""A message of HDF5 with the name of a file that does not exist."""
+_OF_WEIGHTS = ".weights.h5"
+"""How names of Keras' files of weights end."""
+_RANDOM = "to start from random weights, None (null in YAML)"
 
 
 def explain_missing_weights(error: BaseException) -> str:
@@ -21,13 +27,30 @@ def explain_missing_weights(error: BaseException) -> str:
     text = str(error)
     if found := _NOT_DOWNLOADED.search(text):
         return f"{text}. {_how_to_copy(found[1])}"
-    for pattern in _NO_FILE:
-        if (found := pattern.search(text)) and not Path(found[1]).is_file():
-            return (
-                f"there is no weights file {Path(found[1]).absolute()}. Give the path of a file "
-                "with weights or, to start from random weights, None (null in YAML)"
-            )
+    if (found := _REFUSED.search(text)) and not Path(found[1]).is_file():
+        return _explain_refused(found[1])
+    if (found := _NO_FILE.search(text)) and not Path(found[1]).is_file():
+        path = Path(found[1]).absolute()
+        if not path.name.endswith(_OF_WEIGHTS):
+            return f"there is no file {path}"
+        return (
+            f"there is no weights file {path}. Give the path of a file with weights or, {_RANDOM}"
+        )
     return ""
+
+
+def _explain_refused(given: str) -> str:
+    path = Path(given)
+    if path.suffix or path.name != given:
+        names = " or ".join(map(repr, _PUBLISHED))
+        return (
+            f"there is no weights file {path.absolute()}. Give the path of a file with weights, "
+            f"{names} or, {_RANDOM}"
+        )
+    return (
+        f"unknown weights {suggest(given, _PUBLISHED)}. Or give the path of a file with weights "
+        f"or, {_RANDOM}"
+    )
 
 
 def stored_weights(name: str) -> Path:

@@ -240,8 +240,9 @@ def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[type, ...]) -
 
 def _without_augmentation(layer: Any, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
     """Return what a random image layer, such as RandomFlip, returns in inference."""
-    if isinstance(layer, _random_image_layers()):
-        return type(layer).call(layer, inputs[0], training=False)
+    kind: Any = type(layer)
+    if issubclass(kind, _random_image_layers()):
+        return kind.call(layer, inputs[0], training=False)  # not the edited call
     return outputs
 
 

@@ -56,14 +56,14 @@ def collapse_text(
 
 
 def _random_weights_cause(config: Config) -> str:
-    """Return a cause if the HyperModel could load weights, but was told not to."""
+    """Return a cause if the HyperModel's option ``weights`` is null, as for random weights."""
     options = getattr(config.space, "options", {})
     if options.get("weights", "") is not None:
         return ""
     return (
-        "the networks start from random weights (space.options.weights is null), from which they "
-        f"learn little from few images in {counted(config.training.epochs, 'epoch')}; load "
-        "pretrained weights, or train for many more epochs"
+        "the networks may start from random weights (space.options.weights is null), from which "
+        f"they learn little in {counted(config.training.epochs, 'epoch')} unless there are many "
+        "images; load pretrained weights, or train for many more epochs"
     )
 
 
