@@ -32,8 +32,8 @@ def draw(effects: Sequence[Effect]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel(
         "← worse     difference from a search for error, at equal error     better →\n"
-        "(standard deviations of random networks; corrected 95% intervals; "
-        "grey: effects too small to be of interest)"
+        "(standard deviations of random networks; corrected 95% intervals;\n"
+        "grey: effects that are too small to be of interest)"
     )
     axes.set_title("Do searches for introspectability find networks that are easier to debug?")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

@@ -85,9 +85,8 @@ def print_left_out(rows: pd.DataFrame) -> None:
         used = set(standardized(rows, name).data)
         lacking = rows[rows.data.isin(used) & rows[name].isna()].groupby("arm").size().to_dict()
         left_out = [data for data in rows.data.unique() if data not in used]
-        print(
-            f"- {name}: without {', '.join(left_out) or 'no data set'}; no number: {lacking or 0}"
-        )
+        sets = ", ".join(left_out) or "none"
+        print(f"- {name}: data sets left out: {sets}; networks without a number: {lacking or 0}")
     print()
 
 
@@ -155,14 +154,5 @@ def print_effects(title: str, effects: Sequence[Effect]) -> None:
                 each.statement,
             ]
         )
-    head = [
-        "outcome",
-        "arm",
-        "matched",
-        "corrected",
-        "regression",
-        "networks",
-        "clusters",
-        "result",
-    ]
-    print_table(head, lines)
+    values = ["regression", "corrected", "matched"]
+    print_table(["outcome", "arm", *values, "networks", "clusters", "result"], lines)
