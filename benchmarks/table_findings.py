@@ -24,8 +24,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
 
 from benchmarks.debuggability_report import print_table  # noqa: E402
+from benchmarks.debuggability_statistics import Interval  # noqa: E402
 from benchmarks.table_statistics import (  # noqa: E402
-    Correlation,
     correlation,
     fronts,
     operation_effects,
@@ -58,7 +58,7 @@ MEASURES = {
 SOURCES = ("activations", "Grad-CAM", "integrated gradients", "SmoothGrad")
 EARLY = ("activations", "Grad-CAM", "integrated gradients")
 NEEDED = ("arch", "seed", "error")
-Figures = dict[str, list[float]]
+Figures = dict[str, list[float | None]]
 
 
 def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
@@ -109,7 +109,7 @@ def print_relations(means: pd.DataFrame, rng: np.random.Generator) -> None:
     print_table(["measure", *sources], lines)
 
 
-def bracketed(given: Correlation | str) -> str:
+def bracketed(given: Interval | str) -> str:
     """Return a partial correlation with its interval."""
     return str(given) if given else "–"
 

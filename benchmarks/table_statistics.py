@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from benchmarks.debuggability_statistics import Interval
 from xnas_tf.spaces.cells import OPERATIONS
 
 RESAMPLES = 300
@@ -17,25 +17,9 @@ EFFECT_RESAMPLES = 50
 """Fewer than for an interval, because only a standard error is computed from them."""
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """A rank correlation with its 95% bootstrap interval over networks."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-    def rounded(self) -> list[float]:
-        """Return the value and both ends to three digits."""
-        return [round(each, 3) for each in (self.value, self.low, self.high)]
-
-
 def bootstrap(
     statistic: Callable[..., float], columns: list[np.ndarray], rng: np.random.Generator
-) -> Correlation:
+) -> Interval:
     """Compute a statistic of columns (N,), with a percentile interval over resampled rows.
 
     Rows in which a column has no number are left out.
@@ -46,7 +30,7 @@ def bootstrap(
     draws = (rng.integers(0, count, count) for _ in range(RESAMPLES))
     spread = [statistic(*table[:, rows]) for rows in draws]
     low, high = np.nanpercentile(spread, [2.5, 97.5])
-    return Correlation(float(statistic(*table)), float(low), float(high))
+    return Interval(float(statistic(*table)), float(low), float(high))
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
@@ -64,19 +48,19 @@ def partial_spearman(one: np.ndarray, other: np.ndarray, given: np.ndarray) -> f
     return (ab - ac * bc) / float(np.sqrt((1 - ac**2) * (1 - bc**2)))
 
 
-def correlation(one: pd.Series, other: pd.Series, rng: np.random.Generator) -> Correlation:
+def correlation(one: pd.Series, other: pd.Series, rng: np.random.Generator) -> Interval:
     """Return the rank correlation of two columns."""
     return bootstrap(spearman, [one.to_numpy(float), other.to_numpy(float)], rng)
 
 
 def partial_correlation(
     one: pd.Series, other: pd.Series, given: pd.Series, rng: np.random.Generator
-) -> Correlation:
+) -> Interval:
     """Return the rank correlation of two columns given a third one."""
     return bootstrap(partial_spearman, [each.to_numpy(float) for each in (one, other, given)], rng)
 
 
-def reliability(by_seed: pd.DataFrame, rng: np.random.Generator) -> tuple[Correlation, float]:
+def reliability(by_seed: pd.DataFrame, rng: np.random.Generator) -> tuple[Interval, float]:
     """Return the mean rank correlation between two seeds, and the reliability of the mean.
 
     The second value follows from the first by the Spearman-Brown formula (1910). No other measure
