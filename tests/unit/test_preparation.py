@@ -17,7 +17,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import read_image
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
-from xnas_tf.explanation.model_loading import ModelSubject
+from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 from xnas_tf.exporting.preparation import preparation_text
 from xnas_tf.storage.model_source import ModelSource
 
@@ -146,6 +146,14 @@ def test_explain_reads_a_dark_file_on_the_scale_of_its_data_set(tmp_path):
     assert len(_from_files([dark], of_run, ModelSubject(model, "m"), ["x", "y"]).images) == 1
     grey = tmp_path / "grey.png"
     Image.new("L", (8, 8), 7).save(grey)
+    # An exported model's card has the scale and the classes.
+    model.save(tmp_path / "model.keras")
+    known = {"class_names": ["x", "y"], "full_scales": SCALES}
+    card = {"candidate": 1, "genotype": "", "dataset": known}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    inputs = _from_files([dark], of_run, load_subject(tmp_path), class_names=None)
+    np.testing.assert_array_equal(inputs.images[0], found)
+    assert inputs.class_names == ("x", "y")
     gone = ModelSubject(model, "m", {"name": "folder:nowhere"})  # needed for deep images only
     assert (_from_files([grey], of_run, gone, ["x", "y"]).images == 7).all()
     with pytest.raises(InputError, match="nowhere"):

@@ -151,14 +151,16 @@ def _from_files(
     subject: ModelSubject,
     class_names: Sequence[str] | None,
 ) -> _Inputs:
-    """Read image files; take class names from the arguments or the data set, or use numbers.
+    """Read image files; take class names from the arguments, data set or card, or use numbers.
 
-    Images with more than 8 bits are read on the data set's scale, if there is a data set.
+    Images with more than 8 bits are read on the scale of the data set or card, if there is one.
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     scales = None
-    if (source.dataset or subject.dataset) and (class_names is None or any(map(_is_deep, files))):
+    if not (source.dataset or subject.dataset):
+        class_names, scales = class_names or subject.class_names, subject.full_scales
+    elif class_names is None or any(map(_is_deep, files)):
         data = load_data(source, subject, EXPLANATIONS)
         class_names, scales = class_names or data.class_names, data.findings.full_scales
     images = read_images(files, subject.model, scales)

@@ -33,11 +33,15 @@ class ModelSubject:
         title: The model's name in figures.
         dataset: Arguments for ``load_dataset`` that load the model's training data; None if
             unknown.
+        class_names: The classes named in the card of an exported model; None if there is none.
+        full_scales: The ``Findings.full_scales`` in this card.
     """
 
     model: keras.Model
     title: str
     dataset: dict[str, Any] | None = None
+    class_names: tuple[str, ...] | None = None
+    full_scales: Mapping[str, int] | None = None
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
@@ -75,9 +79,13 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     model = load_model(file, safe, _hypermodel_module(file))
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} contains a {type(model).__name__}; allowed: a Keras model")
-    if _is_from_run(file):
-        declare_range(model)
-    return ModelSubject(model, f"classifier {path.resolve().name}")
+    title = f"classifier {path.resolve().name}"
+    if not _is_from_run(file):
+        return ModelSubject(model, title)
+    declare_range(model)
+    data = _card(file).get("dataset", {})
+    names = tuple(data.get("class_names", ())) or None
+    return ModelSubject(model, title, None, names, data.get("full_scales"))
 
 
 def _is_from_run(file: Path) -> bool:
