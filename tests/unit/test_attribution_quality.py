@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.conftest import left_to_all, on_ranks
+from tests.conftest import left_to_all
+from tests.ranks import on_ranks
 from xnas_tf.attribution import integrated_gradients
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput

@@ -8,7 +8,9 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_supervision import TaskCallback
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config

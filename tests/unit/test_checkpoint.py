@@ -9,7 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.data.batches import training_batches
 from xnas_tf.distributed import SingleProcess

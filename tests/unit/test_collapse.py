@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_dataset, on_ranks
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_evaluation import SHAPE, candidate, evaluator
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import describe_collapse

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_dataset
+from tests.datasets import make_dataset
 from xnas_tf.data import Split, load_dataset
 from xnas_tf.data.batches import batching, shard, training_batches
 from xnas_tf.data.dataset import sample_images

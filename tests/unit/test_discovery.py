@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.conftest import left_to_all, make_dataset
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import make_dataset, on_ranks
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_shared_network import shared_evaluator
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import left_to_all, make_dataset
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess

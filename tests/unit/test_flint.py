@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xnas_tf as xt
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from xnas_tf.config import Config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.data.batches import training_batches

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 import xnas_tf as xt
-from tests.conftest import left_to_all, make_dataset
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config

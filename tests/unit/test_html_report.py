@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from tests.conftest import make_dataset
+from tests.datasets import make_dataset
 from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_objectives import CLASSES, NAMES, make_model, make_subject
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError

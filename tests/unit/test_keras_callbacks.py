@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from keras import callbacks as kc
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_own_training import Fitting, Plain, evaluate
 from tests.unit.test_trainer_contract import BATCH, EPOCHS, SEED, Case, batches
 from xnas_tf.config import load_config

@@ -6,7 +6,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_dataset
+from tests.datasets import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess

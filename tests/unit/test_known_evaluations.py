@@ -7,7 +7,8 @@ import keras
 import keras_tuner
 import pytest
 
-from tests.conftest import make_dataset, on_ranks
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess

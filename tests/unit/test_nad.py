@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from tests.conftest import left_to_all, on_ranks
+from tests.conftest import left_to_all
+from tests.ranks import on_ranks
 from xnas_tf.cli import main
 from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess

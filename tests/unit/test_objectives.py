@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from tests.conftest import on_ranks
+from tests.ranks import on_ranks
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError

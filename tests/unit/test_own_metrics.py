@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_own_training import BASE, CLASSES, SHAPE, VALUES, Plain, evaluate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conftest import left_to_all, on_ranks
+from tests.conftest import left_to_all
+from tests.ranks import on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.python.summary.summary_iterator import summary_iterator
 
-from tests.conftest import left_to_all, make_dataset, on_ranks
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_evaluation import live_graphs
 from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
 from xnas_tf.candidate import Candidate

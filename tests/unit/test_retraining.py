@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import xnas_tf as xt
-from tests.conftest import make_dataset
+from tests.datasets import make_dataset
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError

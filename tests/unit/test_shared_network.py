@@ -8,7 +8,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.conftest import left_to_all, make_dataset, on_ranks, out_of_memory_in_third_call
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks, out_of_memory_in_third_call
 from tests.unit.test_supervision import TaskCallback
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import make_dataset
+from tests.datasets import make_dataset
 from xnas_tf.attribution import attribution_method
 from xnas_tf.attribution.activations import class_activations
 from xnas_tf.config import load_config

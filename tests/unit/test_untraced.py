@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import xnas_tf.keras_tools.tracing
-from tests.conftest import left_to_all, make_dataset
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
 from xnas_tf.attribution import activations, explainer
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import make_dataset, on_ranks
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config
 from xnas_tf.distributed import SingleProcess

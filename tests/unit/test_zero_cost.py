@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from tests.conftest import make_dataset, on_ranks
+from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.unit.test_early_measures import CELL, made
 from tests.unit.test_objectives import make_model, make_subject
 from xnas_tf.distributed import SingleProcess
