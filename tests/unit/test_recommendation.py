@@ -87,8 +87,9 @@ def test_it_is_better_than_chance_near_the_best_and_best_in_the_rest(config, dat
     rest = [at for at, o in enumerate(config.objectives) if o.name != "error"]
     values = costs(near, config)[:, rest]
     if len(rest) > 1:
-        span = np.ptp(values, axis=0)
-        values = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
+        scale = costs(better_than_chance(front), config)[:, rest]
+        span = np.ptp(scale, axis=0)
+        values = (values - scale.min(axis=0)) / np.where(span > 0, span, 1)
     mean = values.mean(axis=1) if rest else np.zeros(len(near))
     places = {c.id: (round(m, 9), *by_error(c)) for c, m in zip(near, mean, strict=True)}
     assert found.id in places
@@ -150,6 +151,22 @@ def test_of_several_other_objectives_the_mean_of_scaled_costs_counts():
         candidate(THREE, 3, 138, (0.3, 200.0)),  # 1 and 0
     ]
     assert recommend(front, THREE, COUNTS).id == 2
+
+
+def test_two_near_the_best_are_compared_on_the_scale_of_the_whole_front():
+    """0.02 introspectability is little, and 25 times the parameters are much."""
+    front = [
+        candidate(THREE, 1, 140, (0.74, 88_000.0)),
+        candidate(THREE, 2, 139, (0.72, 3_500.0)),
+        candidate(THREE, 3, 100, (0.10, 900.0)),
+        candidate(THREE, 4, 40, (9.0, 1.0)),  # not better than chance
+    ]
+    assert recommend(front, THREE, COUNTS).id == 2
+    alone = recommend(front[:2], THREE, COUNTS)
+    assert alone.id == 1 and alone.why.endswith(
+        "one of 2 within its 95% interval; tied with 2 in introspectability and parameters "
+        "overall, each scaled from 0 to 1 over the front, so the lower error decides"
+    )
 
 
 def test_accuracy_as_a_metric_is_no_remaining_objective():
@@ -223,6 +240,7 @@ def test_one_line_says_what_why_and_what_it_costs():
     best_of_both = [
         candidate(WITHOUT_ERROR, 1, 140, (0.5, 9.0)),
         candidate(WITHOUT_ERROR, 2, 139, (0.4, 8.0)),
+        candidate(WITHOUT_ERROR, 3, 100, (0.1, 1.0)),  # sets the scale
     ]
     assert "one of 2 within its 95% interval; among these the best in introspectability and" in (
         recommend(best_of_both, WITHOUT_ERROR, COUNTS).why

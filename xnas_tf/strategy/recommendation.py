@@ -65,7 +65,8 @@ def recommend(
     eligible if their error is inside the 95% interval of the best error, or at most 2 percentage
     points above the best error. Among these, the best candidate in the remaining objective is
     chosen. With several remaining objectives, this is the candidate with the smallest mean of the
-    costs, each scaled to [0, 1]. Ties go to the lower error, then to the lower id.
+    costs, each scaled to [0, 1] over the candidates that are better than chance. Ties go to the
+    lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
@@ -99,12 +100,12 @@ def recommend(
     limit, tolerance = _tolerated(best, validation_counts, within)
     near = [candidate for candidate in learned if _error(candidate) <= limit + ROUNDING]
     is_limited = within is not None or not prefer
-    chosen, reason = _choose(near if is_limited else learned, config, prefer)
+    chosen, reason = _choose(near if is_limited else learned, learned, config, prefer)
     parts = [
         _gap(chosen, best),
         _nearness(chosen, best, len(near), len(learned), tolerance) if is_limited else "",
         _caution(chosen, best, validation_counts) if is_limited and tolerance == INTERVAL else "",
-        _advantage(chosen, best, len(near), config) if not prefer else reason,
+        reason or ("" if prefer else _advantage(chosen, best, len(near), config)),
         _comparison(chosen, best, config),
     ]
     if validation_counts is None:
@@ -160,19 +161,38 @@ def _others(config: Goals) -> list[str]:
 
 
 def _choose(
-    eligible: Sequence[Candidate], config: Goals, prefer: str | None
+    eligible: Sequence[Candidate], learned: Sequence[Candidate], config: Goals, prefer: str | None
 ) -> tuple[Candidate, str]:
-    """Return the best eligible candidate, and the criterion if it differs from the default rule."""
+    """Return the best eligible candidate, and the reason unless it is the default rule alone.
+
+    Several objectives are scaled over all candidates that are better than chance. Two candidates
+    scaled by themselves would always tie: each would be worst where the other is best.
+    """
     if prefer == KNEE:
         return knee(eligible, config)
     wanted = _others(config) if prefer is None else [prefer]
     indices = [i for i, o in enumerate(config.objectives) if o.name in wanted and prefer != ERROR]
-    values = costs(eligible, config)[:, indices]
+    values = costs(learned, config)[:, indices]
     if len(indices) > 1:
         values = normalised(values)  # drops objectives that are equal for all
-    totals = zip(values.sum(axis=1), eligible, strict=True)
-    _, chosen = min(totals, key=lambda pair: (pair[0], *_by_error(pair[1])))
-    return chosen, f"preferred: the best {prefer}" if prefer else ""
+    by_id = dict(zip((c.id for c in learned), values.sum(axis=1), strict=True))
+    least = min(by_id[c.id] for c in eligible) + ROUNDING
+    tied = sorted((c for c in eligible if by_id[c.id] <= least), key=_by_error)
+    if prefer:
+        return tied[0], f"preferred: the best {prefer}"
+    return tied[0], _tie(tied, config)
+
+
+def _tie(tied: Sequence[Candidate], config: Goals) -> str:
+    if len(tied) == 1 or not (names := _others(config)):
+        return ""
+    others = ", ".join(str(c.id) for c in tied[1:])
+    return f"tied with {others} in {_joined(names)}, so the lower error decides"
+
+
+def _joined(names: Sequence[str]) -> str:
+    scaled = "" if len(names) == 1 else " overall, each scaled from 0 to 1 over the front"
+    return " and ".join(names) + scaled
 
 
 def _gap(chosen: Candidate, best: Candidate) -> str:
@@ -206,8 +226,7 @@ def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> 
     names = _others(config)
     if chosen is not best or near == 1 or not names:
         return ""
-    scaled = "" if len(names) == 1 else " overall, each scaled from 0 to 1"
-    return f"among these the best in {' and '.join(names)}{scaled}"
+    return f"among these the best in {_joined(names)}"
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
