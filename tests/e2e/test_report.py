@@ -134,6 +134,7 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
         if not model.evaluate("details => details.open"):
             model.locator("summary").first.click()
         model.get_by_text("distances between class means").first.wait_for()
+        model.get_by_text("images predicted as each class in brackets").first.wait_for()
         assert not known[candidate.id]["problem"]
         accuracy = known[candidate.id]["accuracy"][1]
         assert accuracy == pytest.approx(candidate.metrics["test_accuracy"])

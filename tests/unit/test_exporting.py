@@ -23,7 +23,8 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
-from xnas_tf.exporting.card_text import _map_quality, _usage, code, text
+from xnas_tf.exporting.card import _limits
+from xnas_tf.exporting.card_text import _explanations, _map_quality, _usage, code, text
 from xnas_tf.exporting.command import _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
@@ -559,7 +560,35 @@ def test_a_card_for_programs(run, tmp_path):
     assert all(0 <= value <= 1 for each in maps.values() for value in each.values())
     assert card["licence"] == "CC-BY-4.0" and card["custom_objects"] == []
     assert any("8x8 pixels" in limit for limit in card["limits"])
-    assert any(limit.startswith("Introspectability") for limit in card["limits"])
+
+
+@pytest.mark.parametrize(
+    ("words", "is_said"),
+    [
+        (["objectives=[error]"], False),
+        (["objectives=[error, introspectability]"], True),
+        (["objectives=[error]", "record=[introspectability]"], True),
+    ],
+)
+def test_a_card_speaks_of_introspectability_only_if_it_was_measured(words, is_said):
+    config = load_config(overrides=words)
+    facts = {"class_names": ["a", "b"], "image_shape": [8, 8, 1], "images": {"train": 90}}
+    known = SimpleNamespace(facts=facts, run=SimpleNamespace(config=config))
+    chosen = SimpleNamespace(candidate=Candidate(1, "a", {}, epochs=1), config=config)
+    limits = _limits(known, chosen)
+    assert any(limit.startswith("Introspectability") for limit in limits) is is_said
+
+
+@pytest.mark.parametrize(
+    ("formats", "is_served"), [(["tflite_int8"], False), (["keras", "saved_model"], True)]
+)
+def test_a_card_names_the_signature_explain_only_if_a_file_has_it(formats, is_served):
+    quality = {"maps": {}, "measured": {}, "explained": {}}
+    known = {"methods": {"grad_cam": {"output": "logits"}}, "inapplicable": {}, "quality": quality}
+    card = {"explanations": known, "files": [{"format": name} for name in formats]}
+    written = _explanations({**card, "verified_on": ""})
+    assert ("in the signature `explain`" in written) is is_served
+    assert ("not in these files; the format `saved_model`" in written) is not is_served
 
 
 @pytest.mark.parametrize(("sign", "is_better"), [(1, True), (-1, False)])

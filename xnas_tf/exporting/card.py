@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
@@ -18,6 +17,7 @@ from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.objectives.base import Objective
+from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
@@ -27,6 +27,11 @@ from xnas_tf.utils.number_format import counted
 NOT_STATED = (
     "not stated: the owner of the model decides, within the terms of the data. The exported "
     "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
+)
+_INTROSPECTABILITY = (
+    "Introspectability measures how differently the network represents the classes: the mean "
+    "distance of their mean activations or attributions on validation images. It does not say "
+    "whether single predictions are right, fair, or explained correctly."
 )
 PICTURE = "attributions.png"
 """Name of the file with pictures of attribution maps."""
@@ -78,7 +83,7 @@ def model_card(
         "output": "probabilities (batch, classes), in the order of the classes",
         "files": list(files),
         "verified_on": _verified_on(evidence),
-        "limits": _limits(evidence, candidate),
+        "limits": _limits(evidence, chosen),
         "licence": licence or NOT_STATED,
         "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
         "Check its terms before you share the model.",
@@ -181,7 +186,9 @@ def _use(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
+def _limits(evidence: Evidence, chosen: ExportSelection) -> list[str]:
+    candidate = chosen.candidate
+    measured = any(isinstance(each, Introspectability) for each in chosen.config.measures())
     kind = _kind_of_images(evidence)
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
@@ -198,7 +205,5 @@ def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
         "Attributions show what the score of a class depends on in an image. They prove neither "
         "that this is the reason for the prediction, nor that the reason is a good one. The "
         "baseline of integrated gradients is a black image, so black pixels get no attribution.",
-        "Introspectability measures how differently the network represents the classes: the mean "
-        "distance of their mean activations or attributions on validation images. It does not say "
-        "whether single predictions are right, fair, or explained correctly.",
+        *([_INTROSPECTABILITY] if measured else []),
     ]

@@ -224,8 +224,12 @@ def _class_table(card: dict[str, Any]) -> str:
 
 def _explanations(card: dict[str, Any]) -> str:
     known = card["explanations"]
+    is_served = any(each["format"] == "saved_model" for each in card["files"])
+    where = "not in these files; the format `saved_model` computes it"
+    if is_served:
+        where = "in the signature `explain`"
     lines = [
-        f"- `{name}`: in the signature `explain`, as maps (batch, height, width), with "
+        f"- `{name}`: {where}, as maps (batch, height, width), with "
         + text(", ".join(f"{key} {value}" for key, value in options.items() if value is not None))
         for name, options in known["methods"].items()
     ]
