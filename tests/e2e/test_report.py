@@ -124,6 +124,14 @@ def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
         assert ids == sorted(front, key=front.get, reverse=reverse)
 
 
+def test_only_axes_that_say_so_are_logarithmic(opened):
+    middle = "(isLog) => scale([1, 1000], 0, 104, false, isLog)(10)"
+    assert opened.evaluate(middle, True) == pytest.approx(0.04 / 1.08 * 104 + 104 / 1.08 / 3)
+    assert opened.evaluate(middle, False) < 10
+    assert opened.evaluate("scale([0, 1000], 0, 104, false, true)(500)") == pytest.approx(52)
+    assert opened.evaluate("axisTitle('a', true)") == "a (log scale)"
+
+
 def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
     run = reported[0]
     front = run.pareto()

@@ -30,6 +30,8 @@ const setting = (value) => (typeof value === "number" && !Number.isInteger(value
   : plain(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+// The title of an axis for a measure, which says if the scale is logarithmic.
+const axisTitle = (title, log) => (log ? `${title} (log scale)` : title);
 const arrow = (objective) => (objective.direction === "minimize" ? "↓" : "↑");
 
 const contents = document.getElementById("contents");
