@@ -5,6 +5,7 @@ import re
 import shutil
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 import xnas_tf as xt
@@ -16,6 +17,7 @@ from xnas_tf.config import load_config
 from xnas_tf.reporting.html.page import render
 from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.retraining.results import FOLDER
+from xnas_tf.utils.number_format import format_value
 
 SECTIONS = ("front", "lineage", "influence", "table", "more")
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
@@ -122,6 +124,21 @@ def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
         ids = [int(text) for text in opened.locator("#table button.id").all_text_contents()]
         front = {c.id: c.objectives["introspectability"] for c in reported[0].pareto()}
         assert ids == sorted(front, key=front.get, reverse=reverse)
+
+
+def test_numbers_are_rounded_as_in_the_terminal(opened):
+    """Also those in the middle between two decimals, such as 1/32 and the share 1/16."""
+    values = [1.4352544, -1.43525, 0.5, 1e-3, *np.random.default_rng(0).normal(size=200)]
+    values += [sign * number / 32 for number in range(1, 300, 2) for sign in (-1, 1)]
+    values += (np.arange(20000, 20100) / 20000).tolist()  # seldom exact
+    shown = opened.evaluate("(values) => values.map(number)", [v for v in values if abs(v) < 10])
+    expected = [v for v in values if 1e-3 <= abs(v) < 10]
+    shown = [text for text in shown if "e" not in text]
+    assert [float(text) for text in shown] == [float(format_value(v)) for v in expected]
+    shares = [number / 16 / 5 for number in range(81)] + [number / 365 for number in range(366)]
+    assert opened.evaluate("(shares) => shares.map(percent)", shares) == [
+        f"{s:.1%}" for s in shares
+    ]
 
 
 def test_only_axes_that_say_so_are_logarithmic(opened):

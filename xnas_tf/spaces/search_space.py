@@ -16,6 +16,7 @@ from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
+from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
@@ -42,6 +43,7 @@ class SearchSpace(Space):
         trains_default: Whether the HyperModel or the default model has its own training code.
         compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics with which the default model is compiled.
+        norm_momentum: See ``normalization_momentum``, of the default model.
         input_range: The range of values that the default model's first layers expect.
         loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
 
@@ -270,6 +272,7 @@ class SearchSpace(Space):
         check_outputs(model, self._images())
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
+        self.norm_momentum = normalization_momentum(model)
         self.metrics = build_metrics(model, self._classes)
         if losses_of(model) and not self.trains_default:
             check_loss(model, self._classes)

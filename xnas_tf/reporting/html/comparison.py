@@ -16,7 +16,7 @@ from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
 from xnas_tf.strategy.hypervolume import Box, spanned_box
-from xnas_tf.utils.number_format import six_digits
+from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")
 """Sections of the configuration that do not affect results, or are compared separately."""
@@ -161,7 +161,7 @@ def _run_data(
     return {
         "name": name,
         "facts": dict(run_facts(run, front, run_status(run, recommended))),
-        "front": [[six_digits(c.objectives[o.name]) for o in objectives] for c in front],
+        "front": [[ten_digits(c.objectives[o.name]) for o in objectives] for c in front],
         "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
         "interval_note": too_wide_note(front, objectives),
         "ids": [c.id for c in front],

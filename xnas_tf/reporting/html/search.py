@@ -21,7 +21,7 @@ from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
 from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.strategy.recommendation import Recommendation
-from xnas_tf.utils.number_format import six_digits
+from xnas_tf.utils.number_format import ten_digits
 
 _LOST = ("failed", "infeasible", "duplicate")
 
@@ -56,7 +56,7 @@ def search_data(
         "lost": lost_data(candidates),
         "groups": {
             "busy": [{"group": g, "share": s} for g, s in utilisation(candidates).items()],
-            "bars": [[*bar[:3], *map(six_digits, bar[3:])] for bar in timeline(candidates)],
+            "bars": [[*bar[:3], *map(ten_digits, bar[3:])] for bar in timeline(candidates)],
         },
     }
 
@@ -76,11 +76,11 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
         "violations": [candidate.violations(config.constraints) for candidate in candidates],
         "test": [candidate.metrics.get("test_accuracy") for candidate in candidates],
         "objectives": [
-            [six_digits(candidate.objectives.get(o.name)) for candidate in candidates]
+            [ten_digits(candidate.objectives.get(o.name)) for candidate in candidates]
             for o in config.objectives
         ],
         "measured": [
-            [six_digits(column.value(candidate)) for candidate in candidates]
+            [ten_digits(column.value(candidate)) for candidate in candidates]
             for column in _others(config)
         ],
     }
