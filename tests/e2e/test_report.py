@@ -190,7 +190,7 @@ def test_what_was_retrained_stands_beside_the_baseline(opened, reported):
         assert "90.00% (90.00 to 90.00)" in row
     assert opened.locator("#retrained .plot svg .axis").all_text_contents() == [
         "epoch",
-        "validation error",
+        "validation error (log scale)",
     ]
 
 

@@ -266,7 +266,7 @@ class Run:
                 f"`images` are files, but {self.path} searched arrays with values from {low:.6g} "
                 f"to {high:.6g}; allowed: arrays with values on this scale"
             )
-        known = self.fact("dataset") or self.load_dataset().facts
+        known: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
         height, width, channels = known["image_shape"]
         if channels not in (1, 3):
             raise InputError(
