@@ -127,7 +127,7 @@ def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
 
 
 def test_numbers_are_rounded_as_in_the_terminal(opened):
-    """Also those in the middle between two decimals, such as 1/32 and the share 1/16."""
+    """Also those in the middle between two decimals, such as 1/32."""
     values = [1.4352544, -1.43525, 0.5, 1e-3, *np.random.default_rng(0).normal(size=200)]
     values += [sign * number / 32 for number in range(1, 300, 2) for sign in (-1, 1)]
     values += (np.arange(20000, 20100) / 20000).tolist()  # seldom exact
@@ -135,10 +135,6 @@ def test_numbers_are_rounded_as_in_the_terminal(opened):
     expected = [v for v in values if 1e-3 <= abs(v) < 10]
     shown = [text for text in shown if "e" not in text]
     assert [float(text) for text in shown] == [float(format_value(v)) for v in expected]
-    shares = [number / 16 / 5 for number in range(81)] + [number / 365 for number in range(366)]
-    assert opened.evaluate("(shares) => shares.map(percent)", shares) == [
-        f"{s:.1%}" for s in shares
-    ]
 
 
 def test_only_axes_that_say_so_are_logarithmic(opened):

@@ -35,7 +35,7 @@ const plain = (value) => (typeof value === "number" ? number(value) : String(val
 // The value of a hyperparameter, with three significant digits if it is not an integer.
 const setting = (value) => (typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(3))
   : plain(value));
-const percent = (value) => (value === null ? "–" : `${fixed(100 * value, 1)}%`);
+const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 // The title of an axis for a measure, which says if the scale is logarithmic.
 const axisTitle = (title, log) => (log ? `${title} (log scale)` : title);
