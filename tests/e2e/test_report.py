@@ -5,6 +5,7 @@ import re
 import shutil
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 import xnas_tf as xt
@@ -16,6 +17,7 @@ from xnas_tf.config import load_config
 from xnas_tf.reporting.html.page import render
 from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.retraining.results import FOLDER
+from xnas_tf.utils.number_format import format_value
 
 SECTIONS = ("front", "lineage", "influence", "table", "more")
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
@@ -124,6 +126,25 @@ def test_objectives_can_be_chosen_and_columns_sorted(opened, reported):
         assert ids == sorted(front, key=front.get, reverse=reverse)
 
 
+def test_numbers_are_rounded_as_in_the_terminal(opened):
+    """Also those in the middle between two decimals, such as 1/32."""
+    values = [1.4352544, -1.43525, 0.5, 1e-3, *np.random.default_rng(0).normal(size=200)]
+    values += [sign * number / 32 for number in range(1, 300, 2) for sign in (-1, 1)]
+    values += (np.arange(20000, 20100) / 20000).tolist()  # seldom exact
+    shown = opened.evaluate("(values) => values.map(number)", [v for v in values if abs(v) < 10])
+    expected = [v for v in values if 1e-3 <= abs(v) < 10]
+    shown = [text for text in shown if "e" not in text]
+    assert [float(text) for text in shown] == [float(format_value(v)) for v in expected]
+
+
+def test_only_axes_that_say_so_are_logarithmic(opened):
+    middle = "(isLog) => scale([1, 1000], 0, 104, false, isLog)(10)"
+    assert opened.evaluate(middle, True) == pytest.approx(0.04 / 1.08 * 104 + 104 / 1.08 / 3)
+    assert opened.evaluate(middle, False) < 10
+    assert opened.evaluate("scale([0, 1000], 0, 104, false, true)(500)") == pytest.approx(52)
+    assert opened.evaluate("axisTitle('a', true)") == "a (log scale)"
+
+
 def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
     run = reported[0]
     front = run.pareto()
@@ -134,6 +155,7 @@ def test_each_model_is_shown_with_what_it_looks_at(opened, reported):
         if not model.evaluate("details => details.open"):
             model.locator("summary").first.click()
         model.get_by_text("distances between class means").first.wait_for()
+        model.get_by_text("images predicted as each class in brackets").first.wait_for()
         assert not known[candidate.id]["problem"]
         accuracy = known[candidate.id]["accuracy"][1]
         assert accuracy == pytest.approx(candidate.metrics["test_accuracy"])
@@ -164,7 +186,7 @@ def test_what_was_retrained_stands_beside_the_baseline(opened, reported):
         assert "90.00% (90.00 to 90.00)" in row
     assert opened.locator("#retrained .plot svg .axis").all_text_contents() == [
         "epoch",
-        "validation error",
+        "validation error (log scale)",
     ]
 
 

@@ -5,10 +5,12 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import layers
 
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
@@ -18,6 +20,7 @@ from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
+from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.html.summary import best_accuracy_text
@@ -129,6 +132,33 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
     assert "Likely cause: they expect 0-255. If that is not the cause: the learning" in scaled
     lagging = collapse_text([known(1, collapsed=1.0, accuracy=0.99)], CONFIG)
     assert "batch normalisation" in lagging and "learning rate" not in lagging
+
+
+@pytest.mark.parametrize(
+    ("momentum", "advice"),
+    [
+        (None, "lag behind; make sure that your model sets momentum=0.9, or train for more than"),
+        (0.99, "lag behind; set momentum=0.9 in your model, which has 0.99, or train for more"),
+        (0.9, "lag behind; train for more than"),
+    ],
+)
+def test_a_momentum_is_advised_only_to_a_model_without_it(momentum, advice):
+    lagging = known(1, collapsed=1.0, accuracy=0.99)
+    assert advice in collapse_text([lagging], CONFIG, norm_momentum=momentum)
+
+
+def test_the_momentum_is_that_of_the_layers_that_are_trained():
+    slow, fast, frozen = (layers.BatchNormalization(momentum=m) for m in (0.99, 0.8, 0.999))
+    frozen.trainable = False
+    inner = keras.Sequential([keras.Input((4,)), slow])
+    for chosen, momentum in (
+        ([fast, inner, frozen], 0.99),
+        ([fast, frozen], 0.8),
+        ([frozen], None),
+        ([layers.Dense(2)], None),
+    ):
+        model = keras.Sequential([keras.Input((4,)), *chosen])
+        assert normalization_momentum(model) == momentum
 
 
 @pytest.mark.parametrize("weights", ["null", "imagenet"])

@@ -1,7 +1,9 @@
 """Exported files say what their models say, where xnas-tf is not; their cards say what they are."""
 
 import html
+import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +26,8 @@ from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
-from xnas_tf.exporting.card_text import _map_quality, _usage, code, text
+from xnas_tf.exporting.card import _limits
+from xnas_tf.exporting.card_text import _explanations, _map_quality, _usage, code, text
 from xnas_tf.exporting.command import _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
@@ -90,10 +93,10 @@ def dense(shape):
     return keras.Model(inputs, keras.layers.Dense(3, "softmax")(x))
 
 
-def made_run(path, name, models):
+def made_run(path, name, models, *words):
     """A finished run with these models by id, on the data that ``name`` makes here."""
-    words = [f"dataset=tests.unit.test_exporting:{name}", "objectives=[error, deletion]"]
-    config = load_config(overrides=words)
+    first = [f"dataset=tests.unit.test_exporting:{name}", "objectives=[error, deletion]"]
+    config = load_config(overrides=[*first, *words])
     data = load_dataset(**config.dataset.model_dump())
     path.mkdir()
     record = open_database(path, config)
@@ -290,17 +293,19 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
 
 
 @pytest.mark.parametrize(
-    ("module", "custom", "has_code", "needed"),
+    ("module", "custom", "own", "has_code", "needed"),
     [
-        ("", [], False, ""),
-        ("mine.layers", [], False, ""),
-        ("__main__", [], False, ""),
-        ("mine.layers", ["Own"], True, "import mine.layers  # the search's own module, which"),
-        ("__main__", ["Own"], False, "# Define Own first, as in the script"),
+        ("", [], [], False, ""),
+        ("mine.layers", [], [], False, ""),
+        ("__main__", [], [], False, ""),
+        ("mine.layers", ["Own"], [], True, "own module, to be installed, or copied here; it def"),
+        ("mine", ["Own"], ["mine.py"], True, "own module, in this folder; it defines Own.\nimport"),
+        ("__main__", ["Own"], [], False, "# Define Own first, as in the script"),
     ],
 )
-def test_the_card_says_what_a_keras_file_needs(module, custom, has_code, needed):
+def test_the_card_says_what_a_keras_file_needs(module, custom, own, has_code, needed):
     card = {"hypermodel_module": module, "contains_code": has_code, "custom_objects": custom}
+    card["own_files"] = own
     made = _usage(FORMATS.get("keras")(), card)
     compile(made, "card", "exec")
     assert needed in made and ("Own" in made) == bool(custom) and "import __main__" not in made
@@ -308,6 +313,48 @@ def test_the_card_says_what_a_keras_file_needs(module, custom, has_code, needed)
     assert ("safe_mode=False" in made) == has_code
     other = FORMATS.get("tflite")()
     assert _usage(other, card) == other.usage
+
+
+OWN = """
+import keras
+import factors_{mark}
+
+@keras.saving.register_keras_serializable("own_{mark}")
+class Gate(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * factors_{mark}.FACTOR
+"""
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_keras_file_with_its_own_layer_loads_in_its_folder(tmp_path, monkeypatch, is_package):
+    """As on the card, in a process that knows neither the run nor the folder of the search."""
+    mark = f"{is_package}".lower()
+    folder = tmp_path / "mine"
+    place = folder / "own_package" if is_package else folder
+    place.mkdir(parents=True)
+    (place / f"own_{mark}.py").write_text(OWN.format(mark=mark))
+    (folder / f"factors_{mark}.py").write_text("FACTOR = 3.0")
+    monkeypatch.syspath_prepend(folder)
+    module = f"own_package.own_{mark}" if is_package else f"own_{mark}"
+    gate = importlib.import_module(module).Gate()
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), gate])
+    model.add(keras.layers.Dense(3, "softmax"))
+    run = made_run(tmp_path / "run", "grey", {1: model}, f"space={{hypermodel: '{module}:Gate'}}")
+    out, card = exported(run, 1, tmp_path / "out", "keras")
+    written = (out / "README.md").read_text()
+    assert card["custom_objects"] == ["Gate"] and "it defines Gate" in written
+    if is_package:
+        assert card["own_files"] == [] and "to be installed, or copied here" in written
+        return
+    assert sorted(card["own_files"]) == ["factors_false.py", "own_false.py"]
+    assert "of which this is a copy: " in written and "`own_false.py`" in written
+    code = "\n".join(re.findall("```python\n(.*?)```", written, re.DOTALL))
+    environment = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=out, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.strip() == "(2, 3)", done.stderr
 
 
 @keras.saving.register_keras_serializable("test_exporting")
@@ -582,7 +629,35 @@ def test_a_card_for_programs(run, tmp_path):
     assert all(0 <= value <= 1 for each in maps.values() for value in each.values())
     assert card["licence"] == "CC-BY-4.0" and card["custom_objects"] == []
     assert any("8x8 pixels" in limit for limit in card["limits"])
-    assert any(limit.startswith("Introspectability") for limit in card["limits"])
+
+
+@pytest.mark.parametrize(
+    ("words", "is_said"),
+    [
+        (["objectives=[error]"], False),
+        (["objectives=[error, introspectability]"], True),
+        (["objectives=[error]", "record=[introspectability]"], True),
+    ],
+)
+def test_a_card_speaks_of_introspectability_only_if_it_was_measured(words, is_said):
+    config = load_config(overrides=words)
+    facts = {"class_names": ["a", "b"], "image_shape": [8, 8, 1], "images": {"train": 90}}
+    known = SimpleNamespace(facts=facts, run=SimpleNamespace(config=config))
+    chosen = SimpleNamespace(candidate=Candidate(1, "a", {}, epochs=1), config=config)
+    limits = _limits(known, chosen)
+    assert any(limit.startswith("Introspectability") for limit in limits) is is_said
+
+
+@pytest.mark.parametrize(
+    ("formats", "is_served"), [(["tflite_int8"], False), (["keras", "saved_model"], True)]
+)
+def test_a_card_names_the_signature_explain_only_if_a_file_has_it(formats, is_served):
+    quality = {"maps": {}, "measured": {}, "explained": {}}
+    known = {"methods": {"grad_cam": {"output": "logits"}}, "inapplicable": {}, "quality": quality}
+    card = {"explanations": known, "files": [{"format": name} for name in formats]}
+    written = _explanations({**card, "verified_on": ""})
+    assert ("in the signature `explain`" in written) is is_served
+    assert ("not in these files; the format `saved_model`" in written) is not is_served
 
 
 @pytest.mark.parametrize(("sign", "is_better"), [(1, True), (-1, False)])

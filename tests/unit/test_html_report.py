@@ -48,6 +48,7 @@ from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import format_value, ten_digits
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
 
@@ -107,6 +108,12 @@ def test_the_page_has_every_candidate_as_recorded(run, known):
     for place, candidate in enumerate(everyone):
         found = {h["name"]: h["values"][h["places"][place]] for h in data["hyperparameters"]}
         assert found == candidate.hyperparameters
+
+
+@pytest.mark.parametrize("value", [1.4352544, 1.43524999, 0.03125, *np.linspace(0, 2, 101) / 3])
+def test_a_value_in_a_page_is_rounded_like_the_recorded_one(value):
+    assert format_value(ten_digits(value)) == format_value(value)
+    assert ten_digits(value) == pytest.approx(value, rel=1e-9) and ten_digits(None) is None
 
 
 def test_every_candidate_without_a_result_is_among_the_failures(run, known):

@@ -117,6 +117,18 @@ def test_lines_of_the_log_are_results_only_where_there_is_one(capsys, tmp_path):
     assert not any("hypervolume" in line for line in lines)  # generation 0 is not complete
 
 
+def test_the_time_left_is_left_out_until_it_is_known(capsys, tmp_path):
+    state, progress = SearchState(CONFIG), SearchProgress(CONFIG)
+    trained = next(candidate for candidate in EVERYONE if candidate.state == "done")
+    infeasible = next(candidate for candidate in EVERYONE if candidate.state == "infeasible")
+    with displayed():
+        for candidate in (infeasible, trained):
+            state.add(candidate)
+            progress.on_candidate_end(SearchRun(tmp_path, CONFIG, state, print), candidate)
+    first, second = (line for line in capsys.readouterr().err.splitlines() if "/16" in line)
+    assert "left" not in first and first.endswith("(0.0 s)") and second.endswith(" s left")
+
+
 def test_a_search_without_a_front_says_how_near_it_came():
     state = SearchState(CONFIG)
     for candidate in [*EVERYONE[2:], done(6, 0.4, 10.0, flops=3000)]:

@@ -28,6 +28,7 @@ from xnas_tf.keras_tools.mixed_precision import check_devices
 from xnas_tf.keras_tools.model_files import describe_failure
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
+from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.objectives.base import Subject
 from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
@@ -191,7 +192,8 @@ class Evaluator:
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
-            failure = str(error) if isinstance(error, XnasError) else describe(error)
+            is_ours = isinstance(error, XnasError)
+            failure = str(error) if is_ours else explain_weights(error) or describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))
         if failed:
             raise RunError(f"build failed: {failure or 'on another rank'}")

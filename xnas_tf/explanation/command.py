@@ -16,7 +16,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import class_number
-from xnas_tf.data.decoding import Unreadable, look_at
+from xnas_tf.data.new_files import is_deep
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation
@@ -160,21 +160,13 @@ def _from_files(
     scales = None
     if not (source.dataset or subject.dataset):
         class_names, scales = class_names or subject.class_names, subject.full_scales
-    elif class_names is None or any(map(_is_deep, files)):
+    elif class_names is None or any(map(is_deep, files)):
         data = load_data(source, subject, EXPLANATIONS)
         class_names, scales = class_names or data.class_names, data.findings.full_scales
     images = read_images(files, subject.model, scales)
     if class_names is None:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
     return _Inputs(images, class_names)
-
-
-def _is_deep(file: Path) -> bool:
-    """Return whether an image has more than 8 bits; false if it cannot be read."""
-    try:
-        return look_at(file).highest > 0
-    except Unreadable:  # reported when it is read
-        return False
 
 
 def _from_dataset(

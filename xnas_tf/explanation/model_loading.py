@@ -16,7 +16,7 @@ import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its cl
 from xnas_tf.candidate import RECOMMENDED
 from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.decoding import Unreadable, read_image
+from xnas_tf.data.new_files import read_files
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
@@ -143,12 +143,7 @@ def read_images(
         raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
     _, height, width, channels = shape
     sizes = (height, width) if height and width else None
-    images = []
-    for file in files:
-        try:
-            images.append(read_image(file, sizes, channels, scales))
-        except Unreadable as error:
-            raise InputError(f"image {file} cannot be read: {error}") from error
+    images = read_files(files, sizes, channels, scales)
     if len({image.shape for image in images}) > 1:
         raise InputError("the images differ in size, and the model has no fixed input size")
     return np.stack(images)

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from xnas_tf.candidate import Candidate
 from xnas_tf.exporting.evidence import Evidence
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
@@ -19,6 +18,7 @@ from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.objectives.base import Objective
+from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.reporting.html.models import recorded_data
 from xnas_tf.storage.run import Run
@@ -28,6 +28,11 @@ from xnas_tf.utils.number_format import counted
 NOT_STATED = (
     "not stated: the owner of the model decides, within the terms of the data. The exported "
     "files contain no code of xnas-tf, which is itself GPL-3.0-or-later."
+)
+_INTROSPECTABILITY = (
+    "Introspectability measures how differently the network represents the classes: the mean "
+    "distance of their mean activations or attributions on validation images. It does not say "
+    "whether single predictions are right, fair, or explained correctly."
 )
 PICTURE = "attributions.png"
 """Name of the file with pictures of attribution maps."""
@@ -82,7 +87,7 @@ def model_card(
         "output": "probabilities (batch, classes), in the order of the classes",
         "files": list(files),
         "verified_on": _verified_on(evidence),
-        "limits": _limits(evidence, candidate, weak),
+        "limits": _limits(evidence, chosen, weak),
         "licence": licence or NOT_STATED,
         "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
         "Check its terms before you share the model.",
@@ -185,7 +190,9 @@ def _use(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _limits(evidence: Evidence, candidate: Candidate, weak: str) -> list[str]:
+def _limits(evidence: Evidence, chosen: ExportSelection, weak: str) -> list[str]:
+    candidate = chosen.candidate
+    measured = any(isinstance(each, Introspectability) for each in chosen.config.measures())
     kind = _kind_of_images(evidence)
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
@@ -203,7 +210,5 @@ def _limits(evidence: Evidence, candidate: Candidate, weak: str) -> list[str]:
         "Attributions show what the score of a class depends on in an image. They prove neither "
         "that this is the reason for the prediction, nor that the reason is a good one. The "
         "baseline of integrated gradients is a black image, so black pixels get no attribution.",
-        "Introspectability measures how differently the network represents the classes: the mean "
-        "distance of their mean activations or attributions on validation images. It does not say "
-        "whether single predictions are right, fair, or explained correctly.",
+        *([_INTROSPECTABILITY] if measured else []),
     ]

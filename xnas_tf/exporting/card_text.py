@@ -223,8 +223,12 @@ def _class_table(card: dict[str, Any]) -> str:
 
 def _explanations(card: dict[str, Any]) -> str:
     known = card["explanations"]
+    is_served = any(each["format"] == "saved_model" for each in card["files"])
+    where = "not in these files; the format `saved_model` computes it"
+    if is_served:
+        where = "in the signature `explain`"
     lines = [
-        f"- `{name}`: in the signature `explain`, as maps (batch, height, width), with "
+        f"- `{name}`: {where}, as maps (batch, height, width), with "
         + text(", ".join(f"{key} {value}" for key, value in options.items() if value is not None))
         for name, options in known["methods"].items()
     ]
@@ -296,7 +300,8 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
         return usage
     if card["custom_objects"]:
         module, names = card["hypermodel_module"], ", ".join(card["custom_objects"])
-        load = f"import {module}  # the search's own module, which defines {names}\n"
+        where = "in this folder" if card["own_files"] else "to be installed, or copied here"
+        load = f"# The search's own module, {where}; it defines {names}.\nimport {module}\n"
         if module in ("", MAIN):
             load = f"# Define {names} first, as in the script of the search.\n"
         usage = usage.replace("import keras\n", f"import keras\n{load}")
@@ -351,8 +356,17 @@ def _files(card: dict[str, Any]) -> str:
         _table(header, rows),
         *(_latency(each["latency"]) for each in card["files"] if "latency" in each),
         *(_quantization(each) for each in card["files"] if "quantization" in each),
+        _own_files(card["own_files"]),
     ]
+    parts = [part for part in parts if part]
     return "\n\n".join(dict.fromkeys(parts))
+
+
+def _own_files(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(map(code, names))
+    return f"`model.keras` needs the search's own code, of which this is a copy: {listed}."
 
 
 def _size(file: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
-from xnas_tf.exporting.formats.builtin import WILDCARDS, SavedModel
+from xnas_tf.exporting.formats.builtin import WILDCARDS, KerasFile, SavedModel
 from xnas_tf.exporting.hub_header import hub_header
 from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
@@ -43,6 +44,7 @@ from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.quiet_stderr import silenced_native_code
+from xnas_tf.utils.source_code import single_files
 
 Log = Callable[[str], None]
 SHOWN = 8
@@ -123,6 +125,7 @@ def _export_one(
 
     model = chosen.candidate.load_model(safe)
     custom = _custom_names(model)  # before anything traces the model
+    own = _own_files(chosen.candidate, kinds) if custom else []
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
@@ -142,6 +145,7 @@ def _export_one(
             card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["custom_objects"] = custom
+            card["own_files"] = [shutil.copyfile(each, draft / each.name).name for each in own]
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))
@@ -169,6 +173,11 @@ def _picture(evidence: Evidence, expected: Reference) -> bytes:
 def _custom_names(model: keras.Model) -> list[str]:
     """Return the names of the classes and functions that must exist before a model is loaded."""
     return sorted({getattr(each, "__name__", type(each).__name__) for each in custom_code(model)})
+
+
+def _own_files(candidate: Candidate, kinds: Sequence[ExportFormat]) -> list[Path]:
+    """Return the files of the user's modules that a Keras file needs; see ``single_files``."""
+    return single_files(candidate.module) if KerasFile in map(type, kinds) else []
 
 
 def _loads_safely(candidate: Candidate) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.figures.axis_scale import LOG_SCALE, logarithmic, set_logarithmic
 from xnas_tf.figures.uncertainty import interval_of, too_wide
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
 from xnas_tf.utils.number_format import counted
@@ -41,6 +42,7 @@ class FrontInfo:
         titles: The objectives' titles, each with an arrow that points towards better values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where unknown.
         undrawn: Number of intervals as wide as the range of possible values.
+        logarithmic: The objectives whose axes are logarithmic.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class FrontInfo:
     titles: tuple[str, ...]
     intervals: np.ndarray
     undrawn: int = 0
+    logarithmic: frozenset[str] = frozenset()
 
 
 def front_info(
@@ -78,14 +81,16 @@ def front_info(
     # Candidates of a running search may have been read later than its recommendation.
     row = ids.index(recommended) if recommended in ids else None
     shown = tuple([*names, CANDIDATE][:width])
-    titles = tuple([*(o.heading for o in config.objectives), CANDIDATE][:width])
+    log = logarithmic(candidates, config.objectives)
+    headings = [o.heading + LOG_SCALE * (o.name in log) for o in config.objectives]
+    titles = tuple([*headings, CANDIDATE][:width])
     intervals = np.full((len(ordered), width, 2), np.nan)
     pairs = list(itertools.product(enumerate(ordered), enumerate(config.objectives)))
     for (place, candidate), (column, objective) in pairs:
         intervals[place, column] = interval_of(candidate, objective, validation_images)
     undrawn = sum(too_wide(candidate, objective) for (_, candidate), (_, objective) in pairs)
     rest = values(dominated), values(violating)
-    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals, undrawn)
+    return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals, undrawn, log)
 
 
 def front_figure(info: FrontInfo) -> Figure:
@@ -120,6 +125,9 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
     front = info.front[:, pair]
     is_only = len(info.names) == 2
     area, size = (36, 6.0) if is_only else (9, 3.5)
+    for name, column in zip("xy", pair, strict=True):
+        if info.names[column] in info.logarithmic:
+            set_logarithmic(axes, name)
     kinds = {
         "dominated": (info.dominated, "o", GREY),
         "violates constraints": (info.violating, "x", ORANGE),
@@ -135,7 +143,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
         axes.plot(*front[row], "o", markersize=2 * size, label=label, **style)
     if is_only and info.names[1] != CANDIDATE:
         # Between two neighbours, the front dominates points that are worse than both.
-        steps = "steps-post" if info.titles[0].endswith("↓") else "steps-pre"
+        steps = "steps-post" if "↓" in info.titles[0] else "steps-pre"
         axes.plot(*front.T, drawstyle=steps, color=BLUE, linewidth=1)
     _draw_intervals(axes, front, info.intervals[:, pair])
     if info.undrawn:

@@ -10,6 +10,7 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.figures.axis_scale import LOG_SCALE, logarithmic, set_logarithmic
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure, wrapped
 from xnas_tf.strategy.pareto import ended_candidates
@@ -32,6 +33,7 @@ class HistoryInfo:
         trainings: Number of candidates trained at each change of the front, (M,).
         best: The best objective values on the front after each change, (K, M).
         hypervolume: The hypervolume after each change of the front, (M,); NaN where unknown.
+        is_logarithmic: Whether each objective's axis is logarithmic, (K,).
     """
 
     titles: tuple[str, ...]
@@ -40,6 +42,7 @@ class HistoryInfo:
     trainings: np.ndarray
     best: np.ndarray
     hypervolume: np.ndarray
+    is_logarithmic: tuple[bool, ...] = ()
 
 
 def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo:
@@ -48,14 +51,16 @@ def history_info(candidates: Sequence[Candidate], config: Config) -> HistoryInfo
     trained = np.cumsum([c.trained for c in ended], dtype=int)
     done = [(at, c) for at, c in zip(trained, ended, strict=True) if c.state == "done"]
     names = [objective.name for objective in config.objectives]
+    log = logarithmic(candidates, config.objectives)
     progress: dict[str, Any] = progress_data(candidates, config)
     return HistoryInfo(
-        tuple(objective.heading for objective in config.objectives),
+        tuple(o.heading + LOG_SCALE * (o.name in log) for o in config.objectives),
         np.array([at for at, _ in done]),
         np.array([[c.objectives[n] for n in names] for _, c in done]).reshape(-1, len(names)),
         np.array(progress["trainings"]),
         np.array(progress["best"], float).reshape(len(names), -1),
         np.array(progress["hypervolume"], float),
+        tuple(name in log for name in names),
     )
 
 
@@ -73,6 +78,9 @@ def history_figure(info: HistoryInfo) -> Figure:
         axis.plot(info.places, values, ".", color=GREY, label="a candidate")
         axis.step(info.trainings, best, where="post", color=BLUE, label="best on the front")
         axis.set_ylabel(wrapped(title, PANEL), fontsize=8)
+    for axis, is_logarithmic in zip(axes, info.is_logarithmic, strict=False):
+        if is_logarithmic:
+            set_logarithmic(axis, "y")
     if has_hypervolume:
         axes[-1].step(info.trainings, info.hypervolume, where="post", color=ORANGE)
         axes[-1].set_ylabel("hypervolume ↑", fontsize=8)

@@ -10,8 +10,10 @@ import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.figures.axis_scale import LOG_SCALE, logarithmic
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.interpretation.drawing import BLUE, GREY, ORANGE, new_figure
+from xnas_tf.objectives.base import Objective
 from xnas_tf.utils.number_format import format_value, setting_text
 
 if TYPE_CHECKING:
@@ -50,14 +52,20 @@ def uprights(candidates: Sequence[Candidate], config: Config) -> list[Upright]:
         shown = range(last + 1) if last < LABELLED else (0, last)
         ticks = {place / last: setting_text(each.values[place]) for place in shown}
         found.append(Upright(each.name, np.where(places < 0, np.nan, places / last), ticks))
-    for objective in config.objectives:
-        values = np.array([candidate.objectives[objective.name] for candidate in candidates])
-        worst, best = (-objective.sign * values).min(), (-objective.sign * values).max()
-        heights = (-objective.sign * values - worst) / ((best - worst) or 1.0)
-        ends = {0.0: worst, 1.0: best}
-        ticks = {height: format_value(-objective.sign * end) for height, end in ends.items()}
-        found.append(Upright(objective.heading, heights, ticks if best > worst else {0: ticks[0]}))
-    return found
+    log = logarithmic(candidates, config.objectives)
+    return found + [_of_objective(candidates, each, each.name in log) for each in config.objectives]
+
+
+def _of_objective(
+    candidates: Sequence[Candidate], objective: Objective, is_logarithmic: bool
+) -> Upright:
+    values = np.array([candidate.objectives[objective.name] for candidate in candidates])
+    places = -objective.sign * (np.log(values) if is_logarithmic else values)
+    heights = (places - places.min()) / (np.ptp(places) or 1.0)
+    ends = {0.0: values[places.argmin()], 1.0: values[places.argmax()]}
+    ticks = {height: format_value(end) for height, end in ends.items()}
+    title = objective.heading + LOG_SCALE * is_logarithmic
+    return Upright(title, heights, ticks if np.ptp(places) > 0 else {0: ticks[0]})
 
 
 def parallel_figure(

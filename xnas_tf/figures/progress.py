@@ -11,7 +11,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.strategy.hypervolume import Box, HypervolumeMeter
 from xnas_tf.strategy.pareto import Front, ended_candidates
-from xnas_tf.utils.number_format import six_digits
+from xnas_tf.utils.number_format import ten_digits
 
 _MAX_CHANGES = 200
 """Maximum number of changes of the front for which to compute the hypervolume. Computing it is slow
@@ -58,11 +58,11 @@ def progress_data(
     shown = [change for change in changes[::-1][::step][::-1] if change.front]
     return {
         "trainings": [change.trained for change in shown],
-        "hours": [six_digits(change.hours) for change in shown],
-        "hypervolume": [six_digits(meter(c.measured)) if c.measured else None for c in shown],
+        "hours": [ten_digits(change.hours) for change in shown],
+        "hypervolume": [ten_digits(meter(c.measured)) if c.measured else None for c in shown],
         "best": [
             [
-                six_digits(o.sign * min(o.sign * c.objectives[o.name] for c in m.front))
+                ten_digits(o.sign * min(o.sign * c.objectives[o.name] for c in m.front))
                 for m in shown
             ]
             for o in config.objectives

@@ -32,6 +32,18 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
+def normalization_momentum(model: keras.Model) -> float | None:
+    """Return the largest momentum of the batch normalisation layers that a training updates.
+
+    Returns:
+        The momentum; None if there are no such layers. Frozen layers keep their averages.
+    """
+    layers = [
+        each for each in all_layers(model) if isinstance(each, keras.layers.BatchNormalization)
+    ]
+    return max((float(each.momentum) for each in layers if each.trainable), default=None)
+
+
 def is_functional(model: Any) -> bool:
     """Return whether a model has a graph, as functional and built sequential models do."""
     if isinstance(model, keras.Sequential):

@@ -11,6 +11,8 @@ from xnas_tf.storage.run import Run
 from xnas_tf.training.options import RATES, TrainingOptions
 from xnas_tf.utils.number_format import counted
 
+FAST_MOMENTUM = 0.9
+"""Momentum of batch normalisation with which short training suffices for the moving averages."""
 _ACCURACY_GAP = 0.2
 """If training accuracy exceeds validation accuracy by at least this much, the network is assumed to
 have learned, and only its predictions in inference mode are assumed to be wrong."""
@@ -19,7 +21,11 @@ have learned, and only its predictions in inference mode are assumed to be wrong
 def run_collapse_text(run: Run, candidates: Sequence[Candidate]) -> str:
     """Return ``collapse_text`` for a run's candidates, given what the run has recorded."""
     return collapse_text(
-        candidates, run.config, bool(run.fact("own_optimizer")), run.fact("range_problem") or ""
+        candidates,
+        run.config,
+        bool(run.fact("own_optimizer")),
+        run.fact("range_problem") or "",
+        run.fact("norm_momentum"),
     )
 
 
@@ -28,6 +34,7 @@ def collapse_text(
     config: Config,
     has_own_optimizer: bool = False,
     range_problem: str = "",
+    norm_momentum: float | None = None,
 ) -> str:
     """Describe how many candidates collapsed, and the likely cause; empty if none did.
 
@@ -37,6 +44,8 @@ def collapse_text(
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
         range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
             they do. Such a mismatch is reported as the likely cause.
+        norm_momentum: The largest momentum of the default model's batch normalisation layers; None
+            if it has none, or in runs of earlier versions.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
@@ -45,7 +54,11 @@ def collapse_text(
     learned = sum(map(_learned_in_training, collapsed))
     is_normalization = 2 * learned > len(collapsed)
     step_cause = _own_step_cause if has_own_optimizer else _step_cause
-    other = (_normalization_cause if is_normalization else step_cause)(config.training)
+    other = (
+        _normalization_cause(config.training, norm_momentum)
+        if is_normalization
+        else step_cause(config.training)
+    )
     first = range_problem or _random_weights_cause(config)
     cause = f"{first}. If that is not the cause: {other}" if first else other
     return (
@@ -72,12 +85,21 @@ def _learned_in_training(candidate: Candidate) -> bool:
     return metrics.get("accuracy", 0.0) > metrics.get("val_accuracy", math.inf) + _ACCURACY_GAP
 
 
-def _normalization_cause(training: TrainingOptions) -> str:
+def _normalization_cause(training: TrainingOptions, momentum: float | None) -> str:
+    advice = (
+        "" if momentum is not None and momentum <= FAST_MOMENTUM else _momentum_advice(momentum)
+    )
     return (
         "they have learned in training mode only, because the moving averages of batch "
-        "normalisation lag behind; make sure that your model sets momentum=0.9, or train for more "
-        f"than {counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
+        f"normalisation lag behind; {advice}train for more than "
+        f"{counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
     )
+
+
+def _momentum_advice(momentum: float | None) -> str:
+    if momentum is None:
+        return f"make sure that your model sets momentum={FAST_MOMENTUM}, or "
+    return f"set momentum={FAST_MOMENTUM} in your model, which has {momentum:g}, or "
 
 
 def _own_step_cause(training: TrainingOptions) -> str:

@@ -121,12 +121,12 @@ class SearchProgress(Callback):
         return f"{about}: {'  '.join(texts)}"
 
     def _time_left(self) -> str:
-        """Return an estimate of the time left, as text; empty if no more epochs are expected."""
+        """Return an estimate of the time left, as text; empty if unknown or none is expected."""
         epochs_left = expected_epochs(self._config.rungs, self._goal) - self._epochs
         if epochs_left <= 0:
             return ""
         if not self._session_epochs:
-            return "? left"
+            return ""  # unknown
         elapsed = time.monotonic() - self._begin
         seconds = elapsed / self._session_epochs * epochs_left
         return f"{duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))} left"

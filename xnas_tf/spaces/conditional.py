@@ -25,6 +25,7 @@ from keras_tuner.engine import hyperparameters as kt_hp
 from keras_tuner.src.engine.conditions import Parent
 
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.registry import describe
 
 Build = Callable[[keras_tuner.HyperParameters], Any]
@@ -143,6 +144,6 @@ def _asked(
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - such a candidate fails in the search
-        failures[choice.name, value] = describe(error)
+        failures[choice.name, value] = explain_weights(error) or describe(error)
         return []
     return unknown(hp, declared)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.keras_tools.missing_weights import explain_missing_weights
+from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.registry import OBJECT, describe, find_object
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class HyperModelOptions(SpaceOptions):
         except InputError:
             raise
         except Exception as error:  # a user's code may raise anything at all
-            why = explain_missing_weights(error) or describe(error)
+            why = explain_weights(error) or describe(error)
             raise InputError(
                 f"HyperModel {self.hypermodel!r} could not be created: {why}"
             ) from error

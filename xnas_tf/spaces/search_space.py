@@ -16,12 +16,13 @@ from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
+from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.keras_tools.layer_names import use_accepted_names
-from xnas_tf.keras_tools.missing_weights import explain_missing_weights
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
+from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, code_of, name_of
 from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
@@ -42,6 +43,7 @@ class SearchSpace(Space):
         trains_default: Whether the HyperModel or the default model has its own training code.
         compiles_default: Whether the default model is compiled, with its own optimizer.
         metrics: Names of the metrics with which the default model is compiled.
+        norm_momentum: See ``normalization_momentum``, of the default model.
         input_range: The range of values that the default model's first layers expect.
         loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
 
@@ -253,7 +255,7 @@ class SearchSpace(Space):
         except InputError as error:
             raise InputError(f"{message}: {error}") from error
         except Exception as error:  # a user's code may raise anything at all
-            why = explain_missing_weights(error) or describe_failure(error)
+            why = explain_weights(error) or describe_failure(error)
             raise InputError(f"{message}: {why}") from error
         finally:
             keras.backend.clear_session()
@@ -270,6 +272,7 @@ class SearchSpace(Space):
         check_outputs(model, self._images())
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
+        self.norm_momentum = normalization_momentum(model)
         self.metrics = build_metrics(model, self._classes)
         if losses_of(model) and not self.trains_default:
             check_loss(model, self._classes)
@@ -325,7 +328,7 @@ class SearchSpace(Space):
                 raise
             except Exception as error:  # noqa: BLE001 - such candidates fail in the search
                 values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
-                self._failures[values] = describe_failure(error)
+                self._failures[values] = explain_weights(error) or describe_failure(error)
                 break
             new = unknown(hp, declared)
             if not new:

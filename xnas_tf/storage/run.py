@@ -16,7 +16,8 @@ from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.given_values import stored_images
-from xnas_tf.data.value_scaling import LEVELS
+from xnas_tf.data.new_files import image_paths, is_deep, read_files
+from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.interpretation.weak_classes import weak_classes_text
@@ -231,7 +232,7 @@ class Run:
         scaling = self.load_dataset().scaling
         return scaling.low, scaling.high
 
-    def prepare(self, images: np.ndarray) -> np.ndarray:
+    def prepare(self, images: np.ndarray | str | Path | Sequence[str | Path]) -> np.ndarray:
         """Convert images with the data set's own values to the values that the models expect.
 
         Models were trained on values from 0 to 1 with 256 levels, regardless of the arrays' values,
@@ -239,21 +240,24 @@ class Run:
 
         Args:
             images: (N, H, W) or (N, H, W, C), with values on the same scale as the arrays that
-                were searched; or uint8 images, such as ``run.load_dataset().test.images[:8]``.
+                were searched; or uint8 images, such as ``run.load_dataset().test.images[:8]``; or
+                one or several image files, which are read as the search reads image files.
 
         Returns:
             Images, (N, H, W, C), as float32 in [0, 1]. Values outside ``value_range`` are clipped,
             with a warning.
 
         Raises:
-            InputError: If the images differ in shape from this run's images, or their values are on
-                a different scale.
+            InputError: If the images differ in shape from this run's images, their values are on a
+                different scale, or a file cannot be read.
         """
         stored = self.stored_images(images)
         return stored.astype(np.float32) / np.float32(LEVELS)
 
-    def stored_images(self, images: np.ndarray) -> np.ndarray:
+    def stored_images(self, images: np.ndarray | str | Path | Sequence[str | Path]) -> np.ndarray:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
+        if files := image_paths(images):
+            return self._read(files)
         options = self.config.dataset
         sides = [options.size] * 2 if isinstance(options.size, int) else options.size
         size = (sides[0], sides[1]) if sides else None
@@ -264,6 +268,25 @@ class Run:
                 f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
             )
         return found
+
+    def _read(self, files: Sequence[Path]) -> np.ndarray:
+        """Read image files as ``load_dataset`` does, (N, H, W, C), as uint8."""
+        low, high = self.value_range
+        if not Scaling(low, high).is_usual:
+            raise InputError(
+                f"`images` are files, but {self.path} searched arrays with values from {low:.6g} "
+                f"to {high:.6g}; allowed: arrays with values on this scale"
+            )
+        known: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
+        height, width, channels = known["image_shape"]
+        if channels not in (1, 3):
+            raise InputError(
+                f"`images` are files, but the images of {self.path} have {channels} channels; "
+                "allowed: arrays of such images"
+            )
+        # Only images with more than 8 bits depend on those of the data set.
+        scales = self.load_dataset().findings.full_scales if any(map(is_deep, files)) else None
+        return np.stack(read_files(files, (height, width), channels, scales))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.

@@ -21,9 +21,12 @@ def brief_value(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
-def six_digits(value: float | None) -> float | None:
-    """Round to six significant digits, more than a picture or a table shows."""
-    return None if value is None else float(f"{value:.6g}")
+def ten_digits(value: float | None) -> float | None:
+    """Round to ten significant digits, so many that rounding again for a table changes nothing.
+
+    With only six digits, 1.4352544 would become 1.43525, and then 1.4352 instead of 1.4353.
+    """
+    return None if value is None else float(f"{value:.10g}")
 
 
 def setting_text(value: Any) -> str:

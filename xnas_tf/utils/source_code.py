@@ -42,6 +42,23 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
     return {**definitions, **_module_hashes([*own, *used], {_package(name) for name in own})}
 
 
+def single_files(module: str) -> list[Path]:
+    """Return the file of a user's imported module, and those of the user's modules it imports.
+
+    Returns:
+        The files; empty if any of these modules is part of a package, or installed as a library, so
+        that a copy of its file alone would not do.
+    """
+    names = source_hashes([], [module])
+    files = [file for name in names if (file := _source_file(name))]
+    is_alone = not any("." in name for name in names) and all(map(_is_alone, files))
+    return files if is_alone else []
+
+
+def _is_alone(file: Path) -> bool:
+    return file.name != "__init__.py" and {*_LIBRARIES}.isdisjoint(file.parts)
+
+
 def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
     """Return the files whose code differs between two results of ``source_hashes``, sorted.
 

@@ -8,14 +8,15 @@ from typing import Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
+from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.figures.uncertainty import too_wide_note
-from xnas_tf.reporting.html.search import known_interval
+from xnas_tf.reporting.html.search import known_interval, objectives_data
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
 from xnas_tf.strategy.hypervolume import Box, spanned_box
-from xnas_tf.utils.number_format import six_digits
+from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")
 """Sections of the configuration that do not affect results, or are compared separately."""
@@ -51,9 +52,7 @@ def comparison_data(
         "title": f"Comparison of {len(runs)} runs",
         "subtitle": made_text(),
         "dataset": data_text(first.config.dataset.name, first.fact("dataset") or {}),
-        "objectives": [
-            {"name": o.label, "direction": o.direction} for o in first.config.objectives
-        ],
+        "objectives": objectives_data(first.config, logarithmic(compared, first.config.objectives)),
         "box": _ends(compared, first.config) if compared else [],
         "runs": shared,
         "settings": _differing_settings(runs),
@@ -162,7 +161,7 @@ def _run_data(
     return {
         "name": name,
         "facts": dict(run_facts(run, front, run_status(run, recommended))),
-        "front": [[six_digits(c.objectives[o.name]) for o in objectives] for c in front],
+        "front": [[ten_digits(c.objectives[o.name]) for o in objectives] for c in front],
         "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
         "interval_note": too_wide_note(front, objectives),
         "ids": [c.id for c in front],

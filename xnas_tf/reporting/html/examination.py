@@ -77,6 +77,7 @@ class Examiner:
             ],
             "labels": self._labels.tolist(),
             "looked_at": min(len(self._validation), max_images),
+            "group_by": self._objective.group_by,
         }
 
     def examine(self, model: keras.Model) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.figures.uncertainty import interval_of, too_wide_note
@@ -20,7 +21,7 @@ from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
 from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.strategy.recommendation import Recommendation
-from xnas_tf.utils.number_format import six_digits
+from xnas_tf.utils.number_format import ten_digits
 
 _LOST = ("failed", "infeasible", "duplicate")
 
@@ -33,9 +34,11 @@ def search_data(
 ) -> dict[str, Any]:
     """Collect the data for all sections about the search; the front is sorted, best first."""
     config = run.config
+    log = logarithmic(candidates, [*config.objectives, *config.record])
     return {
-        "objectives": [{"name": o.label, "direction": o.direction} for o in config.objectives],
+        "objectives": objectives_data(config, log),
         "measured": [column.title for column in _others(config)],
+        "measured_log": [column.name in log for column in _others(config)],
         "parts_note": parts_note(config),
         "collapses": run_collapse_text(run, candidates),
         "candidates": candidates_data(candidates, config),
@@ -57,9 +60,16 @@ def search_data(
         "lost": lost_data(candidates),
         "groups": {
             "busy": [{"group": g, "share": s} for g, s in utilisation(candidates).items()],
-            "bars": [[*bar[:3], *map(six_digits, bar[3:])] for bar in timeline(candidates)],
+            "bars": [[*bar[:3], *map(ten_digits, bar[3:])] for bar in timeline(candidates)],
         },
     }
+
+
+def objectives_data(config: Config, log: frozenset[str]) -> list[dict[str, Any]]:
+    """Describe the objectives; ``log`` are those with a logarithmic axis."""
+    return [
+        {"name": o.label, "direction": o.direction, "log": o.name in log} for o in config.objectives
+    ]
 
 
 def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str, list[Any]]:
@@ -70,11 +80,11 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
         "violations": [candidate.violations(config.constraints) for candidate in candidates],
         "test": [candidate.metrics.get("test_accuracy") for candidate in candidates],
         "objectives": [
-            [six_digits(candidate.objectives.get(o.name)) for candidate in candidates]
+            [ten_digits(candidate.objectives.get(o.name)) for candidate in candidates]
             for o in config.objectives
         ],
         "measured": [
-            [six_digits(column.value(candidate)) for candidate in candidates]
+            [ten_digits(column.value(candidate)) for candidate in candidates]
             for column in _others(config)
         ],
     }

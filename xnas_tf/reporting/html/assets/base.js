@@ -15,6 +15,13 @@ const el = (tag, attributes = {}, ...children) =>
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+// Round half to even, as Python does for tables in a terminal; toFixed would round half up.
+function fixed(value, digits) {
+  const places = value * 2 ** (digits + 1); // odd in the exact middle between two decimals
+  if (!Number.isInteger(places) || places % 2 === 0) return value.toFixed(digits);
+  const below = Math.floor(value * 10 ** digits);
+  return ((below + (below % 2 ? 1 : 0)) / 10 ** digits).toFixed(digits);
+}
 // A browser must not break the line after the hyphen of an exponent.
 const exponential = (value) => value.toExponential(2).replace("e-", "e-\u2060");
 function number(value) {
@@ -22,7 +29,7 @@ function number(value) {
   if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
   return size >= 1e4 ? Math.round(value).toLocaleString("en") : size && size < 1e-3
-    ? exponential(value) : String(+value.toFixed(size < 10 ? 4 : 2));
+    ? exponential(value) : String(+fixed(value, size < 10 ? 4 : 2));
 }
 const plain = (value) => (typeof value === "number" ? number(value) : String(value));
 // The value of a hyperparameter, with three significant digits if it is not an integer.
@@ -30,6 +37,8 @@ const setting = (value) => (typeof value === "number" && !Number.isInteger(value
   : plain(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 const plural = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+// The title of an axis for a measure, which says if the scale is logarithmic.
+const axisTitle = (title, log) => (log ? `${title} (log scale)` : title);
 const arrow = (objective) => (objective.direction === "minimize" ? "↓" : "↑");
 
 const contents = document.getElementById("contents");

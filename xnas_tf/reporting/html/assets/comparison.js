@@ -7,6 +7,7 @@ const key = () => el("p", { class: "key" }, data.runs.map((run, at) => {
   return [mark, `${run.name} `];
 }));
 const titles = data.objectives.map((objective) => `${objective.name} ${arrow(objective)}`);
+const axisTitles = titles.map((title, at) => axisTitle(title, data.objectives[at].log));
 const column = (run, at) => run.front.map((values) => values[at]);
 
 function summarySection() {
@@ -31,10 +32,10 @@ function frontsSection() {
       .filter((run) => run.interval_note).map((run) => ` ${run.name}: ${run.interval_note}`).join(""));
   const change = (which) => (at) => { shown[which] = at; plot.draw(); };
   if (titles.length > 1) {
-    made.append(el("div", { class: "controls" }, picker("x axis", titles, shown.x, change("x")),
-      picker("y axis", titles, shown.y, change("y"))));
+    made.append(el("div", { class: "controls" }, picker("x axis", axisTitles, shown.x, change("x")),
+      picker("y axis", axisTitles, shown.y, change("y"))));
   }
-  const axis = (at) => ({ title: titles[at], values: spread(data.runs.flatMap((run) => column(run, at)),
+  const axis = (at) => ({ title: axisTitles[at], log: data.objectives[at].log, values: spread(data.runs.flatMap((run) => column(run, at)),
     data.runs.flatMap((run) => run.intervals.flatMap((row) => row[at] || []))) });
   const plot = new Plot(made, "Pareto fronts", 420, () => ({ x: axis(shown.x), y: axis(shown.y),
     draw: (drawn) => data.runs.forEach((run, at) => drawRun(drawn, run, at, shown)) }));

@@ -1,8 +1,10 @@
 // The front and its progress.
 const axes = [...data.objectives.map((objective, at) =>
-  ({ title: `${objective.name} ${arrow(objective)}`, values: all.objectives[at], objective,
+  ({ title: axisTitle(`${objective.name} ${arrow(objective)}`, objective.log), log: objective.log, objective,
+    values: all.objectives[at],
     intervals: new Map(data.front.map((id, place) => [placeOf.get(id), data.intervals[at][place]])) })),
-  ...data.measured.map((title, at) => ({ title, values: all.measured[at] }))
+  ...data.measured.map((title, at) => ({ title: axisTitle(title, data.measured_log[at]),
+    log: data.measured_log[at], values: all.measured[at] }))
     .filter(({ values }) => shownPlaces.every((place) => values[place] !== null)),
   { title: "candidate", values: all.id, whole: true }];
 const only = (axis, places) => ({ ...axis, values: spread(places.map((place) => axis.values[place]),
@@ -124,12 +126,12 @@ function progressSection() {
   })), plots);
   // The hypervolume is known from the end of generation 0 on.
   const first = known.hypervolume.findIndex((value) => value !== null);
-  const volumes = first < 0 ? [] : [["hypervolume ↑", known.hypervolume.slice(first), first]];
-  const lines = [...volumes, ...data.objectives.map((objective, at) =>
-    [`best ${objective.name} ${arrow(objective)}`, known.best[at], 0])];
-  const drawn = lines.map(([title, values, begin]) => new Plot(
+  const volumes = first < 0 ? [] : [["hypervolume ↑", known.hypervolume.slice(first), first, false]];
+  const lines = [...volumes, ...data.objectives.map(({ log }, at) =>
+    [`best ${axes[at].title}`, known.best[at], 0, log])];
+  const drawn = lines.map(([title, values, begin, log]) => new Plot(
     el("figure", {}, el("figcaption", {}, `${title}: ${number(values.at(-1))}`)), title, 220, () => ({
-      x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values },
+      x: { title: ways[by][0], values: [0, ...ways[by][1]], whole: by === 0 }, y: { title, values, log },
       draw: (plot) => plot.stairs(values.map((value, at) => [ways[by][1][begin + at], value]), "--blue") })));
   plots.append(...drawn.map((plot) => plot.box.parentElement));
 }

@@ -80,7 +80,8 @@ function classMeans(means) {
 }
 function classMeansOf(model) {
   return [el("p", { class: "about" }, `Mean representations of the classes on ${number(models.looked_at)} validation `
-    + "images, with the number of images of each class in brackets. Introspectability is the mean distance between two "
+    + `images, with the number of images ${models.group_by === "predicted" ? "predicted as" : "that belong to"} each `
+    + "class in brackets. Introspectability is the mean distance between two "
     + "classes: the higher it is, the more the model distinguishes the classes."
     + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
       + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")

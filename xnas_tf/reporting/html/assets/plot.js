@@ -20,13 +20,13 @@ function spread(points, intervals) {
   return [...points, ...intervals.map((value) => clamp(value, low - wide, high + wide))];
 }
 
-// Map values to a range of pixels; logarithmic if isLog, or if they span two orders of magnitude.
+// Map values to a range of pixels, on a logarithmic scale if isLog and no value is 0 or below.
 function scale(values, from, to, whole = false, isLog = false) {
   const known = values.filter((value) => value !== null);
   let low = Infinity, high = -Infinity;
   for (const value of known) { low = Math.min(low, value); high = Math.max(high, value); }
   if (low > high) [low, high] = [0, 1];
-  const log = isLog || (low > 0 && high / low > 100 && !whole);
+  const log = isLog && low > 0;
   const turn = log ? Math.log10 : (value) => value;
   let [a, b] = [turn(low), turn(high)];
   const pad = (b - a) * 0.04 || Math.abs(a) * 0.1 || 1;
@@ -64,7 +64,7 @@ class Plot {
     this.context.scale(dense, dense);
     this.area = { left: 62, right: width - 14, top: 12, bottom: height - 44 };
     const { x, y, draw } = this.spec();
-    this.x = scale(x.values, this.area.left, this.area.right, x.whole);
+    this.x = scale(x.values, this.area.left, this.area.right, x.whole, x.log);
     this.y = scale(y.values, this.area.bottom, this.area.top, y.whole, y.log);
     this.below.replaceChildren(...this.axes(x.title, y.title));
     this.svg.replaceChildren();

@@ -59,7 +59,7 @@ function retrainedCurves(parent, each) {
     : ["--grey", 1, []]);
   new Plot(box, "Validation error by epoch", 260, () => ({
     x: { title: "epoch", whole: true, values: [1, ...lines.map(({ values }) => values.length)] },
-    y: { title: "validation error", log: true, values: lines.flatMap(({ values }) => values) },
+    y: { title: axisTitle("validation error", true), log: true, values: lines.flatMap(({ values }) => values) },
     draw: (plot) => [...lines].sort((a, b) => isMarked(a.id) - isMarked(b.id))
       .forEach(({ values, id }) => {
         const [hue, width, dash] = style(id);

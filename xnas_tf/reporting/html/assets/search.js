@@ -6,7 +6,7 @@ function parallelSection() {
   const uprights = [...data.hyperparameters.filter((each) => each.values.length > 1)
     .slice(0, UPRIGHTS).map((each) => ({ title: each.name, labels: each.values,
       values: each.places.map((place) => (place < 0 ? null : place)) })),
-    ...data.objectives.map((objective, at) => ({ title: `${objective.name} ${arrow(objective)}`,
+    ...data.objectives.map((objective, at) => ({ title: axes[at].title, log: objective.log,
       values: all.objectives[at], falls: objective.direction === "minimize" }))];
   const few = others.filter((_, at) => at % Math.ceil(others.length / LINES) === 0);
   const made = section("parallel", "Parallel coordinates", "One line per candidate, through its "
@@ -24,7 +24,8 @@ function drawParallel(plot, uprights, few) {
   const across = (at) => 50 + (at * (right - 86)) / Math.max(1, uprights.length - 1);
   const scales = uprights.map((upright) => {
     const known = shownPlaces.map((place) => upright.values[place]);
-    return upright.falls ? scale(known, top, bottom) : scale(known, bottom, top, Boolean(upright.labels));
+    const [from, to] = upright.falls ? [top, bottom] : [bottom, top];
+    return scale(known, from, to, Boolean(upright.labels), upright.log);
   });
   const line = (place) => uprights.map((upright, at) => [upright.values[place], at])
     .filter(([value]) => value !== null).map(([value, at]) => [across(at), scales[at](value)]);
