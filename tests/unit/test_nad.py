@@ -586,7 +586,7 @@ def broken_model():
         (dense_model, {}, "the model has no convolutions"),
         (lambda: with_convolution(1), {}, "has 3 classes, but the model has 2"),
         (lambda: with_convolution(4), {}, "3 classes, but the model has 4"),
-        (lambda: with_convolution(3, (9, 9, 1)), {}, "does not accept images of shape"),
+        (lambda: with_convolution(3, (9, 9, 1)), {}, r"the model expects \(9, 9, 1\)"),
         (broken_model, {}, "not finite"),
         (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
         (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
