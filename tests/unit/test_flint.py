@@ -21,14 +21,14 @@ from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_dataset
-from xnas_tf.explanation.model_loading import ModelSubject
+from xnas_tf.explanation.model_loading import ModelSubject, load_data
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
 from xnas_tf.interpretation.flint.activation import GREY, maximize_activation, objective
 from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
 from xnas_tf.interpretation.flint.training import learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.interpretation import Conciseness, Fidelity
-from xnas_tf.storage.model_source import ModelSource
+from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
 CLASSES = 3
 layers = keras.layers
@@ -325,7 +325,8 @@ def test_a_saved_interpreter_is_opened_in_another_process(tmp_path):
 def test_images_of_a_data_set_for_a_subclassed_model():
     source = ModelSource(Path("model.keras"), None, "digits", None, True)
     subject = ModelSubject(Subclassed(), "model")
-    assert _from_dataset(3, source, subject, False, "auto").images.shape == (3, 8, 8, 1)
+    data = load_data(source, subject, EXPLANATIONS)
+    assert _from_dataset(3, data, subject, False, "auto").images.shape == (3, 8, 8, 1)
 
 
 def test_maximised_images_excite_their_attribute_more():

@@ -24,7 +24,8 @@ from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_sour
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
-from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
+from xnas_tf.training.chance_level import report_accuracy
+from xnas_tf.training.class_predictions import predictions
 from xnas_tf.utils.options import problems
 
 
@@ -35,6 +36,7 @@ class _Inputs(NamedTuple):
     class_names: Sequence[str]
     labels: np.ndarray | None = None  # None for image files
     data: Dataset | None = None  # source of the images unless they are image files
+    files: Sequence[str] = ()  # their names; unknown for images in arrays
 
 
 def explain_request(  # noqa: PLR0913 - options of a command
@@ -82,19 +84,16 @@ def explain_request(  # noqa: PLR0913 - options of a command
     else:
         if class_names:
             raise InputError("--classes: given without image files; a data set has its own classes")
-        inputs = _from_dataset(count, source, subject, mistakes, input_range)
+        data = load_data(source, subject, EXPLANATIONS, log)
+        inputs = _from_dataset(count, data, subject, mistakes, input_range)
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
     accuracy = None
     if inputs.data is not None:
         test = inputs.data.test
-        predicted, confidence = predictions(subject.model, test, resolved.name)
-        unsure = None if resolved.is_certain else confidence
-        accuracy = Accuracy.of(predicted, test.labels, unsure)
-        accuracy = report_accuracy(
-            accuracy, resolved, log, subject.model, test, inputs.data.scaling
-        )
+        answers = predictions(subject.model, test, resolved.name)
+        accuracy = report_accuracy(answers, resolved, log, subject.model, test, inputs.data.scaling)
     found = explain(
         subject.model,
         inputs.images,
@@ -106,7 +105,13 @@ def explain_request(  # noqa: PLR0913 - options of a command
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy, only_mistakes=mistakes, files=tuple(map(str, files)))
+    found = replace(
+        found,
+        accuracy=accuracy,
+        range_origin=resolved.origin,
+        only_mistakes=mistakes,
+        files=inputs.files,
+    )
     return found, found.save(out, subject.title)
 
 
@@ -166,18 +171,11 @@ def _from_files(
     images = read_images(files, subject.model, scales)
     if class_names is None:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
-    return _Inputs(images, class_names)
+    return _Inputs(images, class_names, files=[str(file) for file in files])
 
 
 def _from_dataset(
-    count: int, source: ModelSource, subject: ModelSubject, mistakes: bool, input_range: str
+    count: int, data: Dataset, subject: ModelSubject, mistakes: bool, input_range: str
 ) -> _Inputs:
-    data = load_data(source, subject, EXPLANATIONS)
-    shape = data.test.images.shape[1:]
-    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown for subclassed models
-    if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
-        raise InputError(
-            f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"
-        )
-    sample = sample_of(subject.model, data.test, count, input_range, mistakes)
-    return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data)
+    shown = sample_of(subject.model, data.test, count, input_range, mistakes)
+    return _Inputs(np.asarray(shown.images), data.class_names, shown.labels, data, shown.names)

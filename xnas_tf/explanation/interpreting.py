@@ -8,7 +8,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation import flint, nad
 from xnas_tf.utils.argument_types import check_types
-from xnas_tf.utils.progress import displayed
+from xnas_tf.utils.progress import displayed, log_message
 
 
 @check_types()
@@ -26,7 +26,8 @@ def disentangle(
         model: A Keras image classifier; a run, which stands for its recommended candidate; a
             candidate, such as ``run[4]``; or the path to a run, an exported candidate or a
             ``.keras`` file.
-        dataset: A data set or its name; if None, the run's data set is used.
+        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+            If None, the run's data set is used.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
         safe: Whether to reject a model that contains Python code, such as a Lambda layer.
@@ -37,8 +38,8 @@ def disentangle(
             have a correctly classified training image.
     """
     subject = named_model(model, safe)
-    data = subject.load_dataset(dataset)
     with displayed(verbose):
+        data = subject.load_dataset(dataset, log_message)
         return nad.disentangle(subject.model, data, *arguments, **options)
 
 
@@ -56,7 +57,8 @@ def train_interpreter(
     Args:
         model: See ``disentangle``. The model is left unchanged in post-hoc mode, and trained from
             its current weights in by-design mode.
-        dataset: A data set or its name; if None, the run's data set is used.
+        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+            If None, the run's data set is used.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.
         verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
@@ -67,6 +69,6 @@ def train_interpreter(
         InputError: If an argument is invalid or does not fit the model.
     """
     subject = named_model(model, safe)
-    data = subject.load_dataset(dataset)
     with displayed(verbose):
+        data = subject.load_dataset(dataset, log_message)
         return flint.train_interpreter(subject.model, data, *arguments, **options)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
@@ -21,10 +21,12 @@ from xnas_tf.interpretation.flint.interpreter import (
     Interpreter,
 )
 from xnas_tf.interpretation.flint.options import FlintOptions
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.class_predictions import predictions
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.argument_types import NAMES, WHOLE, check_types
@@ -56,7 +58,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     Args:
         model: A Keras image classifier of any kind. The model is left unchanged in post-hoc mode,
             and trained from its current weights in by-design mode.
-        dataset: A data set or its name.
+        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
         mode: ``posthoc`` or ``by-design``.
         attributes: Number of attributes, J; if None, it is taken from the settings.
         layers: Names or name patterns of the layers from which attributes are computed; if None,
@@ -75,7 +77,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         InputError: If an argument is invalid or does not fit the model.
     """
     check_options(mode, attributes, epochs, rate, seed)
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    data = data_for(model, dataset, log)
     resolved = range_of(model, data.image_shape, input_range)
     if mode == "by-design":
         avoid_strided_1x1(model)
@@ -86,14 +88,12 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     _check_dataset(data, interpreter)
     ranks = communicator or SingleProcess()
     log(resolved.text)
-    untrained = answers(interpreter, data.test, ranks)
-    before = Accuracy.of(untrained.predictor, untrained.labels)
     if mode == "posthoc":
-        if not resolved.is_certain:
-            confidence = predictions(model, data.test, resolved.name).confidence
-            before = Accuracy.of(untrained.predictor, untrained.labels, confidence)
-        before = report_accuracy(before, resolved, log, model, data.test, data.scaling)
+        found = predictions(model, data.test, resolved.name)
+        before = report_accuracy(found, resolved, log, model, data.test, data.scaling)
     else:
+        untrained = answers(interpreter, data.test, ranks)
+        before = Accuracy.of(untrained.predictor, untrained.labels)
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
@@ -102,8 +102,8 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         history = learn(interpreter, data, epochs, used.rate, seed, ranks, show_epoch)
     log("predicting the validation and test images")
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
-    for found in (validation.attributes, validation.weights, test.attributes):
-        if not np.isfinite(found).all():
+    for values in (validation.attributes, validation.weights, test.attributes):
+        if not np.isfinite(values).all():
             raise InputError("the attributes are not finite; the model cannot be interpreted")
     return Interpretation(
         interpreter,

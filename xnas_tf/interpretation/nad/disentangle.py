@@ -9,19 +9,21 @@ from typing import Literal
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Split, load_dataset
+from xnas_tf.data import Dataset, Split
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.disk_images import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import check_classes
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.interpretation.nad import evaluation, metrics
 from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
-from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.chance_level import report_accuracy
+from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.utils.argument_types import LIST, NAMES, WHOLE, check_types
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.progress import log_message, steps_bar
@@ -51,7 +53,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
 
     Args:
         model: A trained Keras image classifier of any kind, which is left unchanged.
-        dataset: A data set or its name.
+        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
         classes: Names or numbers of at least two classes; all classes if None.
         layers: Names or name patterns of the layers to mask. If None, the preset's layers are
             masked or, without a preset, the ends of all convolution blocks.
@@ -84,7 +86,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     if layers is None and published:
         layers = published.layers
     mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    data = data_for(model, dataset, log)
     wanted = _class_numbers(classes, data.class_names)
     train, validation = (
         split.select(_at_most(split, images)) for split in (data.train, data.validation)
@@ -98,9 +100,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         log(f"preset {preset}: {counted(len(network.taps), 'layer')}, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, data.test, ranks)
-    confidence = None if resolved.is_certain else probabilities.max(axis=1)
-    accuracy = Accuracy.of(probabilities.argmax(1), data.test.labels, confidence)
-    accuracy = report_accuracy(accuracy, resolved, log, model, data.test, data.scaling)
+    answers = Predictions(probabilities.argmax(1), probabilities.max(1))
+    accuracy = report_accuracy(answers, resolved, log, model, data.test, data.scaling)
     rows = _at_most(data.test, images)
     test, probabilities = data.test.select(rows), probabilities[rows]
     predicted = probabilities.argmax(1)
