@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ from xnas_tf.objectives.introspectability import ACTIVATIONS, Introspectability
 from xnas_tf.reporting.html.quality import quality_data
 from xnas_tf.reporting.predictions import calibration_data, predictions_data
 from xnas_tf.storage.run import Run
+from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.html_page import picture_uri
 
@@ -91,10 +93,11 @@ class Examiner:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
             probabilities = predictor(test.images)
+            predicted = probabilities.argmax(axis=1)
             return {
-                **predictions_data(test.labels, probabilities.argmax(axis=1), self._data.classes),
+                **predictions_data(test.labels, predicted, self._data.classes),
                 "calibration": calibration_data(test.labels, probabilities),
-                **self._attributions(model),
+                **self._attributions(model, Accuracy.of(predicted, test.labels)),
                 "means": self._class_means(model, predictor),
                 "layers": layer_rows(model),
             }
@@ -102,7 +105,7 @@ class Examiner:
             del model
             clear_session()
 
-    def _attributions(self, model: keras.Model) -> dict[str, Any]:
+    def _attributions(self, model: keras.Model, accuracy: Accuracy) -> dict[str, Any]:
         """Return the model's predictions for the images, and the maps of each method."""
         explanation = explain(
             model,
@@ -112,9 +115,10 @@ class Examiner:
             measured=self._measured,
             input_range=DEFAULT_RANGE,
         )
+        explanation = replace(explanation, accuracy=accuracy)
         return {
             "predicted": explanation.predicted.tolist(),
-            "probability": [round(float(p.max()), 4) for p in explanation.probabilities],
+            "probability": [float(p.max()) for p in explanation.probabilities],
             "maps": {
                 method.title: [
                     _picture(map_picture(image, values, method.signed))

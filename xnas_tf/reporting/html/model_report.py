@@ -79,7 +79,7 @@ def model_data(
         "facts": facts,
         "problem": _problem(accuracy, data.class_names),
         "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
-        "interpretations": model_interpretations(Path(), name, accuracy),
+        "interpretations": model_interpretations(Path(), name, accuracy, resolved.name),
     }
 
 
@@ -95,7 +95,7 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
         ("parameters, including non-trainable ones", f"{model.count_params():,}"),
-        ("input range", f"{resolved.name}: {resolved.reason.partition('; `')[0]}"),
+        ("input range", f"{resolved.name}: {resolved.reason.partition('; set `')[0]}"),
     ]
 
 
