@@ -141,8 +141,8 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
 def _range_text(accuracy: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return (
         f"It was given values in the range {accuracy['input_range']}. With the range "
-        f"{other['input_range']}, its accuracy is {percent_text(other['value'])} and the "
-        f"mean probability {percent_text(other['confidence'])}"
+        f"{other['input_range']}, its accuracy is {other['value']:.1%} and the mean probability "
+        f"{other['confidence']:.1%}"
     )
 
 

@@ -31,9 +31,9 @@ def percent_text(share: float, decimals: int = 1) -> str:
     return f"{Decimal(100 * float(share)).quantize(step, ROUND_HALF_UP)}%"
 
 
-def percent_range(low: float, high: float) -> str:
+def percent_range(low: float, high: float, decimals: int = 1) -> str:
     """Format the ends of an interval of shares, such as ``88.8% to 95.7%``."""
-    return f"{percent_text(low)} to {percent_text(high)}"
+    return f"{percent_text(low, decimals)} to {percent_text(high, decimals)}"
 
 
 def six_digits(value: float | None) -> float | None:

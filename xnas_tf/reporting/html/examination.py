@@ -80,11 +80,13 @@ class Examiner:
             "looked_at": min(len(self._validation), max_images),
         }
 
-    def examine(self, model: keras.Model) -> dict[str, Any]:
+    def examine(self, model: keras.Model, accuracy: Accuracy | None = None) -> dict[str, Any]:
         """Compute the test metrics, attributions and class distances of a model.
 
         Args:
             model: An image classifier that expects values from 0 to 1.
+            accuracy: Its accuracy on the test split, on which the verdicts on its maps depend if
+                their quality is measured.
 
         Raises:
             Exception: Any exception that a user's layers raise.
@@ -93,11 +95,10 @@ class Examiner:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
             probabilities = predictor(test.images)
-            predicted = probabilities.argmax(axis=1)
             return {
-                **predictions_data(test.labels, predicted, self._data.classes),
+                **predictions_data(test.labels, probabilities.argmax(axis=1), self._data.classes),
                 "calibration": calibration_data(test.labels, probabilities),
-                **self._attributions(model, Accuracy.of(predicted, test.labels)),
+                **self._attributions(model, accuracy),
                 "means": self._class_means(model, predictor),
                 "layers": layer_rows(model),
             }
@@ -105,7 +106,7 @@ class Examiner:
             del model
             clear_session()
 
-    def _attributions(self, model: keras.Model, accuracy: Accuracy) -> dict[str, Any]:
+    def _attributions(self, model: keras.Model, accuracy: Accuracy | None) -> dict[str, Any]:
         """Return the model's predictions for the images, and the maps of each method."""
         explanation = explain(
             model,

@@ -92,7 +92,7 @@ function quality(model) {
   const { verdicts, metrics } = model.quality || {};
   return metrics ? el("div", {}, verdicts.map((text) => el("p", { class: "about" }, text)),
     scroller("Quality of attributions", metricsTable(metrics,
-      "means over the explained images with non-empty maps"))) : null;
+      "means over the explained images with non-empty maps; ↓: lower is better, ↑: higher is better"))) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));
