@@ -198,8 +198,8 @@ def _test(card: dict[str, Any]) -> str:
         return accuracy
     return (
         f"{accuracy}\n\nCalibration: the expected calibration error, the mean difference between "
-        f"confidence and accuracy, is {percent_text(calibration['error'])}; 0% is best. The probabilities "
-        "were not recalibrated."
+        f"confidence and accuracy, is {percent_text(calibration['error'])}; 0% is best. The "
+        "probabilities were not recalibrated."
     )
 
 
