@@ -10,7 +10,12 @@ from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 from xnas_tf.explanation.tables import measured_images
 from xnas_tf.explanation.trust_text import trust_paragraphs
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
+from xnas_tf.interpretation.accuracy_text import (
+    accuracy_paragraph,
+    assumed_range_text,
+    means_little,
+    range_warning,
+)
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, Rows, listed, percent
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted
@@ -82,6 +87,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
         captions(known),
         [*LIMITS, MORE_IMAGES[bool(known.get("only_mistakes"))]],
         _by_class(known),
+        range_warning(_range(known)),
     )
 
 
@@ -105,14 +111,21 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
 
 def _summary(known: dict[str, Any]) -> list[str]:
     accuracy = known["accuracy"]
-    means_little = is_at_chance(accuracy)  # then no statement follows from the maps
+    says_nothing = means_little(accuracy) or bool(range_warning(_range(known)))
     return [
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
+        *filter(None, [assumed_range_text(_range(known))]),
         _images_text(known),
-        *([] if means_little else trust_paragraphs(known)),
+        *([] if says_nothing else trust_paragraphs(known)),
         *(f"{warning}." for warning in known["warnings"]),
-        *([] if means_little else _concentrated(known["methods"].values())),
+        *([] if says_nothing else _concentrated(known["methods"].values())),
     ]
+
+
+def _range(known: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of the input range: on the test split or, without it, the images."""
+    found: dict[str, Any] = known["accuracy"] or known
+    return found
 
 
 def _images_text(known: dict[str, Any]) -> str:
