@@ -26,6 +26,7 @@ from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.training.other_ranges import OtherRange
 
 HOSTILE = '<script>alert(1)</script> & "a" | Egyptian Mau cat with a long name'
 
@@ -40,6 +41,12 @@ def interpretation(fidelity):
     }
     relevance = [[1.0, 0.0, -0.6], [0.1, 0.0, 0.9]]
     return {"test": test, "class_names": [HOSTILE, "dog"], "class_relevance": relevance}
+
+
+TRIED = (
+    OtherRange("-1-1", 32, 32, 168, 0.5, False),
+    OtherRange("0-255", 158, 32, 168, 0.93, True),
+)
 
 
 @pytest.mark.parametrize(("correct", "is_chance"), [(95, False), (50, True)])
@@ -240,22 +247,45 @@ def test_a_page_begins_with_the_accuracy_and_the_classes_that_are_much_worse():
 
 def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
     """It names the range that the model was probably trained on, as the command does."""
-    better = Accuracy(158, 168, 88, 0.93, input_range="0-255")
-    worse = Accuracy(32, 168, 88, 0.5, input_range="-1-1")
-    accuracy = Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", tried=(worse, better))
-    first, *others = explanation_page(explained(accuracy)).summary
-    assert "no better than that of always" in first and "in the range 0-1." in first
-    assert "With the range 0-255, its accuracy is 94.0%" in first
-    assert "`--input-range 0-255`" in first and "-1-1" not in first and "worse for" not in first
+    page = explanation_page(
+        explained(Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", "given", TRIED))
+    )
+    first, *others = page.summary
+    assert "no better than that of always" in first and "worse for" not in first
+    assert "were in the range 0 to 1. With 0 to 255, the model is right for 158 of" in page.problem
+    assert "`--input-range 0-255`" in page.problem and "-1-1" not in page.problem
     assert not any("Grad-CAM:" in text for text in others)
-    unknown = accuracy_paragraph(Accuracy(32, 168, 88, 0.6, (), "0-1", tried=(worse,)).as_dict())
-    assert "--input-range" not in unknown and "order of the classes" in unknown
+    unknown = Accuracy(32, 168, 88, 0.6, (), "0-1", tried=TRIED[:1])
+    assert "order of the classes" in accuracy_paragraph(unknown.as_dict())
+    assert not explanation_page(explained(unknown)).problem
+
+
+def test_a_page_says_first_that_another_range_than_the_assumed_one_is_better():
+    """Even if the model is above chance with the assumed one; nothing else is concluded then."""
+    wrong = Accuracy(100, 168, 60, 0.6, ((88, 88), (12, 80)), "0-1", "assumed", TRIED)
+    page = explanation_page(explained(wrong))
+    assert "were assumed to be the range 0 to 1. With 0 to 255, the model is right" in page.problem
+    shown = page.html("", {})
+    assert shown.index('class="problem"') < shown.index("100 of 168")
+    assert "worse for" not in shown and "Grad-CAM: can be used" not in shown
+
+
+@pytest.mark.parametrize(("origin", "says"), [("assumed", True), ("given", False), (None, False)])
+def test_a_page_says_that_the_range_was_assumed(origin, says):
+    accuracy = Accuracy(160, 168, 60, 0.9, (), "0-1", origin, TRIED[:1])
+    page = explanation_page(explained(accuracy))
+    text = " ".join(page.summary)
+    assert ("It was assumed to be 0 to 1; the other usual ranges" in text) == says
+    assert not page.problem and "Grad-CAM: can be used" in text
+    files = explained(None, input_range="0-1", range_origin=origin, other_ranges=[])
+    text = " ".join(explanation_page(files).summary)
+    assert ("To check it, use images whose classes are known" in text) == says
 
 
 def unsure_text(*others, origin="assumed"):
     """The text about a model of accuracy 0.9 and low confidence; others: accuracy, confidence."""
     ranges = zip(("0-255", "-1-1"), others, strict=False)
-    tried = tuple(Accuracy(c, 100, 10, p, input_range=name) for name, (c, p) in ranges)
+    tried = tuple(OtherRange(n, c, 90, 100, p, c > 95) for n, (c, p) in ranges)
     return accuracy_paragraph(Accuracy(90, 100, 10, 0.4, (), "0-1", origin, tried).as_dict())
 
 
@@ -264,7 +294,8 @@ def test_a_higher_confidence_alone_does_not_tell_the_range():
     same = unsure_text((90, 0.99))
     assert "With the range 0-255" in same and "may have been trained" in same
     assert "probably" not in same
-    assert "probably trained on that range" in unsure_text((99, 0.99))  # clearly more accurate
+    clear = unsure_text((99, 0.99))  # clearly more accurate, as another paragraph says
+    assert "only 40.0%" in clear and "--input-range" not in clear
     nothing = [unsure_text((90, 0.45)), unsure_text((90, 0.99), origin="given")]
     assert not any("--input-range" in each for each in nothing)
     assert all("only 40.0%" in each for each in (same, *nothing))

@@ -47,6 +47,7 @@ from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.training.other_ranges import OtherRange
 from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
@@ -495,9 +496,10 @@ def test_a_report_says_if_the_model_may_have_got_the_wrong_values(accuracy, says
 
 
 def test_a_report_names_the_range_and_the_class_behind_a_low_accuracy():
-    better = Accuracy(95, 100, 50, 0.9, input_range="0-255")
+    better = OtherRange("0-255", 95, 10, 100, 0.9, True)
     at_chance = Accuracy(10, 100, 50, 0.9, input_range="0-1", tried=(better,))
-    assert "With the range 0-255, its accuracy is 95.0%" in _problem(at_chance, ["cat", "dog"])
+    text = _problem(at_chance, ["cat", "dog"])
+    assert "With 0 to 255, the model is right for 95 of 100 images instead of 10" in text
     uneven = Accuracy(91, 100, 80, by_class=((80, 80), (11, 20)))
     assert _problem(uneven, ["cat", "dog"]) == "The model is much worse for dog (11 of 20 correct)."
 

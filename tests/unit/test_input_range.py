@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
@@ -10,6 +11,7 @@ from tests.conftest import left_to_all
 from xnas_tf.data import Dataset, Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.keras_tools.input_range import (
     RANGES,
     check_range,
@@ -21,7 +23,9 @@ from xnas_tf.keras_tools.input_range import (
     scaled,
 )
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.chance_level import Accuracy, accuracy_of, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.class_predictions import Predictions, predictions
+from xnas_tf.training.other_ranges import try_ranges
 
 SHAPE = (12, 12, 3)
 applications = keras.applications
@@ -242,19 +246,67 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     told: list[str] = []
     model, images = bright(), part()
     taken = range_of(model, (4, 4, 1))
-    accuracy = accuracy_of(model, images, taken.name)
-    full = report_accuracy(accuracy, taken, told.append, model, images, Scaling())
+    found = predictions(model, images, taken.name)
+    full = report_accuracy(found, taken, told.append, model, images, Scaling())
     assert full.input_range == "0-1" and full.by_class == ((20, 20), (0, 20))
     others = {each.input_range: each.value for each in full.tried}
     assert others == {"-1-1": 0.5, "0-255": 1.0}
     assert told[0].startswith("accuracy 50.00%: 20 of 40 test images")
     assert told[1].startswith("warning: this is no better than always predicting the most frequent")
     assert "0-255: accuracy 100.00%" in told[1] and "`input_range`" in told[1]
-    good = accuracy_of(model, images, "0-255")
+    better = "warning: with values in the range 0-255, the model classifies 40 of 40 images"
+    assert told[2].startswith(better) and "with 0-1, only 20" in told[2] and len(told) == 3
+    right = range_of(model, (4, 4, 1), "0-255")
+    found = predictions(model, images, right.name)
+    good = report_accuracy(found, right, told.append, model, images, Scaling())
     assert (good.correct, good.images, good.commonest) == (40, 40, 20) and not good.is_chance
     assert good.confidence > 0.99 and not good.is_unsure
-    report_accuracy(good, taken, told.append, model, images, Scaling())
-    assert len(told) == 3
+    assert len(told) == 4 and not any(each.is_better for each in good.tried)
+
+
+@pytest.mark.parametrize(
+    ("named", "split", "is_better"), [("auto", 10, True), ("0-255", 10, False)]
+)
+def test_a_range_that_is_clearly_better_is_warned_of_above_chance(named, split, is_better):
+    """Of four classes, the model knows two if it gets 0 to 1, and all if it gets 0 to 255."""
+    inputs = keras.Input((4, 4, 1))
+    model = keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(inputs)))
+    slopes = np.arange(4.0)[None]  # class k is most probable around level 60 k
+    model.layers[-1].set_weights([slopes, -30 * np.arange(4.0) ** 2])
+    labels = np.repeat([0, 0, 0, 1, 2, 3], 20).astype(np.int32)
+    levels = (
+        np.random.default_rng(0).integers(-20, 20, (120, 4, 4, 1))
+        + 60 * labels[:, None, None, None]
+    )
+    images, told = Split(np.clip(levels, 0, 255).astype(np.uint8), labels), []
+    taken = range_of(model, (4, 4, 1), named)
+    found = predictions(model, images, taken.name)
+    full = report_accuracy(found, taken, told.append, model, images, Scaling())
+    assert [each.input_range for each in full.tried if each.is_better] == ["0-255"] * is_better
+    assert any("It was probably trained on 0-255" in line for line in told) == is_better
+
+
+def test_other_ranges_are_compared_on_the_same_images_of_a_sorted_split(monkeypatch):
+    monkeypatch.setattr("xnas_tf.training.other_ranges.MOST_TRIED", 20)
+    images = part(60).select(np.argsort(part(60).labels, kind="stable"))
+    used = images.labels.copy()
+    used[:5] = 1  # five mistakes among the dark images
+    (other,) = try_ranges(bright(), images, used, ["0-255"])
+    rows = np.sort(np.random.default_rng(0).choice(60, 20, replace=False))
+    assert (other.images, other.correct, other.before) == (20, 20, 20 - (rows < 5).sum())
+    assert 0 < (rows < 30).sum() < 20 and not other.is_better  # too few images differ to tell
+
+
+def test_a_range_that_the_model_does_not_accept_is_left_out():
+    class Strict(layers.Layer):
+        def call(self, x):
+            tf.debugging.assert_less_equal(x, 1.0)
+            return x
+
+    inputs = keras.Input((4, 4, 1))
+    outputs = layers.Dense(2)(layers.GlobalAveragePooling2D()(Strict()(inputs)))
+    tried = try_ranges(keras.Model(inputs, outputs), part(), part().labels, ["0-255", "-1-1"])
+    assert [each.input_range for each in tried] == ["-1-1"]
 
 
 def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_data():
@@ -262,9 +314,9 @@ def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_
     model, images, told = bright(0.5, 1.0), part(), []
     data = Scaling(0, 16)
     assumed = range_of(model, (4, 4, 1))
-    accuracy = accuracy_of(model, images, assumed.name)
+    found = predictions(model, images, assumed.name)
+    accuracy = report_accuracy(found, assumed, told.append, model, images, data)
     assert accuracy.value == 1 and 0.5 < accuracy.confidence < 0.65 and accuracy.is_unsure
-    report_accuracy(accuracy, assumed, told.append, model, images, data)
     assert told[1].startswith("warning: the mean probability of the predicted classes is only 5")
     assert (
         "0-1, such as the data set's own, 0-16 (`input_range` 0-16: accuracy" in told[1]
@@ -273,7 +325,7 @@ def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_
     assert accuracy.as_dict()["low_confidence"]
     certain = range_of(declare_range(model), (4, 4, 1))
     assert certain.is_certain  # its confidence is not measured
-    report_accuracy(Accuracy(40, 40, 20), certain, told.append, model, images, data)
+    report_accuracy(found, certain, told.append, model, images, data)
     assert len(told) == 3
 
 
@@ -281,8 +333,8 @@ def test_no_other_range_is_tried_if_the_range_is_certain():
     told: list[str] = []
     model, images = declare_range(bright()), part()
     certain = range_of(model, (4, 4, 1))
-    accuracy = Accuracy(20, 40, 20)
-    full = report_accuracy(accuracy, certain, told.append, model, images, Scaling(0, 16))
+    dark = Predictions(np.zeros(40, int), np.ones(40))
+    full = report_accuracy(dark, certain, told.append, model, images, Scaling(0, 16))
     assert full.range_origin == "trained" and not full.tried
     assert told[1].endswith("so the training may have failed") and "input_range" not in told[1]
 
@@ -291,7 +343,8 @@ def test_too_few_images_to_tell_a_model_from_chance_are_no_cause():
     told: list[str] = []
     model, images = bright(127.0), part(2)
     right = range_of(model, (4, 4, 1), "0-255")
-    report_accuracy(Accuracy(2, 2, 1), right, told.append, model, images, Scaling())
+    found = predictions(model, images, right.name)
+    report_accuracy(found, right, told.append, model, images, Scaling())
     assert "not clearly better" in told[1] and "too few test images to tell" in told[1]
     assert "no better" not in told[1] and "auses" not in told[1]
 
@@ -305,12 +358,35 @@ def test_a_confidence_is_low_more_than_25_points_below_the_accuracy(confidence, 
 def test_an_assumed_range_is_compared_with_that_of_the_data(named, lines):
     model, images, told = bright(0.5, 20.0), part(), []
     taken = range_of(model, (4, 4, 1), named)
-    accuracy = accuracy_of(model, images, taken.name)
-    report_accuracy(accuracy, taken, told.append, model, images, Scaling(-2.5, 5))
+    found = predictions(model, images, taken.name)
+    accuracy = report_accuracy(found, taken, told.append, model, images, Scaling(-2.5, 5))
     assert len(told) == lines and not accuracy.is_unsure
     if lines == 2:
         assert told[1].startswith("the values of the data set range from -2.5 to 5. If the model")
         assert "-2.5-5: accuracy" in told[1]
+
+
+def test_explain_warns_in_python_of_an_assumed_range(caplog):
+    """Without labels, of the assumption; with labels, only if another range is clearly better."""
+    images, known = part().images, {"methods": ["gradient_input"]}
+    found = xt.explain(bright(), images, **known)
+    assert "input range 0-1: assumed, because no layer scales" in caplog.text
+    assert found.range_origin == "assumed" and "0-1 (assumed)" in found._repr_html_()
+    caplog.clear()
+    found = xt.explain(bright(), images, labels=part().labels, **known)
+    assert "with values in the range 0-255, the model classifies 40 of 40" in caplog.text
+    assert (
+        "With 0 to 255, the model is right for 40 of 40"
+        in explanation_page(found.as_dict()).problem
+    )
+    caplog.clear()
+    assert (
+        not xt.explain(bright(0.4, 9), images, labels=part().labels, **known)
+        .other_ranges[0]
+        .is_better
+    )
+    xt.explain(bright(), images, input_range="0-255", **known)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("command", ["disentangle", *left_to_all("train_interpreter")])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
+from xnas_tf.utils.intervals import accuracy_interval, better_than_chance, clearly_more
 
 
 @settings(deadline=None)
@@ -34,3 +34,10 @@ def test_it_takes_more_than_luck():
     """Of 100 images with 50 of the commonest class, the lower end at 60 is 0.502, at 59 0.492."""
     assert better_than_chance(60, 100, 50) and not better_than_chance(59, 100, 50)
     assert better_than_chance(10, 10, 5) and not better_than_chance(2, 2, 1)
+
+
+def test_one_is_clearly_more_accurate_only_if_luck_is_unlikely():
+    """If seven images differ, luck gives all of them to the one classifier in 1 case of 128."""
+    assert clearly_more(7, 0) and not clearly_more(6, 0)
+    assert not clearly_more(0, 0) and not clearly_more(0, 50) and not clearly_more(50, 40)
+    assert clearly_more(60, 30) and not clearly_more(30, 60)

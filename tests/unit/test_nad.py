@@ -478,7 +478,7 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
     json.dumps(known, allow_nan=False)
     # All blue images are misclassified, but not compared with paths, of which blue has none.
     assert (known["mistakes"]["count"], known["mistakes"]["compared"]) == (10, 0)
-    first, second, *others = paths_page(known).summary
+    first, _, second, *others = paths_page(known).summary
     assert first.endswith("The model is much worse for blue (0 of 10 correct).")
     assert second == f"blue has no path: {found.left_out['blue']}."
     assert "misclassified 10 of the 30 test" in others[-1]

@@ -24,7 +24,8 @@ from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_sour
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import check_range, range_of
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
-from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
+from xnas_tf.training.chance_level import report_accuracy
+from xnas_tf.training.class_predictions import predictions
 from xnas_tf.utils.options import problems
 
 
@@ -89,12 +90,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
     accuracy = None
     if inputs.data is not None:
         test = inputs.data.test
-        predicted, confidence = predictions(subject.model, test, resolved.name)
-        unsure = None if resolved.is_certain else confidence
-        accuracy = Accuracy.of(predicted, test.labels, unsure)
-        accuracy = report_accuracy(
-            accuracy, resolved, log, subject.model, test, inputs.data.scaling
-        )
+        answers = predictions(subject.model, test, resolved.name)
+        accuracy = report_accuracy(answers, resolved, log, subject.model, test, inputs.data.scaling)
     found = explain(
         subject.model,
         inputs.images,
@@ -106,7 +103,13 @@ def explain_request(  # noqa: PLR0913 - options of a command
         log=log,
         input_range=resolved.name,
     )
-    found = replace(found, accuracy=accuracy, only_mistakes=mistakes, files=tuple(map(str, files)))
+    found = replace(
+        found,
+        accuracy=accuracy,
+        range_origin=resolved.origin,
+        only_mistakes=mistakes,
+        files=tuple(map(str, files)),
+    )
     return found, found.save(out, subject.title)
 
 

@@ -9,8 +9,12 @@ from typing import Any
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 from xnas_tf.explanation.tables import measured_images, method_titles
-from xnas_tf.explanation.trust_text import trust_paragraphs
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
+from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs
+from xnas_tf.interpretation.accuracy_text import (
+    accuracy_paragraph,
+    assumed_range_text,
+    range_warning,
+)
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, Rows, listed, percent
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted, percent_range, percent_text
@@ -82,6 +86,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
         captions(known),
         [*LIMITS, MORE_IMAGES[bool(known.get("only_mistakes"))]],
         _by_class(known),
+        range_warning(_range(known)),
     )
 
 
@@ -105,14 +110,20 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
 
 def _summary(known: dict[str, Any]) -> list[str]:
     accuracy = known["accuracy"]
-    means_little = is_at_chance(accuracy)  # then no statement follows from the maps
     return [
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
+        *filter(None, [assumed_range_text(_range(known))]),
         _images_text(known),
         *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
-        *([] if means_little else _concentrated(known["methods"].values())),
+        *([] if maps_mean_little(known) else _concentrated(known["methods"].values())),
     ]
+
+
+def _range(known: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of the input range: on the test split or, without it, the images."""
+    found: dict[str, Any] = known["accuracy"] or known
+    return found
 
 
 def _images_text(known: dict[str, Any]) -> str:

@@ -24,13 +24,18 @@ from xnas_tf.explanation.quality import quality_of, random_quality
 from xnas_tf.keras_tools.input_range import (
     AUTO,
     DEFAULT_RANGE,
+    RANGES,
+    InputRange,
     from_unit_model,
     limits_of,
     range_of,
     scaled,
 )
-from xnas_tf.training.chance_level import predictions
+from xnas_tf.training.chance_level import WARNING
+from xnas_tf.training.class_predictions import predictions
+from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
 from xnas_tf.utils.argument_types import LIST, check_types
+from xnas_tf.utils.progress import log_message
 
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients")
 IMAGES = 8
@@ -125,6 +130,9 @@ def explain(  # noqa: PLR0913 - options with defaults
     else:
         targets = class_numbers(targets, names, "`targets`")
     classes = np.broadcast_to(targets, len(images))
+    tried: tuple[OtherRange, ...] = ()
+    if range_name and resolved.origin == "assumed":
+        tried = _check_assumed(resolved, model, images, labels, probabilities.argmax(axis=1))
     found = Explanation(
         images,
         probabilities,
@@ -132,6 +140,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         names,
         labels,
         input_range=range_name,
+        range_origin=resolved.origin if range_name else None,
+        other_ranges=tried,
         only_mistakes=mistakes,
         random_quality=random_quality(model, inputs, classes) if measured else {},
     )
@@ -147,6 +157,24 @@ def explain(  # noqa: PLR0913 - options with defaults
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
+
+
+def _check_assumed(
+    resolved: InputRange,
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    predicted: np.ndarray,
+) -> tuple[OtherRange, ...]:
+    """Warn that the range is assumed, or, if the true classes are known, that another is better."""
+    if labels is None:
+        log_message(f"{WARNING}{resolved.text}")
+        return ()
+    others = [name for name in RANGES if name != resolved.name]
+    tried = try_ranges(model, Split(images, labels), predicted, others)
+    if text := better_range_text(resolved.name, tried):
+        log_message(f"{WARNING}{text}")
+    return tried
 
 
 def sample_of(

@@ -18,7 +18,9 @@ from xnas_tf.explanation.quality import RANDOM_KEY
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain, write_page
+from xnas_tf.keras_tools.input_range import Origin
 from xnas_tf.training.chance_level import Accuracy
+from xnas_tf.training.other_ranges import OtherRange
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
@@ -47,6 +49,9 @@ class Explanation:
             NaN where a map is empty.
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
+        range_origin: How this range was determined; None if they were not scaled.
+        other_ranges: Comparisons with other ranges on the given images, if their classes are known
+            and the range was only assumed.
         accuracy: The model's accuracy on the whole test split; None if not measured.
         files: The N image files; empty if the images come from a data set.
         only_mistakes: Whether only images that the model misclassifies were chosen.
@@ -62,6 +67,8 @@ class Explanation:
     quality: dict[AttributionMethod, dict[str, np.ndarray]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     input_range: str = ""
+    range_origin: Origin | None = None
+    other_ranges: Sequence[OtherRange] = ()
     accuracy: Accuracy | None = None
     files: Sequence[str] = ()
     only_mistakes: bool = False
@@ -113,7 +120,8 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         accuracy = self.accuracy and self.accuracy.text
-        facts = {"test split": accuracy, "input range": self.input_range}
+        assumed = " (assumed)" if self.range_origin == "assumed" else ""
+        facts = {"test split": accuracy, "input range": f"{self.input_range}{assumed}"}
         tables = map(rich_html, explanation_tables(self.as_dict()))
         title = f"Explanation of {counted(len(self.images), 'image')}"
         return page_html(title, facts, *tables, notes=self.warnings)
@@ -162,6 +170,8 @@ class Explanation:
         }
         return {
             "input_range": self.input_range or None,
+            "range_origin": self.range_origin,
+            "other_ranges": [each.as_dict() for each in self.other_ranges],
             "accuracy": self.accuracy and self.accuracy.as_dict(),
             "accuracy_by_class": self.accuracy.classes(self.class_names) if self.accuracy else [],
             "only_mistakes": self.only_mistakes,

@@ -9,7 +9,7 @@ import numpy as np
 
 from xnas_tf.explanation.quality import RANDOM_KEY
 from xnas_tf.explanation.tables import method_titles
-from xnas_tf.interpretation.accuracy_text import is_at_chance
+from xnas_tf.interpretation.accuracy_text import means_little, range_warning
 from xnas_tf.utils.intervals import FEWEST, is_clearly_positive
 from xnas_tf.utils.number_format import counted
 
@@ -25,13 +25,23 @@ _SCALE = (
 )
 
 
+def maps_mean_little(known: Mapping[str, Any]) -> bool:
+    """Return whether no statement about a model follows from its maps.
+
+    It is no better than chance, or was probably given values in the wrong range. ``known`` is the
+    result of ``Explanation.as_dict``.
+    """
+    accuracy = known.get("accuracy")
+    return means_little(accuracy) or bool(range_warning(accuracy or known))
+
+
 def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
     """Return a verdict on each method, given the result of ``Explanation.as_dict``.
 
-    There are none if the model is no better than chance: then nothing follows from its maps.
+    There are none if ``maps_mean_little``.
     """
     methods = known["methods"]
-    if is_at_chance(known.get("accuracy")):
+    if maps_mean_little(known):
         return []
     if not any(method["quality"] for method in methods.values()):
         return ["How far these maps can be trusted was not measured."]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import listed
+from xnas_tf.keras_tools.input_range import limits_of
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import percent_range, percent_text
 
@@ -45,13 +46,63 @@ def accuracy_paragraph(
         f"{percent_text(chance)}."
     )
     warning = accuracy_warning(accuracy)
-    worst = "" if is_at_chance(accuracy) else worst_classes_text(value, classes)
+    worst = "" if means_little(accuracy) else worst_classes_text(value, classes)
     return " ".join(part for part in (text, worst, warning) if part)
 
 
 def is_at_chance(accuracy: Mapping[str, Any] | None) -> bool:
     """Return whether a model is no better than a constant prediction; False if unknown."""
     return bool(accuracy and accuracy["at_chance"] and accuracy["value"] <= _chance(accuracy))
+
+
+def means_little(accuracy: Mapping[str, Any] | None) -> bool:
+    """Return whether no statement about a model follows from its explanations.
+
+    It is at chance, or it was probably given values in the wrong range; False if unknown.
+    """
+    return is_at_chance(accuracy) or bool(accuracy and _better_range(accuracy))
+
+
+def range_warning(known: Mapping[str, Any]) -> str:
+    """Say that a model is clearly more accurate with another input range; empty if it is not.
+
+    Args:
+        known: A mapping with the input range, its origin and the other ranges, as
+            ``Accuracy.as_dict`` returns.
+    """
+    best = _better_range(known)
+    if best is None:
+        return ""
+    used, other = known["input_range"], best["input_range"]
+    how = "assumed to be" if _origin(known) == "assumed" else "in"
+    return (
+        f"The values that the model received were {how} the range {_words(used)}. With "
+        f"{_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
+        f"images instead of {best['correct_before']:,}: it was probably trained on that range, and "
+        "what this page says about the model is not true of its proper use. Make this page again "
+        f"with `--input-range {other}`."
+    )
+
+
+def assumed_range_text(known: Mapping[str, Any]) -> str:
+    """Say that a model's input range was only assumed, and how to check it; empty if it was not.
+
+    Args:
+        known: See ``range_warning``.
+    """
+    if _origin(known) != "assumed" or _better_range(known):
+        return ""
+    text = (
+        "The model does not say which range of pixel values it expects. It was assumed to "
+        f"be {_words(known['input_range'])}"
+    )
+    if _other_ranges(known):
+        return f"{text}; the other usual ranges do not make the model clearly more accurate."
+    return (
+        f"{text}. If this is wrong, so is everything on this page. To check it, use images whose "
+        "classes are known (`--dataset`): the accuracy should be the one that you know. To name "
+        "the right range, use `--input-range`."
+    )
 
 
 def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
@@ -64,23 +115,24 @@ def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
             "The accuracy is no better than that of always predicting the most frequent class, so "
             "the explanations of this model mean little."
         )
-        causes = _TRAINING_CAUSE if _origin(accuracy) == "trained" else _CHANCE_CAUSES
-        return f"{text} {_better_range_text(accuracy) or causes}"
+        if _better_range(accuracy):
+            return text
+        return f"{text} {_TRAINING_CAUSE if _origin(accuracy) == 'trained' else _CHANCE_CAUSES}"
     if accuracy["at_chance"]:
-        text = (
+        return (
             "The accuracy is not clearly better than that of always predicting the most frequent "
             "class: there are too few test images to tell. If it is not better, the explanations "
             "of this model mean little."
         )
-        return f"{text} {_better_range_text(accuracy)}".rstrip()
     if accuracy.get("low_confidence"):
         text = (
             "The mean probability of the predicted classes is only "
             f"{percent_text(accuracy['mean_confidence'])}, far below the accuracy, so the "
             "explanations of this model may mean little."
         )
-        advice = _better_range_text(accuracy) or _surer_range_text(accuracy)
-        return f"{text} {advice or _UNSURE_CAUSES}"
+        if _better_range(accuracy):
+            return text
+        return f"{text} {_surer_range_text(accuracy) or _UNSURE_CAUSES}"
     return ""
 
 
@@ -103,17 +155,10 @@ def worst_classes_text(value: float, classes: Sequence[Mapping[str, Any]]) -> st
     return f"The model is much worse for {listed([*named, *more])}."
 
 
-def _better_range_text(accuracy: Mapping[str, Any]) -> str:
-    """Name the range with the highest accuracy if it is clearly better; empty if none is."""
-    needed = max(_chance(accuracy), accuracy["value"])
-    better = [each for each in _other_ranges(accuracy) if _least(each, accuracy) > needed]
-    if not better:
-        return ""
-    best = max(better, key=lambda each: each["value"])
-    return (
-        f"{_range_text(accuracy, best)}: it was probably trained on that range. Make this page "
-        f"again with `--input-range {best['input_range']}`."
-    )
+def _better_range(known: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the most accurate range that is clearly better; None if none is."""
+    better = [each for each in _other_ranges(known) if each.get("clearly_better")]
+    return max(better, key=lambda each: each["value"], default=None)
 
 
 def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
@@ -126,34 +171,29 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
     surer = [
         each
         for each in _other_ranges(accuracy)
-        if each["value"] >= accuracy["value"] and each["confidence"] > least
+        if each["correct"] >= each["correct_before"] and each["confidence"] > least
     ]
     if not surer or _origin(accuracy) == "given":
         return ""
     best = max(surer, key=lambda each: (each["value"], each["confidence"]))
     return (
-        f"{_range_text(accuracy, best)}. It may have been trained on that range, but a wider range "
-        "makes many models more certain whatever they were trained on. Look up the range, and name "
-        "it with `--input-range`."
-    )
-
-
-def _range_text(accuracy: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    return (
         f"It was given values in the range {accuracy['input_range']}. With the range "
-        f"{other['input_range']}, its accuracy is {other['value']:.1%} and the mean probability "
-        f"{other['confidence']:.1%}"
+        f"{best['input_range']}, its accuracy is {percent_text(best['value'])} and the mean "
+        f"probability {percent_text(best['confidence'])}. It may have been trained on that range, "
+        "but a wider range makes many models more certain whatever they were trained on. Look up "
+        "the range, and name it with `--input-range`."
     )
 
 
-def _least(other: Mapping[str, Any], accuracy: Mapping[str, Any]) -> float:
-    """Return the lower end of the 95% interval of the accuracy with another range."""
-    interval = accuracy_interval(other["value"] * accuracy["images"], accuracy["images"])
-    return interval[0] if interval else 0.0
+def _words(name: str) -> str:
+    """Return a range in words, such as *-1 to 1* for ``-1-1``."""
+    low, high = limits_of(name)
+    return f"{low:g} to {high:g}"
 
 
 def _other_ranges(accuracy: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return accuracy.get("other_ranges") or []
+    """Return the comparisons with other ranges, without those of earlier versions, not paired."""
+    return [each for each in accuracy.get("other_ranges") or [] if "clearly_better" in each]
 
 
 def _origin(accuracy: Mapping[str, Any]) -> str | None:

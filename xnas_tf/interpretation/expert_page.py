@@ -47,6 +47,7 @@ class ExpertPage:
         captions: Captions by picture name, in the order in which the pictures appear on the page.
         limits: Statements about what the result does not show.
         by_class: A table of the classes, with the title of its section.
+        problem: A paragraph in red before the summary, if the result should not be used.
     """
 
     title: str
@@ -56,6 +57,7 @@ class ExpertPage:
     captions: Mapping[str, Caption] = field(default_factory=dict)
     limits: Sequence[str] = ()
     by_class: tuple[str, Rows] = ("", ((), ()))
+    problem: str = ""
 
     def caption(self, name: str) -> Caption:
         """Return a picture's caption, or a title derived from its name."""
@@ -63,7 +65,9 @@ class ExpertPage:
 
     def html(self, subtitle: str, pictures: Mapping[str, bytes]) -> str:
         """Return the page as HTML; ``pictures`` contains PNGs by name."""
-        sections = [Section("summary", "In brief", "", _paragraphs(self.summary))]
+        problem = f'<p class="problem">{_marked(self.problem)}</p>' if self.problem else ""
+        summary = f"{problem}{_paragraphs(self.summary)}"
+        sections = [Section("summary", "In brief", "", summary)]
         headings, rows = self.findings
         if rows:
             content = _scroller("Findings", table_html(headings, rows, most=len(rows)))

@@ -161,7 +161,7 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
 def _default(why: str) -> InputRange:
     advice = "set `input_range` if it was trained on another, such as 0-255, -1-1 or 0-16"
-    return InputRange(DEFAULT_RANGE, f"{why}; {advice}", "assumed")
+    return InputRange(DEFAULT_RANGE, f"assumed, because {why}; {advice}", "assumed")
 
 
 def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:

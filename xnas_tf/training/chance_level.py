@@ -5,40 +5,27 @@ Explanations of a model that is no better than chance mean little.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from xnas_tf.data.dataset import Split
 from xnas_tf.data.value_scaling import Scaling
-from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.class_outputs import class_probabilities
-from xnas_tf.keras_tools.input_range import RANGES, InputRange, Origin, range_name, scaled
-from xnas_tf.keras_tools.inspection import inlined_calls, observed_ending
-from xnas_tf.keras_tools.tracing import freed_custom_gradients
-from xnas_tf.registry import describe
-from xnas_tf.utils.heartbeat import report_progress
+from xnas_tf.keras_tools.input_range import RANGES, InputRange, Origin, range_name
+from xnas_tf.training.class_predictions import Predictions
+from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
+from xnas_tf.utils.number_format import percent_range, percent_text
 
-BATCH = 250
-"""Number of images in a batch."""
 WARNING = "warning: "
 """Prefix of lines that the command line prints in red."""
 LOW_CONFIDENCE = 0.25
 """How far the mean confidence may be below the accuracy without a warning. Networks trained without
 strong regularisation tend to be overconfident (Guo et al. 2017, arXiv 1706.04599); values in the
 wrong range usually leave the outputs nearly uniform."""
-
-
-class Predictions(NamedTuple):
-    """Each image's predicted class (N,), and its probability (N,), called the confidence."""
-
-    classes: np.ndarray
-    confidence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,8 +42,8 @@ class Accuracy:
             unknown.
         input_range: The range of the values that the model received; empty if unknown.
         range_origin: How this range was determined; None if unknown.
-        tried: The accuracy with other input ranges, if these were tried to find out why this one is
-            low, or why the confidence is.
+        tried: Comparisons with other input ranges, unless the model is certain to have received the
+            values that it expects.
     """
 
     correct: int
@@ -66,7 +53,7 @@ class Accuracy:
     by_class: tuple[tuple[int, int], ...] = ()
     input_range: str = ""
     range_origin: Origin | None = None
-    tried: tuple[Accuracy, ...] = ()
+    tried: tuple[OtherRange, ...] = ()
 
     @classmethod
     def of(
@@ -110,8 +97,8 @@ class Accuracy:
             return "accuracy unknown: there are no test images"
         low, value, high = interval
         return (
-            f"accuracy {value:.2%}: {self.correct:,} of "
-            f"{self.images:,} test images (95% interval {low:.1%} to {high:.1%})"
+            f"accuracy {percent_text(value, 2)}: {self.correct:,} of "
+            f"{self.images:,} test images (95% interval {percent_range(low, high)})"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -127,14 +114,7 @@ class Accuracy:
             "low_confidence": self.is_unsure,
             "input_range": self.input_range or None,
             "range_origin": self.range_origin,
-            "other_ranges": [
-                {
-                    "input_range": each.input_range,
-                    "value": each.value,
-                    "confidence": each.confidence,
-                }
-                for each in self.tried
-            ],
+            "other_ranges": [each.as_dict() for each in self.tried],
         }
 
     def classes(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -146,57 +126,8 @@ class Accuracy:
         ]
 
 
-def accuracy_of(model: keras.Model, split: Split, input_range: str) -> Accuracy:
-    """Compute a model's accuracy and confidence on all images of a split; see ``predictions``."""
-    classes, confidence = predictions(model, split, input_range)
-    return replace(Accuracy.of(classes, split.labels, confidence), input_range=input_range)
-
-
-def predictions(model: keras.Model, split: Split, input_range: str) -> Predictions:
-    """Predict the class of each image of a split.
-
-    Args:
-        model: A Keras image classifier.
-        split: Labelled images.
-        input_range: The model's input range, as ``LOW-HIGH``.
-
-    Raises:
-        InputError: If the model does not accept these images.
-    """
-    found = Predictions(np.zeros(len(split), np.int64), np.zeros(len(split)))
-    try:
-        predict = _traced_prediction(model, split.images.shape[1:], input_range)
-        for begin in range(0, len(split), BATCH):
-            rows = slice(begin, begin + BATCH)
-            probabilities = predict(tf.constant(split.images[rows])).numpy()
-            found.classes[rows] = probabilities.argmax(axis=1)
-            found.confidence[rows] = probabilities.max(axis=1)
-            report_progress()
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        shape = tuple(split.images.shape[1:])
-        message = f"the model does not accept images of shape {shape}: {describe(error)}"
-        raise InputError(message) from error
-    return found
-
-
-def _traced_prediction(
-    model: keras.Model, shape: tuple[int, ...], input_range: str
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a traced function from uint8 images (B, H, W, C) to probabilities (B, classes)."""
-    example = scaled(np.random.default_rng(0).integers(0, 256, (2, *shape)), input_range)
-    activation = observed_ending(model, example).activation
-
-    def predict(images: tf.Tensor) -> tf.Tensor:
-        outputs = tf.nest.flatten(model(scaled(images, input_range), training=False))[0]
-        return class_probabilities(tf.cast(outputs, tf.float32), activation)
-
-    with freed_custom_gradients(), inlined_calls(model):
-        traced = tf.function(predict, autograph=False)
-        return traced.get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
-
-
 def report_accuracy(
-    accuracy: Accuracy,
+    found: Predictions,
     input_range: InputRange,
     log: Callable[[str], None],
     model: keras.Model,
@@ -205,63 +136,68 @@ def report_accuracy(
 ) -> Accuracy:
     """Report a model's accuracy, and warn if explanations of the model may mean little.
 
-    The warnings concern models that are not clearly better than chance, and a mean confidence that
-    is far below the accuracy. Other input ranges are tried to find the cause, unless the range is
-    certain. If the user did not name the input range and the data's range is unusual, the two
-    ranges are also compared.
+    Unless the input range is certain, other ranges are tried. The warnings concern models that are
+    not clearly better than chance, a mean confidence that is far below the accuracy, and another
+    range that is clearly better. If there is no warning, and the user did not name the range, it is
+    compared with the data's own range if that is unusual.
 
     Args:
-        accuracy: The accuracy.
+        found: The model's predictions for the images.
         input_range: The range of the pixel values that the model received.
         log: Called with each message; warnings begin with ``WARNING``.
         model: The model.
-        split: The images on which to try other input ranges.
+        split: The images.
         scaling: The scaling of the data set.
 
     Returns:
-        The accuracy with its input range, and with the other ranges if a warning made it necessary
-        to try them.
+        The accuracy with its input range and the comparisons with other ranges.
     """
-    log(accuracy.text)
-    used = input_range.name
     own = "" if scaling.is_usual else range_name(scaling.low, scaling.high)
-    others = [name for name in dict.fromkeys([own, *RANGES]) if name not in ("", used)]
-    tried: tuple[Accuracy, ...] = ()
-    if (accuracy.is_chance or accuracy.is_unsure) and not input_range.is_certain:
-        tried = tuple(accuracy_of(model, split, name) for name in others)
-    full = replace(accuracy, input_range=used, range_origin=input_range.origin, tried=tried)
-    example = f", such as the data set's own, {own}" if own in others else ""
-    if warning := _warning(full, f"{used}{example}"):
+    is_certain, used = input_range.is_certain, input_range.name
+    accuracy = replace(
+        Accuracy.of(found.classes, split.labels, None if is_certain else found.confidence),
+        input_range=used,
+        range_origin=input_range.origin,
+    )
+    log(accuracy.text)
+    if not is_certain:
+        others = [name for name in dict.fromkeys([own, *RANGES]) if name not in ("", used)]
+        accuracy = replace(accuracy, tried=try_ranges(model, split, found.classes, others))
+    of_data = [each for each in accuracy.tried if each.input_range == own]
+    example = f", such as the data set's own, {own}" if of_data else ""
+    warnings = list(_warnings(accuracy, f"{used}{example}"))
+    for warning in warnings:
         log(f"{WARNING}{warning}")
-    elif own in others and not (input_range.is_certain or input_range.origin == "given"):
+    if of_data and not warnings and input_range.origin != "given":
         log(
             f"the values of the data set range from {scaling.low:.6g} to {scaling.high:.6g}. If "
-            "the model was trained on these, set `input_range` "
-            f"{_said([accuracy_of(model, split, own)])}"
+            f"the model was trained on these, set `input_range` {_said(of_data)}"
         )
-    return full
+    return accuracy
 
 
-def _warning(accuracy: Accuracy, used: str) -> str:
-    """Say why explanations of a model may mean little, and possible causes; empty if they don't.
+def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
+    """Say why explanations of a model may mean little, and possible causes.
 
     ``used`` describes the range of values that the model received.
     """
-    range_cause = f"it expects values other than {used} (`input_range` {_said(accuracy.tried)})"
+    others = f" (`input_range` {_said(accuracy.tried)})" if accuracy.tried else ""
+    range_cause = f"it expects values other than {used}{others}"
     if accuracy.is_chance:
-        return _chance_warning(accuracy, range_cause)
-    if accuracy.is_unsure:
-        return (
+        yield _chance_warning(accuracy, range_cause)
+    elif accuracy.is_unsure:
+        yield (
             "the mean probability of the predicted classes is only "
-            f"{accuracy.confidence:.1%}, far below the accuracy. Possible causes: {range_cause}, "
-            "or it was trained for too few epochs or with strong regularisation"
+            f"{percent_text(accuracy.confidence or 0.0)}, far below the accuracy. Possible causes: "
+            f"{range_cause}, or it was trained for too few epochs or with strong regularisation"
         )
-    return ""
+    if text := better_range_text(accuracy.input_range, accuracy.tried):
+        yield text
 
 
 def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
     value, chance = accuracy.value or 0.0, accuracy.chance or 0.0
-    constant = f"always predicting the most frequent class ({chance:.2%})"
+    constant = f"always predicting the most frequent class ({percent_text(chance, 2)})"
     if value > chance:
         others = f". With other values of `input_range`: {_said(accuracy.tried)}"
         return (
@@ -277,9 +213,10 @@ def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
     )
 
 
-def _said(tried: Sequence[Accuracy]) -> str:
+def _said(tried: Sequence[OtherRange]) -> str:
     """Say how accurate and how confident a model is with other input ranges."""
     return "; ".join(
-        f"{each.input_range}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
+        f"{each.input_range}: accuracy {percent_text(each.value, 2)}, mean probability "
+        f"{percent_text(each.confidence)}"
         for each in tried
     )

@@ -11,6 +11,9 @@ CONFIDENCE = 0.95
 """Confidence level of all intervals."""
 STANDARD_ERRORS = 2
 """A mean that is more than this many standard errors above 0 counts as clearly positive."""
+SIGNIFICANCE = 0.01
+"""Level of the test of ``clearly_more``, stricter than that of the intervals, because it is used to
+compare several alternatives."""
 FEWEST = 5
 """Minimum number of values for estimating the standard error of their mean."""
 _QUANTILE = 1.959963984540054
@@ -52,6 +55,23 @@ def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """
     interval = accuracy_interval(correct, count)
     return interval is not None and interval[0] > largest_class / count
+
+
+def clearly_more(gained: int, lost: int) -> bool:
+    """Return whether one of two classifiers is significantly more accurate on the same images.
+
+    Images that both classify correctly, or both wrongly, do not count (McNemar 1947, the exact
+    one-sided test).
+
+    Args:
+        gained: Number of images that only the one classifies correctly.
+        lost: Number of images that only the other classifies correctly.
+    """
+    if gained <= lost:
+        return False
+    from scipy.stats import binomtest  # noqa: PLC0415 - heavy
+
+    return bool(binomtest(gained, gained + lost, alternative="greater").pvalue < SIGNIFICANCE)
 
 
 def is_clearly_positive(values: np.ndarray) -> bool | None:

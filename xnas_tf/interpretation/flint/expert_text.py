@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.interpretation.accuracy_text import MOST_NAMED, accuracy_paragraph, is_at_chance
+from xnas_tf.interpretation.accuracy_text import (
+    MOST_NAMED,
+    accuracy_paragraph,
+    assumed_range_text,
+    means_little,
+    range_warning,
+)
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number
@@ -72,6 +78,7 @@ def interpretation_page(known: dict[str, Any]) -> ExpertPage:
         _findings(known),
         CAPTIONS,
         LIMITS,
+        problem=range_warning(known.get("accuracy") or {}),
     )
 
 
@@ -91,8 +98,12 @@ def _summary(known: dict[str, Any]) -> list[str]:
         f"{how.get(known.get('mode', ''), '')}"
     )
     accuracy = known.get("accuracy")
-    begin = [accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])), about]
-    if is_at_chance(accuracy):  # then no statement follows from the attributes
+    begin = [
+        accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
+        assumed_range_text(accuracy or {}),
+        about,
+    ]
+    if means_little(accuracy):  # no statement follows from the attributes
         return begin
     return [
         *begin,

@@ -24,7 +24,8 @@ from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
-from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.class_predictions import predictions
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.trainer import Trainer
 from xnas_tf.utils.argument_types import NAMES, WHOLE, check_types
@@ -86,14 +87,12 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     _check_dataset(data, interpreter)
     ranks = communicator or SingleProcess()
     log(resolved.text)
-    untrained = answers(interpreter, data.test, ranks)
-    before = Accuracy.of(untrained.predictor, untrained.labels)
     if mode == "posthoc":
-        if not resolved.is_certain:
-            confidence = predictions(model, data.test, resolved.name).confidence
-            before = Accuracy.of(untrained.predictor, untrained.labels, confidence)
-        before = report_accuracy(before, resolved, log, model, data.test, data.scaling)
+        found = predictions(model, data.test, resolved.name)
+        before = report_accuracy(found, resolved, log, model, data.test, data.scaling)
     else:
+        untrained = answers(interpreter, data.test, ranks)
+        before = Accuracy.of(untrained.predictor, untrained.labels)
         log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
@@ -102,8 +101,8 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         history = learn(interpreter, data, epochs, used.rate, seed, ranks, show_epoch)
     log("predicting the validation and test images")
     validation, test = (answers(interpreter, part, ranks) for part in (data.validation, data.test))
-    for found in (validation.attributes, validation.weights, test.attributes):
-        if not np.isfinite(found).all():
+    for values in (validation.attributes, validation.weights, test.attributes):
+        if not np.isfinite(values).all():
             raise InputError("the attributes are not finite; the model cannot be interpreted")
     return Interpretation(
         interpreter,

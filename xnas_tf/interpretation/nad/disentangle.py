@@ -21,7 +21,8 @@ from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import AUTO, range_of
-from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.chance_level import report_accuracy
+from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.utils.argument_types import LIST, NAMES, WHOLE, check_types
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.progress import log_message, steps_bar
@@ -98,9 +99,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         log(f"preset {preset}: {counted(len(network.taps), 'layer')}, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, data.test, ranks)
-    confidence = None if resolved.is_certain else probabilities.max(axis=1)
-    accuracy = Accuracy.of(probabilities.argmax(1), data.test.labels, confidence)
-    accuracy = report_accuracy(accuracy, resolved, log, model, data.test, data.scaling)
+    answers = Predictions(probabilities.argmax(1), probabilities.max(1))
+    accuracy = report_accuracy(answers, resolved, log, model, data.test, data.scaling)
     rows = _at_most(data.test, images)
     test, probabilities = data.test.select(rows), probabilities[rows]
     predicted = probabilities.argmax(1)

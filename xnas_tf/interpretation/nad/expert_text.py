@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, is_at_chance
+from xnas_tf.interpretation.accuracy_text import (
+    accuracy_paragraph,
+    assumed_range_text,
+    means_little,
+    range_warning,
+)
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.nad.tables import has_own_path, mistakes_count, most_similar
 from xnas_tf.interpretation.tables import number
@@ -76,6 +81,7 @@ def paths_page(known: dict[str, Any]) -> ExpertPage:
         _findings(known),
         CAPTIONS,
         LIMITS,
+        problem=range_warning(known.get("accuracy") or {}),
     )
 
 
@@ -93,12 +99,13 @@ def _summary(known: dict[str, Any]) -> list[str]:
     accuracy = known.get("accuracy")
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
+        assumed_range_text(accuracy or {}),
         *(
             f"{listed(names)} {'has' if len(names) == 1 else 'have'} no path: {why}."
             for why, names in reasons.items()
         ),
     ]
-    if is_at_chance(accuracy):  # then no statement follows from the paths
+    if means_little(accuracy):  # no statement follows from the paths
         return [*begin, *about]
     return [
         *begin,

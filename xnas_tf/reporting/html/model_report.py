@@ -12,13 +12,19 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
-from xnas_tf.interpretation.accuracy_text import accuracy_warning, is_at_chance, worst_classes_text
+from xnas_tf.interpretation.accuracy_text import (
+    accuracy_warning,
+    means_little,
+    range_warning,
+    worst_classes_text,
+)
 from xnas_tf.interpretation.classifier import check_classes, examine
 from xnas_tf.keras_tools.input_range import AUTO, InputRange, from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
-from xnas_tf.training.chance_level import Accuracy, predictions, report_accuracy
+from xnas_tf.training.chance_level import Accuracy, report_accuracy
+from xnas_tf.training.class_predictions import predictions
 
 MOST_CLASSES = 30
 """Maximum number of classes to show an image of, whatever number is requested."""
@@ -63,10 +69,8 @@ def model_data(
     log(resolved.text)
     count_of_classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
     check_classes(count_of_classes, data.class_names, data.name)
-    classes, confidence = predictions(subject.model, data.test, resolved.name)
-    unsure = None if resolved.is_certain else confidence
-    accuracy = Accuracy.of(classes, data.test.labels, unsure)
-    accuracy = report_accuracy(accuracy, resolved, log, subject.model, data.test, data.scaling)
+    found = predictions(subject.model, data.test, resolved.name)
+    accuracy = report_accuracy(found, resolved, log, subject.model, data.test, data.scaling)
     facts = _facts(subject.model, data, accuracy, resolved)
     layers = layer_rows(subject.model)  # without the scaling layer added below
     examiner = Examiner(data, count, measured=True)
@@ -96,7 +100,7 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
         ("parameters, including non-trainable ones", f"{model.count_params():,}"),
-        ("input range", f"{resolved.name}: {resolved.reason.partition('; set `')[0]}"),
+        ("input range", f"{resolved.name}: {resolved.reason.partition('; set ')[0]}"),
     ]
 
 
@@ -104,5 +108,5 @@ def _problem(accuracy: Accuracy, class_names: Sequence[str]) -> str:
     """Say why the model's explanations may mean little, and for which classes it is much worse."""
     known = accuracy.as_dict()
     worst = worst_classes_text(accuracy.value or 0, accuracy.classes(class_names))
-    texts = ["" if is_at_chance(known) else worst, accuracy_warning(known)]
+    texts = [range_warning(known), "" if means_little(known) else worst, accuracy_warning(known)]
     return " ".join(text for text in texts if text)
