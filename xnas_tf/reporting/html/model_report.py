@@ -96,7 +96,7 @@ def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: Inpu
         ("data", data_text(data.name, data.facts)),
         ("test split", accuracy.text),
         ("parameters, including non-trainable ones", f"{model.count_params():,}"),
-        ("input range", f"{resolved.name}: {resolved.reason.partition('; set `')[0]}"),
+        ("input range", f"{resolved.name}: {resolved.reason.partition('; set ')[0]}"),
     ]
 
 
