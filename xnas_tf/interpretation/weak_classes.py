@@ -12,7 +12,8 @@ def weak_classes_text(confusion: Sequence[Sequence[int]], class_names: Sequence[
     """Name the classes for which a model is much worse, as ``explain`` does.
 
     Args:
-        confusion: Numbers of test images, (classes, classes), with true classes in rows.
+        confusion: Numbers of test images, (classes, classes), with true classes in rows; at least
+            one image.
         class_names: One name per class.
 
     Returns:
@@ -20,9 +21,7 @@ def weak_classes_text(confusion: Sequence[Sequence[int]], class_names: Sequence[
     """
     totals = [sum(row) for row in confusion]
     right = [row[label] for label, row in enumerate(confusion)]
-    images, correct, commonest = sum(totals), sum(right), max(totals, default=0)
-    if not images:
-        return ""
+    images, correct, commonest = sum(totals), sum(right), max(totals)
     accuracy = {
         "value": correct / images,
         "images": images,

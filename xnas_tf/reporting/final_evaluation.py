@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-
 from typing import Any
 
 import keras
@@ -81,7 +80,9 @@ class FinalEvaluation(Callback):
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
         data = self._context.dataset
-        figures = figures_on_test(data.test.labels, access.predictor(data.test.images), data.classes)
+        figures = figures_on_test(
+            data.test.labels, access.predictor(data.test.images), data.classes
+        )
         accuracy = figures["accuracy"][1]
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         self._board.tested(candidate)

@@ -10,7 +10,7 @@ drawAll([
   () => section("quality", "Quality of the attributions", "Whether the maps above can be trusted. ↓: lower is better, "
     + "↑: higher is better.", quality(model)),
   () => section("mistakes", "Accuracy and mistakes", "On the whole test split.",
-    el("div", { class: "grid-of" }, confusionMatrix(model), classAccuracies(model))),
+    el("div", { class: "matrices" }, confusionMatrix(model), classAccuracies(model))),
   () => section("calibration", "Calibration", null, ...calibration(model.calibration)),
   () => model.means.length && section("introspectability", "Introspectability", null, ...classMeansOf(model)),
   interpretationsSections,
