@@ -198,7 +198,8 @@ LINES_OF_WORDS = """figures => figures.flatMap((each) => {
     range.setStart(text, begin);
     range.setEnd(text, begin + word.length);
     return [word, new Set([...range.getClientRects()].map((box) => box.top)).size];
-}))"""
+  });
+})"""
 
 
 def test_long_names_are_whole_and_matrices_of_six_classes_are_not_cut(page, opened, tmp_path):
