@@ -47,6 +47,14 @@ def test_what_was_verified_is_said(exported):
     assert "tf_tfl_flatbuffer" not in told and "Warning" not in told
 
 
+def test_the_card_has_what_the_search_measured_on_the_test_split(finished, exported):
+    run, (folder, told) = xt.load_run(finished[0]), exported
+    test = json.loads((folder / "card.json").read_text())["test"]
+    assert test["accuracy"][1] == run.best.metrics["test_accuracy"]
+    assert test == run.fact(f"test figures of {folder.name}")["figures"]
+    assert "measuring the model" not in told
+
+
 def test_python_of_the_card_runs_without_xnas_tf(exported):
     folder, _ = exported
     code = ELSEWHERE + "\n".join(blocks(folder, "python"))

@@ -189,6 +189,43 @@ def test_it_fits_any_window_in_light_and_dark(page, pages, kind):
             assert is_right(view.evaluate(LUMINANCE))
 
 
+CUT = """all => all.filter((each) => each.scrollWidth > each.clientWidth)
+    .map((each) => each.textContent)"""
+LINES_OF_WORDS = """figures => figures.flatMap((each) => {
+  return each.textContent.split(" ").map((word, at, all) => {
+    const range = document.createRange(), text = each.firstChild;
+    const begin = all.slice(0, at).join(" ").length + (at > 0);
+    range.setStart(text, begin);
+    range.setEnd(text, begin + word.length);
+    return [word, new Set([...range.getClientRects()].map((box) => box.top)).size];
+  });
+})"""
+
+
+def test_long_names_are_whole_and_matrices_of_six_classes_are_not_cut(page, opened, tmp_path):
+    names = ["Myotis daubentonii", "Nyctalus noctula", "Pipistrellus pipistrellus"]
+    names += ["Pipistrellus pygmaeus", "Rhinolophus ferrumequinum", "no bat"]
+    data = data_of(opened)
+    models = data["models"]
+    models["classes"] = names
+    models["labels"] = [label % 6 for label in models["labels"]]
+    for model in models["models"]:
+        model["predicted"] = [4 for _ in model["predicted"]]
+        model["confusion"] = [row[:6] for row in model["confusion"][:6]]
+        model["classes"] = model["classes"][:6]
+        for means in model["means"]:
+            means["classes"], means["maps"] = [*range(6)], means["maps"][:6]
+            means["distances"] = [row[:6] for row in means["distances"][:6]]
+    file = tmp_path / "bats.html"
+    file.write_text(render(data), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        view.set_viewport_size({"width": 1600, "height": 900})
+        matrices = view.locator("details[open] > .model .matrices .scroller")
+        assert matrices.count() >= 4 and matrices.evaluate_all(CUT) == []
+        words = view.locator("#gallery figcaption").evaluate_all(LINES_OF_WORDS)
+        assert ["ferrumequinum", 1] in words and {count for _, count in words} == {1}
+
+
 @pytest.mark.parametrize("kind", ["run", "comparison", "model"])
 def test_every_section_has_content_and_a_link_that_stays_in_view(page, pages, kind):
     with visited(page, pages[kind].as_uri()) as view:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -31,8 +32,10 @@ from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
+from xnas_tf.reporting.predictions import figures_on_test
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import locked, model_path, open_database
+from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.utils.intervals import accuracy_interval
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
@@ -519,6 +522,26 @@ def test_the_test_part_is_used_once_for_each_model(tmp_path, monkeypatch):
     dense((8, 8, 1)).save(model_path(run.path, GREY))  # another model
     exported(run, GREY, tmp_path / "c", "keras")
     assert used == [30, 30, 30]
+
+
+def test_a_card_takes_what_the_search_measured_and_names_the_weak_classes(tmp_path):
+    run = made_run(tmp_path / "run", "grey", {GREY: dense((8, 8, 1))})
+    path, data = run.candidate(GREY).model_path, run.load_dataset()
+    labels = np.repeat([0, 1, 2], 10)
+    taken = np.where(np.arange(30) < 22, labels, 0)  # two of the last ten are right
+    known = figures_on_test(labels, np.eye(3)[taken], 3)
+    with closing(open_database(run.path, run.config)) as record:
+        source = source_of(data.digest, path)
+        name = figures_fact(candidate_name(GREY))
+        record.set_fact(name, {"source": source, "figures": known})
+    told = []
+    folder, card = exported(run, GREY, tmp_path / "out", "keras", log=told.append)
+    assert not any("measuring the model" in line for line in told)
+    weak = f"The model is much worse for {HOSTILE[2]} (2 of 10 correct)."
+    assert card["test"] == json.loads(json.dumps(known)) and card["weak_classes"] == weak
+    assert card["limits"][0] == f"On the test split: {weak}"
+    first, _, rest = (folder / "README.md").read_text().partition("## Intended use")
+    assert text(weak) in first and text(weak) in rest.partition("## Limits")[2]
 
 
 def test_a_run_that_is_being_searched_is_not_written_to(tmp_path):

@@ -15,7 +15,7 @@ import keras
 import moocore
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
@@ -29,6 +29,8 @@ from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.figures import importance as influence
 from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
+from xnas_tf.interpretation.weak_classes import weak_classes_text
 from xnas_tf.keras_tools.input_range import from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.reporting.html.examination import Examiner
@@ -580,3 +582,20 @@ def test_the_summary_counts_results_and_names_the_hypermodel(run, known):
     assert "mine:MyModel" in _space_text(space)
     assert dict(known["status"])["run"].startswith(str(run.path))
     assert known["path"] == shlex.quote(str(run.path))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=3, max_size=3))
+def test_a_confusion_matrix_names_the_weak_classes_that_explain_names(counts):
+    """The same sentence, or none, from the numbers of right and wrong predictions by class."""
+    assume(np.any(counts))
+    names = ["cat", "dog", "<b>"]
+    confusion = np.diag([right for right, _ in counts])
+    for label, (_, wrong) in enumerate(counts):
+        confusion[label, (label + 1) % 3] = wrong
+    labels = np.repeat(np.arange(3), confusion.sum(axis=1))
+    predicted = np.concatenate([np.repeat(np.arange(3), row) for row in confusion])
+    found = weak_classes_text(predictions_data(labels, predicted, 3)["confusion"], names)
+    accuracy = Accuracy.of(predicted, labels)
+    explained = accuracy_paragraph(accuracy.as_dict(), accuracy.classes(names))
+    assert found in explained and ("much worse" in found) == ("much worse" in explained)

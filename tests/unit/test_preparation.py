@@ -1,7 +1,9 @@
 """Who predicts with an exported model prepares images as the search did."""
 
 import json
+import re
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 
 import keras
@@ -15,11 +17,14 @@ from tests.pictures import make_folder, picture
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import read_image
+from xnas_tf.data.value_scaling import conversion_text
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject
-from xnas_tf.exporting.preparation import preparation_text
+from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.storage.model_source import ModelSource
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_database
 
 SIZE = 20, 28
 SCALES = {"I;16": 4095}
@@ -101,7 +106,66 @@ def test_a_card_says_how_the_search_read_image_files(tmp_path):
     )
     for number, file in enumerate(root.glob("*/*.png")):
         Image.fromarray(np.full((9, 9), 4000 - number, np.uint16)).save(file)
-    assert "values v of mode I;16 become v * 255 // 4095" in prepared(f"folder:{root}")
+    formula = re.search(r"mode I;16 become (.+?);", prepared(f"folder:{root}"))[1]
+    brighter = np.array([[0, 17, 4000, 4095, 5000, 65535]], np.uint16)
+    Image.fromarray(brighter).save(tmp_path / "brighter.png")
+    expected = read_image(tmp_path / "brighter.png", None, 1, SCALES)[..., 0]
+    np.testing.assert_array_equal(eval(formula, {"np": np, "v": brighter}), expected)
+
+
+def run_on_values(path, low, high):
+    """A run on arrays with values from low to high, without candidates."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(low, high, (60, 4, 5, 1)).astype(np.float32)
+    images[0, 0, :2, 0] = low, high
+    np.savez(path / "a.npz", x=images, y=np.arange(60) % 2)
+    config = load_config(overrides=[f"dataset=npz:{path / 'a.npz'}"])
+    data = load_dataset(**config.dataset.model_dump())
+    with closing(open_database(path / "run", config)) as record:
+        record.set_fact("dataset", data.facts)
+        record.set_fact("value_range", [data.scaling.low, data.scaling.high])
+    return Run(path / "run")
+
+
+@pytest.mark.filterwarnings("ignore:`images` have values")
+@pytest.mark.parametrize("limits", [(-96, -23.561459), (0, 1), (-2.5, 5), (100, 4000)])
+def test_the_formula_of_a_card_converts_values_outside_as_prepare_does(tmp_path, limits):
+    run = run_on_values(tmp_path, *limits)
+    text = input_text(run, run.fact("dataset"))
+    formula, low, high = re.search(r" by (np.+), with low = (\S+) and high = (\S+);", text).groups()
+    known = float(low), float(high)
+    assert known == run.value_range
+    rng, width = np.random.default_rng(1), known[1] - known[0]
+    x = rng.uniform(*known, (40, 4, 5, 1)).astype(np.float32)
+    x.reshape(-1)[:20] = rng.uniform(known[1], known[1] + width / 5, 20)
+    x.reshape(-1)[20:39] = rng.uniform(known[0] - width / 5, known[0], 19)
+    x.reshape(-1)[39:295] = known[0] + (np.arange(256) + 0.5) * width / 255  # between two levels
+    levels = eval(formula, {"np": np, "x": x, "low": known[0], "high": known[1]})
+    assert levels.dtype == np.uint8 and levels.max() == 255 and levels.min() == 0
+    np.testing.assert_array_equal(levels / np.float32(255), run.prepare(x))
+
+
+def test_stored_images_need_no_formula(tmp_path):
+    assert input_text(run_on_values(tmp_path, 0, 255), {}).endswith("channels), 0 to 255")
+
+
+def test_runs_of_earlier_versions_have_the_formula_if_their_values_were_unusual(tmp_path):
+    with closing(open_database(tmp_path / "run", load_config())):
+        run = Run(tmp_path / "run")
+    assert input_text(run, {}).endswith("channels), 0 to 255")
+    assert conversion_text(-1, 1) in input_text(run, {"values": [-1, 1]})
+
+
+def test_values_that_are_all_the_same_have_a_formula_too():
+    formula = conversion_text(7, 7).partition(", with")[0]
+    assert eval(formula, {"np": np, "x": np.array([6.0, 7, 8]), "low": 7}).tolist() == [0, 0, 1]
+
+
+def test_the_page_on_data_has_the_formula_of_the_cards():
+    assert (
+        conversion_text(0, 2).partition(", with")[0]
+        in (ROOT / "docs/reference/data.md").read_text()
+    )
 
 
 def test_a_card_does_not_claim_that_arrays_in_files_were_decoded(tmp_path):

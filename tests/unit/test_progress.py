@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pexpect
@@ -22,6 +23,8 @@ from xnas_tf.reporting import dataset
 from xnas_tf.utils.number_format import brief_value
 from xnas_tf.utils.progress import (
     LOGGER,
+    SHOWN_LINES,
+    _Cell,
     displayed,
     epochs_bar,
     log_message,
@@ -104,6 +107,26 @@ def test_a_search_in_a_notebook_has_one_output(tmp_path):
     outputs = run_cell(SEARCH.format(config=config, run=tmp_path / "run") + "None")
     shown = [each for each in outputs if each.output_type == "display_data"]
     assert len(shown) == 1 and "2/2  candidate" in shown[0].data["text/html"]
+
+
+@pytest.mark.parametrize("done", [0, 6])
+def test_a_notebook_keeps_the_notes_on_the_data_above_the_lines_that_scroll(monkeypatch, done):
+    shown = []
+    handle = SimpleNamespace(update=lambda content: shown.append(content.data))
+    monkeypatch.setattr("IPython.display.display", lambda content, **_: handle)
+    cell = _Cell()
+    cell.add("run directory runs/bats", False)
+    cell.update(done, 30, "")  # the search begins
+    notes = [f"data set bats: note {number}" for number in range(12)]
+    for note in notes:
+        cell.add(note, False)
+    for number in range(1, 31):
+        cell.update(max(done, number - 1), 30, f"candidate {number}: epoch 1 of 1")
+        cell.add(f"line of candidate {number}", number == 2)
+    text = shown[-1]
+    assert all(note in text for note in ["run directory runs/bats", *notes])
+    lines = [number for number in range(1, 31) if f"candidate {number}<" in text + "<"]
+    assert lines == [2, *range(31 - SHOWN_LINES, 31)]  # the second is a warning
 
 
 MISTAKE = """

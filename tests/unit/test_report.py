@@ -1,10 +1,12 @@
 """What a run's front looks like, in tables, for programs and as a picture."""
 
 import csv
+import html
 import io
 import itertools
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +18,12 @@ from xnas_tf.config import load_config
 from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting import candidate_tables as tables
+from xnas_tf.reporting.html.search import search_data
+from xnas_tf.reporting.predictions import figures_on_test
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.storage.tested_models import candidate_name, figures_fact
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.utils.pictures import png
 
@@ -64,6 +69,38 @@ def test_the_status_names_the_one_recommended(run):
     status = run_status(run)
     assert (status["recommended"], status["why"]) == (found.id, found.why)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
+
+
+def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(run):
+    """Test results by class are named, and nothing is chosen by them."""
+    before = run.recommendation()
+    others = [c.id for c in run.candidates() if c.id != before.id]
+    with closing(open_database(run.path, run.config)) as record:
+        record.set_fact("dataset", {"class_names": ["bat", "<b>moth</b>"]})
+        for number in others:  # no other is as accurate on the test split as these claim
+            record.set_fact(figures_fact(candidate_name(number)), figures([[90, 0], [0, 30]]))
+    assert run.recommendation() == before and before.weak_classes == ""
+    with closing(open_database(run.path, run.config)) as record:
+        record.set_fact(figures_fact(candidate_name(before.id)), figures([[90, 0], [19, 11]]))
+    found = run.recommendation()
+    weak = "The model is much worse for <b>moth</b> (11 of 30 correct)."
+    assert found == replace(before, weak_classes=weak)
+    assert found.text == f"{before.text}. On the test split: {weak}"
+    assert html.escape(found.text) in run._repr_html_() and weak in repr(found)
+    status = run_status(run)
+    assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
+    assert json.loads(tables.pareto_json(tables.listing(run, False)))["weak_classes"] == weak
+    data = search_data(run, run.candidates(), run.pareto(), found)
+    assert data["recommended"]["weak_classes"] == weak
+
+
+def figures(confusion):
+    """What is recorded about a model with this confusion matrix."""
+    pairs = [
+        [(label, taken)] * n for label, row in enumerate(confusion) for taken, n in enumerate(row)
+    ]
+    labels, taken = np.array(sum(pairs, [])).T
+    return {"source": {}, "figures": figures_on_test(labels, np.eye(len(confusion))[taken], 2)}
 
 
 def test_the_other_options_reach_the_listing(run):

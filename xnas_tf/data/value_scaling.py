@@ -26,7 +26,7 @@ _SIGNED = 0.1
 
 @dataclass(frozen=True)
 class Scaling:
-    """Conversion of values: ``level = round((value - low) * 255 / (high - low))``.
+    """Conversion of values to levels; see ``conversion_text`` for the formula.
 
     Attributes:
         low: The value that becomes level 0.
@@ -56,7 +56,8 @@ class Scaling:
         last = "0 to 255 become 0 to 1, inside exported models too"
         if (self.low, self.high) == (0.0, 255.0):
             return f"values {last}"
-        return f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255; {last}"
+        outside = "" if self.is_usual else " (values outside are cut off)"
+        return f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255{outside}; {last}"
 
     @property
     def notes(self) -> list[str]:
@@ -146,6 +147,23 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
 def levels_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Convert each value to a float64 level, from 0 for ``low`` to 255 for ``high``."""
     return np.rint((values.astype(np.float64) - low) / _step(low, high))
+
+
+def conversion_text(low: float, high: float) -> str:
+    """Return NumPy code that converts values x as ``Run.stored_images`` does, bit for bit.
+
+    Without ``np.clip``, values outside would wrap around when they become uint8.
+    """
+    step = "((high - low) / 255)" if high > low else "1"
+    return (
+        f"np.clip(np.rint((x.astype(float) - low) / {step}), 0, 255).astype(np.uint8), with "
+        f"low = {_exact(low)} and high = {_exact(high)}"
+    )
+
+
+def _exact(value: float) -> str:
+    """Return the shortest text that becomes the same float again."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _step(low: float, high: float) -> float:

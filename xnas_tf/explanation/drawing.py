@@ -23,6 +23,8 @@ SIDE = 224
 """Smallest length of an overlay's longer side, in pixels."""
 GAP = 1.08
 """Distance from one image to the next, in image widths."""
+LOWEST, HIGHEST = 0.7, 3.0
+"""Limits of the height of a row of images in inches, for very wide or tall images."""
 COVER = 0.65
 """Opacity of an unsigned map over its image."""
 
@@ -54,12 +56,13 @@ def attribution_figure(
     count, rows = len(images), 1 + len(maps)
     texts = [wrapped(text, 1.1) for text, _ in headings]
     lines = 1 + max(text.count("\n") for text in texts)
-    figure = new_figure(1.15 * count + 1.2, 1.25 * rows + 0.5 + 0.13 * lines)
+    pictures = [drawable(image) for image in images]
+    height, width = pictures[0].shape[:2]
+    row = min(max(1.1 * height / width, LOWEST), HIGHEST) + 0.15
+    figure = new_figure(1.15 * count + 1.5, row * rows + 0.5 + 0.13 * lines)
     set_title(figure, title)
     # One axes per row, because one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]
-    pictures = [drawable(image) for image in images]
-    height, width = pictures[0].shape[:2]
     lefts = GAP * width * np.arange(count)
     extents = [(left, left + width, height, 0) for left in lefts]
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
@@ -81,6 +84,7 @@ def attribution_figure(
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(wrapped(label, 1.1), fontsize=8)
         axis.spines[:].set_visible(False)
+        axis.set_anchor("W")  # so that the images of all rows are in line
     for text, (_, colour), left in zip(texts, headings, lefts, strict=True):
         axes[0].annotate(
             text,
@@ -141,9 +145,11 @@ def _add_scale(axis: Axes, signed: bool) -> None:
 
     low = -1 if signed else 0
     colours = ScalarMappable(Normalize(low, 1), "PuOr" if signed else "cividis")
-    bar = axis.figure.colorbar(colours, ax=axis, fraction=0.02, pad=0.01, ticks=[low, 1])
+    bar = axis.figure.colorbar(
+        colours, ax=axis, fraction=0.02, pad=0.01, shrink=0.8, ticks=[low, 1]
+    )
     bar.ax.set_yticklabels(["against", "for"] if signed else ["unimportant", "important"])
-    bar.ax.tick_params(labelsize=6, length=0)
+    bar.ax.tick_params(labelsize=8, length=0)
     bar.outline.set_visible(False)
 
 

@@ -14,6 +14,7 @@ from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.training_settings import training_settings
 from xnas_tf.exporting.verification import Reference
+from xnas_tf.interpretation.weak_classes import weak_classes_text
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality
@@ -46,6 +47,8 @@ def model_card(
     ``test`` comes from ``Evidence.test_metrics``, and ``maps`` from ``map_quality``.
     """
     candidate, config = chosen.candidate, chosen.config
+    names = evidence.facts["class_names"]
+    weak = weak_classes_text(test["confusion"], names) if test else ""
     return {
         "name": chosen.name,
         "summary": _summary(evidence, chosen),
@@ -68,17 +71,18 @@ def model_card(
         "metrics": candidate.metrics,
         "dataset": _dataset(evidence),
         "test": test,
+        "weak_classes": weak,
         "explanations": {
             "methods": {m.name: m.model_dump(mode="json") for m in expected.methods},
             "inapplicable": expected.inapplicable,
             "quality": {"maps": maps, **_quality(evidence.run, chosen)},
         },
-        "input": input_text(evidence.facts),
+        "input": input_text(evidence.run, evidence.facts),
         "preparation": preparation_text(evidence),
         "output": "probabilities (batch, classes), in the order of the classes",
         "files": list(files),
         "verified_on": _verified_on(evidence),
-        "limits": _limits(evidence, candidate),
+        "limits": _limits(evidence, candidate, weak),
         "licence": licence or NOT_STATED,
         "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
         "Check its terms before you share the model.",
@@ -181,11 +185,12 @@ def _use(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _limits(evidence: Evidence, candidate: Candidate) -> list[str]:
+def _limits(evidence: Evidence, candidate: Candidate, weak: str) -> list[str]:
     kind = _kind_of_images(evidence)
     classes = len(evidence.facts["class_names"])
     images = evidence.facts["images"]["train"]
     return [
+        *([f"On the test split: {weak}"] if weak else []),
         f"It was trained for {counted(candidate.kept_epoch, 'epoch')} on {images:,} images of "
         f"{evidence.run.config.dataset.name}, and evaluated on images of the same kind. How it "
         "performs on other images is unknown.",

@@ -105,11 +105,10 @@ def _list(texts: Iterable[str]) -> str:
 
 
 def _overview(card: dict[str, Any]) -> str:
+    accuracy = f"**{percent(card['test']['accuracy'])}**" if card["test"] else "unknown"
+    weak = text(card["weak_classes"])
     rows = [
-        (
-            "test accuracy",
-            f"**{percent(card['test']['accuracy'])}**" if card["test"] else "unknown",
-        ),
+        ("test accuracy", f"{accuracy}. {weak}" if weak else accuracy),
         ("parameters, including non-trainable ones", f"{card['parameters']:,}"),
         *((f"size as `{each['format']}`", _size(each)) for each in card["files"]),
         ("input", text(card["input"])),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
-from xnas_tf.reporting.predictions import calibration_data, predictions_data
+from xnas_tf.reporting.predictions import figures_on_test
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
+from xnas_tf.storage.tested_models import figures_fact, source_of
 from xnas_tf.training.predictor import Predictor
-from xnas_tf.utils.intervals import CONFIDENCE
 from xnas_tf.utils.number_format import counted
 
 VERIFIED_ON = 16
@@ -58,13 +57,11 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and stored in the database.
 
         Returns:
-            The metrics computed by ``predictions_data``, with the number of ``images``, the
-            ``confidence`` level of the intervals, and the ``calibration``. None if the metrics are
-            not stored and cannot be computed because the data are unavailable.
+            The metrics computed by ``figures_on_test``; None if they are not stored and cannot be
+            computed because the data are unavailable.
         """
-        name = f"test figures of {chosen.name}"
-        digest = hashlib.sha256(chosen.model_path.read_bytes()).hexdigest()
-        source = {"data": self.facts["digest"], "model": digest}
+        name = figures_fact(chosen.name)
+        source = source_of(self.facts["digest"], chosen.model_path)
         known = self.run.fact(name)
         measured = known["figures"] if known and known["source"] == source else None
         if self.data is None or (measured and "calibration" in measured):  # new in 0.3
@@ -72,13 +69,7 @@ class Evidence:
         test = self.data.test
         log(f"measuring the model on the {counted(len(test), 'image')} of the test split")
         probabilities = Predictor(model, len(test))(test.images)
-        answers = predictions_data(test.labels, probabilities.argmax(axis=1), self.data.classes)
-        metrics = {
-            "images": len(test),
-            "confidence": CONFIDENCE,
-            "calibration": calibration_data(test.labels, probabilities),
-            **answers,
-        }
+        metrics = figures_on_test(test.labels, probabilities, self.data.classes)
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from xnas_tf.data import Dataset
+from xnas_tf.data.value_scaling import LEVELS, conversion_text
 from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
 
 _MODES = {1: "L", 3: "RGB"}
 """Pillow's modes, by number of channels."""
 
 
-def input_text(facts: dict[str, Any]) -> str:
-    """Describe the images that the model takes, given the recorded facts about the data."""
+def input_text(run: Run, facts: dict[str, Any]) -> str:
+    """Describe the images that a run's models take, given the recorded facts about the data."""
     text = "uint8 images (batch, height, width, channels), 0 to 255"
-    if "values" not in facts:
+    # Earlier versions recorded the range only in the facts, and only if it was unusual.
+    low, high = run.fact("value_range") or facts.get("values") or (0, LEVELS)
+    if (low, high) == (0, LEVELS):
         return text
-    low, high = facts["values"]
-    formula = "round((x - low) * 255 / (high - low))"
-    return f"{text}, converted from values x from {low:.6g} to {high:.6g}: {formula}"
+    return (
+        f"{text}, converted from values x between low and high by "
+        f"{conversion_text(low, high)}; values outside are cut off"
+    )
 
 
 def preparation_text(evidence: Evidence) -> str:
@@ -43,7 +48,7 @@ def preparation_text(evidence: Evidence) -> str:
 def _steps(data: Dataset) -> list[str]:
     longest = 2 * max(data.image_shape[:2])
     scales = [
-        f"values v of mode {mode} become v * 255 // {top}"
+        f"values v of mode {mode} become np.clip(v.astype(int) * 255 // {top}, 0, 255)"
         for mode, top in data.findings.full_scales.items()
     ]
     return [

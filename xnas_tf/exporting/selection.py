@@ -12,6 +12,7 @@ from xnas_tf.config import Config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
 from xnas_tf.storage.run import Run, named_candidates
+from xnas_tf.storage.tested_models import candidate_name
 
 LATEST = "latest"
 
@@ -70,7 +71,7 @@ def chosen_models(
     chosen = [] if takes_all else run.choose_all(named, pareto)
     if retrained:
         return _retrained(run, [c.id for c in chosen], _retraining(run, retrained))
-    return [ExportSelection(f"candidate-{c.id:05d}", c, run.config) for c in chosen]
+    return [ExportSelection(candidate_name(c.id), c, run.config) for c in chosen]
 
 
 def _retraining(run: Run, name: str) -> Retraining:

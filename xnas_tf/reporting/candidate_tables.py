@@ -132,6 +132,7 @@ def pareto_json(listed: CandidateList) -> str:
         "record": _directions(config.record),
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
+        "weak_classes": listed.recommended.weak_classes,
         "candidates": _records(listed),
     }
     return json.dumps(content, indent=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,9 @@ from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
+from xnas_tf.reporting.predictions import figures_on_test
 from xnas_tf.reporting.tensorboard import TensorBoard
+from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.training.callbacks import Interrupted
 
 DRAWN = "drawn"
@@ -56,10 +59,11 @@ class FinalEvaluation(Callback):
         self._log(f"testing candidate {candidate.id} and drawing its attributions")
         try:
             with freed_custom_gradients():
-                self._test_and_draw(candidate, evaluator)
+                tested = self._test_and_draw(candidate, evaluator)
             database = self._context.database
             with database.transaction():
                 database.save(candidate)
+                database.set_fact(figures_fact(candidate_name(candidate.id)), tested)
                 database.set_fact(DRAWN, [*(database.fact(DRAWN) or ()), candidate.id])
         except Interrupted:
             raise
@@ -69,15 +73,21 @@ class FinalEvaluation(Callback):
         finally:
             clear_session()
 
-    def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> None:
+    def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> dict[str, Any]:
+        """Return the metrics on the test split, with what they depend on."""
         # Safe mode is not needed, because this process runs the HyperModel's code anyway.
         model = candidate.load_model(safe=self._context.space.is_built_in)
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
-        test = self._context.dataset.test
-        accuracy = float(np.mean(access.predictor(test.images).argmax(axis=1) == test.labels))
+        data = self._context.dataset
+        figures = figures_on_test(
+            data.test.labels, access.predictor(data.test.images), data.classes
+        )
+        accuracy = figures["accuracy"][1]
         candidate.metrics.update(test_accuracy=accuracy, test_error=1 - accuracy)
         self._board.tested(candidate)
+        assert candidate.model_path is not None  # the model was loaded from it
+        return {"source": source_of(data.digest, candidate.model_path), "figures": figures}
 
     def _draw(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.intervals import CONFIDENCE, accuracy_interval
 
 
 def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
@@ -24,6 +24,21 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
         "confusion": confusion.tolist(),
         "accuracy": accuracy_interval(int(correct.sum()), len(labels)),
         "classes": [accuracy_interval(*pair) for pair in zip(correct, totals, strict=True)],
+    }
+
+
+def figures_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict[str, Any]:
+    """Summarise a model's predicted probabilities (N, classes) on the test split.
+
+    Returns:
+        The result of ``predictions_data``, with the number of ``images``, the ``confidence`` level
+        of the intervals, and the ``calibration``.
+    """
+    return {
+        "images": len(labels),
+        "confidence": CONFIDENCE,
+        "calibration": calibration_data(labels, probabilities),
+        **predictions_data(labels, probabilities.argmax(axis=1), classes),
     }
 
 

@@ -57,8 +57,8 @@ class SearchProgress(Callback):
     ) -> None:
         """See ``Callback.on_epoch_end``."""
         about = f"candidate {candidate.id}: epoch {epoch} of {candidate.epochs}"
-        LOGGER.debug("%s: %s", about, metrics_text(logs))
         self._show(about)
+        LOGGER.debug("%s: %s", about, metrics_text(logs))
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:
         """See ``Callback.on_candidate_end``."""

@@ -70,6 +70,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
         "recommended": recommended.id,
         "why": recommended.why,
+        "weak_classes": recommended.weak_classes,
     }
 
 
@@ -113,7 +114,9 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
         lines["rate"] = f"{counted(round(status['per_hour']), 'training')} per hour"
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
-    lines["recommended"] = Recommendation(status["recommended"], status["why"]).text
+    lines["recommended"] = Recommendation(
+        status["recommended"], status["why"], weak_classes=status["weak_classes"]
+    ).text
     return {name: str(text) for name, text in lines.items() if text != ""}
 
 

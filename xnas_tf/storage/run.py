@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from xnas_tf.data.given_values import stored_images
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.interpretation.drawing import set_title
+from xnas_tf.interpretation.weak_classes import weak_classes_text
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
+from xnas_tf.storage.tested_models import candidate_name, figures_fact
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import ended_candidates, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
@@ -126,7 +129,15 @@ class Run:
         """Return the recommended candidate of one of this run's fronts; see ``recommendation``."""
         counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
         problem = self.fact("range_problem") or ""
-        return recommend(front, self.config, counts, prefer, within, own, problem)
+        found = recommend(front, self.config, counts, prefer, within, own, problem)
+        return replace(found, weak_classes=self._weak_classes(found.id))
+
+    def _weak_classes(self, number: int | None) -> str:
+        """Name the classes for which a candidate's model is much worse, if it has been tested."""
+        known = self.fact(figures_fact(candidate_name(number))) if number is not None else None
+        if not known:
+            return ""
+        return weak_classes_text(known["figures"]["confusion"], self.class_names)
 
     @property
     def validation_counts(self) -> list[int] | None:

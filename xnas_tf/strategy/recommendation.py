@@ -37,16 +37,23 @@ class Recommendation:
             or, if none is recommended, the reason and advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, even if this error
             is high; None if no error is known.
+        weak_classes: A sentence that names the classes for which the recommended model is much
+            worse on the test split, which the choice did not depend on; empty if there are none, or
+            the model has not been tested.
     """
 
     id: int | None
     why: str
     best: int | None = None
+    weak_classes: str = ""
 
     @property
     def text(self) -> str:
-        """Format as ``candidate 12 (error 4.1%, …)`` or ``none, as …``."""
-        return f"none, as {self.why}" if self.id is None else f"candidate {self.id} ({self.why})"
+        """Format as ``candidate 12 (error 4.1%, …)``, with the weak classes, or ``none, as …``."""
+        if self.id is None:
+            return f"none, as {self.why}"
+        weak = f". On the test split: {self.weak_classes}" if self.weak_classes else ""
+        return f"candidate {self.id} ({self.why}){weak}"
 
 
 def recommend(

@@ -21,7 +21,8 @@ from xnas_tf.utils.number_format import brief_value
 
 LOGGER = logging.getLogger("xnas_tf")
 SHOWN_LINES = 10
-"""Number of most recent lines that a notebook shows; warnings are always shown."""
+"""Number of most recent lines that a notebook shows. Warnings and the lines logged before the work
+began, such as notes on the data, are always shown."""
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """The lowest log level that is shown, by verbosity."""
 _SILENT = logging.CRITICAL + 1
@@ -66,20 +67,24 @@ class Display(logging.Handler):
 
 
 class _Cell:
-    """One output of a notebook cell: a bar above the most recent messages."""
+    """One output of a notebook cell: a bar above the first and the most recent messages."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, bool]] = []
+        self._has_moved = False
+        self._first = 0  # number of lines logged before the bar moved
         self._bar = ""
         self._handle: Any = None
 
     def add(self, line: str, is_warning: bool) -> None:
         """Add a message."""
+        self._first += not self._has_moved
         self._lines.append((line, is_warning))
         self._show()
 
     def update(self, completed: float, total: float, text: str) -> None:
-        """Move the bar."""
+        """Draw the bar, or move it."""
+        self._has_moved = bool(self._bar)
         shown = html.escape(f"{completed:g}/{total:g}  {text}")
         self._bar = (
             f'<progress max="{total:g}" value="{completed:g}"></progress> '
@@ -94,7 +99,7 @@ class _Cell:
         lines = [
             f'<span style="color:#c00">{html.escape(line)}</span>' if red else html.escape(line)
             for number, (line, red) in enumerate(self._lines)
-            if red or number >= hidden
+            if red or number < self._first or number >= hidden
         ]
         style = "margin:0;white-space:pre-wrap"
         content = HTML(f'{self._bar}<pre style="{style}">{"<br>".join(lines)}</pre>')

@@ -21,13 +21,14 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
+from xnas_tf.interpretation.weak_classes import weak_classes_text
 from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.class_means import ClassMeans
 from xnas_tf.objectives.introspectability import ACTIVATIONS, Introspectability
 from xnas_tf.reporting.html.quality import quality_data
-from xnas_tf.reporting.predictions import calibration_data, predictions_data
+from xnas_tf.reporting.predictions import figures_on_test
 from xnas_tf.storage.run import Run
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.predictor import Predictor
@@ -95,9 +96,10 @@ class Examiner:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
             probabilities = predictor(test.images)
+            figures = figures_on_test(test.labels, probabilities, self._data.classes)
             return {
-                **predictions_data(test.labels, probabilities.argmax(axis=1), self._data.classes),
-                "calibration": calibration_data(test.labels, probabilities),
+                **figures,
+                "weak_classes": weak_classes_text(figures["confusion"], self._data.class_names),
                 **self._attributions(model, accuracy),
                 "means": self._class_means(model, predictor),
                 "layers": layer_rows(model),

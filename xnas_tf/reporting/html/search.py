@@ -48,7 +48,11 @@ def search_data(
         ],
         "interval_note": too_wide_note(front, config.objectives),
         "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
-        "recommended": {"id": recommended.id, "why": recommended.why},
+        "recommended": {
+            "id": recommended.id,
+            "why": recommended.why,
+            "weak_classes": recommended.weak_classes,
+        },
         "progress": progress_data(candidates, config),
         "lost": lost_data(candidates),
         "groups": {

@@ -9,7 +9,7 @@ drawAll([
   model.notes.map((note) => el("p", { class: "problem" }, note))),
   () => section("quality", "Quality of the attributions", null, quality(model)),
   () => section("mistakes", "Accuracy and mistakes", "On the whole test split.",
-    el("div", { class: "grid-of" }, confusionMatrix(model), classAccuracies(model))),
+    el("div", { class: "matrices" }, confusionMatrix(model), classAccuracies(model))),
   () => section("calibration", "Calibration", null, ...calibration(model.calibration)),
   () => model.means.length && section("introspectability", "Introspectability", null, ...classMeansOf(model)),
   interpretationsSections,

@@ -86,7 +86,7 @@ function classMeansOf(model) {
       + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
     + (model.means.some(({ distances }) => distances.flat().some((value) => value < 0))
       ? " The estimate is unbiased, so the distance may be slightly negative if two classes do not differ." : "")),
-  el("div", { class: "grid-of" }, model.means.map(classMeans))];
+  el("div", { class: "matrices" }, model.means.map(classMeans))];
 }
 function quality(model) {
   const { verdicts, metrics } = model.quality || {};

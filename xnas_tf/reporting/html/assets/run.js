@@ -3,11 +3,13 @@ function summarySection() {
   const { id, why } = data.recommended;
   const made = section("summary", "Summary", null);
   const best = modelOf.get(id);
+  const weak = best && best.confusion ? best.weak_classes : data.recommended.weak_classes;
   const pairs = [...data.facts, ...(best && best.accuracy
     ? [["test accuracy", `${percentText(best.accuracy)}, candidate ${id}`]] : [])];
   const left = el("div", {}, id === null
     ? el("p", { class: "problem" }, `No candidate is recommended: ${why}.`)
     : el("p", {}, "Recommended: candidate ", idButton(id), ` (${why}).`),
+  weak ? el("p", { class: "problem" }, `On the test split: ${weak}`) : null,
   best ? el("p", {}, modelLink(id, "All about this model")) : null, list(pairs),
   el("details", {}, el("summary", {}, "Status of the run"), list(data.status)));
   const right = id === null ? null : el("figure", {}, architecture(placeOf.get(id)), best && best.maps ? [
@@ -61,8 +63,8 @@ function modelCard(model, at) {
       ...curves(model)));
     if (model.problem) inner.append(el("p", { class: "problem" }, model.problem));
     if (model.confusion) {
-      inner.append(el("p", {}, `Test accuracy ${percentText(model.accuracy)}.`),
-        el("div", { class: "grid-of" }, confusionMatrix(model), classAccuracies(model)),
+      inner.append(el("p", {}, `Test accuracy ${percentText(model.accuracy)}. ${model.weak_classes}`),
+        el("div", { class: "matrices" }, confusionMatrix(model), classAccuracies(model)),
         el("h4", {}, "Calibration"), ...calibration(model.calibration));
     }
     if (model.means) inner.append(el("h4", {}, "Behind its introspectability"), ...classMeansOf(model));
