@@ -76,7 +76,7 @@ def test_a_keras_file_and_image_files(model):
         (["model.keras", "--candidate", "3"], "model.keras is not a run"),
         (["model.keras", "--candidate", "recommended"], "model.keras is not a run"),
         (["model.keras", "--candidate", "beste"], "did you mean 'best'"),
-        (["model.keras", "--dataset", "digits"], "the model expects (12, 10, 3)"),
+        (["model.keras", "--dataset", "digits"], "10 given, but the model has 3 classes"),
         (["model.keras", "--images", "no.png"], "image no.png cannot be read"),
         (["model.keras", "--images", "model.keras"], "image model.keras cannot be read"),
         (["model.keras", "--images", "0.png", "--method", "gradcam"], "did you mean 'grad_cam'"),

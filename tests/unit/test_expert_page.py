@@ -246,7 +246,7 @@ def test_a_page_begins_with_the_accuracy_and_the_classes_that_are_much_worse():
 
 
 def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
-    """It names the range that the model was probably trained on, as the command does."""
+    """It names the range that is clearly better, as the command does."""
     page = explanation_page(
         explained(Accuracy(32, 168, 88, 0.6, ((0, 88),), "0-1", "given", TRIED))
     )
@@ -264,7 +264,9 @@ def test_a_page_says_first_that_another_range_than_the_assumed_one_is_better():
     """Even if the model is above chance with the assumed one; nothing else is concluded then."""
     wrong = Accuracy(100, 168, 60, 0.6, ((88, 88), (12, 80)), "0-1", "assumed", TRIED)
     page = explanation_page(explained(wrong))
-    assert "were assumed to be the range 0 to 1. With 0 to 255, the model is right" in page.problem
+    assert (
+        "were assumed to be in the range 0 to 1. With 0 to 255, the model is right" in page.problem
+    )
     shown = page.html("", {})
     assert shown.index('class="problem"') < shown.index("100 of 168")
     assert "worse for" not in shown and "Grad-CAM: can be used" not in shown

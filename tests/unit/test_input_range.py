@@ -227,6 +227,19 @@ def test_maps_are_those_of_a_model_that_scales_by_itself(name):
             np.testing.assert_allclose(*pair, atol=0.02)
 
 
+def test_a_mean_and_a_deviation_of_each_channel_can_be_put_before_a_model():
+    """As docs/how-to/explaining.md says: the range is that of the pixels, without a word given."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    trained = after()
+    first = [layers.Rescaling(1 / 255), layers.Normalization(mean=mean, variance=deviation**2)]
+    whole = keras.Sequential([keras.Input(SHAPE), *first, trained])
+    found = range_of(whole, SHAPE)
+    assert (found.name, found.origin) == ("0-255", "measured")
+    images = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), dtype=np.uint8)
+    wanted = trained(((images / 255 - mean) / deviation).astype(np.float32))
+    np.testing.assert_allclose(whole(scaled(images, found.name)), wanted, rtol=1e-4, atol=1e-4)
+
+
 def bright(split: float = 127.0, slope: float = 1.0):
     """Right about which images are bright, if it gets 0 to 255 with a split of 127."""
     inputs = keras.Input((4, 4, 1))
@@ -283,7 +296,7 @@ def test_a_range_that_is_clearly_better_is_warned_of_above_chance(named, split, 
     found = predictions(model, images, taken.name)
     full = report_accuracy(found, taken, told.append, model, images, Scaling())
     assert [each.input_range for each in full.tried if each.is_better] == ["0-255"] * is_better
-    assert any("It was probably trained on 0-255" in line for line in told) == is_better
+    assert any("So 0-1 is probably wrong" in line for line in told) == is_better
 
 
 def test_other_ranges_are_compared_on_the_same_images_of_a_sorted_split(monkeypatch):

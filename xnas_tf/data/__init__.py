@@ -142,6 +142,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         findings=_findings(source, images, rows),
         how_split=_how_split(source),
         scaling=scaling,
+        source_shape=None if isinstance(images, DiskImages) else images.shape[1:],
     )
     return with_bug(dataset, bug) if bug is not None else dataset
 

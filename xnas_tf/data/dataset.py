@@ -48,6 +48,11 @@ class Split:
         """Load the images at ``indices`` into memory, in that order."""
         return Batch(self.images[indices], self.labels[indices], self._masks_at(indices))
 
+    @property
+    def names(self) -> list[str]:
+        """Name of each image, (N,), such as its file's; empty if not from image files."""
+        return self.images.names if isinstance(self.images, DiskImages) else []
+
     def select(self, indices: np.ndarray | slice) -> Split:
         """Select the images at ``indices``, in that order, without reading images from disk."""
         images = selected(self.images, indices)
@@ -64,9 +69,14 @@ class Batch(Split):
     images: np.ndarray
 
 
+def sample(split: Split, count: int) -> Split:
+    """Select the first image of each class, then the second of each, and so on, up to ``count``."""
+    return split.select(_round_robin(split.labels)[:count])
+
+
 def sample_images(split: Split, count: int) -> Batch:
-    """Return the first image of each class, then the second of each, and so on, up to ``count``."""
-    return split.take(_round_robin(split.labels)[:count])
+    """Load the images that ``sample`` selects."""
+    return sample(split, count).take(slice(None))
 
 
 def _round_robin(labels: np.ndarray) -> np.ndarray:
@@ -91,6 +101,8 @@ class Dataset:
         how_split: How the splits were made, for reports.
         scaling: How values were converted to uint8.
         bug: The bug planted in the training images.
+        source_shape: Shape of the images before they were resized; None for image files, whose
+            sizes are in ``findings``.
     """
 
     name: str
@@ -103,6 +115,7 @@ class Dataset:
     how_split: str = "by class"
     scaling: Scaling = field(default_factory=Scaling)
     bug: Bug | None = None
+    source_shape: tuple[int, ...] | None = None
 
     def __repr__(self) -> str:
         images = {name: len(split) for name, split in self.parts.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,19 @@ class DiskImages:
         stored: All M images of the file, memory-mapped.
         digests: A hash of each image, (M, 16) bytes, to compare images without reading them.
         rows: Indices of the images in the file, (N,); all if None.
+        listing: An ``npz`` file with the ``names`` of the M images, (M,); None if they have none.
     """
 
     def __init__(
-        self, stored: np.ndarray, digests: np.ndarray, rows: np.ndarray | None = None
+        self,
+        stored: np.ndarray,
+        digests: np.ndarray,
+        rows: np.ndarray | None = None,
+        listing: Path | None = None,
     ) -> None:
         self._stored = stored
         self._digests = digests
+        self._listing = listing
         self._rows = np.arange(len(stored)) if rows is None else rows
 
     @property
@@ -47,9 +54,18 @@ class DiskImages:
         """A hash of each image, (N, 16) bytes."""
         return self._digests[self._rows]
 
+    @property
+    def names(self) -> list[str]:
+        """Name of each image, (N,), read from disk each time; empty if they have none."""
+        if self._listing is None:
+            return []
+        with np.load(self._listing) as listing:
+            names: list[str] = listing["names"][self._rows].tolist()
+        return names
+
     def select(self, rows: np.ndarray | slice) -> DiskImages:
         """Select the images at ``rows``, in that order, without reading them."""
-        return DiskImages(self._stored, self._digests, self._rows[rows])
+        return DiskImages(self._stored, self._digests, self._rows[rows], self._listing)
 
     def __len__(self) -> int:
         return len(self._rows)

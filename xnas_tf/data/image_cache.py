@@ -45,6 +45,8 @@ STRETCH = 1.5
 """Factor by which an aspect ratio must differ from the usual one to be reported."""
 _FORMAT = 4
 """Version of the stored files and of the decoding; increase it with each change."""
+LISTING = "listing.npz"
+"""Name of the file with the images' names, labels and hashes."""
 _WINDOW = 64
 """Maximum number of images in memory."""
 _ABANDONED = 24 * 3600
@@ -94,7 +96,8 @@ def load_image_files(
     names, groups = stored["names"].tolist(), stored.get("groups")
     if reading.group and groups is not None:
         raise InputError(f"dataset.group: data set {name} has groups of its own")
-    images = DiskImages(np.load(folder / "images.npy", mmap_mode="r"), listing["digests"], rows)
+    pixels = np.load(folder / "images.npy", mmap_mode="r")
+    images = DiskImages(pixels, listing["digests"], rows, folder / LISTING)
     return Source(
         images,
         stored["labels"],
@@ -268,7 +271,7 @@ def _save(
 ) -> None:
     optional = {"groups": listing.groups, "parts": listing.parts}
     np.savez(
-        folder / "listing.npz",
+        folder / LISTING,
         names=np.array(listing.names),
         labels=listing.labels,
         class_names=np.array(listing.class_names),
@@ -282,7 +285,7 @@ def _save(
 def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:
     """Load the arrays and findings that ``_save`` stored."""
     try:
-        with np.load(folder / "listing.npz") as archive:
+        with np.load(folder / LISTING) as archive:
             listing = dict(archive)
         return listing, Findings(**json.loads((folder / "findings.json").read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -36,6 +36,7 @@ class _Inputs(NamedTuple):
     class_names: Sequence[str]
     labels: np.ndarray | None = None  # None for image files
     data: Dataset | None = None  # source of the images unless they are image files
+    files: Sequence[str] = ()  # their names; unknown for images in arrays
 
 
 def explain_request(  # noqa: PLR0913 - options of a command
@@ -83,7 +84,8 @@ def explain_request(  # noqa: PLR0913 - options of a command
     else:
         if class_names:
             raise InputError("--classes: given without image files; a data set has its own classes")
-        inputs = _from_dataset(count, source, subject, mistakes, input_range)
+        data = load_data(source, subject, EXPLANATIONS, log)
+        inputs = _from_dataset(count, data, subject, mistakes, input_range)
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
@@ -108,7 +110,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         accuracy=accuracy,
         range_origin=resolved.origin,
         only_mistakes=mistakes,
-        files=tuple(map(str, files)),
+        files=inputs.files,
     )
     return found, found.save(out, subject.title)
 
@@ -169,7 +171,7 @@ def _from_files(
     images = read_images(files, subject.model, scales)
     if class_names is None:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
-    return _Inputs(images, class_names)
+    return _Inputs(images, class_names, files=[str(file) for file in files])
 
 
 def _is_deep(file: Path) -> bool:
@@ -181,14 +183,7 @@ def _is_deep(file: Path) -> bool:
 
 
 def _from_dataset(
-    count: int, source: ModelSource, subject: ModelSubject, mistakes: bool, input_range: str
+    count: int, data: Dataset, subject: ModelSubject, mistakes: bool, input_range: str
 ) -> _Inputs:
-    data = load_data(source, subject, EXPLANATIONS)
-    shape = data.test.images.shape[1:]
-    _, *expected = getattr(subject.model, "input_shape", (None,))  # unknown for subclassed models
-    if any(size not in (None, given) for size, given in zip(expected, shape, strict=False)):
-        raise InputError(
-            f"data set {data.name}: images of shape {shape}; the model expects {tuple(expected)}"
-        )
-    sample = sample_of(subject.model, data.test, count, input_range, mistakes)
-    return _Inputs(np.asarray(sample.images), data.class_names, sample.labels, data)
+    shown = sample_of(subject.model, data.test, count, input_range, mistakes)
+    return _Inputs(np.asarray(shown.images), data.class_names, shown.labels, data, shown.names)

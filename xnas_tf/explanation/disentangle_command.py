@@ -32,7 +32,7 @@ def disentangle_request(
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # comes first, because it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
-        data = load_data(source, subject, DISENTANGLEMENTS)
+        data = load_data(source, subject, DISENTANGLEMENTS, log)
         found = disentangle(
             subject.model,
             data,

@@ -15,12 +15,13 @@ from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import class_number, class_numbers
-from xnas_tf.data.dataset import Batch, Split, sample_images
+from xnas_tf.data.dataset import Split, sample
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.image_values import check_values, model_images
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of, random_quality
+from xnas_tf.interpretation.model_data import expected_shape
 from xnas_tf.keras_tools.input_range import (
     AUTO,
     DEFAULT_RANGE,
@@ -88,13 +89,14 @@ def explain(  # noqa: PLR0913 - options with defaults
     """
     subject = named_model(model, safe)
     model, run = subject.model, subject.run
+    files: Sequence[str] = ()
     if images is None:
         run = None  # these images are stored ones, whatever their values
         if labels is not None:
             raise InputError("`labels`: given without `images`, whose true classes they are")
         data = _data_of(subject)
-        sample = sample_of(model, data.test, IMAGES, input_range, mistakes)
-        images, labels = np.asarray(sample.images), sample.labels
+        shown = sample_of(model, data.test, IMAGES, input_range, mistakes)
+        images, labels, files = np.asarray(shown.images), shown.labels, shown.names
         class_names = class_names or data.class_names
     elif mistakes:
         raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
@@ -142,6 +144,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         input_range=range_name,
         range_origin=resolved.origin if range_name else None,
         other_ranges=tried,
+        files=files,
         only_mistakes=mistakes,
         random_quality=random_quality(model, inputs, classes) if measured else {},
     )
@@ -179,19 +182,19 @@ def _check_assumed(
 
 def sample_of(
     model: keras.Model, test: Split, count: int, input_range: str, mistakes: bool
-) -> Batch:
+) -> Split:
     """Choose up to ``count`` test images, only misclassified ones if ``mistakes`` is true.
 
     Raises:
         InputError: If mistakes are requested, but there are none.
     """
     if not mistakes:
-        return sample_images(test, count)
+        return sample(test, count)
     resolved = range_of(model, test.images.shape[1:], input_range)
     wrong = predictions(model, test, resolved.name).classes != test.labels
     if not wrong.any():
         raise InputError(f"`mistakes`: the model classifies all {len(test)} test images correctly")
-    return sample_images(test.select(np.flatnonzero(wrong)), count)
+    return sample(test.select(np.flatnonzero(wrong)), count)
 
 
 def _data_of(subject: NamedModel) -> Dataset:
@@ -230,7 +233,10 @@ def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
         raise InputError(f"`images` are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
     shape = getattr(model, "input_shape", None)
     has_channels = not (isinstance(shape, tuple) and len(shape) == array.ndim)
-    return array[..., np.newaxis] if array.ndim == 3 and has_channels else array
+    array = array[..., np.newaxis] if array.ndim == 3 and has_channels else array
+    if expected := expected_shape(model, array.shape[1:]):
+        raise InputError(f"`images` are of shape {array.shape[1:]}; the model expects {expected}")
+    return array
 
 
 def _check_finite(probabilities: np.ndarray) -> None:

@@ -53,7 +53,8 @@ class Explanation:
         other_ranges: Comparisons with other ranges on the given images, if their classes are known
             and the range was only assumed.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        files: The N image files; empty if the images come from a data set.
+        files: The N image files, relative to the data set's folder if there is one; empty if the
+            images do not come from files.
         only_mistakes: Whether only images that the model misclassifies were chosen.
         random_quality: Deletion and insertion of random maps, (N,) by name; empty if not measured.
     """

@@ -50,7 +50,7 @@ def interpret_request(
     with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
-            data = load_data(source, subject, INTERPRETATIONS)
+            data = load_data(source, subject, INTERPRETATIONS, log)
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)

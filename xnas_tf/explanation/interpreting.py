@@ -8,7 +8,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation import flint, nad
 from xnas_tf.utils.argument_types import check_types
-from xnas_tf.utils.progress import displayed
+from xnas_tf.utils.progress import displayed, log_message
 
 
 @check_types()
@@ -37,8 +37,8 @@ def disentangle(
             have a correctly classified training image.
     """
     subject = named_model(model, safe)
-    data = subject.load_dataset(dataset)
     with displayed(verbose):
+        data = subject.load_dataset(dataset, log_message)
         return nad.disentangle(subject.model, data, *arguments, **options)
 
 
@@ -67,6 +67,6 @@ def train_interpreter(
         InputError: If an argument is invalid or does not fit the model.
     """
     subject = named_model(model, safe)
-    data = subject.load_dataset(dataset)
     with displayed(verbose):
+        data = subject.load_dataset(dataset, log_message)
         return flint.train_interpreter(subject.model, data, *arguments, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.decoding import Unreadable, read_image
 from xnas_tf.errors import InputError
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
@@ -55,16 +56,24 @@ def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
     return load_subject(source.path, source.candidate, source.safe), out
 
 
-def load_data(source: ModelSource, subject: ModelSubject, kind: str) -> Dataset:
+def load_data(
+    source: ModelSource,
+    subject: ModelSubject,
+    kind: str,
+    log: Callable[[str], None] = lambda _: None,
+) -> Dataset:
     """Load the named data set or, if none is named, the data set of the model's run.
 
+    A named data set is converted to the model's input; see ``data_for``.
+
     Raises:
-        InputError: If no data set is available, or it cannot be loaded.
+        InputError: If no data set is available, it cannot be loaded, or it does not fit the model.
     """
-    known = {"name": source.dataset} if source.dataset else subject.dataset
-    if known is None:
+    if source.dataset:
+        return data_for(subject.model, source.dataset, log)
+    if subject.dataset is None:
         raise InputError(f"{source.path}: give {NEEDED[kind]}")
-    return load_dataset(**known)
+    return load_dataset(**subject.dataset, log=log)
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, run_of
 
@@ -35,22 +37,27 @@ class NamedModel:
     dataset: dict[str, Any] | None = None
     run: Run | None = None
 
-    def load_dataset(self, given: str | Dataset | None) -> Dataset:
+    def load_dataset(
+        self, given: str | Dataset | None, log: Callable[[str], None] = lambda _: None
+    ) -> Dataset:
         """Return the given data set or, if there is none, the data set of the model's run.
 
+        A named data set is converted to the model's input; see ``data_for``.
+
         Raises:
-            InputError: If no data set is available, or it cannot be loaded.
+            InputError: If no data set is available, it cannot be loaded, or it does not fit the
+                model.
         """
-        if isinstance(given, Dataset):
-            return given
-        if given is None and self.dataset is None:
-            raise InputError("`dataset`: none is given, and the model does not come from a run")
-        if not isinstance(given, str | None):
+        if given is None:
+            if self.dataset is None:
+                raise InputError("`dataset`: none is given, and the model does not come from a run")
+            return load_dataset(**self.dataset, log=log)
+        if not isinstance(given, str | Dataset):
             raise InputError(
                 f"`dataset` is of type {type(given).__name__}; allowed: a name, such as 'digits', "
                 "or a Dataset"
             )
-        return load_dataset(given) if given is not None else load_dataset(**(self.dataset or {}))
+        return data_for(self.model, given, log)
 
 
 def named_model(model: AnyModel, safe: bool = True) -> NamedModel:

@@ -74,13 +74,13 @@ def range_warning(known: Mapping[str, Any]) -> str:
     if best is None:
         return ""
     used, other = known["input_range"], best["input_range"]
-    how = "assumed to be" if _origin(known) == "assumed" else "in"
+    how = "assumed to be in" if _origin(known) == "assumed" else "in"
     return (
         f"The values that the model received were {how} the range {_words(used)}. With "
         f"{_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
-        f"images instead of {best['correct_before']:,}: it was probably trained on that range, and "
+        f"images instead of {best['correct_before']:,}. So {_words(used)} is probably wrong, and "
         "what this page says about the model is not true of its proper use. Make this page again "
-        f"with `--input-range {other}`."
+        f"with `--input-range {other}`, or with the range on which the model was trained."
     )
 
 

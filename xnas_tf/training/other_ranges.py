@@ -97,7 +97,7 @@ def better_range_text(used: str, tried: Sequence[OtherRange]) -> str:
     best = max(better, key=lambda each: each.correct)
     return (
         f"with values in the range {best.input_range}, the model classifies {best.correct:,} of "
-        f"{best.images:,} images correctly; with {used}, only {best.before:,}. It was probably "
-        f"trained on {best.input_range}, so explanations with {used} mean little: set "
-        f"`input_range` {best.input_range}"
+        f"{best.images:,} images correctly; with {used}, only {best.before:,}. So {used} is "
+        "probably wrong, and explanations with it mean little: set `input_range` "
+        f"{best.input_range}, or the range on which the model was trained"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
@@ -21,6 +21,7 @@ from xnas_tf.interpretation.flint.interpreter import (
     Interpreter,
 )
 from xnas_tf.interpretation.flint.options import FlintOptions
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.input_range import AUTO, range_of
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
@@ -76,7 +77,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         InputError: If an argument is invalid or does not fit the model.
     """
     check_options(mode, attributes, epochs, rate, seed)
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    data = data_for(model, dataset, log)
     resolved = range_of(model, data.image_shape, input_range)
     if mode == "by-design":
         avoid_strided_1x1(model)

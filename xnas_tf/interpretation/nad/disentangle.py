@@ -9,12 +9,13 @@ from typing import Literal
 import keras
 import numpy as np
 
-from xnas_tf.data import Dataset, Split, load_dataset
+from xnas_tf.data import Dataset, Split
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.disk_images import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import check_classes
+from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.interpretation.nad import evaluation, metrics
 from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
@@ -85,7 +86,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     if layers is None and published:
         layers = published.layers
     mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
-    data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+    data = data_for(model, dataset, log)
     wanted = _class_numbers(classes, data.class_names)
     train, validation = (
         split.select(_at_most(split, images)) for split in (data.train, data.validation)

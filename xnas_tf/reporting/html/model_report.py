@@ -63,7 +63,7 @@ def model_data(
         InputError: If the model or the data set does not exist, or if the two do not match.
     """
     subject = _subject(given, safe)
-    data = subject.load_dataset(dataset)
+    data = subject.load_dataset(dataset, log)
     count = max(images, min(data.classes, MOST_CLASSES))
     resolved = range_of(subject.model, data.image_shape, input_range)
     log(resolved.text)

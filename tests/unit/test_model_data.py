@@ -1,0 +1,124 @@
+"""A named data set is loaded to fit a model, and its images are known by their files."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+
+import xnas_tf as xt
+from tests.conftest import left_to_all
+from tests.datasets import make_dataset
+from tests.pictures import make_folder, spoil
+from xnas_tf.cli import main
+from xnas_tf.data.decoding import read_image
+from xnas_tf.errors import InputError
+from xnas_tf.interpretation.model_data import data_for
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return make_folder(tmp_path / "pets", {"cat": 10, "dog": 10}, formats=["png"])
+
+
+def network(*shape, classes=2):
+    """An untrained model that takes images of this shape."""
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(4, 1, activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "loaded", "says"),
+    [
+        ((6, 9, 1), (6, 9, 1), "resized from 12 × 12 (median) to 6 × 9 pixels and read in grey"),
+        ((6, 9, 3), (6, 9, 3), "resized from 12 × 12 (median) to 6 × 9 pixels"),
+        ((12, 12, 1), (12, 12, 1), "read in grey"),
+        ((12, 12, 3), (12, 12, 3), None),
+        ((None, None, 3), (12, 12, 3), None),
+        ((None, None, 1), (12, 12, 1), "read in grey"),
+    ],
+)
+def test_image_files_are_read_in_the_size_of_the_models_input(pets, shape, loaded, says):
+    told = []
+    data = data_for(network(*shape), f"folder:{pets}", told.append)
+    assert data.image_shape == loaded
+    wanted = [f"data set folder:{pets}: images are {says} to fit the model's input"] if says else []
+    assert [line for line in told if "decoding" not in line] == wanted
+    plain = xt.load_dataset(f"folder:{pets}", size=loaded[:2], channels=loaded[2])
+    assert np.array_equal(data.test.images, plain.test.images)
+    assert data.test.names == xt.load_dataset(f"folder:{pets}").test.names  # the same split
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((4, 6, 3), "resized from 8 × 8 to 4 × 6 pixels and converted from 1 to 3 channels"),
+        ((8, 8, 3), "converted from 1 to 3 channels"),
+        ((8, 8, 1), None),
+    ],
+)
+def test_arrays_are_converted_too(shape, says):
+    told = []
+    data = data_for(network(*shape), "digits", told.append)
+    assert data.image_shape == shape
+    assert told == ([f"data set digits: images are {says} to fit the model's input"] * bool(says))
+
+
+def test_images_that_cannot_be_converted_are_refused(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 5, 5, 2), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x=images, y=np.arange(40) % 2)
+    with pytest.raises(InputError, match="need images with 1 or 3 channels; these have 2"):
+        data_for(network(8, 8, 3), "npz:a.npz")
+    for shape in ((5, 5, 4), (3, 12, 12)):  # the last is a model with its channels first
+        with pytest.raises(InputError, match=rf"\(5, 5, 2\); the model expects \({shape[0]}, "):
+            data_for(keras.Sequential([keras.Input(shape), layers.Flatten()]), "npz:a.npz")
+    assert data_for(network(5, 5, 2), "npz:a.npz").image_shape == (5, 5, 2)
+
+
+@pytest.mark.parametrize("name", ["disentangle", "train_interpreter", "save_report"])
+def test_a_data_set_of_another_shape_is_refused_in_plain_words(name):
+    with pytest.raises(InputError) as raised:
+        getattr(xt, name)(network(6, 6, 1, classes=3), dataset=make_dataset())
+    assert str(raised.value) == (
+        "data set stripes: images of shape (8, 8, 1); the model expects (6, 6, 1); to have the "
+        "images converted, give the data set's name"
+    )
+    with pytest.raises(InputError, match=r"`images` are of shape \(8, 8, 1\); the model expects"):
+        xt.explain(network(6, 6, 1), np.zeros((2, 8, 8, 1), np.uint8))
+
+
+def test_images_of_a_folder_are_known_by_their_files(pets):
+    spoil(pets)
+    data = xt.load_dataset(f"folder:{pets}", max_corrupt=0.5)
+    for split in (data.train, data.test.select([2, 0])):
+        assert len(split.names) == len(split)
+        for name, image in zip(split.names, split.images[:], strict=True):
+            assert np.array_equal(read_image(pets / name, data.image_shape[:2], 3), image)
+    assert make_dataset().test.names == []
+
+
+@pytest.mark.parametrize("mistakes", [False, *left_to_all(True)])
+def test_explain_names_the_files_of_a_folder(pets, tmp_path, mistakes):
+    network(6, 9, 3).save("model.keras")
+    words = ["explain", "model.keras", "--dataset", f"folder:{pets}", "--count", "2", "--out", "o"]
+    words += ["--method", "gradient_input", *(["--mistakes"] if mistakes else [])]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "resized from 12 × 12 (median) to 6 × 9 pixels to fit the model's input" in done.stderr
+    known = json.loads((tmp_path / "o" / "explanation.json").read_text())["images"]
+    page = (tmp_path / "o" / "index.html").read_text()
+    maps = np.load(tmp_path / "o" / "maps.npz")
+    for each, image in zip(known, maps["images"], strict=True):
+        assert each["file"].startswith(f"{each['label']}/")
+        assert each["file"] in done.stdout and each["file"] in page
+        assert np.array_equal(read_image(pets / each["file"], (6, 9), 3), image)
+        assert not mistakes or each["label"] != each["predicted"]
