@@ -276,7 +276,12 @@ def test_the_report_of_a_model_has_its_accuracy_and_explanations(page, pages, re
             *view.locator("section").evaluate_all("all => all.map((each) => each.id)")
         }
         assert view.locator("#gallery img").count() == 10 * 3  # one image a class
-        assert all(model["quality"][method]["deletion"] for method in model["quality"])
+        shown = view.locator("#quality").text_content()
+        verdicts, metrics = model["quality"]["verdicts"], model["quality"]["metrics"]
+        assert "How far to trust the maps" in verdicts[0]
+        assert all(text in shown for text in verdicts)
+        assert "probability while pixels are hidden ↓" in [name for name, *_ in metrics]
+        assert all(text in shown for row in metrics for text in row)
 
 
 def test_the_summary_shows_the_recommended_model_and_leads_to_it(opened, reported):

@@ -15,6 +15,7 @@ from xnas_tf.explanation.expert_text import (
     QUALITY,
     _by_class,
     explanation_page,
+    metric_rows,
 )
 from xnas_tf.explanation.quality import RANDOM_KEY, quality_of
 from xnas_tf.explanation.regions import concentrations
@@ -81,11 +82,25 @@ def test_an_interpreter_of_low_fidelity_is_not_to_be_used(fidelity, is_low):
     assert ("do not use this page" in text) == is_low and f"{fidelity:.1%}" in text
 
 
+def test_agreement_is_not_said_to_explain_the_network():
+    """The limits at the end of the page say that both may have different reasons."""
+    page = interpretation_page(interpretation(0.95))
+    text = " ".join(page.summary)
+    assert "the network may have other reasons" in text and "explains the network" not in text
+    assert "for different reasons" in page.limits[0]
+
+
 def test_attributes_count_for_and_against_classes():
     headings, rows = interpretation_page(interpretation(0.9)).findings
     assert [row[0] for row in rows] == ["0", "2"]  # 1 never matters
     assert rows[0][1:] == [f"{HOSTILE} (1.00)", "none", "50.0% of the images"]
     assert rows[1][1:3] == ["dog (0.90)", f"{HOSTILE} (-0.60)"] and len(headings) == 4
+
+
+def test_an_attribute_that_matters_for_single_images_has_no_class_on_average():
+    known = {**interpretation(0.9), "class_relevance": [[1.0, 0.0, -0.2], [0.1, 0.0, 0.2]]}
+    first, second = interpretation_page(known).findings[1]
+    assert "none" in first and second == ["2", *["no class on average"] * 2, "25.0% of the images"]
 
 
 def test_texts_stay_texts_and_pictures_are_in_the_page():
@@ -128,6 +143,7 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
 
 
 CLEAR, UNCLEAR = [0.5, 0.6, 0.4, 0.5, 0.6], [0.5, -0.6, 0.1, -0.1, 0.2]
+OPPOSITE = [-0.2, -0.3, -0.1, -0.2, -0.3]
 
 
 def measured(agreement, insertion=(), similarity=0.1):
@@ -153,6 +169,8 @@ def measured(agreement, insertion=(), similarity=0.1):
         (measured(UNCLEAR, [0.8, 0.9, 0.8, 0.9, 0.8]), "can be used for regions, not for single"),
         (measured(UNCLEAR, [0.4, 0.3, 0.4, 0.3, 0.5]), "not reliable here. "),
         (measured(UNCLEAR, similarity=0.925), "not reliable here. "),
+        (measured(OPPOSITE, [0.8, 0.9, 0.8, 0.9, 0.8]), "not reliable here. "),
+        (measured(OPPOSITE, [0.4, 0.3, 0.4, 0.3, 0.5]), "not reliable here. "),
         (measured([0.5, 0.6, None, None, None]), "not tested. "),
     ],
 )
@@ -164,6 +182,27 @@ def test_each_method_gets_one_verdict(known, verdict):
     assert texts[1].startswith(f"Grad-CAM: {verdict}") and "5 images" in texts[0]
     cautions = ("mostly show the image itself", "too pessimistic for images with large black")
     assert all((caution in texts[1]) == ("similar (" in texts[1]) for caution in cautions)
+
+
+@pytest.mark.parametrize("insertion", [[0.8, 0.9, 0.8, 0.9, 0.8], [0.4, 0.3, 0.4, 0.3, 0.5]])
+def test_maps_that_mark_the_wrong_pixels_are_called_so(insertion):
+    """Only if their agreement is below 0 by more than two standard errors."""
+    (_, opposite, scale) = trust_paragraphs(measured(OPPOSITE, insertion))
+    assert "lowers the score clearly less than hiding others (agreement -0.22)" in opposite
+    assert ("although the parts" in opposite) == (insertion[0] > 0.5)
+    assert "below 0 if hiding others lowers it more" in scale
+    (_, unclear, _) = trust_paragraphs(measured([v - 0.2 for v in UNCLEAR], insertion))
+    assert "(agreement -0.18)" in unclear and "clearly less" not in unclear
+
+
+def test_methods_of_the_same_title_are_named_by_their_keys():
+    known = measured(CLEAR)
+    known["methods"]["grad_cam_2"] = known["methods"]["grad_cam"]
+    assert [text.partition(":")[0] for text in trust_paragraphs(known)[1:3]] == [
+        "grad_cam",
+        "grad_cam_2",
+    ]
+    assert "grad_cam_2: 0.100" in [each.value for each in metric_rows(known)][-1]
 
 
 def test_an_advantage_that_is_not_significant_is_not_called_none():
@@ -199,6 +238,9 @@ def test_a_page_begins_with_the_accuracy_and_the_classes_that_are_much_worse():
     assert first.startswith("The model classifies 137 of 168 test images")
     assert first.endswith(f"The model is much worse for {HOSTILE} (1 of 32 correct).")
     assert any(text.startswith("Grad-CAM: can be used") for text in others)
+    several = Accuracy(455, 600, 400, by_class=((400, 400), (30, 100), (25, 100)))
+    listed_classes = f"for {HOSTILE} (25 of 100 correct) and b (30 of 100 correct)."
+    assert explanation_page(explained(several)).summary[0].endswith(listed_classes)
     even = Accuracy(90, 120, 40, by_class=((30, 40), (28, 40), (32, 40)))
     assert "worse" not in explanation_page(explained(even)).summary[0]
 
@@ -293,16 +335,18 @@ def test_accuracies_by_class_are_a_table_in_the_order_of_the_classes(classes, sh
 
 def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():
     few = {"count": 2, "taken_for_a_similar_class": 1.0, "by_chance": 1.0}
-    assert "chance" not in _mistakes_text(few) and "chance" in _mistakes_text(
-        {**few, "by_chance": 0.5}
-    )
+    some = {**few, "by_chance": 0.5}
+    assert "chance" not in _mistakes_text({"mistakes": few})
+    assert "chance" in _mistakes_text({"mistakes": some})
 
 
 def test_mistakes_between_classes_without_paths_are_counted_but_not_compared():
     known = {"count": 20, "compared": 0, "taken_for_a_similar_class": None, "by_chance": 0.5}
-    text = _mistakes_text(known)
-    assert "misclassified 20 of" in text and "None of these can be compared" in text
-    some = _mistakes_text({**known, "compared": 5, "taken_for_a_similar_class": 0.4})
+    text = _mistakes_text({"mistakes": known, "images": {"test": 1200}})
+    assert "misclassified 20 of the 1,200 test images" in text
+    assert "None of these can be compared" in text
+    compared = {**known, "compared": 5, "taken_for_a_similar_class": 0.4}
+    some = _mistakes_text({"mistakes": compared})
     assert "Only 5 of these" in some and "For 40.0% of these" in some
 
 

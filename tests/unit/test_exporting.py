@@ -35,7 +35,7 @@ from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
-from xnas_tf.reporting.predictions import figures_on_test
+from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import locked, model_path, open_database
 from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
@@ -576,7 +576,7 @@ def test_a_card_takes_what_the_search_measured_and_names_the_weak_classes(tmp_pa
     path, data = run.candidate(GREY).model_path, run.load_dataset()
     labels = np.repeat([0, 1, 2], 10)
     taken = np.where(np.arange(30) < 22, labels, 0)  # two of the last ten are right
-    known = figures_on_test(labels, np.eye(3)[taken], 3)
+    known = metrics_on_test(labels, np.eye(3)[taken], 3)
     with closing(open_database(run.path, run.config)) as record:
         source = source_of(data.digest, path)
         name = figures_fact(candidate_name(GREY))

@@ -25,18 +25,20 @@ from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.figures import importance as influence
 from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.interpretation.weak_classes import weak_classes_text
-from xnas_tf.keras_tools.input_range import from_unit_model, scaled
+from xnas_tf.keras_tools.input_range import from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
-from xnas_tf.reporting.html.model_report import _called, _problem
+from xnas_tf.reporting.html.model_report import _called, _facts, _problem
 from xnas_tf.reporting.html.models import chosen_models
 from xnas_tf.reporting.html.page import render, save_report
+from xnas_tf.reporting.html.quality import quality_data, saved_quality
 from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.reporting.html.search import lost_data
 from xnas_tf.reporting.html.summary import _space_text
@@ -346,7 +348,9 @@ def test_a_model_to_which_not_all_methods_apply_is_shown():
     outputs = keras.layers.Dense(data.classes)(keras.layers.Flatten()(inputs))
     found = Examiner(data, 2, measured=True).examine(keras.Model(inputs, outputs))
     assert list(found["maps"]) == ["integrated gradients"]
-    assert list(found["quality"]) == ["integrated gradients", "random maps"]
+    values = [each.value for each in found["quality"]["metrics"]]
+    assert all(value.startswith("integrated gradients: ") for value in values)
+    assert "; random maps: " in values[0]
     assert "Grad-CAM" in str(found["notes"])
     assert [each["source"] for each in found["means"]] == ["integrated gradients"]
 
@@ -518,8 +522,62 @@ def test_results_of_another_model_of_the_same_name_are_left_out(tmp_path):
     content = {"accuracy": mine.as_dict(), "test": test}
     (folder / "interpretation.json").write_text(json.dumps(content))
     for accuracy, count in ((mine, 1), (other, 0), (Accuracy(9, 10, 5, 0.700001), 1)):
-        _, attributes = model_interpretations(tmp_path, "net", accuracy)
+        paths, attributes = model_interpretations(tmp_path, "net", accuracy, "0-1")
         assert len(attributes["found"]) == count
+        said = "interpretations/net are not shown: their accuracy is different"
+        assert (said in attributes["left_out"]) == (count == 0)
+        assert not paths["left_out"]  # there are none
+
+
+def test_results_of_another_input_range_are_left_out_and_said_so(tmp_path):
+    folder = tmp_path / "disentanglements" / "net"
+    folder.mkdir(parents=True)
+    accuracy = Accuracy(9, 10, 5)
+    known = {"diversity": 0.5, "kept": 0.25, "rank_correlation": None, "mistakes": {"count": 0}}
+    content = {**known, "accuracy": Accuracy(7, 10, 5).as_dict(), "input_range": "0-255"}
+    content["mistakes"] |= {"taken_for_a_similar_class": None, "by_chance": 1.0}
+    (folder / "disentanglement.json").write_text(json.dumps(content))
+    paths, attributes = model_interpretations(tmp_path, "net", accuracy, "0-1")
+    expected = "they were made with the input range 0-255, and this report with 0-1."
+    assert not paths["found"] and paths["left_out"].endswith(expected)
+    assert not attributes["left_out"]
+    paths, _ = model_interpretations(tmp_path, "net", Accuracy(7, 10, 5), "0-255")
+    assert len(paths["found"]) == 1 and not paths["left_out"]
+
+
+@pytest.mark.parametrize("correct", [9, 1])
+def test_a_report_has_the_verdicts_and_metrics_of_the_page_of_explain(tmp_path, correct):
+    """None follow from the maps of a model that is no better than chance."""
+    values = {"mean": 0.4, "images": [0.4, 0.5, 0.3, 0.4, 0.4]}
+    method = {"title": "Grad-CAM", "quality": {"sensitivity_n": values}, "empty": [False] * 5}
+    image = {"file": None, "predicted": "a", "probability": 1, "explained": "a", "label": "a"}
+    known = {
+        "accuracy": Accuracy(correct, 10, 5).as_dict(),
+        "accuracy_by_class": [],
+        "images": [image] * 5,
+        "methods": {"grad_cam": {**method, "concentrated": []}},
+        "random_maps": {},
+        "warnings": [],
+    }
+    page = explanation_page(known)
+    (tmp_path / "explanation.json").write_text(json.dumps(known))
+    for quality in (quality_data(known), saved_quality(tmp_path / "explanation.json")):
+        assert quality["metrics"] == page.metrics
+        assert bool(quality["verdicts"]) == (correct == 9)
+        assert set(quality["verdicts"]) <= set(page.summary)
+    known["methods"]["grad_cam"]["quality"] = {}
+    assert quality_data(known) == {} and saved_quality(tmp_path / "none.json") == {}
+
+
+def test_a_report_does_not_name_arguments_of_python():
+    data = make_dataset()
+    inputs = keras.Input(data.image_shape)
+    outputs = keras.layers.Dense(data.classes)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    resolved = range_of(model, data.image_shape)
+    facts = dict(_facts(model, data, Accuracy(9, 10, 5), resolved))
+    assert "`input_range`" in resolved.reason
+    assert facts["input range"].endswith("no layer scales the model's input")
 
 
 def test_the_summary_counts_results_and_names_the_hypermodel(run, known):

@@ -22,7 +22,7 @@ from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.expert_text import hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.paths import Paths
-from xnas_tf.interpretation.nad.tables import disentanglement_tables
+from xnas_tf.interpretation.nad.tables import disentanglement_tables, most_similar
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
@@ -405,6 +405,8 @@ def test_only_classes_that_images_were_taken_for_are_confused():
     assert [each["most_confused"] for each in facts(found)["classes"]] == [[], [], []]
     page = paths_page(facts(found))
     assert [row[-1] for row in page.findings[1]] == ["none"] * CLASSES
+    alarms = [each["false_alarms"]["hard"] for each in facts(found)["classes"]]
+    assert [row[4] for row in page.findings[1]] == [f"{each:.1%}" for each in alarms]
     rows = disentanglement_tables(facts(found))[-1].columns[-1].cells
     assert list(map(str, rows)) == ["none"] * CLASSES
     labels, predicted = np.array([0, 0, 0]), np.array([2, 1, 2])
@@ -419,21 +421,43 @@ def test_only_classes_that_images_were_taken_for_are_confused():
     assert "chance would give 50.0%" in str(paths_page(known).summary)
 
 
-@pytest.mark.parametrize(("mean", "is_chance"), [(0.2, True), (0.26, True), (0.4, False)])
-def test_a_hit_rate_at_chance_is_called_so(mean, is_chance):
+@pytest.mark.parametrize(
+    ("mean", "verdict"),
+    [
+        (0.1, "do not find their classes."),
+        (0.2, "the difference may be chance."),
+        (0.26, "the difference may be chance."),
+        (0.36, "the difference may be chance."),
+        (0.4, "chance would give 25.0%."),
+    ],
+)
+def test_a_hit_rate_that_does_not_differ_clearly_from_chance_is_called_so(mean, verdict):
+    """The layer that is quoted decides, with two standard errors: 2 * 0.1 / √3 = 0.115."""
+    best = {"mean": 0.9, "deviation": 0.1, "classes": dict.fromkeys("abcd", 0.9)}
     rate = {"mean": mean, "deviation": 0.1, "classes": dict.fromkeys("abcd", mean)}
-    known = {"chance": 0.25, "layers": [{"hit_rate": rate | {"mean": 0.1}}, {"hit_rate": rate}]}
-    text = hits_text(known)
-    assert bool(text) == is_chance
-    assert not is_chance or f"{mean:.1%}" in text
-    assert ("do not find their classes" in text) == (mean < 0.25)
-    assert ("over 4 classes is 5.8%" in text) == (mean == 0.26)  # 0.1 / √3
+    text = hits_text({"chance": 0.25, "layers": [{"hit_rate": best}, {"hit_rate": rate}]})
+    assert text.endswith(verdict) and f"{mean:.1%}" in text and "90.0%" not in text
+    is_uncertain = "over 4 classes has a standard error of 5.8 percentage points" in text
+    assert is_uncertain == ("may be chance" in verdict)
 
 
 def test_a_hit_rate_of_one_class_is_uncertain():
     rate = {"mean": 0.9, "deviation": 0.0, "classes": {"a": 0.9, "b": None}}
     text = hits_text({"chance": 0.25, "layers": [{"hit_rate": rate}]})
-    assert "uncertain" in text and "a hit rate is known for only one class" in text
+    assert "uncertain" in text and "the hit rate is known for only one class" in text
+    assert not hits_text({"chance": None, "layers": [{"hit_rate": rate}]})
+
+
+@pytest.mark.parametrize(("count", "named"), [(2, 0), (3, 1), (4, 1), (5, 2), (7, 3), (9, 3)])
+def test_at_most_half_of_the_other_classes_are_called_most_similar(count, named):
+    """Of all others, none would stand out; one without a path of its own does not count."""
+    names = [f"class {number}" for number in range(count)]
+    alike = {"own_path": True, "keeps_all": False}
+    classes = [{"class": n, "most_similar": [o for o in names if o != n], **alike} for n in names]
+    full = {"class": "full", "most_similar": [], "own_path": False, "keeps_all": True}
+    found = most_similar({"classes": [*classes, full]})
+    assert bool(found) == (named > 0)
+    assert not found or [len(found[name]) for name in names] == [named] * count
 
 
 def blind_model(seen=(0, 1)):
@@ -457,10 +481,11 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
     first, _, second, *others = paths_page(known).summary
     assert first.endswith("The model is much worse for blue (0 of 10 correct).")
     assert second == f"blue has no path: {found.left_out['blue']}."
-    assert "misclassified 10 of" in others[-1] and "None of these can be compared" in others[-1]
+    assert "misclassified 10 of the 30 test" in others[-1]
+    assert "None of these can be compared" in others[-1]
     (metrics, *_) = disentanglement_tables(known)
     rows = dict(zip(*(map(str, column.cells) for column in metrics.columns), strict=True))
-    assert rows["misclassified images"] == "10"
+    assert rows["misclassified images"] == "10 of 30"
     assert rows["of these, between classes with paths"] == "0"
     with pytest.raises(InputError, match="need 2 or more"):
         disentangle(blind_model(seen=(0,)), colours(), epochs=1)
@@ -492,7 +517,7 @@ def test_a_class_that_keeps_all_channels_has_no_path_of_its_own():
     assert [each["most_similar"] for each in known["classes"]] == [[], ["blue"], ["green"]]
     page = paths_page(known)
     assert any(text.startswith("red keeps all channels") for text in page.summary)
-    assert [row[4] for row in page.findings[1]] == ["no path of its own", "blue", "green"]
+    assert "most similar paths" not in page.findings[0]  # only two classes have paths
 
 
 def full_and_empty(found):

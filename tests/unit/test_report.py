@@ -19,7 +19,7 @@ from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import search_data
-from xnas_tf.reporting.predictions import figures_on_test
+from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
@@ -100,7 +100,7 @@ def figures(confusion):
         [(label, taken)] * n for label, row in enumerate(confusion) for taken, n in enumerate(row)
     ]
     labels, taken = np.array(sum(pairs, [])).T
-    return {"source": {}, "figures": figures_on_test(labels, np.eye(len(confusion))[taken], 2)}
+    return {"source": {}, "figures": metrics_on_test(labels, np.eye(len(confusion))[taken], 2)}
 
 
 def test_the_other_options_reach_the_listing(run):

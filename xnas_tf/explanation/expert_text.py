@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
-from xnas_tf.explanation.tables import measured_images
-from xnas_tf.explanation.trust_text import trust_paragraphs
+from xnas_tf.explanation.tables import measured_images, method_titles
+from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import (
     accuracy_paragraph,
     assumed_range_text,
-    means_little,
     range_warning,
 )
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, Rows, listed, percent
 from xnas_tf.utils.intervals import accuracy_interval
-from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.number_format import counted, percent_range, percent_text
 
 QUALITY = {
     "deletion": (
@@ -32,7 +31,7 @@ QUALITY = {
     "sensitivity_n": (
         "agreement with the effect of pixels",
         "Whether hiding the sets of pixels that the map calls important changes the model's output "
-        "most. 1 at best, about 0 for a random map.",
+        "most. 1 at best, about 0 for a random map, below 0 if hiding them changes it least.",
     ),
     "max_sensitivity": (
         "change under invisible noise",
@@ -82,7 +81,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
     return ExpertPage(
         "What a model looks at",
         _summary(known),
-        _metrics(known),
+        metric_rows(known),
         _findings(known),
         captions(known),
         [*LIMITS, MORE_IMAGES[bool(known.get("only_mistakes"))]],
@@ -111,14 +110,13 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
 
 def _summary(known: dict[str, Any]) -> list[str]:
     accuracy = known["accuracy"]
-    says_nothing = means_little(accuracy) or bool(range_warning(_range(known)))
     return [
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
         *filter(None, [assumed_range_text(_range(known))]),
         _images_text(known),
-        *([] if says_nothing else trust_paragraphs(known)),
+        *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
-        *([] if says_nothing else _concentrated(known["methods"].values())),
+        *([] if maps_mean_little(known) else _concentrated(known["methods"].values())),
     ]
 
 
@@ -149,9 +147,9 @@ def _images_text(known: dict[str, Any]) -> str:
 def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
     """For each method, say which classes it locates in a single part of the image."""
     return [
-        f"For {each['target']}, {each['share']:.0%} of the map of {method['title']} lies in the "
-        f"{each['region']} ninth of the image (a uniform map: 11%; mean of {each['images']} "
-        "images). Is that where the object is?"
+        f"For {each['target']}, {percent_text(each['share'], 0)} of the map of {method['title']} "
+        f"lies in the {each['region']} ninth of the image (a uniform map: 11%; mean of "
+        f"{each['images']} images). Is that where the object is?"
         for method in methods
         for each in method["concentrated"][:MOST_FINDINGS]
     ]
@@ -172,17 +170,21 @@ def _by_class(known: dict[str, Any]) -> tuple[str, Rows]:
 
 def _class_row(name: str, correct: int, images: int) -> list[str]:
     low, share, high = accuracy_interval(correct, images) or [math.nan] * 3
-    return [name, f"{images:,}", f"{correct:,}", percent(share), f"{low:.1%} to {high:.1%}"]
+    return [name, f"{images:,}", f"{correct:,}", percent(share), percent_range(low, high)]
 
 
-def _metrics(known: dict[str, Any]) -> list[Metric]:
-    """Return each metric with its mean for every method, for comparison."""
+def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
+    """Return each metric with its mean for every method, for comparison.
+
+    ``known`` is the result of ``Explanation.as_dict``.
+    """
     means: dict[str, list[str]] = {}
-    for method in known["methods"].values():
+    titles = method_titles(known)
+    for key, method in known["methods"].items():
         for name, quality in method["quality"].items():
             mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
-            some = f" ({measured_images(method)} images)" if any(method["empty"]) else ""
-            means.setdefault(name, []).append(f"{method['title']}: {mean}{some}")
+            some = f" ({measured_images(method)} images)" if any(method.get("empty", [])) else ""
+            means.setdefault(name, []).append(f"{titles[key]}: {mean}{some}")
     for name, quality in known.get(RANDOM_KEY, {}).items():
         means.setdefault(name, []).append(f"{RANDOM}: {quality['mean']:.3f}")
     return [

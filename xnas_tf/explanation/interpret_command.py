@@ -21,6 +21,7 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.model_source import INTERPRETATIONS, ModelSource
 from xnas_tf.training.chance_level import WARNING
+from xnas_tf.utils.number_format import percent_text
 
 
 def interpret_request(
@@ -75,8 +76,9 @@ def low_fidelity_warning(fidelity: float | None) -> str:
     if fidelity is None or fidelity >= LOW_FIDELITY:
         return ""
     return (
-        f"warning: the interpreter agrees with the network on only {fidelity:.1%} of the images, "
-        "so it explains little. Try a lower `rate` or more `epochs` (docs/explanation/flint.md)"
+        f"warning: the interpreter agrees with the network on only {percent_text(fidelity)} of "
+        "the images, so it explains little. Try a lower `rate` or more `epochs` "
+        "(docs/explanation/flint.md)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
+from xnas_tf.utils.number_format import percent_text
 
 
 def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
@@ -25,7 +27,7 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
         images.add_row(
             Text(image.get("file") or str(i)),
             Text(image["predicted"]),
-            f"{image['probability']:.2%}",
+            percent_text(image["probability"], 2),
             Text(image["explained"]),
             *([Text(image["label"])] if has_labels else []),
         )
@@ -52,7 +54,14 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
     return [images, quality]
 
 
+def method_titles(known: Mapping[str, Any]) -> dict[str, str]:
+    """Return the title of each method by key; the key, if several methods have the same title."""
+    titles = {key: method.get("title", key) for key, method in known["methods"].items()}
+    counts = Counter(titles.values())
+    return {key: title if counts[title] == 1 else key for key, title in titles.items()}
+
+
 def measured_images(method: Mapping[str, Any]) -> str:
     """Say how many images have non-empty maps; quality was measured only on these."""
-    empty = method["empty"]
+    empty = method.get("empty", [])
     return f"{len(empty) - sum(empty)} of {len(empty)}"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.explanation.quality import RANDOM_KEY
+from xnas_tf.explanation.tables import method_titles
+from xnas_tf.interpretation.accuracy_text import means_little, range_warning
 from xnas_tf.utils.intervals import FEWEST, is_clearly_positive
 from xnas_tf.utils.number_format import counted
 
@@ -19,43 +21,59 @@ SMALL = 0.3
 from 0.3 on medium."""
 _SCALE = (
     "Agreement: whether hiding the pixels that a map marks lowers the model's score more than "
-    "hiding others; 1 at best, about 0 for random maps."
+    "hiding others; 1 at best, about 0 for random maps, below 0 if hiding others lowers it more."
 )
 
 
+def maps_mean_little(known: Mapping[str, Any]) -> bool:
+    """Return whether no statement about a model follows from its maps.
+
+    It is no better than chance, or was probably given values in the wrong range. ``known`` is the
+    result of ``Explanation.as_dict``.
+    """
+    accuracy = known.get("accuracy")
+    return means_little(accuracy) or bool(range_warning(accuracy or known))
+
+
 def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
-    """Return a verdict on each method, given the result of ``Explanation.as_dict``."""
-    methods = known["methods"].values()
-    if not any(method["quality"] for method in methods):
+    """Return a verdict on each method, given the result of ``Explanation.as_dict``.
+
+    There are none if ``maps_mean_little``.
+    """
+    methods = known["methods"]
+    if maps_mean_little(known):
+        return []
+    if not any(method["quality"] for method in methods.values()):
         return ["How far these maps can be trusted was not measured."]
     images = counted(len(known["images"]), "image")
-    verdicts = [_verdict(method, known.get(RANDOM_KEY) or {}) for method in methods]
+    random = known.get(RANDOM_KEY) or {}
+    verdicts = [
+        f"{title}: {_verdict(methods[key], random)}" for key, title in method_titles(known).items()
+    ]
     scale = [_SCALE] if any("(agreement " in verdict for verdict in verdicts) else []
     return [f"How far to trust the maps, measured on {images}:", *verdicts, *scale]
 
 
 def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:
     agreement = _values(method["quality"], "sensitivity_n")
-    marks_pixels = is_clearly_positive(agreement)
     marks_regions = is_clearly_positive(_gap(method["quality"]) - _gap(random))
     similarities = _values(method["quality"], "randomization")
     known = similarities[np.isfinite(similarities)]
     similarity = known.mean() if len(known) else 0.0
-    found, reason = _matters(marks_pixels, marks_regions, agreement)
+    found, reason = _matters(agreement, marks_regions)
     if found in ("not reliable here", "not tested") or similarity < SIMILAR:
-        return f"{method['title']}: {found}. {reason}"
+        return f"{found}. {reason}"
     return (
-        f"{method['title']}: weak evidence. {reason} However, the maps stay similar (correlation "
+        f"weak evidence. {reason} However, the maps stay similar (correlation "
         f"{similarity:.2f}) when what the model has learned is replaced by random numbers, so they "
         "may mostly show the image itself. This test is too pessimistic for images with large "
         "black areas."
     )
 
 
-def _matters(
-    marks_pixels: bool | None, marks_regions: bool | None, agreement: np.ndarray
-) -> tuple[str, str]:
+def _matters(agreement: np.ndarray, marks_regions: bool | None) -> tuple[str, str]:
     """Say whether what the maps mark matters to the model: a verdict, and the reason."""
+    marks_pixels = is_clearly_positive(agreement)
     if marks_pixels is None:
         few = f"At least {FEWEST} images with a map are needed to tell whether"
         return "not tested", f"{few} the maps show what matters to the model."
@@ -73,6 +91,16 @@ def _matters(
             f"can be used{' with care' if little else ''}",
             f"Hiding the pixels that they mark lowers the score{little} more than hiding others "
             f"{value}.",
+        )
+    if is_clearly_positive(-agreement):
+        parts = (
+            " This holds although the parts of the image that they mark matter more to the model "
+            "than random parts do."
+        )
+        return (
+            "not reliable here",
+            "Hiding the pixels that they mark lowers the score clearly less than hiding others "
+            f"{value}.{parts if marks_regions else ''}",
         )
     if marks_regions:
         return (

@@ -10,7 +10,7 @@ from typing import Any
 from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.utils.image_size import size_text
-from xnas_tf.utils.number_format import brief_value
+from xnas_tf.utils.number_format import brief_value, percent_range, percent_text
 from xnas_tf.utils.source_code import MAIN
 
 SPLITS = ("train", "validation", "test")
@@ -197,8 +197,8 @@ def _test(card: dict[str, Any]) -> str:
         return accuracy
     return (
         f"{accuracy}\n\nCalibration: the expected calibration error, the mean difference between "
-        f"confidence and accuracy, is {calibration['error']:.1%}; 0% is best. The probabilities "
-        "were not recalibrated."
+        f"confidence and accuracy, is {percent_text(calibration['error'])}; 0% is best. The "
+        "probabilities were not recalibrated."
     )
 
 
@@ -207,7 +207,7 @@ def percent(interval: Sequence[float] | None) -> str:
     if interval is None:
         return ""
     low, value, high = interval
-    return f"{value:.1%} ({low:.1%} to {high:.1%})"
+    return f"{percent_text(value)} ({percent_range(low, high)})"
 
 
 def _class_table(card: dict[str, Any]) -> str:

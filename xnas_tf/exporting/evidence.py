@@ -15,7 +15,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import Batch, Split, sample_images
 from xnas_tf.errors import InputError, RunError, RunInUseError
 from xnas_tf.exporting.selection import ExportSelection
-from xnas_tf.reporting.predictions import figures_on_test
+from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import DATABASE, locked
@@ -57,7 +57,7 @@ class Evidence:
         """Return a model's metrics on the test split, measured once and stored in the database.
 
         Returns:
-            The metrics computed by ``figures_on_test``; None if they are not stored and cannot be
+            The metrics computed by ``metrics_on_test``; None if they are not stored and cannot be
             computed because the data are unavailable.
         """
         name = figures_fact(chosen.name)
@@ -69,7 +69,7 @@ class Evidence:
         test = self.data.test
         log(f"measuring the model on the {counted(len(test), 'image')} of the test split")
         probabilities = Predictor(model, len(test))(test.images)
-        metrics = figures_on_test(test.labels, probabilities, self.data.classes)
+        metrics = metrics_on_test(test.labels, probabilities, self.data.classes)
         _keep(self.run, name, {"source": source, "figures": metrics}, log)
         return metrics
 

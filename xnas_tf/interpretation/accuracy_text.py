@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xnas_tf.interpretation.expert_page import listed
 from xnas_tf.keras_tools.input_range import limits_of
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import percent_range, percent_text
 
 MUCH_WORSE = 0.1
 """A class is named if the upper end of the 95% interval of its accuracy is at least this far below
@@ -39,8 +41,9 @@ def accuracy_paragraph(
     chance = _chance(accuracy)
     text = (
         f"The model classifies {accuracy['correct']:,} of {accuracy['images']:,} test images "
-        f"correctly: its accuracy is {value:.1%} (95% confidence interval: {low:.1%} to "
-        f"{high:.1%}). Always predicting the most frequent class would give {chance:.1%}."
+        f"correctly: its accuracy is {percent_text(value)} (95% confidence interval: "
+        f"{percent_range(low, high)}). Always predicting the most frequent class would give "
+        f"{percent_text(chance)}."
     )
     warning = accuracy_warning(accuracy)
     worst = "" if means_little(accuracy) else worst_classes_text(value, classes)
@@ -124,8 +127,8 @@ def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
     if accuracy.get("low_confidence"):
         text = (
             "The mean probability of the predicted classes is only "
-            f"{accuracy['mean_confidence']:.1%}, far below the accuracy, so the explanations of "
-            "this model may mean little."
+            f"{percent_text(accuracy['mean_confidence'])}, far below the accuracy, so the "
+            "explanations of this model may mean little."
         )
         if _better_range(accuracy):
             return text
@@ -148,8 +151,8 @@ def worst_classes_text(value: float, classes: Sequence[Mapping[str, Any]]) -> st
         f"{each['class']} ({each['correct']:,} of {each['images']:,} correct)"
         for _, each in sorted(worse, key=lambda pair: pair[0])[:MOST_NAMED]
     ]
-    more = f", and {len(worse) - MOST_NAMED} more" if len(worse) > MOST_NAMED else ""
-    return f"The model is much worse for {', '.join(named)}{more}."
+    more = [f"{len(worse) - MOST_NAMED} more"] if len(worse) > MOST_NAMED else []
+    return f"The model is much worse for {listed([*named, *more])}."
 
 
 def _better_range(known: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -175,10 +178,10 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
     best = max(surer, key=lambda each: (each["value"], each["confidence"]))
     return (
         f"It was given values in the range {accuracy['input_range']}. With the range "
-        f"{best['input_range']}, its accuracy is {best['value']:.1%} and the mean probability "
-        f"{best['confidence']:.1%}. It may have been trained on that range, but a wider range "
-        "makes many models more certain whatever they were trained on. Look up the range, and name "
-        "it with `--input-range`."
+        f"{best['input_range']}, its accuracy is {percent_text(best['value'])} and the mean "
+        f"probability {percent_text(best['confidence'])}. It may have been trained on that range, "
+        "but a wider range makes many models more certain whatever they were trained on. Look up "
+        "the range, and name it with `--input-range`."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from xnas_tf.utils.html_page import Section, figure_html, html_page
 from xnas_tf.utils.markup import table_html
+from xnas_tf.utils.number_format import percent_text
 
 PAGE = "index.html"
 """Name of the page's file in the folder of the result."""
@@ -89,7 +90,7 @@ class ExpertPage:
 
 def percent(value: float | None) -> str:
     """Format a share as text."""
-    return "unknown" if value is None else f"{value:.1%}"
+    return "unknown" if value is None else percent_text(value)
 
 
 def listed(names: Sequence[str]) -> str:

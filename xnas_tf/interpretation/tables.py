@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from xnas_tf.utils.number_format import percent_text
+
 
 def table(title: str, headings: Sequence[str]) -> Table:
     """Return an empty table with column headings."""
@@ -20,4 +22,4 @@ def number(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """Format a share as a percentage, and None as a dash."""
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else percent_text(value)

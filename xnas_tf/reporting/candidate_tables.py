@@ -18,7 +18,7 @@ from xnas_tf.objectives.base import Objective
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.recommendation import Recommendation
-from xnas_tf.utils.number_format import format_value, shortened
+from xnas_tf.utils.number_format import format_value, percent_text, shortened
 
 MAX_NOTES = 5
 """Maximum number of candidates for which a table explains why a value is 0."""
@@ -75,7 +75,7 @@ def pareto_table(listed: CandidateList) -> Table:
             f"{candidate.id}{'*' * _stars(candidate, listed)}",
             *(format_value(column.value(candidate)) for column in columns),
             *([str(candidate.epochs)] if has_rungs else []),
-            f"{test:.2%}" if test is not None else "",
+            percent_text(test, 2) if test is not None else "",
             *([remark] if any(remarks) else []),
             *([", ".join(map(str, candidate.parents))] if has_parents else []),
             Text(shortened(candidate.genotype)),  # rich must not interpret it as markup

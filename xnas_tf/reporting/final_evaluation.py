@@ -21,7 +21,7 @@ from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
-from xnas_tf.reporting.predictions import figures_on_test
+from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.training.callbacks import Interrupted
@@ -80,7 +80,7 @@ class FinalEvaluation(Callback):
         access = evaluator.reloaded(candidate, model)
         self._draw(candidate, model, access.shared_models)
         data = self._context.dataset
-        figures = figures_on_test(
+        figures = metrics_on_test(
             data.test.labels, access.predictor(data.test.images), data.classes
         )
         accuracy = figures["accuracy"][1]

@@ -27,7 +27,7 @@ def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     }
 
 
-def figures_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict[str, Any]:
+def metrics_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict[str, Any]:
     """Summarise a model's predicted probabilities (N, classes) on the test split.
 
     Returns:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from xnas_tf.retraining.results import Retrained, Retraining
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.utils.number_format import counted, format_value
+from xnas_tf.utils.number_format import counted, format_value, percent_range, percent_text
 
 _CAPTION = (
     "test accuracy: 95% interval of the mean over seeds (t), or of one model over the test images "
@@ -38,7 +38,7 @@ def retraining_table(retraining: Retraining) -> Table:
         low, mean, high = model.test_accuracy
         table.add_row(
             Text(model.title),
-            f"{mean:.2%} ({low:.2%} to {high:.2%})",
+            f"{percent_text(mean, 2)} ({percent_range(low, high, 2)})",
             model.kind,
             *(_format_measured(model, column.name) for column in columns),
             *([f"{model.parameters:,}"] if has_size else []),

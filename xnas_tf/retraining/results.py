@@ -17,7 +17,7 @@ from xnas_tf.storage.run_directory import CONFIG
 from xnas_tf.utils.argument_types import PATH, check_types
 from xnas_tf.utils.intervals import accuracy_interval, mean_interval
 from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import counted, format_value
+from xnas_tf.utils.number_format import counted, format_value, percent_text
 
 if TYPE_CHECKING:
     import keras
@@ -201,7 +201,7 @@ class Retraining:
             [
                 model.title,
                 f"{model.parameters:,}",
-                *(f"{value:.2%}" for value in model.test_accuracy),
+                *(percent_text(value, 2) for value in model.test_accuracy),
                 model.kind,
                 *(_mean_text(model.measured(column.name)) for column in columns),
             ]

@@ -26,6 +26,7 @@ from xnas_tf.retraining.results import (
 )
 from xnas_tf.retraining.settings import RetrainingOptions
 from xnas_tf.storage.run_directory import CONFIG, now, write_atomically
+from xnas_tf.utils.number_format import percent_text
 from xnas_tf.utils.progress import ShowEpoch
 from xnas_tf.utils.tensorboard import TrainingCurves
 from xnas_tf.utils.versions import versions
@@ -246,4 +247,4 @@ def _summary(training: Training) -> str:
         return f"failed: {training.reason}"
     best, last = int(training.metrics["best_epoch"]), len(training.history)
     accuracy = training.metrics["test_accuracy"]
-    return f"test accuracy {accuracy:.2%}, best epoch {best} of {last}"
+    return f"test accuracy {percent_text(accuracy, 2)}, best epoch {best} of {last}"

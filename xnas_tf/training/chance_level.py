@@ -18,6 +18,7 @@ from xnas_tf.keras_tools.input_range import RANGES, InputRange, Origin, range_na
 from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
+from xnas_tf.utils.number_format import percent_range, percent_text
 
 WARNING = "warning: "
 """Prefix of lines that the command line prints in red."""
@@ -96,8 +97,8 @@ class Accuracy:
             return "accuracy unknown: there are no test images"
         low, value, high = interval
         return (
-            f"accuracy {value:.2%}: {self.correct:,} of "
-            f"{self.images:,} test images (95% interval {low:.1%} to {high:.1%})"
+            f"accuracy {percent_text(value, 2)}: {self.correct:,} of "
+            f"{self.images:,} test images (95% interval {percent_range(low, high)})"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -187,8 +188,8 @@ def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
     elif accuracy.is_unsure:
         yield (
             "the mean probability of the predicted classes is only "
-            f"{accuracy.confidence:.1%}, far below the accuracy. Possible causes: {range_cause}, "
-            "or it was trained for too few epochs or with strong regularisation"
+            f"{percent_text(accuracy.confidence or 0.0)}, far below the accuracy. Possible causes: "
+            f"{range_cause}, or it was trained for too few epochs or with strong regularisation"
         )
     if text := better_range_text(accuracy.input_range, accuracy.tried):
         yield text
@@ -196,7 +197,7 @@ def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
 
 def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
     value, chance = accuracy.value or 0.0, accuracy.chance or 0.0
-    constant = f"always predicting the most frequent class ({chance:.2%})"
+    constant = f"always predicting the most frequent class ({percent_text(chance, 2)})"
     if value > chance:
         others = f". With other values of `input_range`: {_said(accuracy.tried)}"
         return (
@@ -215,6 +216,7 @@ def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
 def _said(tried: Sequence[OtherRange]) -> str:
     """Say how accurate and how confident a model is with other input ranges."""
     return "; ".join(
-        f"{each.input_range}: accuracy {each.value:.2%}, mean probability {each.confidence:.1%}"
+        f"{each.input_range}: accuracy {percent_text(each.value, 2)}, mean probability "
+        f"{percent_text(each.confidence)}"
         for each in tried
     )

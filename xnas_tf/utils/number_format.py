@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 _FRACTION = re.compile(r"(?<![\w.])\d+\.\d{4,}(?:e[-+]?\d+)?(?![\w.])")
@@ -19,6 +20,20 @@ def brief_value(value: float, digits: int = 4) -> str:
     """Format a number for running text: counts with all digits, other numbers with a few."""
     is_whole = float(value).is_integer() or abs(value) >= 10**digits
     return f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def percent_text(share: float, decimals: int = 1) -> str:
+    """Format a share as a percentage, with halves rounded up, as the JavaScript of a report does.
+
+    Python's own formatting rounds halves to the even digit: 96.25% would become 96.2%.
+    """
+    step = Decimal(1).scaleb(-decimals)
+    return f"{Decimal(100 * float(share)).quantize(step, ROUND_HALF_UP)}%"
+
+
+def percent_range(low: float, high: float, decimals: int = 1) -> str:
+    """Format the ends of an interval of shares, such as ``88.8% to 95.7%``."""
+    return f"{percent_text(low, decimals)} to {percent_text(high, decimals)}"
 
 
 def ten_digits(value: float | None) -> float | None:

@@ -18,6 +18,7 @@ from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, list
 from xnas_tf.interpretation.flint.predictions import TAU
 from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.number_format import percent_range, percent_text
 
 LOW_FIDELITY = 0.8
 """Below this fidelity, an interpreter does not explain its network. The interpreters in
@@ -39,7 +40,7 @@ CAPTIONS = {
         "predicts.",
     ),
     "explanations": Caption(
-        "Why individual images were given their class",
+        "How the interpreter explains individual images",
         "For each image: the predicted and the true class; how much each attribute counts for the "
         "prediction (above the dashed line, it matters); and the image, changed to activate the "
         "most important attributes more.",
@@ -71,7 +72,7 @@ LIMITS = (
 def interpretation_page(known: dict[str, Any]) -> ExpertPage:
     """Return the page for a result of ``Interpretation.as_dict``."""
     return ExpertPage(
-        "The attributes behind a network's predictions",
+        "Explaining a network's predictions with attributes",
         _summary(known),
         _metrics(known),
         _findings(known),
@@ -92,8 +93,8 @@ def _summary(known: dict[str, Any]) -> list[str]:
     about = (
         f"An interpreter was trained for a network. It has {total} attributes. These are "
         "detectors, learned from the hidden layers, each of which is active on some images and 0 "
-        "on others. A simple weighted sum of the attributes reproduces the network's predictions, "
-        "so its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
+        "on others. A simple weighted sum of the attributes imitates the network's predictions. "
+        "Its weights show which attributes count for which class (FLINT, arXiv 2010.09345). "
         f"{how.get(known.get('mode', ''), '')}"
     )
     accuracy = known.get("accuracy")
@@ -132,17 +133,18 @@ def _fidelity_text(fidelity: float | None, images: int | None) -> str:
         return ""
     interval = accuracy_interval(fidelity * images, images) if images else None
     between = (
-        f" (95% confidence interval: {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
+        f" (95% confidence interval: {percent_range(interval[0], interval[2])})" if interval else ""
     )
     trust = (
-        "Where the two agree, the interpreter explains the network well."
+        "Where the two agree, the attributes are one possible explanation of the prediction: the "
+        "network may have other reasons for it."
         if fidelity >= LOW_FIDELITY
         else "That is too little: do not use this page to explain the network. A lower learning "
         "rate or more epochs may help."
     )
     return (
         "The interpreter predicts the same class as the network on "
-        f"{fidelity:.1%} of the test images{between}. This is its fidelity. {trust}"
+        f"{percent_text(fidelity)} of the test images{between}. This is its fidelity. {trust}"
     )
 
 
@@ -179,8 +181,11 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return one row per relevant attribute, with the classes that it supports and opposes."""
-    headings = ["attribute", "counts for (relevance)", "counts against", "matters for"]
+    """Return one row per relevant attribute, with the classes that it supports and opposes.
+
+    An attribute that matters for some images may have little relevance for each class on average.
+    """
+    headings = ["attribute", "counts for (mean relevance)", "counts against", "matters for"]
     relevance = np.array(known.get("class_relevance", []), float)  # NaN if never predicted
     names, use = known.get("class_names", []), known["test"]["attribute_use"]
     rows = []
@@ -191,5 +196,6 @@ def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             [f"{names[c]} ({column[c]:.2f})" for c in order if sign * column[c] > 0]
             for sign in (1, -1)
         ]
-        rows.append([str(attribute), *map(listed, texts), f"{use[attribute]:.1%} of the images"])
+        shown = map(listed, texts) if any(texts) else ["no class on average"] * 2
+        rows.append([str(attribute), *shown, f"{percent_text(use[attribute])} of the images"])
     return headings, rows

@@ -23,7 +23,7 @@ from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
-from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.number_format import counted, percent_range, percent_text
 from xnas_tf.utils.output_folder import atomic_folder
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Interpretation:
         count = len(self.test)
         agrees = int(self.answers.agrees.sum())
         low, share, high = accuracy_interval(agrees, count) or [np.nan] * 3
-        interval = f"95% interval {low:.1%} to {high:.1%}"
-        return f"fidelity {share:.1%} of {count:,} test images ({interval})"
+        interval = f"95% interval {percent_range(low, high)}"
+        return f"fidelity {percent_text(share)} of {count:,} test images ({interval})"
 
     def __repr__(self) -> str:
         fidelity = f"{self.answers.agrees.mean():.3f}"

@@ -12,7 +12,9 @@ from xnas_tf.interpretation.accuracy_text import (
     range_warning,
 )
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
+from xnas_tf.interpretation.nad.tables import has_own_path, mistakes_count, most_similar
 from xnas_tf.interpretation.tables import number
+from xnas_tf.utils.intervals import STANDARD_ERRORS
 
 CAPTIONS = {
     "similarity": Caption(
@@ -111,8 +113,8 @@ def _summary(known: dict[str, Any]) -> list[str]:
         _sample_text(known),
         _without_path_text(known),
         _diversity_text(known),
-        hits_text(known) or _last_hits_text(known),
-        _mistakes_text(known["mistakes"]),
+        hits_text(known),
+        _mistakes_text(known),
     ]
 
 
@@ -131,7 +133,7 @@ def _sample_text(known: dict[str, Any]) -> str:
 
 def _without_path_text(known: dict[str, Any]) -> str:
     """Name the classes without a path of their own; empty if there are none."""
-    without = [each for each in known.get("classes", []) if not _has_own_path(each)]
+    without = [each for each in known.get("classes", []) if not has_own_path(each)]
     full = [each["class"] for each in without if each["keeps_all"]]
     empty = [each["class"] for each in without if each["kept"] == 0]
     mixed = [each["class"] for each in without if 0 < each["kept"] and not each["keeps_all"]]
@@ -143,11 +145,6 @@ def _without_path_text(known: dict[str, Any]) -> str:
         "class.",
     ]
     return " ".join(part for part in parts if part) if without else ""
-
-
-def _has_own_path(each: dict[str, Any]) -> bool:
-    """Return whether a class has a path of its own; earlier versions only know full paths."""
-    return bool(each.get("own_path", not each.get("keeps_all")))
 
 
 def _keep(names: list[str]) -> str:
@@ -177,35 +174,40 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 
 def hits_text(known: dict[str, Any]) -> str:
-    """Return a warning if no layer's hit rate exceeds chance by more than one standard error.
+    """Compare the paths' hit rate in the last layer with chance; empty if it is unknown.
 
-    The standard error is over classes, and unknown for fewer than two.
+    The text says so if the two do not differ by more than two standard errors over the classes.
     """
-    rates = [layer["hit_rate"] for layer in known.get("layers", []) if "hit_rate" in layer]
-    measured = [rate for rate in rates if rate["mean"] is not None]
-    if known.get("chance") is None or not measured:
+    # Files of some earlier versions have no layers, and there may be no combined images.
+    layers = known.get("layers") or [{}]
+    rate, chance = layers[-1].get("hit_rate") or {}, known.get("chance")
+    if rate.get("mean") is None or chance is None:
         return ""
-    errors = [_standard_error(rate) for rate in measured]
-    means = [rate["mean"] for rate in measured]
-    if any(mean - error > known["chance"] for mean, error in zip(means, errors, strict=True)):
-        return ""
-    best = max(means)
-    error = errors[means.index(best)]
-    shown = (
-        f"in combined images, at most {percent(best)} of a path's strongest activity, in any "
-        f"layer, is on the image of its class; chance would give {percent(known['chance'])}"
-    )
-    if best <= known["chance"]:
-        return f"The paths do not find their classes: {shown}."
-    classes = sum(rate is not None for rate in measured[means.index(best)]["classes"].values())
-    reason = (
-        f"the standard error over {classes} classes is {percent(error)}"
-        if error < math.inf
-        else "a hit rate is known for only one class"
-    )
+    difference, error = rate["mean"] - chance, _standard_error(rate)
+    if abs(difference) > STANDARD_ERRORS * error:
+        verdict = "" if difference > 0 else " So the paths do not find their classes."
+    else:
+        verdict = f" {_uncertain_hits(rate, error)}"
     return (
-        f"It is uncertain whether the paths find their classes: {shown}. But {reason}, so the "
-        "difference may be chance."
+        f"When an image is shown together with images of other classes, {percent(rate['mean'])} of "
+        "the strongest activity of its class's path in the last layer falls on it; chance would "
+        f"give {percent(chance)}.{verdict}"
+    )
+
+
+def _uncertain_hits(rate: dict[str, Any], error: float) -> str:
+    """Say why it is uncertain whether the paths find their classes."""
+    if error == math.inf:
+        reason = "the hit rate is known for only one class"
+    else:
+        classes = sum(each is not None for each in rate["classes"].values())
+        reason = (
+            f"the mean over {classes} classes has a standard error of {100 * error:.1f} percentage "
+            "points"
+        )
+    return (
+        f"It is uncertain whether the paths find their classes: {reason}, so the difference may be "
+        "chance."
     )
 
 
@@ -216,24 +218,14 @@ def _standard_error(rate: dict[str, Any]) -> float:
     return rate["deviation"] / math.sqrt(count - 1) if count > 1 else math.inf
 
 
-def _last_hits_text(known: dict[str, Any]) -> str:
-    """Compare the paths' hit rate in the last layer with the rate expected by chance."""
-    # Files of some earlier versions have no layers, and there may be no combined images.
-    layers = known.get("layers") or [{}]
-    rate, chance = (layers[-1].get("hit_rate") or {}).get("mean"), known.get("chance")
-    if rate is None or chance is None:
-        return ""
-    return (
-        f"When an image is shown together with images of other classes, {percent(rate)} of the "
-        "strongest activity of its class's path in the last layer falls on it; chance would give "
-        f"{percent(chance)}."
+def _mistakes_text(known: dict[str, Any]) -> str:
+    mistakes, examined = known["mistakes"], known.get("images", {}).get("test")
+    text = (
+        f"The network misclassified {mistakes['count'] or 'none'} of the "
+        f"{f'{examined:,} test ' if examined else ''}images examined."
     )
-
-
-def _mistakes_text(mistakes: dict[str, Any]) -> str:
     if not mistakes["count"]:
-        return "The network misclassified none of the images examined."
-    text = f"The network misclassified {mistakes['count']} of the images examined."
+        return text
     compared = _compared(mistakes)
     if compared < mistakes["count"]:
         text += (
@@ -266,7 +258,7 @@ def _metrics(known: dict[str, Any]) -> list[Metric]:
             "1: the more similar the paths of two classes, the more the network confuses them. "
             "0: no relation. −1: the opposite.",
         ),
-        Metric("misclassified images", str(mistakes["count"]), "Of the images examined."),
+        Metric("misclassified images", mistakes_count(known), "Of the test images examined."),
         *_similar_metrics(mistakes),
     ]
 
@@ -326,12 +318,14 @@ def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    similar = most_similar(known)
     headings = [
         "class",
         "channels kept",
         "accuracy of the whole network",
         "accuracy of the path alone",
-        "most similar paths",
+        "false alarms of the path alone",
+        *(["most similar paths"] if similar else []),
         "most often confused with",
     ]
     rows = [
@@ -340,9 +334,14 @@ def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             percent(each["kept"]),
             percent(each["accuracy"]["network"]),
             percent(each["accuracy"]["hard"]),
-            listed(each["most_similar"]) if _has_own_path(each) else "no path of its own",
+            percent(each["false_alarms"]["hard"]),
+            *([_similar_text(each, similar)] if similar else []),
             listed(each["most_confused"]),
         ]
         for each in known.get("classes", [])
     ]
     return headings, rows
+
+
+def _similar_text(each: dict[str, Any], similar: dict[str, list[str]]) -> str:
+    return listed(similar[each["class"]]) if has_own_path(each) else "no path of its own"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from xnas_tf.interpretation.nad.metrics import NEAREST
 from xnas_tf.interpretation.tables import number, share, table
 
 
@@ -24,16 +26,39 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
         ("false alarms of the paths ↓", share(known["false_alarms"])),
         ("channels kept", share(known["kept"])),
         ("rank correlation of similarity and confusion", number(known["rank_correlation"])),
-        *_mistake_rows(known["mistakes"]),
+        *_mistake_rows(known),
         ("empty masks", str(len(known["empty"]))),
     ):
         whole.add_row(name, value)
     return [whole, _layer_table(known), _class_table(known)]
 
 
-def _mistake_rows(mistakes: dict[str, Any]) -> list[tuple[str, str]]:
+def most_similar(known: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the classes with the most similar paths by class, the most similar first.
+
+    At most half of the other classes are named, because a list of all of them does not distinguish
+    any. The result is empty if there are fewer than three classes with paths of their own.
+    """
+    classes = known.get("classes", [])
+    count = min(NEAREST, (sum(map(has_own_path, classes)) - 1) // 2)
+    return {each["class"]: each["most_similar"][:count] for each in classes if count > 0}
+
+
+def has_own_path(each: Mapping[str, Any]) -> bool:
+    """Return whether a class has a path of its own; earlier versions only know full paths."""
+    return bool(each.get("own_path", not each.get("keeps_all")))
+
+
+def mistakes_count(known: Mapping[str, Any]) -> str:
+    """Return the number of misclassified images, and how many were examined if it is known."""
+    count, examined = known["mistakes"]["count"], known.get("images", {}).get("test")
+    return f"{count:,} of {examined:,}" if examined else f"{count:,}"
+
+
+def _mistake_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the number of mistakes and, if informative, how many confuse similar classes."""
-    rows = [("misclassified images", str(mistakes["count"]))]
+    mistakes = known["mistakes"]
+    rows = [("misclassified images", mistakes_count(known))]
     if mistakes["compared"] < mistakes["count"]:
         rows.append(("of these, between classes with paths", str(mistakes["compared"])))
     if mistakes["compared"] and mistakes["by_chance"] < 1:
@@ -65,9 +90,11 @@ def _layer_table(known: dict[str, Any]) -> Table:
 
 
 def _class_table(known: dict[str, Any]) -> Table:
+    similar = most_similar(known)
+    columns = ["class", "β", "kept", "accuracy ↑", "false alarms ↓"]
     listed = table(
         "classes; accuracy and false alarms: network, soft masks, hard masks",
-        ["class", "β", "kept", "accuracy ↑", "false alarms ↓", "most similar", "most confused"],
+        [*columns, *(["most similar"] if similar else []), "most confused"],
     )
     for each in known["classes"]:
         listed.add_row(
@@ -76,7 +103,7 @@ def _class_table(known: dict[str, Any]) -> Table:
             share(each["kept"]),
             "  ".join(map(share, each["accuracy"].values())),
             "  ".join(map(share, each["false_alarms"].values())),
-            Text(", ".join(each["most_similar"]) or "none"),
+            *([Text(", ".join(similar[each["class"]]) or "none")] if similar else []),
             Text(", ".join(each["most_confused"]) or "none"),
         )
     return listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -27,8 +28,9 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.class_means import ClassMeans
 from xnas_tf.objectives.introspectability import ACTIVATIONS, Introspectability
 from xnas_tf.reporting.html.quality import quality_data
-from xnas_tf.reporting.predictions import figures_on_test
+from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.storage.run import Run
+from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.html_page import picture_uri
 
@@ -80,11 +82,13 @@ class Examiner:
             "group_by": self._objective.group_by,
         }
 
-    def examine(self, model: keras.Model) -> dict[str, Any]:
+    def examine(self, model: keras.Model, accuracy: Accuracy | None = None) -> dict[str, Any]:
         """Compute the test metrics, attributions and class distances of a model.
 
         Args:
             model: An image classifier that expects values from 0 to 1.
+            accuracy: Its accuracy on the test split, on which the verdicts on its maps depend if
+                their quality is measured.
 
         Raises:
             Exception: Any exception that a user's layers raise.
@@ -93,11 +97,11 @@ class Examiner:
             test = self._data.test
             predictor = Predictor(model, len(test) + len(self._validation))
             probabilities = predictor(test.images)
-            figures = figures_on_test(test.labels, probabilities, self._data.classes)
+            metrics = metrics_on_test(test.labels, probabilities, self._data.classes)
             return {
-                **figures,
-                "weak_classes": weak_classes_text(figures["confusion"], self._data.class_names),
-                **self._attributions(model),
+                **metrics,
+                "weak_classes": weak_classes_text(metrics["confusion"], self._data.class_names),
+                **self._attributions(model, accuracy),
                 "means": self._class_means(model, predictor),
                 "layers": layer_rows(model),
             }
@@ -105,7 +109,7 @@ class Examiner:
             del model
             clear_session()
 
-    def _attributions(self, model: keras.Model) -> dict[str, Any]:
+    def _attributions(self, model: keras.Model, accuracy: Accuracy | None) -> dict[str, Any]:
         """Return the model's predictions for the images, and the maps of each method."""
         explanation = explain(
             model,
@@ -115,9 +119,10 @@ class Examiner:
             measured=self._measured,
             input_range=DEFAULT_RANGE,
         )
+        explanation = replace(explanation, accuracy=accuracy)
         return {
             "predicted": explanation.predicted.tolist(),
-            "probability": [round(float(p.max()), 4) for p in explanation.probabilities],
+            "probability": [float(p.max()) for p in explanation.probabilities],
             "maps": {
                 method.title: [
                     _picture(map_picture(image, values, method.signed))

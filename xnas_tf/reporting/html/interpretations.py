@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,7 +43,7 @@ def _kinds() -> list[_Kind]:
         ),
         _Kind(
             "Attributes (FLINT)",
-            "A few attributes from which a linear classifier reproduces the network's "
+            "A few attributes from which a linear classifier imitates the network's "
             "predictions, and the images that activate them (arXiv 2010.09345).",
             "xnas-tf interpret",
             INTERPRETATIONS,
@@ -58,23 +58,44 @@ def interpretations_data(run: Run) -> list[dict[str, Any]]:
     return [_data(kind, _of_candidates(kind, run.path)) for kind in _kinds()]
 
 
-def model_interpretations(root: Path, name: str, accuracy: Accuracy) -> list[dict[str, Any]]:
+def model_interpretations(
+    root: Path, name: str, accuracy: Accuracy, input_range: str
+) -> list[dict[str, Any]]:
     """Return the saved results of each command for a model that does not belong to a run.
 
     Args:
         root: The folder in which the commands were run, which contains their default output
             folders.
         name: The model's name within this folder.
-        accuracy: The model's accuracy on the test split. Results with a different accuracy belong
-            to another model or data set of the same name, and are omitted.
+        accuracy: The model's accuracy on the test split.
+        input_range: The range of the values that the model received.
+
+    Returns:
+        The results of each kind. Those with another input range are left out, as are those with
+        another accuracy, which belong to another model or data set of the same name. ``left_out``
+        says so; it is empty if nothing was left out.
     """
-    found, own = [], accuracy.as_dict()
+    found = []
     for kind in _kinds():
         folder = root / kind.folder / name
-        result = _read(kind, folder) if (folder / kind.file).is_file() else None
-        is_same = result is not None and _counts(result.get("accuracy")) == _counts(own)
-        found.append(_data(kind, [{"name": name, **result}] if result and is_same else []))
+        result = _read(kind, folder) if (folder / kind.file).is_file() else {}
+        why = _why_left_out(result, accuracy, input_range) if result else ""
+        data = _data(kind, [{"name": name, **result}] if result and not why else [])
+        note = f"The results in {kind.folder}/{name} are not shown: {why}." if why else ""
+        found.append({**data, "left_out": note})
     return found
+
+
+def _why_left_out(result: Mapping[str, Any], accuracy: Accuracy, input_range: str) -> str:
+    """Say why a result does not belong in the report of a model; empty if it does."""
+    if "problem" in result:
+        return ""
+    given = result["input_range"]
+    if given not in (None, input_range):
+        return f"they were made with the input range {given}, and this report with {input_range}"
+    if _counts(result["accuracy"]) != _counts(accuracy.as_dict()):
+        return "their accuracy is different, so they belong to another model or data set"
+    return ""
 
 
 def _counts(accuracy: Any) -> dict[str, Any] | None:
@@ -84,7 +105,8 @@ def _counts(accuracy: Any) -> dict[str, Any] | None:
 
 
 def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
-    shown = [{key: each[key] for key in each if key != "accuracy"} for each in found]
+    hidden = ("accuracy", "input_range")
+    shown = [{key: each[key] for key in each if key not in hidden} for each in found]
     return {"title": kind.title, "about": kind.about, "command": kind.command, "found": shown}
 
 
@@ -112,6 +134,7 @@ def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
         return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
     return {
         "accuracy": content.get("accuracy"),
+        "input_range": content.get("input_range"),
         "summary": [text for text in page.summary if text],
         "metrics": list(page.metrics),
         "pictures": pictures,

@@ -75,7 +75,8 @@ def model_data(
     layers = layer_rows(subject.model)  # without the scaling layer added below
     examiner = Examiner(data, count, measured=True)
     log("measuring its attributions")
-    examined = examiner.examine(from_unit_model(subject.model, data.image_shape, resolved.name))
+    unit_model = from_unit_model(subject.model, data.image_shape, resolved.name)
+    examined = examiner.examine(unit_model, accuracy)
     name = model_name(given)
     return {
         "title": f"Report on {_called(given)}",
@@ -83,7 +84,7 @@ def model_data(
         "facts": facts,
         "problem": _problem(accuracy, data.class_names),
         "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
-        "interpretations": model_interpretations(Path(), name, accuracy),
+        "interpretations": model_interpretations(Path(), name, accuracy, resolved.name),
     }
 
 

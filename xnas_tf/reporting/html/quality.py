@@ -1,15 +1,17 @@
-"""Collects data on the quality of a model's attributions."""
+"""Collects texts and metrics on the quality of a model's attributions."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.explanation.quality import RANDOM, RANDOM_KEY
+from xnas_tf.explanation.expert_text import metric_rows
+from xnas_tf.explanation.trust_text import trust_paragraphs
 
 
-def saved_quality(file: Path) -> dict[str, dict[str, float | None]]:
+def saved_quality(file: Path) -> dict[str, Any]:
     """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` wrote one."""
     try:
         return quality_data(_saved(file))
@@ -32,20 +34,15 @@ def _saved(file: Path) -> Any:
         return {}
 
 
-def quality_data(explanation: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return the mean metrics in the result of ``Explanation.as_dict``.
+def quality_data(explanation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the verdicts on the methods and the metrics, as on the page of ``xnas-tf explain``.
 
-    The metrics are keyed by the method's title (or by its name in files, if several methods have
-    the same title), and then by the metric's name. Random maps, for comparison, come last; files of
-    earlier versions have none.
+    Args:
+        explanation: The result of ``Explanation.as_dict``.
+
+    Returns:
+        ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; empty if the
+        quality was not measured.
     """
-    methods = explanation["methods"]
-    titles = [content.get("title", key) for key, content in methods.items()]
-    random = explanation.get(RANDOM_KEY)
-    found = {
-        title if titles.count(title) == 1 else key: {
-            name: metric["mean"] for name, metric in content["quality"].items()
-        }
-        for (key, content), title in zip(methods.items(), titles, strict=True)
-    }
-    return found | ({RANDOM: {n: m["mean"] for n, m in random.items()}} if random else {})
+    metrics = metric_rows(explanation)
+    return {"verdicts": trust_paragraphs(explanation), "metrics": metrics} if metrics else {}

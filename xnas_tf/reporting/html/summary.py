@@ -14,7 +14,7 @@ from xnas_tf.storage.run import Run, comparable_candidates
 from xnas_tf.storage.run_directory import now
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
-from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.number_format import counted, percent_range, percent_text
 from xnas_tf.version import __version__
 
 _SPLITS = {"train": "training"}
@@ -72,9 +72,9 @@ def best_accuracy_text(front: Sequence[Candidate], images: int) -> str:
     best = max(known, key=lambda c: (not c.collapsed, c.metrics["val_accuracy"]))
     accuracy = best.metrics["val_accuracy"]
     interval = accuracy_interval(accuracy * images, images)
-    within = f" (95% interval {interval[0]:.1%} to {interval[2]:.1%})" if interval else ""
+    within = f" (95% interval {percent_range(interval[0], interval[2])})" if interval else ""
     collapsed = ", which collapsed" if best.collapsed else ""
-    return f"{accuracy:.1%}{within}, candidate {best.id}{collapsed}"
+    return f"{percent_text(accuracy)}{within}, candidate {best.id}{collapsed}"
 
 
 def _space_text(space: SpaceOptions) -> str:

@@ -7,8 +7,7 @@ drawAll([
   () => section("gallery", "What the model looks at", "Test images, and below them the attributions for the class "
     + `that the model predicts. ${MAPS}`, gallery(models.models, () => null),
   model.notes.map((note) => el("p", { class: "problem" }, note))),
-  () => section("quality", "Quality of the attributions", "Whether the maps above can be trusted. ↓: lower is better, "
-    + "↑: higher is better.", quality(model)),
+  () => section("quality", "Quality of the attributions", null, quality(model)),
   () => section("mistakes", "Accuracy and mistakes", "On the whole test split.",
     el("div", { class: "matrices" }, confusionMatrix(model), classAccuracies(model))),
   () => section("calibration", "Calibration", null, ...calibration(model.calibration)),

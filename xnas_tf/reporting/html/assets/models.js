@@ -89,38 +89,31 @@ function classMeansOf(model) {
       ? " The estimate is unbiased, so the distance may be slightly negative if two classes do not differ." : "")),
   el("div", { class: "matrices" }, model.means.map(classMeans))];
 }
-const QUALITY = { deletion: "↓ probability as the most important pixels are removed",
-  insertion: "↑ probability as the most important pixels are added",
-  sensitivity_n: "↑ correlation with the decrease in the score when pixels are removed",
-  max_sensitivity: "↓ largest change of the map under small noise",
-  randomization: "↓ similarity to the maps of a network with random weights",
-  sparseness: "↑ from 0 (all pixels are equal) to 1 (a single pixel)",
-  completeness_error: "↓ difference between the map's sum and the change in the score" };
 function quality(model) {
-  const methods = Object.keys(model.quality || {});
-  const metrics = [...new Set(methods.flatMap((method) => Object.keys(model.quality[method])))];
-  return metrics.length ? scroller("Quality of attributions", table(["metric", ...methods], metrics.map((name) =>
-    [el("th", { scope: "row" }, name.replaceAll("_", " "), el("p", { class: "meaning" }, QUALITY[name] || "")),
-      ...methods.map((method) => number(model.quality[method][name]))]),
-  "means over the explained images with non-empty maps")) : null;
+  const { verdicts, metrics } = model.quality || {};
+  return metrics ? el("div", {}, verdicts.map((text) => el("p", { class: "about" }, text)),
+    scroller("Quality of attributions", metricsTable(metrics,
+      "means over the explained images with non-empty maps; ↓: lower is better, ↑: higher is better"))) : null;
 }
 const layers = (model) => scroller("Layers", table(["layer", "type", "output", "parameters"], model.layers.map((row) =>
   row.map(plain)), "layers of the model, in order"));
 
-function metricsTable(metrics) {
-  const made = table(["metric", "value", "meaning"], metrics, "metrics");
+function metricsTable(metrics, caption) {
+  const made = table(["metric", "value", "meaning"], metrics, caption);
   made.classList.add("metrics");
   return made;
 }
 const pictureCard = (source, alt) => el("div", { class: "card", tabindex: 0, role: "region", "aria-label": alt },
   el("img", { src: source, alt }));
 function interpretationsSections() {
-  data.interpretations.filter((kind) => kind.found.length).forEach((kind, at) => section(`interpretation-${at}`,
-    kind.title, kind.about, ...kind.found.map((each) => el("details", { open: true },
+  const shown = data.interpretations.filter((kind) => kind.found.length || kind.left_out);
+  shown.forEach((kind, at) => section(`interpretation-${at}`, kind.title, kind.about,
+    kind.left_out ? el("p", { class: "about" }, kind.left_out) : null,
+    ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
       each.problem ? el("p", { class: "problem" }, each.problem) : null,
       (each.summary || []).map((text) => el("p", { class: "about" }, text)),
-      each.metrics ? scroller(kind.title, metricsTable(each.metrics)) : null,
+      each.metrics ? scroller(kind.title, metricsTable(each.metrics, "metrics")) : null,
       (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
         pictureCard(source, `${name} of ${each.name}`),
         el("figcaption", {}, about ? `${name}. ${about}` : name)))))));
