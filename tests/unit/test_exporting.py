@@ -644,7 +644,7 @@ def test_a_card_speaks_of_introspectability_only_if_it_was_measured(words, is_sa
     facts = {"class_names": ["a", "b"], "image_shape": [8, 8, 1], "images": {"train": 90}}
     known = SimpleNamespace(facts=facts, run=SimpleNamespace(config=config))
     chosen = SimpleNamespace(candidate=Candidate(1, "a", {}, epochs=1), config=config)
-    limits = _limits(known, chosen)
+    limits = _limits(known, chosen, weak="")
     assert any(limit.startswith("Introspectability") for limit in limits) is is_said
 
 

@@ -12,16 +12,8 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.expert_text import explanation_page
-from xnas_tf.keras_tools.input_range import (
-    RANGES,
-    check_range,
-    declare_range,
-    from_unit,
-    limits_of,
-    range_name,
-    range_of,
-    scaled,
-)
+from xnas_tf.keras_tools.input_range import declare_range, from_unit, range_of, scaled
+from xnas_tf.keras_tools.range_names import RANGES, check_range, limits_of, range_name
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.class_predictions import Predictions, predictions

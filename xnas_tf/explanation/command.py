@@ -22,7 +22,8 @@ from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
 from xnas_tf.keras_tools.class_outputs import number_of_classes
-from xnas_tf.keras_tools.input_range import check_range, range_of
+from xnas_tf.keras_tools.input_range import range_of
+from xnas_tf.keras_tools.range_names import check_range
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 from xnas_tf.training.chance_level import report_accuracy
 from xnas_tf.training.class_predictions import predictions

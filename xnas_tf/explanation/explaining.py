@@ -22,16 +22,8 @@ from xnas_tf.explanation.image_values import check_values, model_images
 from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
 from xnas_tf.explanation.quality import quality_of, random_quality
 from xnas_tf.interpretation.model_data import expected_shape
-from xnas_tf.keras_tools.input_range import (
-    AUTO,
-    DEFAULT_RANGE,
-    RANGES,
-    InputRange,
-    from_unit_model,
-    limits_of,
-    range_of,
-    scaled,
-)
+from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
+from xnas_tf.keras_tools.range_names import AUTO, DEFAULT_RANGE, RANGES, limits_of
 from xnas_tf.training.chance_level import WARNING
 from xnas_tf.training.class_predictions import predictions
 from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges

@@ -7,7 +7,8 @@ import numpy as np
 from xnas_tf.data.given_values import is_stored
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, limits_of
+from xnas_tf.keras_tools.input_range import InputRange
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE, limits_of
 from xnas_tf.storage.run import Run
 
 MARGIN = 0.1

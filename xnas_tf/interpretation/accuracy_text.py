@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import listed
-from xnas_tf.keras_tools.input_range import limits_of
+from xnas_tf.keras_tools.range_names import limits_of
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import percent_range, percent_text
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,19 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xnas_tf.errors import InputError, suggest
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_calls, is_functional
 from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.keras_tools.range_names import AUTO, DEFAULT_RANGE, RANGES, check_range, limits_of
 
-AUTO = "auto"
-DEFAULT_RANGE = "0-1"
-"""The range on which all models of a search are trained."""
-RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
-"""Lowest and highest value of each usual range, the narrowest range first. These are the ranges
-that are inferred; any other, such as ``0-16``, can be given."""
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
 _PROBES = (0.0, 128.0, 255.0)
 """Values of the constant images on which the first layers are measured."""
 _TOLERANCE = 0.02
@@ -64,30 +54,6 @@ class InputRange:
         return f"input range {self.name}: {self.reason}"
 
 
-def range_name(low: float, high: float) -> str:
-    """Return the name of a range at float32 precision, such as ``0-16`` or ``-2.5-2.5``."""
-    return f"{low + 0.0:.9g}-{high + 0.0:.9g}"  # + 0.0 turns -0 into 0
-
-
-def limits_of(name: str, *others: str) -> tuple[float, float]:
-    """Return the lowest and the highest value of a ``LOW-HIGH`` range.
-
-    Raises:
-        InputError: If the name is not a range; the message lists the allowed names, including
-            ``others``.
-    """
-    found = _RANGE.fullmatch(str(name))
-    if not found:
-        allowed = (*others, *RANGES, "any LOW-HIGH such as 0-16 or -2.5-2.5")
-        raise InputError(f"`input_range`: no range is called {suggest(name, allowed)}")
-    low, high = map(float, found.groups())
-    if not (low < high and math.isfinite(high - low)):
-        raise InputError(
-            f"`input_range` {name}: from {low:g} to {high:g}; allowed: LOW-HIGH with LOW below HIGH"
-        )
-    return low, high
-
-
 def scaled(images: Any, name: str) -> tf.Tensor:
     """Convert uint8 images (B, H, W, C) to float32 values in a range."""
     if name == "0-255":  # dividing by 255 and multiplying again might not give whole numbers
@@ -99,15 +65,6 @@ def from_unit(images: tf.Tensor, name: str) -> tf.Tensor:
     """Convert images (B, H, W, C) in [0, 1] to values in a range."""
     low, high = limits_of(name)
     return images if name == DEFAULT_RANGE else images * (high - low) + low
-
-
-def check_range(given: str) -> str:
-    """Return ``auto``, or a range in its usual notation, such as ``0-16`` for ``0.0-16.0``.
-
-    Raises:
-        InputError: If it is neither.
-    """
-    return given if given == AUTO else range_name(*limits_of(given, AUTO))
 
 
 def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -> keras.Model:

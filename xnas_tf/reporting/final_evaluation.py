@@ -16,7 +16,7 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import DEFAULT_METHODS, explain
-from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods

@@ -11,7 +11,7 @@ import numpy as np
 from xnas_tf.data import Dataset
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.explanation import explain
-from xnas_tf.keras_tools.input_range import DEFAULT_RANGE
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.registry import describe
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images

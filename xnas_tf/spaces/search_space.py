@@ -15,10 +15,11 @@ import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, InputRange, range_of
+from xnas_tf.keras_tools.input_range import InputRange, range_of
 from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.keras_tools.layer_names import use_accepted_names
 from xnas_tf.keras_tools.model_files import check_loading, describe_failure, layers_out_of_reach
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import KerasSettings, check_data_format
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of

@@ -14,7 +14,8 @@ import numpy as np
 
 from xnas_tf.data.dataset import Split
 from xnas_tf.data.value_scaling import Scaling
-from xnas_tf.keras_tools.input_range import RANGES, InputRange, Origin, range_name
+from xnas_tf.keras_tools.input_range import InputRange, Origin
+from xnas_tf.keras_tools.range_names import RANGES, range_name
 from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance

@@ -16,14 +16,9 @@ from xnas_tf.interpretation.feature_taps import find_taps, tapped
 from xnas_tf.interpretation.flint import losses, networks
 from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
 from xnas_tf.keras_tools.class_outputs import class_logits
-from xnas_tf.keras_tools.input_range import (
-    DEFAULT_RANGE,
-    declare_range,
-    from_unit,
-    limits_of,
-    range_name,
-)
+from xnas_tf.keras_tools.input_range import declare_range, from_unit
 from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_output
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE, limits_of, range_name
 from xnas_tf.keras_tools.settings import float32_layers
 
 PACKAGE = "xnas_tf"

@@ -23,7 +23,8 @@ from xnas_tf.interpretation.flint.interpreter import (
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
-from xnas_tf.keras_tools.input_range import AUTO, range_of
+from xnas_tf.keras_tools.input_range import range_of
+from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.class_predictions import predictions

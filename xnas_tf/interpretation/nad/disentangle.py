@@ -21,7 +21,8 @@ from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.presets import preset_for
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
-from xnas_tf.keras_tools.input_range import AUTO, range_of
+from xnas_tf.keras_tools.input_range import range_of
+from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.training.chance_level import report_accuracy
 from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.utils.argument_types import LIST, NAMES, WHOLE, check_types

@@ -13,8 +13,9 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.interpretation.classifier import examine
 from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
 from xnas_tf.keras_tools.class_outputs import class_logits
-from xnas_tf.keras_tools.input_range import DEFAULT_RANGE, scaled
+from xnas_tf.keras_tools.input_range import scaled
 from xnas_tf.keras_tools.inspection import inlined_calls, linear_output
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 

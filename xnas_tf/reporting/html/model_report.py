@@ -19,7 +19,8 @@ from xnas_tf.interpretation.accuracy_text import (
     worst_classes_text,
 )
 from xnas_tf.interpretation.classifier import check_classes, examine
-from xnas_tf.keras_tools.input_range import AUTO, InputRange, from_unit_model, range_of, scaled
+from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
+from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
