@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import xnas_tf as xt
 from tests.e2e.conftest import tiny, xnas
 from xnas_tf.cli import main
+from xnas_tf.exporting.card_text import text
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import DATABASE, model_path
 
@@ -98,7 +99,12 @@ def test_all_commands_choose_the_same(searched, tmp_path):
     told = {name: said(name, run.path, *words) for name, words in WORDS.items()}
     for name in ("explain", "disentangle", "interpret"):
         assert "candidate-00002: open" in told[name].stderr.splitlines()[-1]
-    assert told["export"].stdout.split() == [str(run.path / "exports" / "candidate-00002")]
+    exported = run.path / "exports" / "candidate-00002"
+    assert told["export"].stdout.split() == [str(exported)]
+    card = json.loads((exported / "card.json").read_text("utf-8"))
+    explained = card["explanations"]["quality"]["explained"]
+    readme = (exported / "README.md").read_text("utf-8")
+    assert explained["metrics"] and all(text(row[1]) in readme for row in explained["metrics"])
     trained = json.loads(told["retrain"].stdout)["trainings"]
     assert [training["candidate"] for training in trained] == [2]
     tuner = xt.Tuner("nas_bench_201", directory=tmp_path, project_name="run")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from xnas_tf.explanation.quality import MORE_IS_BETTER
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.number_format import brief_value, percent_range, percent_text
@@ -244,20 +243,13 @@ def _explanations(card: dict[str, Any]) -> str:
     if rows:
         table = _table(("metric", "value", "goal", "meaning"), rows)
         parts.append(f"Measured by the search, on validation images:\n\n{table}")
-    rows = [
-        (
-            text(name),
-            f"`{method}`",
-            brief_value(value),
-            "↑ higher" if name in MORE_IS_BETTER else "↓ lower",
+    if explained := known["quality"]["explained"]:
+        table = _table(
+            ("metric", "means", "meaning"),
+            [tuple(map(text, metric)) for metric in explained["metrics"]],
         )
-        for method, metrics in known["quality"]["explained"].items()
-        for name, value in metrics.items()
-        if value is not None
-    ]
-    if rows:
-        table = _table(("metric", "method", "mean", "goal"), rows)
-        parts.append(f"Measured by `xnas-tf explain`:\n\n{table}")
+        verdicts = "\n\n".join(map(text, explained["verdicts"]))
+        parts.append(f"Measured by `xnas-tf explain`:\n\n{table}\n\n{verdicts}")
     return "\n\n".join(part for part in parts if part)
 
 
