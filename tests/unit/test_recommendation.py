@@ -169,6 +169,30 @@ def test_two_near_the_best_are_compared_on_the_scale_of_the_whole_front():
     )
 
 
+@pytest.mark.parametrize(
+    ("error", "chosen", "reason"),
+    [
+        (0.02, 1, "tied with 2 in introspectability within its standard error, so the lower error"),
+        (0.005, 2, "introspectability 0.51 against 0.5"),
+        (None, 2, "introspectability 0.51 against 0.5"),
+    ],
+)
+def test_what_may_be_chance_costs_no_accuracy(error, chosen, reason):
+    front = [candidate(TWO, 1, 140, (0.50,)), candidate(TWO, 2, 139, (0.51,))]
+    if error is not None:
+        front[1].metrics["introspectability/standard_error"] = error
+    found = recommend(front, TWO, COUNTS)
+    assert found.id == chosen and reason in found.why
+    assert recommend(front, TWO, COUNTS, prefer="introspectability").id == 2
+
+
+def test_of_equal_errors_nothing_is_said_to_be_lower():
+    front = [candidate(THREE, 5, 140, (0.5, 90.0)), candidate(THREE, 7, 140, (0.4, 80.0))]
+    assert recommend(front, THREE, COUNTS).why.endswith(
+        "over the front, and in error, so the first one found is chosen"
+    )
+
+
 def test_accuracy_as_a_metric_is_no_remaining_objective():
     words = ["objectives=[{name: 'metric:accuracy', direction: maximize}, parameters]"]
     config = load_config(overrides=words)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.strategy.knee import knee, normalised
@@ -72,8 +74,9 @@ def recommend(
     eligible if their error is inside the 95% interval of the best error, or at most 2 percentage
     points above the best error. Among these, the best candidate in the remaining objective is
     chosen. With several remaining objectives, this is the candidate with the smallest mean of the
-    costs, each scaled to [0, 1] over the candidates that are better than chance. Ties go to the
-    lower error, then to the lower id.
+    costs, each scaled to [0, 1] over the candidates that are better than chance. Differences within
+    the standard error of the best value do not count. Ties go to the lower error, then to the lower
+    id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
@@ -180,6 +183,9 @@ def _choose(
     wanted = _others(config) if prefer is None else [prefer]
     indices = [i for i, o in enumerate(config.objectives) if o.name in wanted and prefer != ERROR]
     values = costs(learned, config)[:, indices]
+    if not prefer:
+        names = [config.objectives[i].name for i in indices]
+        _ignore_small_differences(values, learned, eligible, names)
     if len(indices) > 1:
         values = normalised(values)  # drops objectives that are equal for all
     by_id = dict(zip((c.id for c in learned), values.sum(axis=1), strict=True))
@@ -190,11 +196,43 @@ def _choose(
     return tied[0], _tie(tied, config)
 
 
+def _ignore_small_differences(
+    values: np.ndarray,
+    learned: Sequence[Candidate],
+    eligible: Sequence[Candidate],
+    names: Sequence[str],
+) -> None:
+    """Set costs of eligible candidates within one standard error of the best to the best cost.
+
+    This is the one-standard-error rule (Breiman et al. 1984, section 3.4.3) for each objective.
+
+    Args:
+        values: Costs, (N, M), changed in place.
+        learned: The N candidates of the costs.
+        eligible: Those near the best error, at least one.
+        names: The M objectives.
+    """
+    ids = {candidate.id for candidate in eligible}
+    rows = [row for row, candidate in enumerate(learned) if candidate.id in ids]
+    for column, name in enumerate(names):
+        best = min(rows, key=lambda row: values[row, column])
+        error = learned[best].metrics.get(f"{name}/standard_error", 0.0)
+        for row in rows:
+            if values[row, column] <= values[best, column] + error:
+                values[row, column] = values[best, column]
+
+
 def _tie(tied: Sequence[Candidate], config: Goals) -> str:
+    """Explain what decides between several candidates; empty if there is only one."""
     if len(tied) == 1 or not (names := _others(config)):
         return ""
     others = ", ".join(str(c.id) for c in tied[1:])
-    return f"tied with {others} in {_joined(names)}, so the lower error decides"
+    values = {c.objectives.get(names[0]) for c in tied}
+    small = " within its standard error" if len(names) == 1 and len(values) > 1 else ""
+    text = f"tied with {others} in {_joined(names)}{small}"
+    if _error(tied[0]) < _error(tied[1]):
+        return f"{text}, so the lower error decides"
+    return f"{text}, and in error, so the first one found is chosen"
 
 
 def _joined(names: Sequence[str]) -> str:
