@@ -119,12 +119,24 @@ def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():
     [{"device": "/CPU:0"}, {"backend": "tflite", "threads": 2}, {"backend": "tflite_int8"}],
 )
 def test_latency_is_the_median_of_an_image(model, clock, options):
-    milliseconds = np.random.default_rng(0).permutation(np.arange(1, 12))
+    milliseconds = np.random.default_rng(0).permutation(np.arange(10, 21))
     clock(int(each) * 1_000_000 for each in milliseconds)
     measure = latency.Latency(batch_size=4, repeats=11, **options)
     score = measure.score(Subject(model, SingleProcess(), NAMES))
     low, high = (score.metrics[f"latency/percentile_{q}"] for q in (10, 90))
-    assert (low, score.value, high) == pytest.approx((2 / 4, 6 / 4, 10 / 4))
+    assert (low, score.value, high) == pytest.approx((11 / 4, 15 / 4, 19 / 4))
+
+
+@pytest.mark.parametrize(
+    ("medians", "expected"), [((13, 2, 1), 2), ((13, 9, 5), 5), ((13, 5, 9), 5), ((1, 13, 9), 1)]
+)
+def test_latency_is_measured_again_while_the_load_varies(model, monkeypatch, medians, expected):
+    """Only 1 and 2 are steady: of the others, the 10th percentile is a third of the 90th."""
+    spreads = [np.array([m, m, m] if m < 3 else [m / 2, m, 1.5 * m]) / 1e3 for m in medians]
+    measured = iter(spreads)
+    monkeypatch.setattr(latency, "time_batches", lambda *_: next(measured))
+    score = latency.Latency(repeats=3).score(Subject(model, SingleProcess(), NAMES))
+    assert score.value == pytest.approx(expected)
 
 
 def test_latency_is_measured_on_batches_of_that_size(clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WARM_UP = 5
 """Number of warm-up calls, during which TensorFlow traces and optimizes the graph."""
+_ATTEMPTS, _MAX_SPREAD = 3, 2.0
+"""The number of measurements if the 90th percentile is more than this multiple of the 10th."""
 _NOISE = 8
 """Number of images for calibrating an untrained network; it does not affect the latency."""
 
@@ -35,7 +38,9 @@ class Latency(Objective):
     The precision depends on how busy the machine is. On 2 shared CPU cores, ten measurements of one
     network had a standard deviation of 6 to 30% of their mean for any ``repeats`` from 20 to 100,
     because the load varies on a longer time scale than a single measurement
-    (benchmarks/latency.py). Allow for this variation when you set a limit on latency.
+    (benchmarks/latency.py). Allow for this variation when you set a limit on latency. If the 90th
+    percentile is more than twice the 10th, the network is measured up to three times, and the
+    measurement with the lowest median counts.
     """
 
     lowest: ClassVar[float] = 0.0
@@ -101,7 +106,9 @@ class Latency(Objective):
             if self.backend != "keras":
                 return self.percentiles_of_file(self._converted(model))
             device = None if self.device == "auto" else self.device
-            return self._percentiles(time_batches(model, self.batch_size, self.repeats, device))
+            return self._percentiles(
+                lambda: time_batches(model, self.batch_size, self.repeats, device)
+            )
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             return str(error) if isinstance(error, XnasError) else describe(error)
 
@@ -113,11 +120,19 @@ class Latency(Objective):
         from xnas_tf.keras_tools import tflite
 
         with silenced_native_code():
-            seconds = tflite.time_batches(content, self.batch_size, self.repeats, self.threads)
-        return self._percentiles(seconds)
+            return self._percentiles(
+                lambda: tflite.time_batches(content, self.batch_size, self.repeats, self.threads)
+            )
 
-    def _percentiles(self, seconds: np.ndarray) -> list[float]:
-        return [1e3 * float(q) / self.batch_size for q in np.percentile(seconds, [10, 50, 90])]
+    def _percentiles(self, measure: Callable[[], np.ndarray]) -> list[float]:
+        """Return percentiles of the times in ms per image; measure again if the load varies."""
+        found = []
+        for _ in range(_ATTEMPTS):
+            low, median, high = np.percentile(measure(), [10, 50, 90]) * 1e3 / self.batch_size
+            found.append([float(low), float(median), float(high)])
+            if high <= _MAX_SPREAD * low:
+                break
+        return min(found, key=lambda percentiles: percentiles[1])
 
     def _converted(self, model: keras.Model) -> bytes:
         from xnas_tf.attribution.outputs import serving_function
