@@ -95,7 +95,7 @@ def test_all_commands_choose_the_same(searched, tmp_path):
     assert f"recommended: {found.text}" in said("pareto", run.path).stderr
     assert found.text in said("status", run.path).stdout
     assert f"recommended: {found.text}" in said("search", *AT_RANDOM, "--run-dir", run.path).stderr
-    assert shown_in_report(run) == {"id": 2, "why": found.why, "weak_classes": ""}
+    assert shown_in_report(run) == {"id": 2, "why": found.why, "on_test": ""}
     told = {name: said(name, run.path, *words) for name, words in WORDS.items()}
     for name in ("explain", "disentangle", "interpret"):
         assert "candidate-00002: open" in told[name].stderr.splitlines()[-1]
@@ -163,7 +163,7 @@ def test_where_nothing_learned_none_is_recommended_and_ids_still_work(searched, 
     for words in (["pareto"], ["search", *AT_RANDOM, "--run-dir"]):
         assert "recommended: none, as none of the 4 candidates" in said(*words, run.path).stderr
     assert "none, as none of the 4" in said("status", run.path).stdout
-    assert shown_in_report(run) == {"id": None, "why": told["why"], "weak_classes": ""}
+    assert shown_in_report(run) == {"id": None, "why": told["why"], "on_test": ""}
     said("pareto", run.path, "--plot", tmp_path / "front.png")
     for name, words in WORDS.items():
         refused = said(name, run.path, *words, code=2).stderr

@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from xnas_tf.utils.intervals import accuracy_interval, better_than_chance, clearly_more
+from xnas_tf.utils.intervals import (
+    accuracy_interval,
+    better_than_chance,
+    clearly_higher,
+    clearly_more,
+)
 
 
 @settings(deadline=None)
@@ -15,6 +20,24 @@ def test_the_interval_is_wilsons(correct, more):
     expected = binomtest(correct, images).proportion_ci(0.95, method="wilson")
     low, accuracy, high = accuracy_interval(correct, images)
     assert (low, high) == pytest.approx(expected, abs=1e-12) and accuracy == correct / images
+
+
+@given(st.tuples(*[st.integers(1, 300)] * 4))
+def test_of_two_accuracies_at_most_one_is_clearly_higher(counts):
+    first, more, second, others = counts
+    a, b = first / (first + more), second / (second + others)
+    higher = clearly_higher(a, first + more, b, second + others)
+    lower = clearly_higher(b, second + others, a, first + more)
+    assert not (higher and a <= b) and not (lower and b <= a)
+    assert not clearly_higher(a, first + more, a, second + others)
+
+
+def test_clear_differences_are_those_of_newcombe():
+    """His table II, method 10: the interval begins at 0.0524, 0.1705, 0.0582 and -0.0381."""
+    assert clearly_higher(56 / 70, 70, 48 / 80, 80)
+    assert clearly_higher(9 / 10, 10, 3 / 10, 10)
+    assert clearly_higher(6 / 7, 7, 2 / 7, 7)
+    assert not clearly_higher(5 / 56, 56, 0 / 29, 29)
 
 
 def test_without_images_nothing_is_known():

@@ -79,19 +79,28 @@ def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(
         record.set_fact("dataset", {"class_names": ["bat", "<b>moth</b>"]})
         for number in others:  # no other is as accurate on the test split as these claim
             record.set_fact(figures_fact(candidate_name(number)), figures([[90, 0], [0, 30]]))
-    assert run.recommendation() == before and before.weak_classes == ""
+    assert run.recommendation() == before and before.on_test == ""
     with closing(open_database(run.path, run.config)) as record:
         record.set_fact(figures_fact(candidate_name(before.id)), figures([[90, 0], [19, 11]]))
     found = run.recommendation()
     weak = "The model is much worse for <b>moth</b> (11 of 30 correct)."
-    assert found == replace(before, weak_classes=weak)
+    assert found == replace(before, on_test=weak)
     assert found.text == f"{before.text}. On the test split: {weak}"
     assert html.escape(found.text) in run._repr_html_() and weak in repr(found)
     status = run_status(run)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
-    assert json.loads(tables.pareto_json(tables.listing(run, False)))["weak_classes"] == weak
+    assert json.loads(tables.pareto_json(tables.listing(run, False)))["on_test"] == weak
     data = search_data(run, run.candidates(), run.pareto(), found)
-    assert data["recommended"]["weak_classes"] == weak
+    assert data["recommended"]["on_test"] == weak
+
+
+def test_luck_on_the_validation_split_is_named(run):
+    found = run.recommendation()
+    with closing(open_database(run.path, run.config)) as record:
+        record.set_fact("dataset", {"class_names": ["bat", "moth"]})
+        record.set_fact("validation", [100, 80])
+        record.set_fact(figures_fact(candidate_name(found.id)), figures([[50, 40], [40, 50]]))
+    assert run.recommendation().on_test.startswith("The accuracy of 55.6% is clearly below the ")
 
 
 def figures(confusion):

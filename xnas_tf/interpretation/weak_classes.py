@@ -1,11 +1,37 @@
-"""Names the classes for which a tested model is much worse, given its confusion matrix."""
+"""Says what is noticeable about a tested model, given its confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from xnas_tf.interpretation.accuracy_text import is_at_chance, worst_classes_text
-from xnas_tf.utils.intervals import better_than_chance
+from xnas_tf.utils.intervals import better_than_chance, clearly_higher
+from xnas_tf.utils.number_format import percent_text
+
+
+def accuracy_gap_text(
+    confusion: Sequence[Sequence[int]], validation: float | None, images: int
+) -> str:
+    """Say if the test accuracy is clearly below the validation accuracy.
+
+    Args:
+        confusion: Numbers of test images, (classes, classes), with true classes in rows; at least
+            one image.
+        validation: Validation accuracy; None if unknown.
+        images: Number of validation images; 0 if unknown.
+
+    Returns:
+        A sentence; empty if there is no clear difference.
+    """
+    correct = sum(row[label] for label, row in enumerate(confusion))
+    tested = sum(map(sum, confusion))
+    if not (validation and images and clearly_higher(validation, images, correct / tested, tested)):
+        return ""
+    return (
+        f"The accuracy of {percent_text(correct / tested)} is clearly below the "
+        f"{percent_text(validation)} on the validation split, which were partly luck: retrain this "
+        "candidate and the best one with several seeds before you choose."
+    )
 
 
 def weak_classes_text(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> str:

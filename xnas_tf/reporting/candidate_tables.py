@@ -132,7 +132,7 @@ def pareto_json(listed: CandidateList) -> str:
         "record": _directions(config.record),
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
-        "weak_classes": listed.recommended.weak_classes,
+        "on_test": listed.recommended.on_test,
         "candidates": _records(listed),
     }
     return json.dumps(content, indent=2)

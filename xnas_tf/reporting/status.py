@@ -70,7 +70,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
         "recommended": recommended.id,
         "why": recommended.why,
-        "weak_classes": recommended.weak_classes,
+        "on_test": recommended.on_test,
     }
 
 
@@ -115,7 +115,7 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
         lines["groups"] = _groups_text(status)
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(
-        status["recommended"], status["why"], weak_classes=status["weak_classes"]
+        status["recommended"], status["why"], on_test=status["on_test"]
     ).text
     return {name: str(text) for name, text in lines.items() if text != ""}
 

@@ -20,7 +20,7 @@ from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
 from xnas_tf.interpretation.drawing import set_title
-from xnas_tf.interpretation.weak_classes import weak_classes_text
+from xnas_tf.interpretation.weak_classes import accuracy_gap_text, weak_classes_text
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
@@ -131,14 +131,17 @@ class Run:
         counts, own = self.validation_counts, bool(self.fact("own_optimizer"))
         problem = self.fact("range_problem") or ""
         found = recommend(front, self.config, counts, prefer, within, own, problem)
-        return replace(found, weak_classes=self._weak_classes(found.id))
+        return replace(found, on_test=self._on_test(found.id))
 
-    def _weak_classes(self, number: int | None) -> str:
-        """Name the classes for which a candidate's model is much worse, if it has been tested."""
+    def _on_test(self, number: int | None) -> str:
+        """Say what is noticeable about a candidate on the test split, if it has been tested."""
         known = self.fact(figures_fact(candidate_name(number))) if number is not None else None
         if not known:
             return ""
-        return weak_classes_text(known["figures"]["confusion"], self.class_names)
+        assert number is not None  # or nothing would be known
+        confusion, images = known["figures"]["confusion"], sum(self.validation_counts or ())
+        gap = accuracy_gap_text(confusion, self[number].metrics.get("val_accuracy"), images)
+        return " ".join(filter(None, [gap, weak_classes_text(confusion, self.class_names)]))
 
     @property
     def validation_counts(self) -> list[int] | None:

@@ -39,23 +39,23 @@ class Recommendation:
             or, if none is recommended, the reason and advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, even if this error
             is high; None if no error is known.
-        weak_classes: A sentence that names the classes for which the recommended model is much
-            worse on the test split, which the choice did not depend on; empty if there are none, or
-            the model has not been tested.
+        on_test: What is noticeable about the recommended model on the test split, on which the
+            choice did not depend: an accuracy clearly below that of validation, and classes for
+            which the model is much worse. Empty if there is nothing, or it has not been tested.
     """
 
     id: int | None
     why: str
     best: int | None = None
-    weak_classes: str = ""
+    on_test: str = ""
 
     @property
     def text(self) -> str:
-        """Format as ``candidate 12 (error 4.1%, …)``, with the weak classes, or ``none, as …``."""
+        """Format as ``candidate 12 (error 4.1%, …)``, with ``on_test``, or ``none, as …``."""
         if self.id is None:
             return f"none, as {self.why}"
-        weak = f". On the test split: {self.weak_classes}" if self.weak_classes else ""
-        return f"candidate {self.id} ({self.why}){weak}"
+        on_test = f". On the test split: {self.on_test}" if self.on_test else ""
+        return f"candidate {self.id} ({self.why}){on_test}"
 
 
 def recommend(

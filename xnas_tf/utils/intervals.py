@@ -57,6 +57,24 @@ def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     return interval is not None and interval[0] > largest_class / count
 
 
+def clearly_higher(first: float, first_count: int, second: float, second_count: int) -> bool:
+    """Return whether an accuracy is significantly above another one, on other images.
+
+    It is if the confidence interval of the difference is above 0 (Newcombe 1998, "Interval
+    estimation for the difference between independent proportions", method 10).
+
+    Args:
+        first: An accuracy.
+        first_count: Its number of images, at least 1.
+        second: The other accuracy.
+        second_count: Its number of images, at least 1.
+    """
+    low = accuracy_interval(first * first_count, first_count)
+    high = accuracy_interval(second * second_count, second_count)
+    assert low and high  # there are images
+    return first - second > math.hypot(first - low[0], high[2] - second)
+
+
 def clearly_more(gained: int, lost: int) -> bool:
     """Return whether one of two classifiers is significantly more accurate on the same images.
 

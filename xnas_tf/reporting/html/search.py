@@ -54,7 +54,7 @@ def search_data(
         "recommended": {
             "id": recommended.id,
             "why": recommended.why,
-            "weak_classes": recommended.weak_classes,
+            "on_test": recommended.on_test,
         },
         "progress": progress_data(candidates, config),
         "lost": lost_data(candidates),

@@ -3,13 +3,13 @@ function summarySection() {
   const { id, why } = data.recommended;
   const made = section("summary", "Summary", null);
   const best = modelOf.get(id);
-  const weak = best && best.confusion ? best.weak_classes : data.recommended.weak_classes;
+  const noticed = data.recommended.on_test || (best && best.confusion ? best.weak_classes : "");
   const pairs = [...data.facts, ...(best && best.accuracy
     ? [["test accuracy", `${percentText(best.accuracy)}, candidate ${id}`]] : [])];
   const left = el("div", {}, id === null
     ? el("p", { class: "problem" }, `No candidate is recommended: ${why}.`)
     : el("p", {}, "Recommended: candidate ", idButton(id), ` (${why}).`),
-  weak ? el("p", { class: "problem" }, `On the test split: ${weak}`) : null,
+  noticed ? el("p", { class: "problem" }, `On the test split: ${noticed}`) : null,
   best ? el("p", {}, modelLink(id, "All about this model")) : null, list(pairs),
   el("details", {}, el("summary", {}, "Status of the run"), list(data.status)));
   const right = id === null ? null : el("figure", {}, architecture(placeOf.get(id)), best && best.maps ? [
