@@ -95,11 +95,11 @@ def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(
 
 
 def test_luck_on_the_validation_split_is_named(run):
-    found = run.recommendation()
     with closing(open_database(run.path, run.config)) as record:
         record.set_fact("dataset", {"class_names": ["bat", "moth"]})
         record.set_fact("validation", [100, 80])
-        record.set_fact(figures_fact(candidate_name(found.id)), figures([[50, 40], [40, 50]]))
+        name = candidate_name(run.recommendation().id)
+        record.set_fact(figures_fact(name), figures([[50, 40], [40, 50]]))
     assert run.recommendation().on_test.startswith("The accuracy of 55.6% is clearly below the ")
 
 
