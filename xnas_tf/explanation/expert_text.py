@@ -114,6 +114,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
         *filter(None, [assumed_range_text(_range(known))]),
         _images_text(known),
+        known.get("shown_channels", ""),
         *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
         *([] if maps_mean_little(known) else _concentrated(known["methods"].values())),

@@ -101,6 +101,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
         assumed_range_text(accuracy or {}),
+        known.get("shown_channels", ""),
         about,
     ]
     if means_little(accuracy):  # no statement follows from the attributes

@@ -25,6 +25,7 @@ from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted, percent_range, percent_text
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.shown_channels import shown_channels_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +148,7 @@ class Interpretation:
         return {
             "mode": self.mode,
             "input_range": self.input_range.name,
+            "shown_channels": shown_channels_sentence(self.test.images.shape),
             "accuracy": self.accuracy.as_dict(),
             "accuracy_by_class": self.accuracy.classes(names),
             "layers": self.model.layer_names,
