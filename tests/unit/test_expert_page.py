@@ -142,6 +142,24 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code
 
 
+@pytest.mark.parametrize(
+    ("labels", "headings", "caption"),
+    [
+        (None, ["predicted: a", "predicted: b"], "with the class that the model predicts, because"),
+        (np.array([0, 0]), ["a", "a, predicted b"], "with their true class; mistakes are red."),
+    ],
+)
+def test_the_class_above_an_image_is_called_predicted_if_the_true_one_is_not_known(
+    labels, headings, caption
+):
+    maps = {attribution_method("grad_cam")(): np.ones((2, 6, 6))}
+    images = np.zeros((2, 6, 6, 1))
+    found = Explanation(images, np.eye(2), np.array([0, 1]), ["a", "b"], labels, maps)
+    shown = [text.get_text().replace("\n", " ") for text in found.plot().axes[0].texts]
+    assert shown == headings
+    assert caption in explanation_page(found.as_dict()).captions["overview-1"].text
+
+
 CLEAR, UNCLEAR = [0.5, 0.6, 0.4, 0.5, 0.6], [0.5, -0.6, 0.1, -0.1, 0.2]
 OPPOSITE = [-0.2, -0.3, -0.1, -0.2, -0.3]
 

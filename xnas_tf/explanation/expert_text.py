@@ -92,11 +92,16 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
 
 def captions(known: dict[str, Any]) -> dict[str, Caption]:
     """Return the captions of the overviews by name; the first explains how to read overviews."""
+    heading = (
+        "their true class; mistakes are red"
+        if any(image["label"] is not None for image in known["images"])
+        else "the class that the model predicts, because the true class is not known"
+    )
     text = (
-        "First row: the images, with their true class if it is known; mistakes are red. Rows "
-        "below: the pixels that each method rates as important. Maps over the grey image range "
-        "from dark blue (unimportant) to yellow (important). On maps with a white background, "
-        "purple pixels speak for the class and orange ones against it."
+        f"First row: the images, with {heading}. Rows below: the pixels that each method rates as "
+        "important. Maps over the grey image range from dark blue (unimportant) to yellow "
+        "(important). On maps with a white background, purple pixels speak for the class and "
+        "orange ones against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
     last = len(known["images"]) - 1

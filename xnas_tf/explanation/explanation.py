@@ -203,7 +203,7 @@ class Explanation:
         """Return the heading of an image and its colour, which is red for wrong predictions."""
         predicted = self.class_names[int(self.predicted[number])]
         if self.labels is None:
-            return predicted, "black"
+            return f"predicted: {predicted}", "black"
         true = self.class_names[int(self.labels[number])]
         return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 
