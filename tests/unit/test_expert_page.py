@@ -435,3 +435,20 @@ def test_names_fit():
 @pytest.mark.parametrize(("names", "text"), [([], "none"), ("a", "a"), ("abc", "a, b and c")])
 def test_names_are_listed(names, text):
     assert listed(list(names)) == text
+
+
+@pytest.mark.parametrize(
+    ("agreement", "is_said"), [(CLEAR, True), (UNCLEAR, False), (OPPOSITE, False), ([], True)]
+)
+def test_no_finding_comes_from_maps_that_are_called_not_reliable(agreement, is_said):
+    spot = {"target": "grass", "share": 0.34, "region": "middle", "images": 2}
+    known = explained()
+    known["methods"]["grad_cam"] |= {
+        "quality": measured(agreement)["methods"]["grad_cam"]["quality"],
+        "concentrated": [spot],
+    }
+    texts = explanation_page(known).summary
+    found = [text for text in texts if "34% of the map of Grad-CAM" in text]
+    assert bool(found) == is_said
+    assert any("Grad-CAM: not reliable here" in text for text in texts) != is_said
+    assert all(text.startswith("Where maps explain the score of grass") for text in found)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 from xnas_tf.explanation.tables import measured_images, method_titles
-from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs
+from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs, unreliable_methods
 from xnas_tf.interpretation.accuracy_text import (
     accuracy_paragraph,
     assumed_range_text,
@@ -122,7 +122,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         known.get("shown_channels", ""),
         *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
-        *([] if maps_mean_little(known) else _concentrated(known["methods"].values())),
+        *_concentrated(known),
     ]
 
 
@@ -150,13 +150,18 @@ def _images_text(known: dict[str, Any]) -> str:
     )
 
 
-def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
-    """For each method, say which classes it locates in a single part of the image."""
+def _concentrated(known: dict[str, Any]) -> list[str]:
+    """For each method, say which classes it locates in a single part of the image.
+
+    Nothing is said about methods that the page calls not reliable.
+    """
+    left_out = known["methods"] if maps_mean_little(known) else unreliable_methods(known)
     return [
-        f"For {each['target']}, {percent_text(each['share'], 0)} of the map of {method['title']} "
-        f"lies in the {each['region']} ninth of the image (a uniform map: 11%; mean of "
-        f"{each['images']} images). Is that where the object is?"
-        for method in methods
+        f"Where maps explain the score of {each['target']}, {percent_text(each['share'], 0)} of "
+        f"the map of {method['title']} lies in the {each['region']} ninth of the image (a uniform "
+        f"map: 11%; mean of {each['images']} images). Is that where the object is?"
+        for key, method in known["methods"].items()
+        if key not in left_out
         for each in method["concentrated"][:MOST_FINDINGS]
     ]
 
