@@ -8,7 +8,7 @@ import pytest
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.explanation import Explanation, explain
-from xnas_tf.explanation.drawing import overlay
+from xnas_tf.explanation.drawing import COLUMNS, overlay
 from xnas_tf.explanation.expert_text import (
     MOST_CLASSES,
     MOST_FINDINGS,
@@ -19,6 +19,7 @@ from xnas_tf.explanation.expert_text import (
 )
 from xnas_tf.explanation.quality import RANDOM_KEY, quality_of
 from xnas_tf.explanation.regions import concentrations
+from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.interpretation.drawing import short, wrapped
@@ -452,3 +453,20 @@ def test_no_finding_comes_from_maps_that_are_called_not_reliable(agreement, is_s
     assert bool(found) == is_said
     assert any("Grad-CAM: not reliable here" in text for text in texts) != is_said
     assert all(text.startswith("Where maps explain the score of grass") for text in found)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_images_have_the_same_numbers_in_the_table_and_above_the_pictures(files):
+    known = explained()
+    image = known["images"][0] | {"file": "a.png" if files else None}
+    known["images"] = [image] * (2 * COLUMNS + 1)
+    page = explanation_page(known)
+    headings, rows = page.findings
+    assert headings[:2] == (["image", "file"] if files else ["image", "predicted class"])
+    assert [row[0] for row in rows] == [str(number) for number in range(1, 2 * COLUMNS + 2)]
+    assert all(len(row) == len(headings) for row in rows)
+    titles = [caption.title for caption in page.captions.values()][1:]
+    assert titles == [f"Images {COLUMNS + 1} to {2 * COLUMNS}", f"Image {2 * COLUMNS + 1}"]
+    first, *others = explanation_tables(known)[0].columns
+    assert [*first.cells] == [row[0] for row in rows]
+    assert [column.header for column in others][: 2 * files] == ["file", "predicted"][: 2 * files]

@@ -104,13 +104,17 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
         "orange ones against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
-    last = len(known["images"]) - 1
-    others = [f"Images {start} to {min(start + COLUMNS - 1, last)}" for start in starts[1:]]
+    count = len(known["images"])
+    others = [_numbers_text(start + 1, min(start + COLUMNS, count)) for start in starts[1:]]
     titles = ["The images and their maps", *others]
     return {
         f"overview-{number}": Caption(title, text if number == 1 else "")
         for number, title in enumerate(titles, start=1)
     }
+
+
+def _numbers_text(first: int, last: int) -> str:
+    return f"Image {first}" if first == last else f"Images {first} to {last}"
 
 
 def _summary(known: dict[str, Any]) -> list[str]:
@@ -209,15 +213,18 @@ def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> Rows:
-    headings = ["image", "predicted class", "probability", "explained class", "true class"]
+    has_files = any(image["file"] for image in known["images"])
+    columns = ["predicted class", "probability", "explained class", "true class"]
+    headings = ["image", *(["file"] if has_files else []), *columns]
     rows = [
         [
-            image["file"] or str(place),
+            str(place),
+            *([image["file"] or ""] if has_files else []),
             image["predicted"],
             percent(image["probability"]),
             image["explained"],
             image["label"] or "unknown",
         ]
-        for place, image in enumerate(known["images"])
+        for place, image in enumerate(known["images"], start=1)
     ]
     return headings, rows
