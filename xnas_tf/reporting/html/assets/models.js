@@ -113,7 +113,7 @@ function interpretationsSections() {
     ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
       each.problem ? el("p", { class: "problem" }, each.problem) : null,
-      (each.summary || []).map((text) => el("p", { class: "about" }, text)),
+      (each.summary || []).map((text) => el("p", { class: "about" }, marked(text))),
       each.metrics ? scroller(kind.title, metricsTable(each.metrics, "metrics")) : null,
       (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
         pictureCard(source, `${name} of ${each.name}`),
