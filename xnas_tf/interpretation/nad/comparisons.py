@@ -29,13 +29,14 @@ class Comparisons(NamedTuple):
 def comparisons(known: Mapping[str, Any]) -> Comparisons | None:
     """Count comparisons in a result of ``disentanglement.facts``.
 
-    The result is None for fewer than two classes and for some files of earlier versions, which have
-    no layers. The diversity is the mean of one minus the similarity over all comparisons, and those with full
-    or empty masks add 0 to it.
+    The result is None for fewer than two classes, and if the result is of an earlier version that
+    does not say what each class keeps. The diversity is the mean of one minus the similarity over
+    all comparisons, and those with full or empty masks add 0 to it.
     """
     layers = [
         (len(layer["kept"]), sum(0 < kept < layer["channels"] for kept in layer["kept"].values()))
         for layer in known.get("layers", [])
+        if "kept" in layer
     ]
     total, others = (sum(comb(numbers[i], 2) for numbers in layers) for i in (0, 1))
     if not total:
