@@ -342,6 +342,21 @@ def test_hostile_names_are_texts_in_the_other_reports(page, pages, tmp_path, kin
         assert view.locator("script").count() == 2
 
 
+def test_options_in_texts_are_code_and_pictures_name_their_channels(page, pages, tmp_path):
+    with visited(page, pages["model"].as_uri()) as view:
+        data = data_of(view)
+        assert "Pictures of images show" not in view.locator("#gallery").text_content()
+    data["problem"] = "Use `--input-range <b>`, or `0-1`; a lone ` stays."
+    data["models"]["shown_channels"] = "Pictures of images show channels 0, 1 and 2 of 5."
+    file = tmp_path / "code.html"
+    file.write_text(render(data, "model"), encoding="utf-8")
+    with visited(page, file.as_uri()) as view:
+        problem = view.locator("#summary .problem")
+        assert problem.locator("code").all_text_contents() == ["--input-range <b>", "0-1"]
+        assert problem.text_content() == "Use --input-range <b>, or 0-1; a lone ` stays."
+        assert data["models"]["shown_channels"] in view.locator("#gallery").text_content()
+
+
 def test_it_is_drawn_with_and_without_a_recommendation(page, opened, reported, tmp_path):
     found = reported[0].recommendation()
     line = opened.locator("#summary p", has_text="Recommended: candidate")

@@ -8,7 +8,7 @@ import pytest
 
 from xnas_tf.attribution import attribution_method
 from xnas_tf.explanation import Explanation, explain
-from xnas_tf.explanation.drawing import overlay
+from xnas_tf.explanation.drawing import COLUMNS, overlay
 from xnas_tf.explanation.expert_text import (
     MOST_CLASSES,
     MOST_FINDINGS,
@@ -19,6 +19,7 @@ from xnas_tf.explanation.expert_text import (
 )
 from xnas_tf.explanation.quality import RANDOM_KEY, quality_of
 from xnas_tf.explanation.regions import concentrations
+from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.interpretation.drawing import short, wrapped
@@ -140,6 +141,24 @@ def test_every_metric_of_an_explanation_has_a_meaning(tmp_path):
     said = html.unescape(shown)
     assert all(name in said and meaning in said for name, meaning in QUALITY.values())
     assert not [name for name in QUALITY if "_" in name and name in shown]  # names of code
+
+
+@pytest.mark.parametrize(
+    ("labels", "headings", "caption"),
+    [
+        (None, ["predicted: a", "predicted: b"], "with the class that the model predicts, because"),
+        (np.array([0, 0]), ["a", "a, predicted b"], "with their true class; mistakes are red."),
+    ],
+)
+def test_the_class_above_an_image_is_called_predicted_if_the_true_one_is_not_known(
+    labels, headings, caption
+):
+    maps = {attribution_method("grad_cam")(): np.ones((2, 6, 6))}
+    images = np.zeros((2, 6, 6, 1))
+    found = Explanation(images, np.eye(2), np.array([0, 1]), ["a", "b"], labels, maps)
+    shown = [text.get_text().replace("\n", " ") for text in found.plot().axes[0].texts]
+    assert shown == headings
+    assert caption in explanation_page(found.as_dict()).captions["overview-1"].text
 
 
 CLEAR, UNCLEAR = [0.5, 0.6, 0.4, 0.5, 0.6], [0.5, -0.6, 0.1, -0.1, 0.2]
@@ -417,3 +436,37 @@ def test_names_fit():
 @pytest.mark.parametrize(("names", "text"), [([], "none"), ("a", "a"), ("abc", "a, b and c")])
 def test_names_are_listed(names, text):
     assert listed(list(names)) == text
+
+
+@pytest.mark.parametrize(
+    ("agreement", "is_said"), [(CLEAR, True), (UNCLEAR, False), (OPPOSITE, False), ([], True)]
+)
+def test_no_finding_comes_from_maps_that_are_called_not_reliable(agreement, is_said):
+    spot = {"target": "grass", "share": 0.34, "region": "middle", "images": 2}
+    known = explained()
+    known["methods"]["grad_cam"] |= {
+        "quality": measured(agreement)["methods"]["grad_cam"]["quality"],
+        "concentrated": [spot],
+    }
+    texts = explanation_page(known).summary
+    found = [text for text in texts if "34% of the map of Grad-CAM" in text]
+    assert bool(found) == is_said
+    assert any("Grad-CAM: not reliable here" in text for text in texts) != is_said
+    assert all(text.startswith("Where maps explain the score of grass") for text in found)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_images_have_the_same_numbers_in_the_table_and_above_the_pictures(files):
+    known = explained()
+    image = known["images"][0] | {"file": "a.png" if files else None}
+    known["images"] = [image] * (2 * COLUMNS + 1)
+    page = explanation_page(known)
+    headings, rows = page.findings
+    assert headings[:2] == (["image", "file"] if files else ["image", "predicted class"])
+    assert [row[0] for row in rows] == [str(number) for number in range(1, 2 * COLUMNS + 2)]
+    assert all(len(row) == len(headings) for row in rows)
+    titles = [caption.title for caption in page.captions.values()][1:]
+    assert titles == [f"Images {COLUMNS + 1} to {2 * COLUMNS}", f"Image {2 * COLUMNS + 1}"]
+    first, *others = explanation_tables(known)[0].columns
+    assert [*first.cells] == [row[0] for row in rows]
+    assert [column.header for column in others][: 2 * files] == ["file", "predicted"][: 2 * files]

@@ -24,6 +24,7 @@ from xnas_tf.explanation.command import _from_dataset
 from xnas_tf.explanation.model_loading import ModelSubject, load_data
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
 from xnas_tf.interpretation.flint.activation import GREY, maximize_activation, objective
+from xnas_tf.interpretation.flint.expert_text import interpretation_page, interpreted_range_text
 from xnas_tf.interpretation.flint.options import SETTINGS, FlintOptions, settings_for
 from xnas_tf.interpretation.flint.training import learn
 from xnas_tf.objectives.base import Subject
@@ -200,6 +201,25 @@ def test_raw_models_see_values_to_255():
     images = tf.random.stateless_uniform((2, 8, 8, 1), (0, 0))
     seen = Interpreter(raw, input_range="0-255").look(images)
     np.testing.assert_allclose(seen.predictor, raw(images * 255), rtol=1e-5)
+
+
+def test_the_saved_model_takes_the_range_that_is_said(tmp_path, dataset):
+    """Whatever range the explained model takes, which once was the only one in the JSON file."""
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 127.5, -1)(inputs))
+    raw = keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalMaxPooling2D()(x)))
+    found = train_interpreter(raw, dataset, attributes=2, epochs=1)
+    known = found.as_dict()
+    assert (known["input_range"], known["interpreted_input_range"]) == ("0-255", "0-1")
+    found.model.save(tmp_path / "interpreted.keras")
+    pixels = dataset.test.images
+    seen = keras.models.load_model(tmp_path / "interpreted.keras").look(pixels / 255)
+    np.testing.assert_allclose(seen.predictor, raw(pixels.astype(np.float32)), rtol=1e-4, atol=1e-5)
+    said = "takes values in the range 0 to 1 and scales them for the explained model, which takes "
+    assert f"`interpreted.keras` {said}0 to 255." in " ".join(interpretation_page(known).summary)
+    assert said in found._repr_html_()
+    same = interpreted_range_text(known | {"input_range": "0-1"}, "It")
+    assert same == "It takes values in the range 0 to 1."
 
 
 @pytest.mark.long

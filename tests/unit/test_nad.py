@@ -1,5 +1,6 @@
 """Disentanglement of constructed networks on which the right paths are known."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -18,8 +19,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.nad import disentangle
 from xnas_tf.interpretation.nad import original_outputs as originals
+from xnas_tf.interpretation.nad.comparisons import comparisons
 from xnas_tf.interpretation.nad.disentanglement import facts
-from xnas_tf.interpretation.nad.expert_text import hits_text, paths_page
+from xnas_tf.interpretation.nad.expert_text import CAPTIONS, hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.interpretation.nad.tables import disentanglement_tables, most_similar
@@ -540,6 +542,58 @@ def test_mistakes_are_not_compared_with_full_or_empty_paths():
     assert known["mistakes"]["taken_for_a_similar_class"] is None
     assert [each["most_similar"] for each in known["classes"]] == [[], [], []]
     assert "None of these can be compared" in paths_page(known).summary[-1]
+
+
+def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_path():
+    """The page once gave a low diversity next to paths that share no more than random ones."""
+    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
+    first, *others = (np.ones_like(logits) for logits in found.paths.logits)
+    first[:] = np.where(np.eye(*first.shape) > 0, 1, -1)  # no two classes share a channel
+    known = facts(replace(found, paths=replace(found.paths, logits=[first, *others])))
+    layers, alone = len(known["layers"]), 1 - known["layers"][0]["similarity"]
+    assert alone > 1 and known["diversity"] == pytest.approx(alone / layers)
+    page = paths_page(known)
+    (text,) = (text for text in page.summary if "every class keeps all channels" in text)
+    assert text.startswith(f"In {layers - 1} of {layers} layers, every class")
+    assert f"concerns {1 - 1 / layers:.1%} of all comparisons" in text
+    assert text.endswith(f"The others have a diversity of {alone:.2f}.")
+    shown = f"{alone:.2f} ({1 / layers:.1%} of comparisons)"
+    assert shown in [metric.value for metric in page.metrics]
+    cells = [[*column.cells] for column in disentanglement_tables(known)[0].columns]
+    assert f"{alone:.2f} ({1 / layers:.1%} of the comparisons)" in cells[1]
+    assert f"{layers - 1} of {layers}" in cells[1]
+    first[:] = 1
+    known = facts(replace(found, paths=replace(found.paths, logits=[first, *others])))
+    (text,) = (text for text in paths_page(known).summary if "every class keeps" in text)
+    assert "concerns 100.0% of all" in text and "The others" not in text
+
+
+def test_the_diversity_without_full_and_empty_masks_is_that_of_the_other_pairs():
+    """The mean over all pairs in all layers, found pair by pair."""
+    rng = np.random.default_rng(0)
+    logits = [rng.normal(size=(4, channels)) for channels in (5, 3, 7)]
+    logits[0][0], logits[1][1], logits[2][:2] = 1, -1, 1
+    paths = Paths(["a", "b", "c"], logits, np.ones(4), list("wxyz"))
+    layers = [
+        {"channels": int(count), "kept": dict(zip("wxyz", kept.tolist(), strict=True))}
+        for count, kept in zip(paths.channels, paths.kept, strict=True)
+    ]
+    found = comparisons({"layers": layers, "diversity": paths.diversity})
+    partial = (paths.share > 0) & (paths.share < 1)
+    others = [
+        1 - paths.layer_similarity[layer, i, j]
+        for layer in range(3)
+        for i, j in itertools.combinations(range(4), 2)
+        if partial[layer, i] and partial[layer, j]
+    ]
+    assert (found.total, found.total - found.same) == (18, len(others))
+    assert found.diversity == pytest.approx(np.mean(others))
+
+
+def test_equal_lines_near_one_are_not_called_separate_paths():
+    text = CAPTIONS["layer_similarity"].text
+    assert "separate channels" not in text and "differ as much as random ones do" in text
+    assert "both lines are at or near 1" in text and "nothing can be said" in text
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,11 @@ def test_images_are_named_by_their_files():
     )
     _, text = printed(explanation_tables(found.as_dict())[0], 80)
     lines = [line.split() for line in text.splitlines()]
-    assert ["pets/[a].png", "cat", "90.00%", "cat"] in lines and "true" not in text
+    assert ["1", "pets/[a].png", "cat", "90.00%", "cat"] in lines and "true" not in text
     assert [image["file"] for image in found.as_dict()["images"]] == list(found.files)
     of_data_set = replace(found, files=(), labels=np.array([1, 1]))
     _, text = printed(explanation_tables(of_data_set.as_dict())[0], 80)
-    assert ["0", "cat", "90.00%", "cat", "dog"] in [line.split() for line in text.splitlines()]
+    assert ["1", "cat", "90.00%", "cat", "dog"] in [line.split() for line in text.splitlines()]
 
 
 def test_a_table_that_fits_stays_whole():

@@ -278,6 +278,7 @@ def interpret(form: str, **options: Any) -> None:
 
     source = _source(options, INTERPRETATIONS)
     from xnas_tf.explanation.interpret_command import interpret_request
+    from xnas_tf.interpretation.flint.expert_text import interpreted_range_text
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 
     result = interpret_request(source, log=print_message, **options)
@@ -285,4 +286,5 @@ def interpret(form: str, **options: Any) -> None:
         return
     interpretation, folder = result
     print_message(f"wrote {folder}: open its index.html in a browser")
+    print_message(interpreted_range_text(interpretation.as_dict(), "interpreted.keras"))
     print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)

@@ -12,6 +12,7 @@ import PIL.ImageDraw
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.metrics import is_empty, is_flat
 from xnas_tf.interpretation.drawing import new_figure, set_title, wrapped
+from xnas_tf.utils.shown_channels import shown_channels, shown_channels_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,9 @@ def attribution_figure(
                 box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
                 axis.text(*middle, mark, ha="center", va="center", fontsize=7, bbox=box)
         _add_scale(axis, method.signed)
-    for axis, label in zip(axes, ["image", *(method.title for method in maps)], strict=True):
+    channels = shown_channels_text(images[0].shape[-1]) if images[0].ndim == 3 else ""
+    shown = f"image ({channels})" if channels else "image"
+    for axis, label in zip(axes, [shown, *(method.title for method in maps)], strict=True):
         axis.set(xlim=(0, lefts[-1] + width), ylim=(height, 0), xticks=[], yticks=[])
         axis.set_ylabel(wrapped(label, 1.1), fontsize=8)
         axis.spines[:].set_visible(False)
@@ -169,11 +172,12 @@ def _share(values: np.ndarray) -> np.ndarray:
 def drawable(image: np.ndarray) -> np.ndarray:
     """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
 
-    If there are two channels, only the first is used.
+    Not all channels may be shown; see ``shown_channels``.
     """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = (image - low) * (255 / ((high - low) or 1.0))
     if image.ndim == 2:
         return image
-    return image[..., :3].astype(np.uint8) if image.shape[-1] >= 3 else image[..., 0]
+    shown = shown_channels(image)
+    return shown.astype(np.uint8) if shown.ndim == 3 else shown

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from xnas_tf.explanation.drawing import COLUMNS
 from xnas_tf.explanation.quality import MORE_IS_BETTER, RANDOM, RANDOM_KEY
 from xnas_tf.explanation.tables import measured_images, method_titles
-from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs
+from xnas_tf.explanation.trust_text import maps_mean_little, trust_paragraphs, unreliable_methods
 from xnas_tf.interpretation.accuracy_text import (
     accuracy_paragraph,
     assumed_range_text,
@@ -92,20 +92,29 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
 
 def captions(known: dict[str, Any]) -> dict[str, Caption]:
     """Return the captions of the overviews by name; the first explains how to read overviews."""
+    heading = (
+        "their true class; mistakes are red"
+        if any(image["label"] is not None for image in known["images"])
+        else "the class that the model predicts, because the true class is not known"
+    )
     text = (
-        "First row: the images, with their true class if it is known; mistakes are red. Rows "
-        "below: the pixels that each method rates as important. Maps over the grey image range "
-        "from dark blue (unimportant) to yellow (important). On maps with a white background, "
-        "purple pixels speak for the class and orange ones against it."
+        f"First row: the images, with {heading}. Rows below: the pixels that each method rates as "
+        "important. Maps over the grey image range from dark blue (unimportant) to yellow "
+        "(important). On maps with a white background, purple pixels speak for the class and "
+        "orange ones against it."
     )
     starts = range(0, len(known["images"]), COLUMNS)
-    last = len(known["images"]) - 1
-    others = [f"Images {start} to {min(start + COLUMNS - 1, last)}" for start in starts[1:]]
+    count = len(known["images"])
+    others = [_numbers_text(start + 1, min(start + COLUMNS, count)) for start in starts[1:]]
     titles = ["The images and their maps", *others]
     return {
         f"overview-{number}": Caption(title, text if number == 1 else "")
         for number, title in enumerate(titles, start=1)
     }
+
+
+def _numbers_text(first: int, last: int) -> str:
+    return f"Image {first}" if first == last else f"Images {first} to {last}"
 
 
 def _summary(known: dict[str, Any]) -> list[str]:
@@ -114,9 +123,10 @@ def _summary(known: dict[str, Any]) -> list[str]:
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
         *filter(None, [assumed_range_text(_range(known))]),
         _images_text(known),
+        known.get("shown_channels", ""),
         *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
-        *([] if maps_mean_little(known) else _concentrated(known["methods"].values())),
+        *_concentrated(known),
     ]
 
 
@@ -144,13 +154,18 @@ def _images_text(known: dict[str, Any]) -> str:
     )
 
 
-def _concentrated(methods: Iterable[dict[str, Any]]) -> list[str]:
-    """For each method, say which classes it locates in a single part of the image."""
+def _concentrated(known: dict[str, Any]) -> list[str]:
+    """For each method, say which classes it locates in a single part of the image.
+
+    Nothing is said about methods that the page calls not reliable.
+    """
+    left_out = known["methods"] if maps_mean_little(known) else unreliable_methods(known)
     return [
-        f"For {each['target']}, {percent_text(each['share'], 0)} of the map of {method['title']} "
-        f"lies in the {each['region']} ninth of the image (a uniform map: 11%; mean of "
-        f"{each['images']} images). Is that where the object is?"
-        for method in methods
+        f"Where maps explain the score of {each['target']}, {percent_text(each['share'], 0)} of "
+        f"the map of {method['title']} lies in the {each['region']} ninth of the image (a uniform "
+        f"map: 11%; mean of {each['images']} images). Is that where the object is?"
+        for key, method in known["methods"].items()
+        if key not in left_out
         for each in method["concentrated"][:MOST_FINDINGS]
     ]
 
@@ -198,15 +213,18 @@ def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
 
 
 def _findings(known: dict[str, Any]) -> Rows:
-    headings = ["image", "predicted class", "probability", "explained class", "true class"]
+    has_files = any(image["file"] for image in known["images"])
+    columns = ["predicted class", "probability", "explained class", "true class"]
+    headings = ["image", *(["file"] if has_files else []), *columns]
     rows = [
         [
-            image["file"] or str(place),
+            str(place),
+            *([image["file"] or ""] if has_files else []),
             image["predicted"],
             percent(image["probability"]),
             image["explained"],
             image["label"] or "unknown",
         ]
-        for place, image in enumerate(known["images"])
+        for place, image in enumerate(known["images"], start=1)
     ]
     return headings, rows

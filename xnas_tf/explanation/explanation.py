@@ -25,6 +25,7 @@ from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
+from xnas_tf.utils.shown_channels import shown_channels_sentence
 from xnas_tf.utils.tensorboard import write_images
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Explanation:
             "accuracy": self.accuracy and self.accuracy.as_dict(),
             "accuracy_by_class": self.accuracy.classes(self.class_names) if self.accuracy else [],
             "only_mistakes": self.only_mistakes,
+            "shown_channels": shown_channels_sentence(self.images.shape),
             "images": images,
             "methods": methods,
             RANDOM_KEY: {
@@ -201,7 +203,7 @@ class Explanation:
         """Return the heading of an image and its colour, which is red for wrong predictions."""
         predicted = self.class_names[int(self.predicted[number])]
         if self.labels is None:
-            return predicted, "black"
+            return f"predicted: {predicted}", "black"
         true = self.class_names[int(self.labels[number])]
         return (true, "black") if true == predicted else (f"{true}, predicted {predicted}", "#a00")
 

@@ -21,11 +21,13 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
         known: The result of ``Explanation.as_dict``.
     """
     has_labels = any(image["label"] is not None for image in known["images"])
-    headings = ["image", "predicted", "probability", "explained"]
+    has_files = any(image.get("file") for image in known["images"])
+    headings = ["image", *(["file"] if has_files else []), "predicted", "probability", "explained"]
     images = Table(*headings, *(["true"] if has_labels else []), box=box.SIMPLE_HEAD)
-    for i, image in enumerate(known["images"]):
+    for place, image in enumerate(known["images"], start=1):
         images.add_row(
-            Text(image.get("file") or str(i)),
+            str(place),
+            *([Text(image.get("file") or "")] if has_files else []),
             Text(image["predicted"]),
             percent_text(image["probability"], 2),
             Text(image["explained"]),

@@ -19,6 +19,7 @@ SIMILAR = 0.5
 SMALL = 0.3
 """Agreement (correlation) below which the effect is called small. Cohen (1988) calls correlations
 from 0.3 on medium."""
+_BAD = "not reliable here"
 _SCALE = (
     "Agreement: whether hiding the pixels that a map marks lowers the model's score more than "
     "hiding others; 1 at best, about 0 for random maps, below 0 if hiding others lowers it more."
@@ -54,6 +55,14 @@ def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
     return [f"How far to trust the maps, measured on {images}:", *verdicts, *scale]
 
 
+def unreliable_methods(known: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the methods that ``trust_paragraphs`` calls not reliable."""
+    random = known.get(RANDOM_KEY) or {}
+    return [
+        key for key, each in known["methods"].items() if _verdict(each, random).startswith(_BAD)
+    ]
+
+
 def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:
     agreement = _values(method["quality"], "sensitivity_n")
     marks_regions = is_clearly_positive(_gap(method["quality"]) - _gap(random))
@@ -61,7 +70,7 @@ def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:
     known = similarities[np.isfinite(similarities)]
     similarity = known.mean() if len(known) else 0.0
     found, reason = _matters(agreement, marks_regions)
-    if found in ("not reliable here", "not tested") or similarity < SIMILAR:
+    if found in (_BAD, "not tested") or similarity < SIMILAR:
         return f"{found}. {reason}"
     return (
         f"weak evidence. {reason} However, the maps stay similar (correlation "
@@ -98,7 +107,7 @@ def _matters(agreement: np.ndarray, marks_regions: bool | None) -> tuple[str, st
             "than random parts do."
         )
         return (
-            "not reliable here",
+            _BAD,
             "Hiding the pixels that they mark lowers the score clearly less than hiding others "
             f"{value}.{parts if marks_regions else ''}",
         )
@@ -109,7 +118,7 @@ def _matters(agreement: np.ndarray, marks_regions: bool | None) -> tuple[str, st
             f"but the single pixels do not {value}.",
         )
     return (
-        "not reliable here",
+        _BAD,
         "Hiding the pixels that they mark does not clearly lower the score more than hiding "
         f"others {value}.",
     )

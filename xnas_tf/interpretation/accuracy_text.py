@@ -76,11 +76,11 @@ def range_warning(known: Mapping[str, Any]) -> str:
     used, other = known["input_range"], best["input_range"]
     how = "assumed to be in" if _origin(known) == "assumed" else "in"
     return (
-        f"The values that the model received were {how} the range {_words(used)}. With "
-        f"{_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
-        f"images instead of {best['correct_before']:,}. So {_words(used)} is probably wrong, and "
-        "what this page says about the model is not true of its proper use. Make this page again "
-        f"with `--input-range {other}`, or with the range on which the model was trained."
+        f"The values that the model received were {how} the range {range_words(used)}. With "
+        f"{range_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
+        f"images instead of {best['correct_before']:,}. So {range_words(used)} is probably wrong, "
+        "and what this page says about the model is not true of its proper use. Make this page "
+        f"again with `--input-range {other}`, or with the range on which the model was trained."
     )
 
 
@@ -94,7 +94,7 @@ def assumed_range_text(known: Mapping[str, Any]) -> str:
         return ""
     text = (
         "The model does not say which range of pixel values it expects. It was assumed to "
-        f"be {_words(known['input_range'])}"
+        f"be {range_words(known['input_range'])}"
     )
     if _other_ranges(known):
         return f"{text}; the other usual ranges do not make the model clearly more accurate."
@@ -185,7 +185,7 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
     )
 
 
-def _words(name: str) -> str:
+def range_words(name: str) -> str:
     """Return a range in words, such as *-1 to 1* for ``-1-1``."""
     low, high = limits_of(name)
     return f"{low:g} to {high:g}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.utils.shown_channels import shown_channels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +62,8 @@ def wrapped(text: str, inches: float, points: float = 8) -> str:
 
 
 def draw_image(axis: Axes, image: np.ndarray) -> None:
-    """Draw a uint8 image (H, W, C) in colour, or its first channel in grey."""
-    shown = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
-    axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
+    """Draw a uint8 image (H, W, C) in colour or grey; see ``shown_channels``."""
+    axis.imshow(shown_channels(image), cmap="gray", vmin=0, vmax=255)
     axis.set(xticks=[], yticks=[])
 
 

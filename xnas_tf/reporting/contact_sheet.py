@@ -9,6 +9,7 @@ import numpy as np
 
 from xnas_tf.data import Dataset, Split
 from xnas_tf.utils.image_size import size_text
+from xnas_tf.utils.shown_channels import shown_channels, shown_channels_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +22,10 @@ SHOWN_IMAGES = 10
 
 
 def sheet_figure(data: Dataset) -> Figure:
-    """Draw a row of training images for each class, as a network would see them.
+    """Draw a row of training images for each class, in the size that a network would see.
 
-    Bars next to the images show how many images of the class each split contains.
+    Of other than one or three channels, only some are shown, and the title says which. Bars next to
+    the images show how many images of the class each split contains.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 
@@ -45,11 +47,13 @@ def sheet_figure(data: Dataset) -> Figure:
 
 def _title(data: Dataset, shown: int) -> str:
     height, width, depth = data.image_shape
-    kind = "grey" if depth == 1 else "colour" if depth == 3 else f"{depth} channels"
+    shown_text = shown_channels_text(depth)
+    kind = "grey" if depth == 1 else f"{depth} channels" if shown_text else "colour"
     total = sum(map(len, data.parts.values()))
     count = f"{data.classes}" if shown == data.classes else f"{shown} of {data.classes}"
     name = _shortened(data.name, 60)
-    return f"{name}: {total:,} images, {count} classes, {size_text(height, width)}, {kind}"
+    text = f"{name}: {total:,} images, {count} classes, {size_text(height, width)}, {kind}"
+    return f"{text}\nshown: {shown_text}" if shown_text else text
 
 
 def _shortened(name: str, length: int) -> str:
@@ -61,11 +65,8 @@ def _shortened(name: str, length: int) -> str:
 def _strip(split: Split, label: int) -> np.ndarray:
     """Return images of a class side by side, framed in white: (H + 2, (W + 2) * n[, 3])."""
     images = split.images[np.flatnonzero(split.labels == label)[:SHOWN_IMAGES]]
-    if images.shape[-1] == 2 or images.shape[-1] > 3:
-        images = images[..., :1]
     padding = [(0, SHOWN_IMAGES - len(images)), (1, 1), (1, 1), (0, 0)]
-    strip = np.concatenate(np.pad(images, padding, constant_values=255), axis=1)
-    return strip[..., 0] if strip.shape[-1] == 1 else strip
+    return shown_channels(np.concatenate(np.pad(images, padding, constant_values=255), axis=1))
 
 
 def _draw_counts(axes: Axes, counts: Mapping[str, np.ndarray]) -> None:

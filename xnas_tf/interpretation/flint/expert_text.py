@@ -13,6 +13,7 @@ from xnas_tf.interpretation.accuracy_text import (
     assumed_range_text,
     means_little,
     range_warning,
+    range_words,
 )
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
 from xnas_tf.interpretation.flint.predictions import TAU
@@ -101,17 +102,39 @@ def _summary(known: dict[str, Any]) -> list[str]:
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
         assumed_range_text(accuracy or {}),
+        known.get("shown_channels", ""),
         about,
     ]
+    file = interpreted_range_text(known, "`interpreted.keras`")
     if means_little(accuracy):  # no statement follows from the attributes
-        return begin
+        return [*begin, file]
     return [
         *begin,
         _fidelity_text(test["fidelity"]["top1"], known.get("images", {}).get("test")),
         never_predicted_text(known.get("never_predicted", [])),
         f"On average {number(needed)} attributes matter for a prediction. "
         + (f"{unused} of the {total} never matter." if unused else "Each matters for some image."),
+        file,
     ]
+
+
+def interpreted_range_text(known: dict[str, Any], name: str) -> str:
+    """Say which input range the interpreted model takes; empty for files of earlier versions.
+
+    Args:
+        known: The result of ``Interpretation.as_dict``.
+        name: What to call the interpreted model.
+    """
+    if "interpreted_input_range" not in known:
+        return ""
+    own, explained = known["interpreted_input_range"], known["input_range"]
+    text = f"{name} takes values in the range {range_words(own)}"
+    if own == explained:
+        return f"{text}."
+    return (
+        f"{text} and scales them for the explained model, which takes {range_words(explained)}. Do "
+        "not scale them yourself."
+    )
 
 
 def never_predicted_text(names: Sequence[str]) -> str:

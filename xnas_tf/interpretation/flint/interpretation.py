@@ -14,17 +14,19 @@ from xnas_tf.errors import InputError
 from xnas_tf.interpretation.drawing import drawn
 from xnas_tf.interpretation.files import plain, write_facts, write_page, write_pictures
 from xnas_tf.interpretation.flint.drawing import drawings
-from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.interpretation.flint.expert_text import interpretation_page, interpreted_range_text
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
 from xnas_tf.interpretation.flint.tables import interpretation_tables
 from xnas_tf.keras_tools.input_range import InputRange
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted, percent_range, percent_text
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.shown_channels import shown_channels_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,7 @@ class Interpretation:
     """A classifier and its interpreter, with their predictions on held-out images.
 
     Attributes:
-        model: The trained classifier and interpreter.
+        model: The trained classifier and interpreter, which takes values from 0 to 1.
         mode: How the classifier and interpreter were trained: ``posthoc`` or ``by-design``.
         class_names: Names of the classes.
         validation: Predictions on the validation split.
@@ -48,7 +50,7 @@ class Interpretation:
         settings: Training settings; the length of ``history`` is the number of epochs.
         seed: Seed for the initial weights and the order of the images.
         history: Loss and accuracy on the training split in each epoch.
-        input_range: The range of the classifier's inputs.
+        input_range: The range of the inputs of the classifier alone.
         before: The classifier's accuracy on the test split before training.
     """
 
@@ -105,7 +107,11 @@ class Interpretation:
         return short_repr(self, mode=self.mode, attributes=attributes, fidelity=fidelity)
 
     def _repr_html_(self) -> str:
-        known = {"fidelity": self._fidelity, "before training": self.before.text}
+        known = {
+            "fidelity": self._fidelity,
+            "before training": self.before.text,
+            "inputs": interpreted_range_text(self.as_dict(), "model"),
+        }
         return page_html(self._title, known, *map(rich_html, interpretation_tables(self.as_dict())))
 
     def _drawings(self, explained: Sequence[int]) -> dict[str, Callable[[], Figure]]:
@@ -147,6 +153,8 @@ class Interpretation:
         return {
             "mode": self.mode,
             "input_range": self.input_range.name,
+            "interpreted_input_range": DEFAULT_RANGE,
+            "shown_channels": shown_channels_sentence(self.test.images.shape),
             "accuracy": self.accuracy.as_dict(),
             "accuracy_by_class": self.accuracy.classes(names),
             "layers": self.model.layer_names,

@@ -22,6 +22,7 @@ from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
+from xnas_tf.utils.shown_channels import shown_channels_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,6 +152,7 @@ def facts(found: Disentanglement) -> dict[str, Any]:
         "settings": asdict(found.mask_options),
         "images": found.images,
         "input_range": found.input_range.name,
+        "shown_channels": shown_channels_sentence(found.mistakes.images.shape),
         "accuracy": found.accuracy.as_dict(),
         "accuracy_by_class": found.accuracy.classes(found.all_class_names),
         "classes": [_class(found, place) for place in range(len(paths.class_names))],

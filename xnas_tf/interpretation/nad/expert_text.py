@@ -12,9 +12,11 @@ from xnas_tf.interpretation.accuracy_text import (
     range_warning,
 )
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
+from xnas_tf.interpretation.nad.comparisons import comparisons, full_layers
 from xnas_tf.interpretation.nad.tables import has_own_path, mistakes_count, most_similar
 from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import STANDARD_ERRORS
+from xnas_tf.utils.number_format import counted
 
 CAPTIONS = {
     "similarity": Caption(
@@ -41,7 +43,10 @@ CAPTIONS = {
         "Where the paths separate",
         "How many channels two paths share, by layer, as a share of all channels on either path. "
         "The dashed line is what random paths of the same sizes would share. Where the solid line "
-        "is close to it, the classes have separate channels.",
+        "is close to it, the paths differ as much as random ones do; above it, they share more, "
+        "and below it, less. At 1, all classes use the same channels. Where both lines are at or "
+        "near 1, nearly all paths keep nearly all channels, so nothing can be said about how they "
+        "differ.",
     ),
     "hit_rate": Caption(
         "Whether a path finds its class",
@@ -100,6 +105,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
         assumed_range_text(accuracy or {}),
+        known.get("shown_channels", ""),
         *(
             f"{listed(names)} {'has' if len(names) == 1 else 'have'} no path: {why}."
             for why, names in reasons.items()
@@ -113,6 +119,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         _sample_text(known),
         _without_path_text(known),
         _diversity_text(known),
+        _comparisons_text(known),
         hits_text(known),
         _mistakes_text(known),
     ]
@@ -170,6 +177,22 @@ def _diversity_text(known: dict[str, Any]) -> str:
         "that the paths differ as much as random ones do. Used alone, a path mistakes "
         f"{percent(known['false_alarms'])} of the images of other classes for its own class; the "
         "higher this share is, the less the path means."
+    )
+
+
+def _comparisons_text(known: dict[str, Any]) -> str:
+    """Say how layers count in which classes keep all channels or none; empty if there are none."""
+    found = comparisons(known)
+    if found is None or not found.same:
+        return ""
+    full, layers = full_layers(known), counted(len(known["layers"]), "layer")
+    where = f"In {full} of {layers}, every class keeps all channels. " if full else ""
+    others = f" The others have a diversity of {number(found.diversity)}."
+    return (
+        f"{where}A class that keeps all channels of a layer or none cannot be compared with others "
+        "there, and counts as having the same path as each of them. This concerns "
+        f"{percent(found.same / found.total)} of all comparisons of two classes in a layer."
+        f"{'' if found.diversity is None else others}"
     )
 
 
@@ -298,6 +321,7 @@ def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
             number(known["diversity"]),
             "0: one path for all classes. 1: as different as random paths. Up to 2.",
         ),
+        *_compared_metrics(known),
         Metric(
             "diversity, not corrected for chance",
             number(known["uncorrected_diversity"]),
@@ -306,14 +330,29 @@ def _diversity_metrics(known: dict[str, Any]) -> list[Metric]:
         Metric(
             "channels that two paths share ↓",
             f"{number(similarity)} (random paths: {number(expected)})",
-            "As a share of the channels on either path. If one of two paths has all channels, this "
-            "depends only on the size of the other.",
+            "As a share of the channels on either path. If one of two paths has all channels or "
+            "none, both numbers depend only on the paths' sizes and are equal, whereas the "
+            "diversity counts the two as the same path.",
         ),
         Metric(
             "false alarms ↓",
             percent(known["false_alarms"]),
             "Share of images of other classes that a path alone mistakes for its own class.",
         ),
+    ]
+
+
+def _compared_metrics(known: dict[str, Any]) -> list[Metric]:
+    found = comparisons(known)
+    if found is None or not found.same or found.diversity is None:
+        return []
+    return [
+        Metric(
+            "diversity where classes can be compared",
+            f"{number(found.diversity)} ({percent(found.informative)} of comparisons)",
+            "Without layers in which one of the two classes keeps all channels or none, which "
+            "count as the same path in the diversity above.",
+        )
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from xnas_tf.interpretation.nad.comparisons import comparisons, full_layers
 from xnas_tf.interpretation.nad.metrics import NEAREST
 from xnas_tf.interpretation.tables import number, share, table
 
@@ -22,6 +23,7 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
     whole = table("the network", ["metric", "value"])
     for name, value in (
         ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
+        *_compared_rows(known),
         ("diversity as in the paper, not corrected", number(known["uncorrected_diversity"])),
         ("false alarms of the paths ↓", share(known["false_alarms"])),
         ("channels kept", share(known["kept"])),
@@ -53,6 +55,20 @@ def mistakes_count(known: Mapping[str, Any]) -> str:
     """Return the number of misclassified images, and how many were examined if it is known."""
     count, examined = known["mistakes"]["count"], known.get("images", {}).get("test")
     return f"{count:,} of {examined:,}" if examined else f"{count:,}"
+
+
+def _compared_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the diversity without full and empty masks, if there are any."""
+    found = comparisons(known)
+    if found is None or not found.same:
+        return []
+    without = "" if found.diversity is None else f"{number(found.diversity)} "
+    text = f"{without}({share(found.informative)} of the comparisons)"
+    full = f"{full_layers(known)} of {len(known['layers'])}"
+    return [
+        ("the same, only where no class keeps all channels or none", text),
+        ("layers in which every class keeps all channels (count as the same path)", full),
+    ]
 
 
 def _mistake_rows(known: dict[str, Any]) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.html_page import picture_uri
+from xnas_tf.utils.shown_channels import shown_channels_sentence
 
 SHOWN_CLASSES = 30
 """Maximum number of classes to show mean maps and distances for."""
@@ -77,6 +78,7 @@ class Examiner:
                 _picture(PIL.Image.fromarray(drawable(image).astype(np.uint8)))
                 for image in self._images
             ],
+            "shown_channels": shown_channels_sentence(self._images.shape),
             "labels": self._labels.tolist(),
             "looked_at": min(len(self._validation), max_images),
             "group_by": self._objective.group_by,

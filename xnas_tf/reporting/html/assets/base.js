@@ -12,6 +12,8 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes = {}, ...children) =>
   fill(document.createElement(tag), attributes, children);
+// A text in which what is between backticks is code.
+const marked = (text) => text.split(/`([^`]+)`/).map((part, at) => at % 2 ? el("code", {}, part) : part);
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 

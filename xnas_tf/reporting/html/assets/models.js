@@ -3,7 +3,8 @@ const models = data.models, names = models.classes || [];
 const picture = (source, alt, caption) => el("figure", { class: "picture" },
   el("img", { src: source, alt }), caption ? el("figcaption", {}, caption) : null);
 const MAPS = "Grad-CAM: from dark blue (unimportant) to yellow (important). Integrated gradients: purple speaks for "
-  + "the class, orange against it. Each map is scaled to its own maximum, so compare positions, not strengths.";
+  + "the class, orange against it. Each map is scaled to its own maximum, so compare positions, not strengths."
+  + (models.shown_channels ? ` ${models.shown_channels}` : "");
 
 // The same images for all models, with a row for each model and method.
 function gallery(able, heading) {
@@ -112,7 +113,7 @@ function interpretationsSections() {
     ...kind.found.map((each) => el("details", { open: true },
       el("summary", {}, el("h3", {}, each.name)),
       each.problem ? el("p", { class: "problem" }, each.problem) : null,
-      (each.summary || []).map((text) => el("p", { class: "about" }, text)),
+      (each.summary || []).map((text) => el("p", { class: "about" }, marked(text))),
       each.metrics ? scroller(kind.title, metricsTable(each.metrics, "metrics")) : null,
       (each.pictures || []).map(({ name, about, picture: source }) => el("figure", { class: "wide" },
         pictureCard(source, `${name} of ${each.name}`),

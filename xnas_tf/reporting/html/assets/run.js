@@ -72,7 +72,7 @@ function modelCard(model, at) {
     const shown = quality(model);
     if (shown) {
       inner.append(el("h4", {}, "Quality of its attributions"),
-        ...model.warnings.map((warning) => el("p", { class: "problem" }, warning)), shown);
+        ...model.warnings.map((warning) => el("p", { class: "problem" }, marked(warning))), shown);
     }
     const recorded = Object.entries(model.metrics).map(([name, value]) => [name, number(value)]);
     inner.append(...[["Layers", model.layers && layers(model)], ["All recorded metrics", scroller(
