@@ -80,7 +80,8 @@ def range_warning(known: Mapping[str, Any]) -> str:
         f"{_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
         f"images instead of {best['correct_before']:,}. So {_words(used)} is probably wrong, and "
         "what this page says about the model is not true of its proper use. Make this page again "
-        f"with `--input-range {other}`, or with the range on which the model was trained."
+        f'with `--input-range {other}` (in Python: `input_range="{other}"`), or with the range on '
+        "which the model was trained."
     )
 
 
@@ -100,8 +101,8 @@ def assumed_range_text(known: Mapping[str, Any]) -> str:
         return f"{text}; the other usual ranges do not make the model clearly more accurate."
     return (
         f"{text}. If this is wrong, so is everything on this page. To check it, use images whose "
-        "classes are known (`--dataset`): the accuracy should be the one that you know. To name "
-        "the right range, use `--input-range`."
+        "classes are known (`--dataset`; in Python: `labels`): the accuracy should be the one that "
+        "you know. To name the right range, use `--input-range` (in Python: `input_range`)."
     )
 
 
@@ -181,7 +182,7 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
         f"{best['input_range']}, its accuracy is {percent_text(best['value'])} and the mean "
         f"probability {percent_text(best['confidence'])}. It may have been trained on that range, "
         "but a wider range makes many models more certain whatever they were trained on. Look up "
-        "the range, and name it with `--input-range`."
+        "the range, and name it with `--input-range` (in Python: `input_range`)."
     )
 
 
