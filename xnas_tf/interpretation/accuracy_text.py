@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import listed
-from xnas_tf.keras_tools.range_names import limits_of
+from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE, limits_of
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import percent_range, percent_text
 
@@ -16,13 +16,15 @@ the accuracy on all images."""
 MOST_NAMED = 3
 """Maximum number of classes to name."""
 _CHANCE_CAUSES = (
-    "The range of the input values, the order of the classes or the training may be wrong."
+    "The range of the input values, the order of the classes or the training may be wrong. "
+    f"{CHANNEL_CAUSE}."
 )
 _TRAINING_CAUSE = (
     "xnas-tf trained the model on this range of values, so the training may have failed."
 )
 _UNSURE_CAUSES = (
-    "The range of the input values may be wrong, or the training may have been very short."
+    "The range of the input values may be wrong, or the training may have been very short. "
+    f"{CHANNEL_CAUSE}."
 )
 
 
@@ -81,7 +83,7 @@ def range_warning(known: Mapping[str, Any]) -> str:
         f"images instead of {best['correct_before']:,}. So {_words(used)} is probably wrong, and "
         "what this page says about the model is not true of its proper use. Make this page again "
         f'with `--input-range {other}` (in Python: `input_range="{other}"`), or with the range on '
-        "which the model was trained."
+        f"which the model was trained. {CHANNEL_CAUSE}."
     )
 
 
