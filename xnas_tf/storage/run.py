@@ -15,7 +15,7 @@ import numpy as np
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.given_values import stored_images
+from xnas_tf.data.given_values import check_several, stored_images
 from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
@@ -276,8 +276,10 @@ class Run:
         options = self.config.dataset
         sides = [options.size] * 2 if isinstance(options.size, int) else options.size
         size = (sides[0], sides[1]) if sides else None
+        known = (self.fact("dataset") or {}).get("image_shape", ())
+        check_several(images, known)
         found = stored_images(images, self.value_range, size, options.channels)
-        shape = tuple((self.fact("dataset") or {}).get("image_shape", found.shape[1:]))
+        shape = tuple(known or found.shape[1:])
         if found.shape[1:] != shape:
             raise InputError(
                 f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
