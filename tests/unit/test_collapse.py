@@ -1,28 +1,34 @@
 """Trainings that came to nothing: how they are seen, and what is said of them."""
 
 import csv
+import html
 import io
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+import xnas_tf as xt
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from tests.unit.test_evaluation import SHAPE, candidate, evaluator
+from xnas_tf.cli import main
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import describe_collapse
+from xnas_tf.evaluation.collapse_summary import collapse_text
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.execution import job
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.reporting import candidate_tables as tables
-from xnas_tf.reporting.collapses import collapse_text
 from xnas_tf.reporting.html.summary import best_accuracy_text
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
@@ -248,6 +254,59 @@ def test_a_collapsed_candidate_has_words_instead_of_a_star(tmp_path):
     only = [small_one(1, 0.3, 10.0, collapsed=1.0)]
     assert best_accuracy_text(only, 0) == "70.0%, candidate 1, which collapsed"
     assert best_accuracy_text([*only, small_one(2, 0.4, 5.0)], 0) == "60.0%, candidate 2"
+
+
+def collapsed_run(path):
+    """A finished run with a collapsed candidate on the front, another that is not, and a result."""
+    with closing(open_database(path, TWO)) as record:
+        for each in (
+            small_one(1, 0.6, 10.0, collapsed=1.0),
+            small_one(2, 0.2, 90.0),
+            small_one(3, 0.7, 95.0, collapsed=1.0),
+            small_one(4, 0.3, 95.0),
+        ):
+            record.save(each)
+    return Run(path)
+
+
+def test_notebooks_and_figures_show_it(tmp_path):
+    run = collapsed_run(tmp_path / "run")
+    text = run.collapse_text()
+    assert text.startswith("2 of 4 trained candidates collapsed") and "learning rate" in text
+    shown = run._repr_html_()
+    assert html.escape(text) in shown and shown.count("<td>collapsed</td>") == 1
+    (axes,) = run.plot_front().axes
+    handles, labels = axes.get_legend_handles_labels()
+    points = {
+        label: each.get_offsets().tolist()
+        for each, label in zip(handles[:2], labels[:2], strict=True)
+    }
+    assert points == {"dominated": [[0.3, 95.0]], "collapsed": [[0.6, 10.0], [0.7, 95.0]]}
+
+
+def test_without_a_collapse_nothing_is_said_of_it(tmp_path):
+    with closing(open_database(tmp_path / "run", TWO)) as record:
+        record.save(small_one(1, 0.2, 90.0))
+    run = Run(tmp_path / "run")
+    assert run.collapse_text() == "" and "collapsed" not in run._repr_html_()
+    (axes,) = run.plot_front().axes
+    assert "collapsed" not in axes.get_legend_handles_labels()[1]
+
+
+def test_a_search_in_python_warns_of_it_once(tmp_path, monkeypatch, capsys):
+    """The command line adds tables, but does not repeat the warning."""
+    path = tmp_path / "run"
+    run = collapsed_run(path)
+    monkeypatch.setattr(job, "run_job", lambda *_: None)
+    found = xt.search(TWO, path, verbose=0)
+    assert (
+        found.path == path and capsys.readouterr().err.strip() == f"warning: {run.collapse_text()}"
+    )
+    config = path / "config.yaml"
+    shown = CliRunner().invoke(main, ["search", str(config), "--run-dir", str(path)])
+    assert shown.exit_code == 0 and shown.stderr.count("trained candidates collapsed") == 1
+    shown = CliRunner().invoke(main, ["pareto", str(path)])
+    assert shown.exit_code == 0 and shown.stderr.count("trained candidates collapsed") == 1
 
 
 @pytest.mark.parametrize(

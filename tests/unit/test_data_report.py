@@ -94,7 +94,9 @@ def test_each_kind_of_problem_is_one_line_with_three_examples(tmp_path, monkeypa
     ]
     assert "dog/bad.png" in str(names[0])
     assert str(names[1]).count(".png") == 3 and str(names[1]).endswith(" and 2 more")
-    assert str(hint).endswith("--format json names all of these files")
+    assert str(hint).endswith(
+        "--format json (in Python: report.as_dict()) names all of these files"
+    )
     assert len(report.as_dict()["problems"]["odd"]) == 5
 
 

@@ -273,6 +273,7 @@ def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
     assert "no better than that of always" in first and "worse for" not in first
     assert "were in the range 0 to 1. With 0 to 255, the model is right for 158 of" in page.problem
     assert "`--input-range 0-255`" in page.problem and "-1-1" not in page.problem
+    assert '(in Python: `input_range="0-255"`)' in page.problem
     assert not any("Grad-CAM:" in text for text in others)
     unknown = Accuracy(32, 168, 88, 0.6, (), "0-1", tried=TRIED[:1])
     assert "order of the classes" in accuracy_paragraph(unknown.as_dict())
@@ -333,6 +334,7 @@ def test_a_page_of_mistakes_says_so():
         for mistakes in (False, True)
     )
     assert "misclassifies 5 of them" in shown.summary[1]
+    assert "in Python: `mistakes=True`" in shown.limits[-1]
     assert "explain --mistakes" in shown.limits[-1]
     assert "Only misclassified images were chosen" in chosen.summary[1]
     assert "misclassifies" not in chosen.summary[1] and "without `--mistakes`" in chosen.limits[-1]

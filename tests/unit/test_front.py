@@ -239,7 +239,7 @@ def test_the_epsilon_front_has_the_boxes_of_platypus(rows):
 def test_the_interval_of_a_single_point_has_both_ends():
     front = np.array([[0.3, 0.5]])
     intervals = np.stack([front - [[0.2, 0]], front + [[0.2, 0]]], axis=-1)
-    titles, rest = ("error ↓", "introspectability ↑"), (np.zeros((0, 2)), np.zeros((0, 2)))
+    titles, rest = ("error ↓", "introspectability ↑"), [np.zeros((0, 2))] * 3
     info = FrontInfo(("error", "i"), front, (1,), *rest, 0, titles, intervals)
     low, high = front_figure(info).axes[0].get_xlim()
     assert low < 0.1 and high > 0.5
@@ -249,7 +249,7 @@ def test_a_long_interval_leaves_the_points_apart():
     front = np.array([[0.1, 0.3], [0.2, 0.5], [0.3, 0.8]])
     intervals = np.stack([front - 0.02, front + 0.02], axis=-1)
     titles = ("error ↓", "introspectability ↑")
-    rest = np.zeros((0, 2)), np.zeros((0, 2))
+    rest = [np.zeros((0, 2))] * 3
     info = FrontInfo(("error", "i"), front, (1, 2, 3), *rest, 1, titles, intervals)
     low, high = front_figure(info).axes[0].get_ylim()
     intervals[2, 1] = -3.7, 5.3

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -12,13 +14,21 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.expert_text import explanation_page
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.keras_tools.input_range import declare_range, from_unit, range_of, scaled
-from xnas_tf.keras_tools.range_names import RANGES, check_range, limits_of, range_name
+from xnas_tf.keras_tools.range_names import (
+    CHANNEL_CAUSE,
+    RANGES,
+    check_range,
+    limits_of,
+    range_name,
+)
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.class_predictions import Predictions, predictions
 from xnas_tf.training.other_ranges import try_ranges
 
+ROOT = Path(__file__).parents[2]
 SHAPE = (12, 12, 3)
 applications = keras.applications
 
@@ -261,12 +271,34 @@ def test_a_model_at_chance_is_warned_of_with_what_may_be_wrong():
     assert "0-255: accuracy 100.00%" in told[1] and "`input_range`" in told[1]
     better = "warning: with values in the range 0-255, the model classifies 40 of 40 images"
     assert told[2].startswith(better) and "with 0-1, only 20" in told[2] and len(told) == 3
+    assert [CHANNEL_CAUSE in line for line in told] == [False, False, True]
     right = range_of(model, (4, 4, 1), "0-255")
     found = predictions(model, images, right.name)
     good = report_accuracy(found, right, told.append, model, images, Scaling())
     assert (good.correct, good.images, good.commonest) == (40, 40, 20) and not good.is_chance
     assert good.confidence > 0.99 and not good.is_unsure
     assert len(told) == 4 and not any(each.is_better for each in good.tried)
+
+
+def test_a_model_at_chance_in_every_range_may_expect_a_mean_and_a_deviation():
+    """The model is right about all images once these have a mean of 0 and a deviation of 1."""
+    model, shown = bright(0.0, 40.0), []
+    images = Split(part().images // 2, part().labels)  # none is brighter than grey
+    values = images.images.astype(np.float32)
+    standard = (values - values.mean()) / values.std()
+    assert (model.predict(standard, verbose=0).argmax(axis=1) == images.labels).all()
+    taken = range_of(model, (4, 4, 1))
+    found = predictions(model, images, taken.name)
+    accuracy = report_accuracy(found, taken, shown.append, model, images, Scaling())
+    assert accuracy.is_chance and len(shown) == 2 and CHANNEL_CAUSE in shown[1]
+    assert CHANNEL_CAUSE in accuracy_paragraph(accuracy.as_dict())
+    page = (ROOT / "docs/how-to/explaining.md").read_text(encoding="utf-8")
+    assert (
+        CHANNEL_CAUSE.split(": see ")[1]
+        == "docs/how-to/explaining.md, section Name the input range"
+    )
+    section = page.partition("\n## Name the input range\n")[2].partition("\n## ")[0]
+    assert "standard deviation" in section and "keras.layers.Normalization(" in section
 
 
 @pytest.mark.parametrize(
@@ -327,7 +359,7 @@ def test_a_confidence_far_below_the_accuracy_is_warned_of_with_the_range_of_the_
         "0-1, such as the data set's own, 0-16 (`input_range` 0-16: accuracy" in told[1]
         and "`input_range`" in told[1]
     )
-    assert accuracy.as_dict()["low_confidence"]
+    assert accuracy.as_dict()["low_confidence"] and told[1].count(CHANNEL_CAUSE) == 1
     certain = range_of(declare_range(model), (4, 4, 1))
     assert certain.is_certain  # its confidence is not measured
     report_accuracy(found, certain, told.append, model, images, data)

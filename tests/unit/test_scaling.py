@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
 from xnas_tf.data import load_dataset
-from xnas_tf.data.given_values import stored_images
+from xnas_tf.data.given_values import check_several, stored_images
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.image_values import model_images
@@ -168,6 +169,36 @@ def test_a_few_values_outside_are_cut_off_with_a_warning():
 def test_images_on_another_scale_are_refused(images, limits, says):
     with pytest.raises(InputError, match=says):
         stored_images(images, limits)
+
+
+@pytest.mark.parametrize(
+    ("own", "shape"),
+    [
+        ((40, 40, 5), (40, 40, 5)),
+        ((28, 28, 1), (28, 28, 1)),
+        ((28, 28), (28, 28, 1)),
+        ((48, 64, 3), (32, 32, 3)),  # of another size, for a data set that resizes its images
+    ],
+)
+def test_a_single_image_needs_a_first_axis(own, shape):
+    image = np.zeros(own)
+    with pytest.raises(InputError, match=rf"`images` have shape {re.escape(str(own))}.* x\[None\]"):
+        check_several(image, shape)
+    check_several(image[None], shape)
+
+
+@pytest.mark.parametrize(
+    ("own", "shape"),
+    [
+        ((28, 28, 28), (28, 28, 1)),
+        ((40, 5), (40, 40, 5)),
+        ((7, 128, 1), (128, 1, 1)),  # grey signals of length 128
+        ((9, 32, 3), (32, 3, 3)),
+        ((40, 40, 5), ()),  # an earlier version did not record the shape
+    ],
+)
+def test_several_images_are_not_taken_for_one(own, shape):
+    check_several(np.zeros(own), shape)
 
 
 def test_bytes_that_cannot_be_values_are_stored_images_and_others_are_refused():

@@ -242,6 +242,9 @@ def test_values_of_any_range_are_prepared_for_the_models(tmp_path, monkeypatch):
         xt.explain(model, x[:3], methods)
     with pytest.raises(InputError, match=r"`images` have shape \(7, 8, 1\) each; those of"):
         run.prepare(x[:, :7])
+    with pytest.raises(InputError, match=r"`images` have shape \(8, 8\), .* pass x\[None\] for"):
+        run.prepare(x[0])
+    np.testing.assert_array_equal(run.prepare(x[0][None]), prepared[:1])
     monkeypatch.setattr(type(run), "value_range", (0.0, 256.0))
     with pytest.raises(InputError, match="uint8 may be values of 0 to 256 or stored images"):
         xt.explain(best, run.load_dataset().test.images[:3], methods)

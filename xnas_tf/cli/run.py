@@ -65,6 +65,8 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
     listed = tables.listing(load_run(run), everyone, **options)
     if form == "table":
         print_pareto(listed)
+        if listed.candidates and (collapsed := listed.run.collapse_text()):
+            print_message(f"warning: {collapsed}")
     elif form == "json":
         click.echo(tables.pareto_json(listed))
     else:
@@ -312,7 +314,6 @@ def export(  # noqa: PLR0913 - options
 def print_pareto(listed: CandidateList) -> None:
     """Print candidates of a run, and name the recommended one."""
     from xnas_tf.reporting import candidate_tables as tables
-    from xnas_tf.reporting.collapses import run_collapse_text
 
     run = listed.run
     if not listed.candidates:
@@ -320,6 +321,4 @@ def print_pareto(listed: CandidateList) -> None:
         click.echo(f"{run.path}: {listed.recommended.why}{hint}", err=True)
         return
     print_tables([tables.pareto_table(listed)])
-    if collapsed := run_collapse_text(run, run.candidates()):
-        print_message(f"warning: {collapsed}")
     print_message(f"recommended: {listed.recommended.text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,29 @@ def stored_images(
     if not is_stored(array, value_range):
         array = _as_levels(array, *value_range)
     return np.asarray(resized(array, size, channels, _NAME))
+
+
+def check_several(images: Any, shape: Sequence[int]) -> None:
+    """Check that ``images`` are not a single image without the first axis.
+
+    Args:
+        images: See ``stored_images``.
+        shape: The shape of one image, (height, width, channels); empty if unknown.
+
+    Raises:
+        InputError: If they are. An array (H, W, 3) would otherwise be read as H grey images, and
+            these may even fit, because a data set can resize them and make them colour images.
+    """
+    if not shape:
+        return
+    given, size, channels = tuple(getattr(images, "shape", ())), tuple(shape[:2]), shape[2]
+    is_same = given == tuple(shape) or (given == size and channels == 1)
+    is_colour = len(given) == 3 and given[1:] != size and given[2] == channels > 1
+    if is_same or is_colour:
+        raise InputError(
+            f"{_NAME} have shape {given}, which is that of a single image; allowed: (N, H, W) or "
+            "(N, H, W, C), so pass x[None] for a single image x"
+        )
 
 
 def is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:

@@ -93,5 +93,5 @@ def _check_size(wanted: int | None, ranks: int) -> None:
         raise InputError(
             f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job ({ranks}) "
             f"train each candidate together; allowed: {ranks}, or leave it out; for groups of "
-            "ranks, use xnas-tf search CONFIG --engine ray"
+            "ranks, set distributed.engine=ray"
         )

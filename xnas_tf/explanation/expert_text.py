@@ -69,9 +69,9 @@ LIMITS = (
 )
 MORE_IMAGES = {
     False: "Look at misclassified images, too: whoever made this page can make one with such "
-    "images (`xnas-tf explain --mistakes`).",
+    "images (`xnas-tf explain --mistakes`; in Python: `mistakes=True`).",
     True: "Only misclassified images are shown here. The maps of correctly classified images may "
-    "differ (`xnas-tf explain` without `--mistakes`).",
+    "differ (`xnas-tf explain` without `--mistakes`; in Python: without `mistakes=True`).",
 }
 """Which other images to look at, depending on whether only mistakes were explained."""
 

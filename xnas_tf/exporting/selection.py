@@ -78,7 +78,8 @@ def _retraining(run: Run, name: str) -> Retraining:
     known = {retraining.path.name: retraining for retraining in retrainings(run)}
     if not known:
         raise InputError(
-            f"{run.path} has not been retrained yet: xnas-tf retrain {shlex.quote(str(run.path))}"
+            f"{run.path} has not been retrained yet: xnas-tf retrain {shlex.quote(str(run.path))} "
+            "(in Python: xt.retrain(run))"
         )
     if name == LATEST:
         ended = {n: max((t.finished for t in r.trainings()), default="") for n, r in known.items()}

@@ -37,6 +37,8 @@ class FrontInfo:
             as the front.
         violating: Objective values (V, K) of the candidates with this fidelity that violate
             constraints.
+        collapsed: Objective values (C, K) of the candidates with this fidelity whose training
+            collapsed. They may also be in ``front`` or ``violating``, but not in ``dominated``.
         recommended: Row of the recommended candidate in ``front``; None if no candidate is
             recommended.
         titles: The objectives' titles, each with an arrow that points towards better values.
@@ -50,6 +52,7 @@ class FrontInfo:
     ids: tuple[int, ...]
     dominated: np.ndarray
     violating: np.ndarray
+    collapsed: np.ndarray
     recommended: int | None
     titles: tuple[str, ...]
     intervals: np.ndarray
@@ -77,7 +80,8 @@ def front_info(
     done = [c for c in candidates if c.state == "done" and c.id not in ids]
     others = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
     violating = [c for c in others if c.violations(config.constraints)]
-    dominated = [c for c in others if not c.violations(config.constraints)]
+    dominated = [c for c in others if not c.violations(config.constraints) and not c.collapsed]
+    collapsed = [c for c in [*ordered, *others] if c.collapsed]
     # Candidates of a running search may have been read later than its recommendation.
     row = ids.index(recommended) if recommended in ids else None
     shown = tuple([*names, CANDIDATE][:width])
@@ -89,7 +93,7 @@ def front_info(
     for (place, candidate), (column, objective) in pairs:
         intervals[place, column] = interval_of(candidate, objective, validation_images)
     undrawn = sum(too_wide(candidate, objective) for (_, candidate), (_, objective) in pairs)
-    rest = values(dominated), values(violating)
+    rest = values(dominated), values(violating), values(collapsed)
     return FrontInfo(shown, values(ordered), ids, *rest, row, titles, intervals, undrawn, log)
 
 
@@ -97,9 +101,10 @@ def front_figure(info: FrontInfo) -> Figure:
     """Draw a Pareto front, with one panel for each pair of objectives.
 
     Pareto-optimal candidates are blue, and dominated ones are grey. Orange crosses mark candidates
-    that violate constraints, and a ring marks the recommended candidate. Bars show the 95%
-    intervals of the Pareto-optimal candidates. With two objectives, a line bounds the region
-    dominated by the front.
+    that violate constraints, and a ring marks the recommended candidate. Black plus signs mark
+    collapsed candidates, including those that are Pareto-optimal or violate constraints. Bars show
+    the 95% intervals of the Pareto-optimal candidates. With two objectives, a line bounds the
+    region dominated by the front.
     """
     size = len(info.names) - 1
     figure = new_figure(*((6, 4.6) if size == 1 else (2.6 * size, 2.2 * size + 0.4)))
@@ -129,13 +134,14 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
         if info.names[column] in info.logarithmic:
             set_logarithmic(axes, name)
     kinds = {
-        "dominated": (info.dominated, "o", GREY),
-        "violates constraints": (info.violating, "x", ORANGE),
+        "dominated": (info.dominated, "o", GREY, area),
+        "violates constraints": (info.violating, "x", ORANGE, area),
+        "collapsed": (info.collapsed, "+", "black", 4 * area),  # wider than the dots of the front
     }
-    for label, (values, marker, colour) in kinds.items():
+    for label, (values, marker, colour, extent) in kinds.items():
         if len(values):
             x, y = values[:, pair].T
-            axes.scatter(x, y, s=area, color=colour, marker=marker, label=label)
+            axes.scatter(x, y, s=extent, color=colour, marker=marker, label=label)
     axes.plot(*front.T, "o", markersize=size, color=BLUE, label="Pareto-optimal")
     if (row := info.recommended) is not None:
         style: dict[str, Any] = {"fillstyle": "none", "color": ORANGE, "markeredgewidth": 2}

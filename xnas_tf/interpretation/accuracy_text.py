@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import listed
-from xnas_tf.keras_tools.range_names import limits_of
+from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE, limits_of
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import percent_range, percent_text
 
@@ -16,13 +16,15 @@ the accuracy on all images."""
 MOST_NAMED = 3
 """Maximum number of classes to name."""
 _CHANCE_CAUSES = (
-    "The range of the input values, the order of the classes or the training may be wrong."
+    "The range of the input values, the order of the classes or the training may be wrong. "
+    f"{CHANNEL_CAUSE}."
 )
 _TRAINING_CAUSE = (
     "xnas-tf trained the model on this range of values, so the training may have failed."
 )
 _UNSURE_CAUSES = (
-    "The range of the input values may be wrong, or the training may have been very short."
+    "The range of the input values may be wrong, or the training may have been very short. "
+    f"{CHANNEL_CAUSE}."
 )
 
 
@@ -78,9 +80,10 @@ def range_warning(known: Mapping[str, Any]) -> str:
     return (
         f"The values that the model received were {how} the range {range_words(used)}. With "
         f"{range_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
-        f"images instead of {best['correct_before']:,}. So {range_words(used)} is probably wrong, "
-        "and what this page says about the model is not true of its proper use. Make this page "
-        f"again with `--input-range {other}`, or with the range on which the model was trained."
+        f"images instead of {best['correct_before']:,}. So {range_words(used)} is probably wrong, and "
+        "what this page says about the model is not true of its proper use. Make this page again "
+        f'with `--input-range {other}` (in Python: `input_range="{other}"`), or with the range on '
+        f"which the model was trained. {CHANNEL_CAUSE}."
     )
 
 
@@ -100,8 +103,8 @@ def assumed_range_text(known: Mapping[str, Any]) -> str:
         return f"{text}; the other usual ranges do not make the model clearly more accurate."
     return (
         f"{text}. If this is wrong, so is everything on this page. To check it, use images whose "
-        "classes are known (`--dataset`): the accuracy should be the one that you know. To name "
-        "the right range, use `--input-range`."
+        "classes are known (`--dataset`; in Python: `labels`): the accuracy should be the one that "
+        "you know. To name the right range, use `--input-range` (in Python: `input_range`)."
     )
 
 
@@ -181,7 +184,7 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
         f"{best['input_range']}, its accuracy is {percent_text(best['value'])} and the mean "
         f"probability {percent_text(best['confidence'])}. It may have been trained on that range, "
         "but a wider range makes many models more certain whatever they were trained on. Look up "
-        "the range, and name it with `--input-range`."
+        "the range, and name it with `--input-range` (in Python: `input_range`)."
     )
 
 

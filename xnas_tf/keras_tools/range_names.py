@@ -13,6 +13,11 @@ DEFAULT_RANGE = "0-1"
 RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
 """Lowest and highest value of each usual range, the narrowest range first. These are the ranges
 that are inferred; any other, such as ``0-16``, can be given."""
+CHANNEL_CAUSE = (
+    "If the model was trained on images with their own mean and standard deviation per channel, no "
+    "range is right: see docs/how-to/explaining.md, section Name the input range"
+)
+"""A further cause to name if the range of a model's input may be wrong."""
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
 

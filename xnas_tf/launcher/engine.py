@@ -45,7 +45,7 @@ def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
     if wanted == "horovod" and not is_launched:
         raise InputError(
             f"{KEY}: given 'horovod', but no launcher started this process: "
-            "horovodrun -np RANKS xnas-tf search CONFIG"
+            "horovodrun -np RANKS xnas-tf search CONFIG (or python SCRIPT)"
         )
     if wanted != "horovod" and is_launched:
         raise InputError(

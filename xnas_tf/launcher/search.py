@@ -79,16 +79,25 @@ def search(  # noqa: PLR0913 - options with defaults
         with displayed(verbose):
             _log(note)
             search_on_ray(path, resolved, fresh, address, insecure, given)
-        return Run(path)
+            return _finished(path)
     from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
     from xnas_tf.reporting.search_callbacks import search_callbacks
 
-    with displayed(verbose), joined_ranks(path, resolved) as world:
-        _log(note)
-        make_callbacks = partial(search_callbacks, more=given)
-        run_job(path, resolved, world, fresh, profile, make_callbacks)
-    return Run(path) if world.rank == 0 else None
+    with displayed(verbose):
+        with joined_ranks(path, resolved) as world:
+            _log(note)
+            make_callbacks = partial(search_callbacks, more=given)
+            run_job(path, resolved, world, fresh, profile, make_callbacks)
+        return _finished(path) if world.rank == 0 else None
+
+
+def _finished(path: Path) -> Run:
+    """Return a finished run, after a warning if candidates collapsed."""
+    run = Run(path)
+    if collapsed := run.collapse_text():
+        log_message(f"warning: {collapsed}")
+    return run
 
 
 def _log(note: str) -> None:

@@ -175,7 +175,8 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     counts = Counter(kind for kind, _ in findings.problems)
     if any(count > EXAMPLES for count in counts.values()):
         name = shlex.quote(report.dataset.name)
-        texts.insert(0, f"xnas-tf data {name} --format json names all of these files")
+        command = f"xnas-tf data {name} --format json"
+        texts.insert(0, f"{command} (in Python: report.as_dict()) names all of these files")
     return [*tables, *map(Text, texts)]
 
 

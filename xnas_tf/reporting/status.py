@@ -11,7 +11,6 @@ from typing import Any
 
 from xnas_tf.candidate import NO_GROUP, Candidate
 from xnas_tf.execution.stopping import SPENT
-from xnas_tf.reporting.collapses import run_collapse_text
 from xnas_tf.reporting.search_progress import duration
 from xnas_tf.reporting.utilisation import utilisation
 from xnas_tf.storage.run import Run
@@ -53,7 +52,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         ),
         # Including promotions.
         "collapsed": sum(c.state == "done" and c.collapsed for c in candidates),
-        "collapsed_because": run_collapse_text(run, candidates),
+        "collapsed_because": run.collapse_text(candidates),
         # Done by reusing the results of earlier runs.
         "reused": reused,
         # Being evaluated, or interrupted when the search was killed, but not queued.

@@ -267,7 +267,7 @@ class Retraining:
         odd = [f"{m.title}: {t.reason}" for m in models for t in m.trainings if t.reason]
         pairs = [m.test_accuracy for m in models if len(m.trainings) == 2]
         is_useless = any(low == 0 and high == 1 for low, _, high in pairs)
-        few = "two seeds cannot show a difference in test accuracy; use 3 or more (--seeds 3)"
+        few = "two seeds cannot show a difference in test accuracy; use 3 or more"
         return [*dict.fromkeys(odd), *([few] if is_useless else [])]
 
     def model_path(self, key: str, seed: int) -> Path:

@@ -164,8 +164,9 @@ class SearchSpace(Space):
         elif not self.loads_safely:
             found.append(
                 "its models contain Python code, as a Lambda layer does, so later commands "
-                "load them only with --unsafe. Write a layer of Keras instead, such as Rescaling, "
-                "or a class with @keras.saving.register_keras_serializable() before it"
+                "load them only with --unsafe (in Python: safe=False). Write a layer of Keras "
+                "instead, such as Rescaling, or a class with "
+                "@keras.saving.register_keras_serializable() before it"
             )
         if self._hidden_layers:
             found.append(

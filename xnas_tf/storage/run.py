@@ -15,10 +15,11 @@ import numpy as np
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.given_values import stored_images
+from xnas_tf.data.given_values import check_several, stored_images
 from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
+from xnas_tf.evaluation.collapse_summary import collapse_text
 from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.interpretation.weak_classes import accuracy_gap_text, weak_classes_text
 from xnas_tf.storage.columns import candidate_rows, measured_columns
@@ -204,6 +205,20 @@ class Run:
         chosen = [*map(self.choose, named), *front]
         return list({candidate.id: candidate for candidate in chosen}.values())
 
+    def collapse_text(self, candidates: Sequence[Candidate] | None = None) -> str:
+        """Return how many candidates collapsed, and the likely cause; empty if none did.
+
+        Args:
+            candidates: This run's candidates, if they have been read already.
+        """
+        return collapse_text(
+            self.candidates() if candidates is None else candidates,
+            self.config,
+            bool(self.fact("own_optimizer")),
+            self.fact("range_problem") or "",
+            self.fact("norm_momentum"),
+        )
+
     def hypervolume(self) -> float | None:
         """Return the hypervolume of the candidates; see ``HypervolumeMeter`` for its unit.
 
@@ -264,8 +279,10 @@ class Run:
         options = self.config.dataset
         sides = [options.size] * 2 if isinstance(options.size, int) else options.size
         size = (sides[0], sides[1]) if sides else None
+        known = (self.fact("dataset") or {}).get("image_shape", ())
+        check_several(images, known)
         found = stored_images(images, self.value_range, size, options.channels)
-        shape = tuple((self.fact("dataset") or {}).get("image_shape", found.shape[1:]))
+        shape = tuple(known or found.shape[1:])
         if found.shape[1:] != shape:
             raise InputError(
                 f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
@@ -389,9 +406,16 @@ class Run:
     def _repr_html_(self) -> str:
         candidates, front, recommended = self._snapshot()
         columns = measured_columns(self.config)
+        remarks = ["collapsed" if each.collapsed else "" for each in front]
+        shown = ["remark"] if any(remarks) else []
         rows = [
-            [each.id, *(format_value(c.value(each)) for c in columns), shortened(each.genotype)]
-            for each in front
+            [
+                each.id,
+                *(format_value(c.value(each)) for c in columns),
+                *([remark] if shown else []),
+                shortened(each.genotype),
+            ]
+            for each, remark in zip(front, remarks, strict=True)
         ]
         ids = [candidate.id for candidate in front]
         marked = ids.index(recommended.id) if recommended.id in ids else None
@@ -403,9 +427,10 @@ class Run:
             "budget": f"{trained} of {counted(self.config.search.candidates, 'training')}, "
             f"each of at most {counted(self.config.training.epochs, 'epoch')}",
             "front": f"{len(front)} of {counted(len(candidates), 'candidate')}",
+            "collapsed": self.collapse_text(candidates),
             "recommended": recommended.text,
         }
-        headings = ["id", *(column.title for column in columns), "genotype"]
+        headings = ["id", *(column.title for column in columns), *shown, "genotype"]
         return page_html(f"Run {self.path}", facts, table_html(headings, rows, marked))
 
     def _snapshot(

@@ -261,8 +261,8 @@ def _caution(chosen: Candidate, best: Candidate, counts: Sequence[int] | None) -
     if counts is None or 100 * (_error(chosen) - _error(best)) <= TOLERANCE + ROUNDING:
         return ""
     return (
-        f"only {sum(counts):,} validation images, so this interval is wide: --candidate best "
-        f"chooses {best.id}"
+        f"only {sum(counts):,} validation images, so this interval is wide: choose candidate "
+        f'{best.id} ("best") for the lowest error'
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from xnas_tf.data.dataset import Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.keras_tools.input_range import InputRange, Origin
-from xnas_tf.keras_tools.range_names import RANGES, range_name
+from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE, RANGES, range_name
 from xnas_tf.training.class_predictions import Predictions
 from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
@@ -184,19 +184,22 @@ def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
     """
     others = f" (`input_range` {_said(accuracy.tried)})" if accuracy.tried else ""
     range_cause = f"it expects values other than {used}{others}"
+    better = better_range_text(accuracy.input_range, accuracy.tried)
+    channels = "" if better else f". {CHANNEL_CAUSE}"  # named only once
     if accuracy.is_chance:
-        yield _chance_warning(accuracy, range_cause)
+        yield _chance_warning(accuracy, range_cause, channels)
     elif accuracy.is_unsure:
         yield (
             "the mean probability of the predicted classes is only "
             f"{percent_text(accuracy.confidence or 0.0)}, far below the accuracy. Possible causes: "
             f"{range_cause}, or it was trained for too few epochs or with strong regularisation"
+            f"{channels}"
         )
-    if text := better_range_text(accuracy.input_range, accuracy.tried):
-        yield text
+    if better:
+        yield better
 
 
-def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
+def _chance_warning(accuracy: Accuracy, range_cause: str, channels: str) -> str:
     value, chance = accuracy.value or 0.0, accuracy.chance or 0.0
     constant = f"always predicting the most frequent class ({percent_text(chance, 2)})"
     if value > chance:
@@ -210,7 +213,7 @@ def _chance_warning(accuracy: Accuracy, range_cause: str) -> str:
         return f"{text}xnas-tf trained it on this range of values, so the training may have failed"
     return (
         f"{text}Possible causes: {range_cause}, its classes are in a different order from the data "
-        "set's, or it learned nothing"
+        f"set's, or it learned nothing{channels}"
     )
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from xnas_tf.data.dataset import Split
+from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE
 from xnas_tf.training.class_predictions import Predictions, accepted_predictions
 from xnas_tf.utils.intervals import better_than_chance, clearly_more
 
@@ -99,5 +100,5 @@ def better_range_text(used: str, tried: Sequence[OtherRange]) -> str:
         f"with values in the range {best.input_range}, the model classifies {best.correct:,} of "
         f"{best.images:,} images correctly; with {used}, only {best.before:,}. So {used} is "
         "probably wrong, and explanations with it mean little: set `input_range` "
-        f"{best.input_range}, or the range on which the model was trained"
+        f"{best.input_range}, or the range on which the model was trained. {CHANNEL_CAUSE}"
     )

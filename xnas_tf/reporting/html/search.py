@@ -15,7 +15,6 @@ from xnas_tf.figures.importance import hyperparameters
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.figures.uncertainty import interval_of, too_wide_note
 from xnas_tf.objectives.base import Objective
-from xnas_tf.reporting.collapses import run_collapse_text
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
@@ -40,7 +39,7 @@ def search_data(
         "measured": [column.title for column in _others(config)],
         "measured_log": [column.name in log for column in _others(config)],
         "parts_note": parts_note(config),
-        "collapses": run_collapse_text(run, candidates),
+        "collapses": run.collapse_text(candidates),
         "candidates": candidates_data(candidates, config),
         "hyperparameters": [asdict(column) for column in hyperparameters(candidates)],
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
-from xnas_tf.storage.run import Run
 from xnas_tf.training.options import RATES, TrainingOptions
 from xnas_tf.utils.number_format import counted
 
@@ -16,17 +15,6 @@ FAST_MOMENTUM = 0.9
 _ACCURACY_GAP = 0.2
 """If training accuracy exceeds validation accuracy by at least this much, the network is assumed to
 have learned, and only its predictions in inference mode are assumed to be wrong."""
-
-
-def run_collapse_text(run: Run, candidates: Sequence[Candidate]) -> str:
-    """Return ``collapse_text`` for a run's candidates, given what the run has recorded."""
-    return collapse_text(
-        candidates,
-        run.config,
-        bool(run.fact("own_optimizer")),
-        run.fact("range_problem") or "",
-        run.fact("norm_momentum"),
-    )
 
 
 def collapse_text(
