@@ -81,9 +81,9 @@ def range_warning(known: Mapping[str, Any]) -> str:
         f"The values that the model received were {how} the range {range_words(used)}. With "
         f"{range_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
         f"images instead of {best['correct_before']:,}. So {range_words(used)} is probably wrong, "
-        "and what this page says about the model is not true of its proper use. Make this page again "
-        f'with `--input-range {other}` (in Python: `input_range="{other}"`), or with the range on '
-        f"which the model was trained. {CHANNEL_CAUSE}."
+        "and what this page says about the model is not true of its proper use. Make this page "
+        f'again with `--input-range {other}` (in Python: `input_range="{other}"`), or with the '
+        f"range on which the model was trained. {CHANNEL_CAUSE}."
     )
 
 
