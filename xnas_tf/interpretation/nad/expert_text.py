@@ -105,11 +105,11 @@ def _summary(known: dict[str, Any]) -> list[str]:
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
         assumed_range_text(accuracy or {}),
-        known.get("shown_channels", ""),
         *(
             f"{listed(names)} {'has' if len(names) == 1 else 'have'} no path: {why}."
             for why, names in reasons.items()
         ),
+        known.get("shown_channels", ""),
     ]
     if means_little(accuracy):  # no statement follows from the paths
         return [*begin, *about]
