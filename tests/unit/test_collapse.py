@@ -146,6 +146,7 @@ def test_the_likely_cause_follows_from_what_was_learned_in_training():
         (None, "lag behind; make sure that your model sets momentum=0.9, or train for more than"),
         (0.99, "lag behind; set momentum=0.9 in your model, which has 0.99, or train for more"),
         (0.9, "lag behind; train for more than"),
+        (0.0, "the learning rate ("),  # no batch normalisation
     ],
 )
 def test_a_momentum_is_advised_only_to_a_model_without_it(momentum, advice):

@@ -1,5 +1,8 @@
 """New image files are read for a run's models exactly as the search read those of its data set."""
 
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +13,8 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_files import folder
 from xnas_tf.errors import InputError
+from xnas_tf.explanation import explaining
+from xnas_tf.explanation.named_models import NamedModel
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 
@@ -110,9 +115,49 @@ def test_for_arrays_files_are_read_only_on_a_scale_that_is_theirs(
         assert run.prepare([pets / "cat" / "logo.png"]).shape == (1, 8, 8, channels)
 
 
+@pytest.mark.parametrize("given", [[Path("a.png")], []])
+def test_a_generator_of_files_is_refused_in_words(pets, tmp_path, given):
+    run = searched(tmp_path / "run", f"{{name: 'folder:{pets}'}}")
+    with pytest.raises(InputError, match="is a generator; allowed: an array or a list of image"):
+        run.prepare(file for file in given)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ("size: 12", (30, 40, 1)),
+        ("size: 12, channels: 1", (30, 40, 3)),
+        ("size: 12, channels: 3", (30, 40, 4)),
+        ("size: 12, channels: 3", (30, 40, 3)),
+    ],
+)
+def test_a_single_image_is_not_read_as_its_rows(tmp_path, options, shape):
+    run = searched(tmp_path / "run", f"{{name: digits, {options}}}")
+    for image in (np.zeros(shape, np.uint8), np.zeros(shape, np.uint8).tolist()):
+        with pytest.raises(InputError, match="that of a single image.*so pass x.None"):
+            run.prepare(image)
+
+
 def test_a_file_that_cannot_be_read_is_named(pets, tmp_path):
     run = searched(tmp_path / "run", f"folder:{pets}")
     with pytest.raises(InputError, match=r"image .*none.png cannot be read: there is no such"):
         run.prepare([pets / "cat" / "logo.png", tmp_path / "none.png"])
     with pytest.raises(InputError, match="`images` is empty"):
         run.prepare([])
+
+
+def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatch):
+    run = searched(tmp_path / "run", "{name: digits, size: 12}")
+    model = keras.Sequential(
+        [keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
+    named = NamedModel(model, None, run)
+    monkeypatch.setattr(explaining, "named_model", lambda *_: named)
+    values = np.random.default_rng(0).integers(0, 17, (3, 8, 8)).astype(float)
+    found = explaining.explain(
+        run, values, ["gradient_input"], measured=False, class_names=list("0123456789")
+    )
+    np.testing.assert_array_equal(found.images, run.stored_images(values))
+    with pytest.raises(InputError, match="are of shape .9, 9, 1.; the model expects .12, 12, 1."):
+        named = NamedModel(model)
+        explaining.explain(model, np.zeros((3, 9, 9, 1), np.uint8))

@@ -186,6 +186,18 @@ def test_what_may_be_chance_costs_no_accuracy(error, chosen, reason):
     assert recommend(front, TWO, COUNTS, prefer="introspectability").id == 2
 
 
+def test_a_best_value_within_a_standard_error_is_called_so():
+    front = [
+        candidate(THREE, 1, 140, (0.50, 10.0)),
+        candidate(THREE, 2, 139, (0.54, 90.0)),
+        candidate(THREE, 3, 100, (0.10, 1.0)),
+    ]
+    for each in front:
+        each.metrics["introspectability/standard_error"] = 0.05
+    found = recommend(front, THREE, COUNTS)
+    assert found.id == 1 and found.why.endswith("over the front, give or take a standard error")
+
+
 def test_of_equal_errors_nothing_is_said_to_be_lower():
     front = [candidate(THREE, 5, 140, (0.5, 90.0)), candidate(THREE, 7, 140, (0.4, 80.0))]
     assert recommend(front, THREE, COUNTS).why.endswith(

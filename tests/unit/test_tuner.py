@@ -95,7 +95,7 @@ def test_the_same_search_again_trains_nothing_and_another_is_refused(searched, c
     assert repr(mine) == f"Tuner(run={run.path}, objectives=error, parameters, max_trials=3)"
     assert run.class_names == list("0123456789") == list(run.load_dataset().class_names)
     assert run.value_range == (0, 1)
-    assert run.fact("norm_momentum") is None  # it has no batch normalisation
+    assert run.fact("norm_momentum") == 0  # it has no batch normalisation
     assert run.fact("own_optimizer") and xt.load_run(mine).path == run.path
     names = {path.name for path in folder.iterdir()}
     with pytest.raises(InputError, match="run with another configuration(.|\n)*`project_name`"):

@@ -66,9 +66,13 @@ def check_several(images: Any, shape: Sequence[int]) -> None:
     """
     if not shape:
         return
-    given, size, channels = tuple(getattr(images, "shape", ())), tuple(shape[:2]), shape[2]
+    try:
+        given = np.shape(images)
+    except ValueError:  # images of different sizes, reported later
+        return
+    size, channels = tuple(shape[:2]), shape[2]
     is_same = given == tuple(shape) or (given == size and channels == 1)
-    is_colour = len(given) == 3 and given[1:] != size and given[2] == channels > 1
+    is_colour = len(given) == 3 and given[1:] != size and given[2] in {1, 3, 4, channels}
     if is_same or is_colour:
         raise InputError(
             f"{_NAME} have shape {given}, which is that of a single image; allowed: (N, H, W) or "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,16 @@ def image_paths(images: Any) -> list[Path]:
     """Return the paths if images are given as one path or a sequence of paths; otherwise none.
 
     Raises:
-        InputError: If the sequence is empty.
+        InputError: If the sequence is empty, or an iterator is given.
     """
     given = [images] if isinstance(images, str | os.PathLike) else images
+    if isinstance(given, np.ndarray) and given.dtype.kind == "U":
+        given = given.ravel().tolist()
+    if isinstance(given, Iterator):
+        raise InputError(
+            f"`images` is a {type(images).__name__}; allowed: an array or a list of image files, "
+            "such as list(folder.glob('*.png'))"
+        )
     if not isinstance(given, Sequence):
         return []
     if not given:

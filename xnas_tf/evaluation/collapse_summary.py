@@ -32,15 +32,15 @@ def collapse_text(
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
         range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
             they do. Such a mismatch is reported as the likely cause.
-        norm_momentum: The largest momentum of the default model's batch normalisation layers; None
-            if it has none, or in runs of earlier versions.
+        norm_momentum: The largest momentum of the default model's batch normalisation layers; 0 if
+            it has none; None in runs of earlier versions.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
-    is_normalization = 2 * learned > len(collapsed)
+    is_normalization = 2 * learned > len(collapsed) and norm_momentum != 0
     step_cause = _own_step_cause if has_own_optimizer else _step_cause
     other = (
         _normalization_cause(config.training, norm_momentum)

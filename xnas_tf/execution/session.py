@@ -122,7 +122,7 @@ def _check_data(search: SearchContext) -> None:
     search.database.set_fact("value_range", [scaling.low, scaling.high])
     search.database.set_fact("own_optimizer", search.space.compiles_default)
     search.database.set_fact("range_problem", search.space.range_problem)
-    search.database.set_fact("norm_momentum", search.space.norm_momentum)
+    search.database.set_fact("norm_momentum", search.space.norm_momentum or 0.0)
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:

@@ -96,6 +96,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         class_names = _names_of(subject, log)
     chosen = [_method(each) for each in methods]
     images = model_images(_checked_images(images, model), run)
+    if expected := expected_shape(model, images.shape[1:]):
+        raise InputError(f"`images` are of shape {images.shape[1:]}; the model expects {expected}")
     if labels is not None and np.shape(labels) != (len(images),):
         raise InputError(
             f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "
@@ -225,10 +227,7 @@ def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
         raise InputError(f"`images` are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
     shape = getattr(model, "input_shape", None)
     has_channels = not (isinstance(shape, tuple) and len(shape) == array.ndim)
-    array = array[..., np.newaxis] if array.ndim == 3 and has_channels else array
-    if expected := expected_shape(model, array.shape[1:]):
-        raise InputError(f"`images` are of shape {array.shape[1:]}; the model expects {expected}")
-    return array
+    return array[..., np.newaxis] if array.ndim == 3 and has_channels else array
 
 
 def _check_finite(probabilities: np.ndarray) -> None:

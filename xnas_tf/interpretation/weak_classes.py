@@ -29,8 +29,8 @@ def accuracy_gap_text(
         return ""
     return (
         f"The accuracy of {percent_text(correct / tested)} is clearly below the "
-        f"{percent_text(validation)} on the validation split, which were partly luck: retrain this "
-        "candidate and the best one with several seeds before you choose."
+        f"{percent_text(validation)} on the validation split, perhaps by luck, or because the test "
+        "images differ: retrain the candidates that you compare with several seeds."
     )
 
 

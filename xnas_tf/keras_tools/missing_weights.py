@@ -27,9 +27,9 @@ def explain_missing_weights(error: BaseException) -> str:
     text = str(error)
     if found := _NOT_DOWNLOADED.search(text):
         return f"{text}. {_how_to_copy(found[1])}"
-    if (found := _REFUSED.search(text)) and not Path(found[1]).is_file():
+    if (found := _REFUSED.search(text)) and not os.path.isfile(found[1]):
         return _explain_refused(found[1])
-    if (found := _NO_FILE.search(text)) and not Path(found[1]).is_file():
+    if (found := _NO_FILE.search(text)) and not os.path.isfile(found[1]):
         path = Path(found[1]).absolute()
         if not path.name.endswith(_OF_WEIGHTS):
             return f"there is no file {path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -88,8 +89,8 @@ def _files_in(error: BaseException) -> Iterator[Path]:
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         for value in _flat(frame.f_locals.values()):
             if isinstance(value, str | Path) and str(value).endswith(_SUFFIXES):
-                if (path := Path(value)).is_file():
-                    yield path.absolute()
+                if os.path.isfile(value):  # unlike Path.is_file, never raises
+                    yield Path(value).absolute()
 
 
 def _flat(values: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from xnas_tf.strategy.knee import knee, normalised
 from xnas_tf.strategy.options import Goals
 from xnas_tf.strategy.pareto import costs
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
+from xnas_tf.utils.number_format import percent_text
 
 ERROR, KNEE = "error", "knee"
 ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
@@ -244,7 +245,7 @@ def _gap(chosen: Candidate, best: Candidate) -> str:
     error = _error(chosen)
     points = 100 * (error - _error(best))
     gap = f"{points:.1f} points above the best, {best.id}" if points else "the lowest on the front"
-    return f"error {error:.1%}, {gap}"
+    return f"error {percent_text(error)}, {gap}"
 
 
 def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, tolerance: str) -> str:
@@ -271,7 +272,9 @@ def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> 
     names = _others(config)
     if chosen is not best or near == 1 or not names:
         return ""
-    return f"among these the best in {_joined(names)}"
+    is_estimated = any(f"{name}/standard_error" in chosen.metrics for name in names)
+    within = ", give or take a standard error" if is_estimated else ""
+    return f"among these the best in {_joined(names)}{within}"
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
@@ -304,6 +307,6 @@ def _why_none(
     negated = "is" if size > 1 else "is not"
     return (
         f"{subject} on the front {negated} clearly better (95% interval) than always predicting "
-        f"the commonest class ({share:.1%} of the validation images; validation accuracy "
-        f"{best:.1%} at most): {advice}"
+        f"the commonest class ({percent_text(share)} of the validation images; validation accuracy "
+        f"{percent_text(best)} at most): {advice}"
     )
