@@ -84,7 +84,6 @@ REPLACED = {
     "bin/xnas-tf": "xnas-tf",  # what it sets up was set up before the tests
     "runs/phone": "runs/quickstart",
     "--dataset mnist5k": "--dataset digits",  # what the tiny search has learned
-    "report runs/quickstart runs/second": "report runs/quickstart runs/CONFIG",
     "search.candidates=24": "search.candidates=5",
     "--epochs 200 --seeds 5": "",
     "--set space.channels=32 --set space.cells_per_stack=5": "--set space.channels=4",
@@ -115,7 +114,6 @@ SHORTENED = {
 TEXT = {
     '"mnist5k"': '"digits"',
     '"runs/phone"': '"runs/quickstart"',
-    '"runs/second"': '"runs/CONFIG"',
     "epochs=10, images=100": "epochs=1, images=6",
     '"digits", "posthoc")': '"digits", "posthoc", epochs=1, attributes=4)',
     "epochs=12": "epochs=1",

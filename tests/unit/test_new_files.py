@@ -147,17 +147,18 @@ def test_a_file_that_cannot_be_read_is_named(pets, tmp_path):
 
 
 def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatch):
-    run = searched(tmp_path / "run", "{name: digits, size: 12}")
+    values = np.random.default_rng(0).integers(0, 17, (60, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)
+    run = searched(tmp_path / "run", f"{{name: 'npz:{tmp_path / 'a.npz'}', size: 12}}")
     model = keras.Sequential(
         [keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     )
     named = NamedModel(model, None, run)
     monkeypatch.setattr(explaining, "named_model", lambda *_: named)
-    values = np.random.default_rng(0).integers(0, 17, (3, 8, 8)).astype(float)
     found = explaining.explain(
-        run, values, ["gradient_input"], measured=False, class_names=list("0123456789")
+        run, values[:3], ["gradient_input"], measured=False, class_names=list("0123456789")
     )
-    np.testing.assert_array_equal(found.images, run.stored_images(values))
+    np.testing.assert_array_equal(found.images, run.stored_images(values[:3]))
     with pytest.raises(InputError, match="are of shape .9, 9, 1.; the model expects .12, 12, 1."):
         named = NamedModel(model)
         explaining.explain(model, np.zeros((3, 9, 9, 1), np.uint8))
