@@ -1,12 +1,14 @@
 """A named data set is loaded to fit a model, and its images are known by their files."""
 
 import json
+import tracemalloc
 
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras import layers
+from PIL import Image
 
 import xnas_tf as xt
 from tests.conftest import left_to_all
@@ -14,6 +16,7 @@ from tests.datasets import make_dataset
 from tests.pictures import make_folder, spoil
 from xnas_tf.cli import main
 from xnas_tf.data.decoding import read_image
+from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.model_data import data_for
 
@@ -71,6 +74,25 @@ def test_arrays_are_converted_too(shape, says):
     data = data_for(network(*shape), "digits", told.append)
     assert data.image_shape == shape
     assert told == ([f"data set digits: images are {says} to fit the model's input"] * bool(says))
+
+
+def test_resizing_needs_no_second_copy_of_the_images():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (300, 9, 9, 1), dtype=np.uint8)
+    masks = generator.random((300, 9, 9)) > 0.5
+    for function in (
+        lambda: resized(images, (64, 80), 3, "noise"),
+        lambda: resized_masks(masks, (64, 80)),
+    ):
+        function()  # imports Pillow's plugins
+        tracemalloc.start()
+        found = function()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found.shape[:3] == (300, 64, 80) and peak < 1.3 * found.nbytes
+    one = Image.fromarray(images[7, ..., 0]).convert("RGB").resize((80, 64), Image.BILINEAR)
+    assert np.array_equal(resized(images, (64, 80), 3, "noise")[7], np.asarray(one))
+    assert resized(images, None, 3, "noise").shape == (300, 9, 9, 3)
 
 
 def test_images_that_cannot_be_converted_are_refused(tmp_path):

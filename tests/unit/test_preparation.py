@@ -19,6 +19,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import read_image
 from xnas_tf.data.value_scaling import conversion_text
 from xnas_tf.errors import InputError
+from xnas_tf.explanation import command
 from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 from xnas_tf.exporting.preparation import input_text, preparation_text
@@ -222,3 +223,20 @@ def test_explain_reads_a_dark_file_on_the_scale_of_its_data_set(tmp_path):
     assert (_from_files([grey], of_run, gone, ["x", "y"]).images == 7).all()
     with pytest.raises(InputError, match="nowhere"):
         _from_files([dark], of_run, gone, ["x", "y"])
+
+
+def test_a_data_set_that_only_names_classes_is_not_resized(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((90, 80, 3)), keras.layers.Flatten()])
+    grey = tmp_path / "grey.png"
+    Image.new("L", (8, 8), 7).save(grey)
+    loaded = []
+
+    def load(**options):
+        loaded.append(load_dataset(**options))
+        return loaded[-1]
+
+    monkeypatch.setattr(command, "load_dataset", load)
+    source = ModelSource(None, None, "digits", None, True)
+    inputs = _from_files([grey], source, ModelSubject(model, "m"), class_names=None)
+    assert inputs.class_names == loaded[0].class_names and inputs.images.shape == (1, 90, 80, 3)
+    assert loaded[0].image_shape == (8, 8, 1)

@@ -27,12 +27,19 @@ def resized(
             f"{depth}"
         )
     plain = images[..., 0] if depth == 1 else images
-    return np.stack([to_pixels(Image.fromarray(each), size, channels or depth) for each in plain])
+    height, width = size or own
+    found = np.empty((len(images), height, width, channels or depth), np.uint8)
+    for number, each in enumerate(plain):  # no list, which would need the memory twice
+        found[number] = to_pixels(Image.fromarray(each), size, channels or depth)
+    return found
 
 
 def resized_masks(masks: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     """Resize masks (N, height, width): a pixel is inside if more than half of it is."""
-    if size in (None, masks.shape[1:]):
+    if size is None or size == masks.shape[1:]:
         return masks
-    levels = (Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)) for mask in masks)
-    return np.stack([to_pixels(each, size, 1)[..., 0] > 127 for each in levels])
+    found = np.empty((len(masks), *size), bool)
+    for number, mask in enumerate(masks):
+        level = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+        found[number] = to_pixels(level, size, 1)[..., 0] > 127
+    return found

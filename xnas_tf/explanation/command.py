@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data import Dataset
+from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.class_names import class_number
 from xnas_tf.data.new_files import is_deep
 from xnas_tf.errors import InputError, suggest
@@ -167,7 +167,9 @@ def _from_files(
     if not (source.dataset or subject.dataset):
         class_names, scales = class_names or subject.class_names, subject.full_scales
     elif class_names is None or any(map(is_deep, files)):
-        data = load_data(source, subject, EXPLANATIONS)
+        known = {"name": source.dataset} if source.dataset else subject.dataset
+        assert known is not None
+        data = load_dataset(**known)  # not resized: only its classes and scales are used
         class_names, scales = class_names or data.class_names, data.findings.full_scales
     images = read_images(files, subject.model, scales)
     if class_names is None:
