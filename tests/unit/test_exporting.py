@@ -27,11 +27,12 @@ from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card import _limits
-from xnas_tf.exporting.card_text import _explanations, _map_quality, _usage, code, text
-from xnas_tf.exporting.command import _custom_names, _loads_safely
+from xnas_tf.exporting.card_text import _explanations, _map_quality, _own_code, _usage, code, text
+from xnas_tf.exporting.command import _copied, _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.map_quality import RANDOM, map_quality
+from xnas_tf.exporting.own_code import OwnCode, own_code
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
@@ -40,6 +41,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import locked, model_path, open_database
 from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.source_code import source_hashes
 
 HOSTILE = ("a|b", "<script>alert(1)</script>", "*c*\n# [d](javascript:e) `f` ~g~")
 GREY, LOGITS, DENSE, MIXED = 1, 2, 3, 4
@@ -295,17 +297,17 @@ def test_a_layer_that_cannot_be_converted_is_named(tmp_path, layers, refused):
 @pytest.mark.parametrize(
     ("module", "custom", "own", "has_code", "needed"),
     [
-        ("", [], [], False, ""),
-        ("mine.layers", [], [], False, ""),
-        ("__main__", [], [], False, ""),
-        ("mine.layers", ["Own"], [], True, "own module, to be installed, or copied here; it def"),
-        ("mine", ["Own"], ["mine.py"], True, "own module, in this folder; it defines Own.\nimport"),
-        ("__main__", ["Own"], [], False, "# Define Own first, as in the script"),
+        ("", [], "", False, ""),
+        ("mine.layers", [], "", False, ""),
+        ("__main__", [], "", False, ""),
+        ("mine.layers", ["Own"], "", True, "own module, to be installed, or copied here; it def"),
+        ("mine", ["Own"], "mine.py", True, "own module, in this folder; it defines Own.\nimport"),
+        ("__main__", ["Own"], "", False, "# Define Own first, as in the script"),
     ],
 )
 def test_the_card_says_what_a_keras_file_needs(module, custom, own, has_code, needed):
     card = {"hypermodel_module": module, "contains_code": has_code, "custom_objects": custom}
-    card["own_files"] = own
+    card["own_code"] = {"copied": own}
     made = _usage(FORMATS.get("keras")(), card)
     compile(made, "card", "exec")
     assert needed in made and ("Own" in made) == bool(custom) and "import __main__" not in made
@@ -341,20 +343,47 @@ def test_a_keras_file_with_its_own_layer_loads_in_its_folder(tmp_path, monkeypat
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), gate])
     model.add(keras.layers.Dense(3, "softmax"))
     run = made_run(tmp_path / "run", "grey", {1: model}, f"space={{hypermodel: '{module}:Gate'}}")
-    out, card = exported(run, 1, tmp_path / "out", "keras")
+    said = []
+    out, card = exported(run, 1, tmp_path / "out", "keras", log=said.append)
     written = (out / "README.md").read_text()
     assert card["custom_objects"] == ["Gate"] and "it defines Gate" in written
+    assert card["own_code"]["needs"] == [f"factors_{mark}"]
+    assert f"not in this folder: `factors_{mark}`" in written
     if is_package:
-        assert card["own_files"] == [] and "to be installed, or copied here" in written
+        assert card["own_code"]["copied"] == "" and not list(out.glob("*.py"))
+        assert "to be installed, or copied here" in written
         return
-    assert sorted(card["own_files"]) == ["factors_false.py", "own_false.py"]
-    assert "of which this is a copy: " in written and "`own_false.py`" in written
+    assert [file.name for file in out.glob("*.py")] == ["own_false.py"]  # not what it imports
+    assert card["own_code"]["copied"] == "own_false.py"
+    wanted = "copied own_false.py, which model.keras needs: check it before you share the folder"
+    assert f"candidate-00001: {wanted}" in said
+    assert "`own_false.py` is a copy, as it was at the time of the export" in written
+    shutil.copyfile(folder / "factors_false.py", out / "factors_false.py")
     code = "\n".join(re.findall("```python\n(.*?)```", written, re.DOTALL))
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=out, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.strip() == "(2, 3)", done.stderr
+
+
+def test_code_that_has_changed_since_the_search_is_not_copied(tmp_path, monkeypatch):
+    file = tmp_path / "own_changed.py"
+    file.write_text("SIZE = 3  # of kernels")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module(file.stem)
+    recorded = source_hashes([], [file.stem])
+    run = SimpleNamespace(fact={"code": recorded}.get)
+    file.write_text("SIZE = 3")
+    assert own_code(run, file.stem) == OwnCode(file)  # a comment does not count
+    file.write_text("SIZE = 4")
+    found = own_code(run, file.stem)
+    assert found == OwnCode(problem="own_changed.py has changed since the search")
+    said = []
+    entry = _copied(found, tmp_path / "nowhere", said.append)
+    assert said == [f"the code that model.keras needs was not copied: {found.problem}"]
+    assert found.problem in _own_code(entry)
+    assert own_code(SimpleNamespace(fact=lambda _: None), file.stem) == OwnCode(file)
 
 
 @keras.saving.register_keras_serializable("test_exporting")

@@ -292,7 +292,9 @@ def _usage(kind: ExportFormat, card: dict[str, Any]) -> str:
         return usage
     if card["custom_objects"]:
         module, names = card["hypermodel_module"], ", ".join(card["custom_objects"])
-        where = "in this folder" if card["own_files"] else "to be installed, or copied here"
+        where = (
+            "in this folder" if card["own_code"]["copied"] else "to be installed, or copied here"
+        )
         load = f"# The search's own module, {where}; it defines {names}.\nimport {module}\n"
         if module in ("", MAIN):
             load = f"# Define {names} first, as in the script of the search.\n"
@@ -348,17 +350,29 @@ def _files(card: dict[str, Any]) -> str:
         _table(header, rows),
         *(_latency(each["latency"]) for each in card["files"] if "latency" in each),
         *(_quantization(each) for each in card["files"] if "quantization" in each),
-        _own_files(card["own_files"]),
+        _own_code(card["own_code"]),
     ]
     parts = [part for part in parts if part]
     return "\n\n".join(dict.fromkeys(parts))
 
 
-def _own_files(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    listed = ", ".join(map(code, names))
-    return f"`model.keras` needs the search's own code, of which this is a copy: {listed}."
+def _own_code(own: dict[str, Any]) -> str:
+    """Say which of the user's files is in the folder, and which modules are not."""
+    parts = []
+    if own["copied"]:
+        parts.append(
+            f"`model.keras` needs the search's own code: {code(own['copied'])} is a copy, as it "
+            "was at the time of the export."
+        )
+    if own["not_copied_because"]:
+        parts.append(
+            "`model.keras` needs the search's own code, which was not copied: "
+            f"{text(own['not_copied_because'])}."
+        )
+    if own["needs"]:
+        listed = ", ".join(map(code, own["needs"]))
+        parts.append(f"The code also needs these modules, which are not in this folder: {listed}.")
+    return " ".join(parts)
 
 
 def _size(file: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, KerasFile, SavedModel
 from xnas_tf.exporting.hub_header import hub_header
 from xnas_tf.exporting.map_quality import map_quality
+from xnas_tf.exporting.own_code import OwnCode, own_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import (
@@ -44,7 +45,6 @@ from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.quiet_stderr import silenced_native_code
-from xnas_tf.utils.source_code import single_files
 
 Log = Callable[[str], None]
 SHOWN = 8
@@ -125,7 +125,8 @@ def _export_one(
 
     model = chosen.candidate.load_model(safe)
     custom = _custom_names(model)  # before anything traces the model
-    own = _own_files(chosen.candidate, kinds) if custom else []
+    needs_code = bool(custom) and KerasFile in map(type, kinds)
+    own = own_code(evidence.run, chosen.candidate.module) if needs_code else OwnCode()
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
@@ -145,7 +146,7 @@ def _export_one(
             card["parameters"] = model.count_params()
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["custom_objects"] = custom
-            card["own_files"] = [shutil.copyfile(each, draft / each.name).name for each in own]
+            card["own_code"] = _copied(own, draft, note)
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))
@@ -175,9 +176,17 @@ def _custom_names(model: keras.Model) -> list[str]:
     return sorted({getattr(each, "__name__", type(each).__name__) for each in custom_code(model)})
 
 
-def _own_files(candidate: Candidate, kinds: Sequence[ExportFormat]) -> list[Path]:
-    """Return the files of the user's modules that a Keras file needs; see ``single_files``."""
-    return single_files(candidate.module) if KerasFile in map(type, kinds) else []
+def _copied(own: OwnCode, folder: Path, log: Log) -> dict[str, Any]:
+    """Copy the user's own file, and return the card's entry about it."""
+    if own.file:
+        shutil.copyfile(own.file, folder / own.file.name)
+        log(
+            f"copied {own.file.name}, which model.keras needs: check it before you share the folder"
+        )
+    if own.problem:
+        log(f"the code that model.keras needs was not copied: {own.problem}")
+    copied = own.file.name if own.file else ""
+    return {"copied": copied, "needs": list(own.needs), "not_copied_because": own.problem}
 
 
 def _loads_safely(candidate: Candidate) -> bool:

@@ -42,21 +42,17 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
     return {**definitions, **_module_hashes([*own, *used], {_package(name) for name in own})}
 
 
-def single_files(module: str) -> list[Path]:
-    """Return the file of a user's imported module, and those of the user's modules it imports.
+def copyable_file(module: str) -> Path | None:
+    """Return the file of a user's imported module.
 
     Returns:
-        The files; empty if any of these modules is part of a package, or installed as a library, so
-        that a copy of its file alone would not do.
+        The file; None if the module is part of a package, or installed as a library, so that a copy
+        of its file alone would not do.
     """
-    names = source_hashes([], [module])
-    files = [file for name in names if (file := _source_file(name))]
-    is_alone = not any("." in name for name in names) and all(map(_is_alone, files))
-    return files if is_alone else []
-
-
-def _is_alone(file: Path) -> bool:
-    return file.name != "__init__.py" and {*_LIBRARIES}.isdisjoint(file.parts)
+    file = _source_file(module)
+    if file is None or "." in module or file.name == "__init__.py":
+        return None
+    return file if {*_LIBRARIES}.isdisjoint(file.parts) else None
 
 
 def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
