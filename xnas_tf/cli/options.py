@@ -86,7 +86,7 @@ UNSAFE = click.option(
     "safe",
     is_flag=True,
     callback=lambda _context, _option, unsafe: not unsafe,
-    help="Also load models that contain code, such as Lambda layers.",
+    help="Also load models that contain code, such as Lambda layers, or need an export's code.",
 )
 INPUT_RANGE = click.option(
     "--input-range",

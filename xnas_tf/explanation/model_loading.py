@@ -18,6 +18,7 @@ from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.new_files import read_files
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.exported_code import load_exported
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
@@ -85,7 +86,10 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
     if is_run(path):
         return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate, safe)
     file = model_file(path, candidate)
-    model = load_model(file, safe, _hypermodel_module(file))
+    if (module := _module_of_run(file)) is None:
+        model = load_exported(file, str(_card(file).get("hypermodel_module", "")), safe)
+    else:
+        model = load_model(file, safe, module)
     if not isinstance(model, keras.Model):
         raise InputError(f"{file} contains a {type(model).__name__}; allowed: a Keras model")
     title = f"classifier {path.resolve().name}"
@@ -105,13 +109,13 @@ def _is_from_run(file: Path) -> bool:
     return {"candidate", "genotype"} <= set(_card(file))
 
 
-def _hypermodel_module(file: Path) -> str:
-    """Return the module of the HyperModel that built a model in a run, retraining or export."""
+def _module_of_run(file: Path) -> str | None:
+    """Return the module of the HyperModel that built a model in a run or retraining, or None."""
     folder = file.resolve().parent
     if folder.name == "models" and (folder.parent / CONFIG).is_file():
         with suppress(InputError):  # a file written by another program
             return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
-    return str(_card(file).get("hypermodel_module", ""))
+    return None
 
 
 def _card(file: Path) -> dict[str, Any]:
