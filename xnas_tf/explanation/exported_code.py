@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.model_files import load_model
+from xnas_tf.keras_tools.model_files import load_model, missing_object
 from xnas_tf.utils.source_code import MAIN
 
 _TRUSTED = "xnas_tf."
@@ -41,10 +41,13 @@ def load_exported(file: Path, module: str, safe: bool) -> keras.Model:
     try:
         return load_model(file, safe)
     except InputError as error:
+        if not (missing := missing_object(error.__cause__)):
+            raise
         known = str(code) if code.is_file() else f"the module {module}"
         raise InputError(
-            f"{error}. The model may need {known}, which is imported only with --unsafe (in "
-            "Python: safe=False), because it can do anything: read it first"
+            f"{file} cannot be loaded in safe mode: it needs the {missing}, which {known} should "
+            "define. This code is imported only with --unsafe (in Python: safe=False), because it "
+            "could do anything: read it first"
         ) from error
 
 

@@ -133,6 +133,12 @@ def describe_failure(error: BaseException) -> str:
     return describe(error)
 
 
+def missing_object(error: BaseException | None) -> str:
+    """Return what Keras could not find, such as ``class Gate``; empty for another error."""
+    found = _NOT_FOUND.search(str(error))
+    return " ".join(found.groups()) if found else ""
+
+
 def layers_out_of_reach(model: keras.Model) -> list[str]:
     """Return the names of a model's layer classes that another process cannot find.
 
