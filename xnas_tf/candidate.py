@@ -154,7 +154,7 @@ class Candidate:
         return self.objectives[name] if name in self.objectives else self.metrics[name]
 
     def violation(self, constraints: Mapping[str, Constraint]) -> float:
-        """Return the sum of all constraint violations, each as a share of its limit."""
+        """Return the sum of all constraint violations, each as a fraction of its limit."""
         return sum(limit.violation(self.value(name)) for name, limit in constraints.items())
 
     def load_model(self, safe: bool = True) -> keras.Model:

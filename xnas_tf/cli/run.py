@@ -273,8 +273,8 @@ def export(  # noqa: PLR0913 - options
     By default, only the recommended candidate is exported. With --retrained, all retrained models
     are exported. A SavedModel works without xnas-tf: it takes raw images and explains its own
     predictions. Each exported file is tested, and is rejected if its predictions differ from those
-    of the model. The tflite_int8 format is calibrated on training images; its accuracy is measured,
-    and any loss is reported.
+    of the model. A tflite_int8 model is calibrated on training images; its
+    accuracy is measured, and any drop is reported.
 
     \b
     Example:

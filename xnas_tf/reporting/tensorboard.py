@@ -101,7 +101,7 @@ class TensorBoard(Callback):
             write_image("groups", picture, len(candidates))
 
     def attributions(self, candidate: Candidate, explained: Explanation) -> None:
-        """Write a picture of a model's attributions next to their inputs."""
+        """Write an image that shows a model's attributions next to its input images."""
         title = f"candidate {candidate.id}: {shortened(candidate.genotype)}"
         picture = png(explained.figure(title))
         with writer(self._folder(candidate)):

@@ -17,7 +17,7 @@ ANY_WIDTH = 10_000
 def split_to_fit(table: Table, console: Console) -> list[Table]:
     """Split a table that is wider than the terminal, so that no value is cut off.
 
-    Each table has some of the columns, and repeats the first column. Texts wrap between words,
+    Each table has some of the columns, and repeats the first column. Text wraps between words,
     usually onto two lines; only words longer than ``MAX_WIDTH`` may be broken.
     """
     unlimited = console.options.update_width(ANY_WIDTH)

@@ -75,7 +75,7 @@ class Accuracy:
 
     @property
     def chance(self) -> float | None:
-        """The accuracy of always predicting the most frequent class; None without images."""
+        """Accuracy of always predicting the most frequent class; None if there are no images."""
         return self.commonest / self.images if self.images else None
 
     @property
@@ -135,7 +135,7 @@ def report_accuracy(
     split: Split,
     scaling: Scaling,
 ) -> Accuracy:
-    """Report a model's accuracy, and warn if explanations of the model may mean little.
+    """Report a model's accuracy, and warn if its explanations are likely to mean little.
 
     Unless the input range is certain, other ranges are tried. The warnings concern models that are
     not clearly better than chance, a mean confidence that is far below the accuracy, and another

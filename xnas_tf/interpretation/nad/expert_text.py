@@ -199,7 +199,8 @@ def _comparisons_text(known: dict[str, Any]) -> str:
 def hits_text(known: dict[str, Any]) -> str:
     """Compare the paths' hit rate in the last layer with chance; empty if it is unknown.
 
-    The text says so if the two do not differ by more than two standard errors over the classes.
+    The text says so if the two do not differ by more than two standard errors, computed over the
+    classes.
     """
     # Files of some earlier versions have no layers, and there may be no combined images.
     layers = known.get("layers") or [{}]
