@@ -271,7 +271,7 @@ def test_a_page_on_a_model_at_chance_draws_no_conclusion_from_the_maps():
     )
     first, *others = page.summary
     assert "no better than that of always" in first and "worse for" not in first
-    assert "were in the range 0 to 1. With 0 to 255, the model is right for 158 of" in page.problem
+    assert "were in the range 0 to 1. With 0 to 255, the model is right on 158 of" in page.problem
     assert "`--input-range 0-255`" in page.problem and "-1-1" not in page.problem
     assert '(in Python: `input_range="0-255"`)' in page.problem
     assert not any("Grad-CAM:" in text for text in others)
@@ -297,7 +297,7 @@ def test_a_page_says_that_the_range_was_assumed(origin, says):
     accuracy = Accuracy(160, 168, 60, 0.9, (), "0-1", origin, TRIED[:1])
     page = explanation_page(explained(accuracy))
     text = " ".join(page.summary)
-    assert ("It was assumed to be 0 to 1; the other usual ranges" in text) == says
+    assert ("The range was assumed to be 0 to 1; the other usual ranges" in text) == says
     assert not page.problem and "Grad-CAM: can be used" in text
     files = explained(None, input_range="0-1", range_origin=origin, other_ranges=[])
     text = " ".join(explanation_page(files).summary)
@@ -454,7 +454,7 @@ def test_no_finding_comes_from_maps_that_are_called_not_reliable(agreement, is_s
     found = [text for text in texts if "34% of the map of Grad-CAM" in text]
     assert bool(found) == is_said
     assert any("Grad-CAM: not reliable here" in text for text in texts) != is_said
-    assert all(text.startswith("Where maps explain the score of grass") for text in found)
+    assert all(text.startswith("In explanations of the score of grass") for text in found)
 
 
 @pytest.mark.parametrize("files", [True, False])

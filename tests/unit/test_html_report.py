@@ -508,7 +508,7 @@ def test_a_report_names_the_range_and_the_class_behind_a_low_accuracy():
     better = OtherRange("0-255", 95, 10, 100, 0.9, True)
     at_chance = Accuracy(10, 100, 50, 0.9, input_range="0-1", tried=(better,))
     text = _problem(at_chance, ["cat", "dog"])
-    assert "With 0 to 255, the model is right for 95 of 100 images instead of 10" in text
+    assert "With 0 to 255, the model is right on 95 of 100 images instead of 10" in text
     uneven = Accuracy(91, 100, 80, by_class=((80, 80), (11, 20)))
     assert _problem(uneven, ["cat", "dog"]) == "The model is much worse for dog (11 of 20 correct)."
 

@@ -413,8 +413,7 @@ def test_explain_warns_in_python_of_an_assumed_range(caplog):
     found = xt.explain(bright(), images, labels=part().labels, **known)
     assert "with values in the range 0-255, the model classifies 40 of 40" in caplog.text
     assert (
-        "With 0 to 255, the model is right for 40 of 40"
-        in explanation_page(found.as_dict()).problem
+        "With 0 to 255, the model is right on 40 of 40" in explanation_page(found.as_dict()).problem
     )
     caplog.clear()
     assert (

@@ -20,8 +20,8 @@ def new():
     return layers.Conv2D(4, 3, use_bias=False, name="new")
 
 
-WIDER = "'first' needs weights of shape (3, 3, 1, 8), the file has (3, 3, 1, 4)"
-DEEPER = "layer 'new' needs 1 array of weights (kernel), the file has none"
+WIDER = "'first' needs weights of shape (3, 3, 1, 8), but the file has (3, 3, 1, 4)"
+DEEPER = "layer 'new' needs 1 array of weights (kernel), but the file has none"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ DEEPER = "layer 'new' needs 1 array of weights (kernel), the file has none"
                 [keras.Input((8, 8, 1)), layers.Conv2D(4, 3, use_bias=False, name="plain")]
                 + [layers.Flatten(), layers.Dense(3, name="last")]
             ),
-            "layer 'plain' needs 1 array of weights, the file has 2",
+            "layer 'plain' needs 1 array of weights, but the file has 2",
         ),
     ],
 )
@@ -79,7 +79,8 @@ def test_a_search_from_weights_of_another_network_says_so(tmp_path):
         SearchSpace(TransferLearning(shape, 3, weights=file, size=32), shape, 3)
     assert (
         f"the weights file {file} does not fit the network: 'conv1' needs weights of shape "
-        "(3, 3, 3, 8), the file has (3, 3, 3, 16); 53 other layers differ too. It is of another"
+        "(3, 3, 3, 8), but the file has (3, 3, 3, 16); 53 other layers differ too. "
+        "It belongs to another"
     ) in str(error.value)
 
 

@@ -161,7 +161,7 @@ def _concentrated(known: dict[str, Any]) -> list[str]:
     """
     left_out = known["methods"] if maps_mean_little(known) else unreliable_methods(known)
     return [
-        f"Where maps explain the score of {each['target']}, {percent_text(each['share'], 0)} of "
+        f"In explanations of the score of {each['target']}, {percent_text(each['share'], 0)} of "
         f"the map of {method['title']} lies in the {each['region']} ninth of the image (a uniform "
         f"map: 11%; mean of {each['images']} images). Is that where the object is?"
         for key, method in known["methods"].items()

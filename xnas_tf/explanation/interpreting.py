@@ -26,7 +26,7 @@ def disentangle(
         model: A Keras image classifier; a run, which stands for its recommended candidate; a
             candidate, such as ``run[4]``; or the path to a run, an exported candidate or a
             ``.keras`` file.
-        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+        dataset: A data set, or the name of one, which is loaded at the size of the model's input.
             If None, the run's data set is used.
         *arguments: Further arguments of ``xnas_tf.interpretation.nad.disentangle.disentangle``.
         verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
@@ -57,7 +57,7 @@ def train_interpreter(
     Args:
         model: See ``disentangle``. The model is left unchanged in post-hoc mode, and trained from
             its current weights in by-design mode.
-        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+        dataset: A data set, or the name of one, which is loaded at the size of the model's input.
             If None, the run's data set is used.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.

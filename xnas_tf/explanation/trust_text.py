@@ -27,7 +27,7 @@ _SCALE = (
 
 
 def maps_mean_little(known: Mapping[str, Any]) -> bool:
-    """Return whether no statement about a model follows from its maps.
+    """Return whether nothing about a model can be concluded from its maps.
 
     It is no better than chance, or was probably given values in the wrong range. ``known`` is the
     result of ``Explanation.as_dict``.
@@ -103,7 +103,7 @@ def _matters(agreement: np.ndarray, marks_regions: bool | None) -> tuple[str, st
         )
     if is_clearly_positive(-agreement):
         parts = (
-            " This holds although the parts of the image that they mark matter more to the model "
+            " This is so even though the parts of the image they mark matter more to the model "
             "than random parts do."
         )
         return (

@@ -58,7 +58,7 @@ def is_at_chance(accuracy: Mapping[str, Any] | None) -> bool:
 
 
 def means_little(accuracy: Mapping[str, Any] | None) -> bool:
-    """Return whether no statement about a model follows from its explanations.
+    """Return whether nothing about a model can be concluded from its explanations.
 
     It is at chance, or it was probably given values in the wrong range; False if unknown.
     """
@@ -79,9 +79,9 @@ def range_warning(known: Mapping[str, Any]) -> str:
     how = "assumed to be in" if _origin(known) == "assumed" else "in"
     return (
         f"The values that the model received were {how} the range {range_words(used)}. With "
-        f"{range_words(other)}, the model is right for {best['correct']:,} of {best['images']:,} "
+        f"{range_words(other)}, the model is right on {best['correct']:,} of {best['images']:,} "
         f"images instead of {best['correct_before']:,}. So {range_words(used)} is probably wrong, "
-        "and what this page says about the model is not true of its proper use. Make this page "
+        "and this page does not describe the model as it should be used. Make this page "
         f'again with `--input-range {other}` (in Python: `input_range="{other}"`), or with the '
         f"range on which the model was trained. {CHANNEL_CAUSE}."
     )
@@ -96,14 +96,14 @@ def assumed_range_text(known: Mapping[str, Any]) -> str:
     if _origin(known) != "assumed" or _better_range(known):
         return ""
     text = (
-        "The model does not say which range of pixel values it expects. It was assumed to "
-        f"be {range_words(known['input_range'])}"
+        "The model does not say which range of pixel values it expects. The range was assumed "
+        f"to be {range_words(known['input_range'])}"
     )
     if _other_ranges(known):
         return f"{text}; the other usual ranges do not make the model clearly more accurate."
     return (
         f"{text}. If this is wrong, so is everything on this page. To check it, use images whose "
-        "classes are known (`--dataset`; in Python: `labels`): the accuracy should be the one that "
+        "classes are known (`--dataset`; in Python: `labels`): the accuracy should match the one "
         "you know. To name the right range, use `--input-range` (in Python: `input_range`)."
     )
 
@@ -195,7 +195,7 @@ def range_words(name: str) -> str:
 
 
 def _other_ranges(accuracy: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the comparisons with other ranges, without those of earlier versions, not paired."""
+    """Return the comparisons with other ranges, except the unpaired ones of earlier versions."""
     return [each for each in accuracy.get("other_ranges") or [] if "clearly_better" in each]
 
 

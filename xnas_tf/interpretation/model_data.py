@@ -1,4 +1,4 @@
-"""Loads data sets in the size and with the channels of a model's input."""
+"""Loads data sets with the size and channels of a model's input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def data_for(
 ) -> Dataset:
     """Return a data set whose images fit a model.
 
-    A named data set is loaded in the size and with the channels of the model's input, as far as
+    A named data set is loaded with the size and channels of the model's input, as far as
     these are fixed. The splits do not depend on the size.
 
     Args:

@@ -30,7 +30,7 @@ def accuracy_gap_text(
     return (
         f"The accuracy of {percent_text(correct / tested)} is clearly below the "
         f"{percent_text(validation)} on the validation split, perhaps by luck, or because the test "
-        "images differ: retrain the candidates that you compare with several seeds."
+        "images differ: use several seeds to retrain the candidates that you compare."
     )
 
 

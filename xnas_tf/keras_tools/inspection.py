@@ -33,7 +33,7 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def normalization_momentum(model: keras.Model) -> float | None:
-    """Return the largest momentum of the batch normalisation layers that a training updates.
+    """Return the largest momentum of the batch normalisation layers that training updates.
 
     Returns:
         The momentum; None if there are no such layers. Frozen layers keep their averages.

@@ -14,7 +14,7 @@ RANGES = {DEFAULT_RANGE: (0.0, 1.0), "-1-1": (-1.0, 1.0), "0-255": (0.0, 255.0)}
 """Lowest and highest value of each usual range, the narrowest range first. These are the ranges
 that are inferred; any other, such as ``0-16``, can be given."""
 CHANNEL_CAUSE = (
-    "If the model was trained on images with their own mean and standard deviation per channel, no "
+    "If each channel of the training images was scaled by its own mean and standard deviation, no "
     "range is right: see docs/how-to/explaining.md, section Name the input range"
 )
 """A further cause to name if the range of a model's input may be wrong."""

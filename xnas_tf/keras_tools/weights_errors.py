@@ -44,11 +44,11 @@ def explain_weights(error: BaseException) -> str:
     if mismatch := _mismatch(str(error)):
         return (
             f"the weights file{f' {file}' if file else ''} does not fit the network: {mismatch}. "
-            "It is of another network, or of the same one in another size (as with another "
-            "`alpha`) or with another head"
+            "It belongs to another network, or to the same one in another size (such as with "
+            "another `alpha`) or with another head"
         )
     if file and (found := _UNREADABLE.search(str(error))):
-        return f"the weights file {file} is damaged, or is no HDF5 file ({found[1]})"
+        return f"the weights file {file} is damaged, or is not an HDF5 file ({found[1]})"
     return ""
 
 
@@ -61,7 +61,7 @@ def _mismatch(text: str) -> str:
         name, wanted, given = found.groups()
         return _of_counts(name, int(wanted), int(given))
     if found := _OLD_LAYERS.search(text):
-        return f"the network has {found[1]} layers with weights, the file {found[2]}"
+        return f"the network has {found[1]} layers with weights, but the file has {found[2]}"
     if not (found := _OBJECTS.search(text)):
         return ""
     others = int(found[1]) - 1
@@ -72,16 +72,16 @@ def _mismatch(text: str) -> str:
     if counts := _VARIABLES.search(text):
         named = f" ({counts[3].replace(chr(39), '')})"
         return _of_counts(found[2], int(counts[1]), int(counts[2]), named) + more
-    return f"those of layer {found[2]!r}{more}"
+    return f"the weights of layer {found[2]!r} differ{more}"
 
 
 def _of_shapes(name: str, wanted: str, given: str) -> str:
-    return f"{name!r} needs weights of shape {wanted}, the file has {given}"
+    return f"{name!r} needs weights of shape {wanted}, but the file has {given}"
 
 
 def _of_counts(name: str, wanted: int, given: int, names: str = "") -> str:
-    has = given or "none"
-    return f"layer {name!r} needs {counted(wanted, 'array')} of weights{names}, the file has {has}"
+    need = f"layer {name!r} needs {counted(wanted, 'array')} of weights{names}"
+    return f"{need}, but the file has {given or 'none'}"
 
 
 def _files_in(error: BaseException) -> Iterator[Path]:

@@ -22,10 +22,10 @@ SHOWN_IMAGES = 10
 
 
 def sheet_figure(data: Dataset) -> Figure:
-    """Draw a row of training images for each class, in the size that a network would see.
+    """Draw a row of training images for each class, at the size that a network would see.
 
-    Of other than one or three channels, only some are shown, and the title says which. Bars next to
-    the images show how many images of the class each split contains.
+    Unless there are one or three, only some channels are shown, and the title says which. Bars next
+    to the images show how many images of the class each split contains.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - heavy
 

@@ -304,7 +304,7 @@ class Run:
                 f"`images` are files, but the images of {self.path} have {channels} channels; "
                 "allowed: arrays of such images"
             )
-        # Only images with more than 8 bits depend on those of the data set.
+        # Only the scale of images with more than 8 bits depends on the data set.
         scales = self.load_dataset().findings.full_scales if any(map(is_deep, files)) else None
         return np.stack(read_files(files, (height, width), channels, scales))
 

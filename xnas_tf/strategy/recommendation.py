@@ -209,7 +209,7 @@ def _ignore_small_differences(
 
     Args:
         values: Costs, (N, M), changed in place.
-        learned: The N candidates of the costs.
+        learned: The N candidates with these costs.
         eligible: Those near the best error, at least one.
         names: The M objectives.
     """

@@ -57,7 +57,7 @@ def accepted_predictions(
             with _refusals(split):
                 predict = predict or _traced(model, split, name)
                 found[name] = _predicted(predict, split, name)
-        except InputError:  # for example, of a layer that checks its values
+        except InputError:  # for example, from a layer that checks its values
             continue
     return found
 

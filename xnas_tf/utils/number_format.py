@@ -37,7 +37,7 @@ def percent_range(low: float, high: float, decimals: int = 1) -> str:
 
 
 def ten_digits(value: float | None) -> float | None:
-    """Round to ten significant digits, so many that rounding again for a table changes nothing.
+    """Round to ten significant digits, enough that rounding again for a table changes nothing.
 
     With only six digits, 1.4352544 would become 1.43525, and then 1.4352 instead of 1.4353.
     """

@@ -106,7 +106,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         about,
     ]
     file = interpreted_range_text(known, "`interpreted.keras`")
-    if means_little(accuracy):  # no statement follows from the attributes
+    if means_little(accuracy):  # nothing can be concluded from the attributes
         return [*begin, file]
     return [
         *begin,

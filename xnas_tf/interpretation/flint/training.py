@@ -59,7 +59,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     Args:
         model: A Keras image classifier of any kind. The model is left unchanged in post-hoc mode,
             and trained from its current weights in by-design mode.
-        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+        dataset: A data set, or the name of one, which is loaded at the size of the model's input.
         mode: ``posthoc`` or ``by-design``.
         attributes: Number of attributes, J; if None, it is taken from the settings.
         layers: Names or name patterns of the layers from which attributes are computed; if None,

@@ -1,4 +1,4 @@
-"""Counts comparisons of paths that show nothing, because a mask is full or empty."""
+"""Counts uninformative comparisons of paths, in which a mask is full or empty."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Comparisons(NamedTuple):
 def comparisons(known: Mapping[str, Any]) -> Comparisons | None:
     """Count comparisons in a result of ``disentanglement.facts``.
 
-    The result is None for fewer than two classes, and if the result is of an earlier version that
+    The result is None for fewer than two classes, and if ``known`` is from an earlier version that
     does not say what each class keeps. The diversity is the mean of one minus the similarity over
     all comparisons, and those with full or empty masks add 0 to it.
     """

@@ -54,7 +54,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
 
     Args:
         model: A trained Keras image classifier of any kind, which is left unchanged.
-        dataset: A data set, or the name of one, which is loaded in the size of the model's input.
+        dataset: A data set, or the name of one, which is loaded at the size of the model's input.
         classes: Names or numbers of at least two classes; all classes if None.
         layers: Names or name patterns of the layers to mask. If None, the preset's layers are
             masked or, without a preset, the ends of all convolution blocks.

@@ -111,7 +111,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
         ),
         known.get("shown_channels", ""),
     ]
-    if means_little(accuracy):  # no statement follows from the paths
+    if means_little(accuracy):  # nothing can be concluded from the paths
         return [*begin, *about]
     return [
         *begin,
@@ -181,7 +181,7 @@ def _diversity_text(known: dict[str, Any]) -> str:
 
 
 def _comparisons_text(known: dict[str, Any]) -> str:
-    """Say how layers count in which classes keep all channels or none; empty if there are none."""
+    """Say how layers where classes keep all channels or none count; empty if there are none."""
     found = comparisons(known)
     if found is None or not found.same:
         return ""
@@ -190,7 +190,7 @@ def _comparisons_text(known: dict[str, Any]) -> str:
     others = f" The others have a diversity of {number(found.diversity)}."
     return (
         f"{where}A class that keeps all channels of a layer or none cannot be compared with others "
-        "there, and counts as having the same path as each of them. This concerns "
+        "there, and counts as having the same path as each of them. This affects "
         f"{percent(found.same / found.total)} of all comparisons of two classes in a layer."
         f"{'' if found.diversity is None else others}"
     )
@@ -231,7 +231,7 @@ def _uncertain_hits(rate: dict[str, Any], error: float) -> str:
         )
     return (
         f"It is uncertain whether the paths find their classes: {reason}, so the difference may be "
-        "chance."
+        "due to chance."
     )
 
 

@@ -66,7 +66,7 @@ def _compared_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     text = f"{without}({share(found.informative)} of the comparisons)"
     full = f"{full_layers(known)} of {len(known['layers'])}"
     return [
-        ("the same, only where no class keeps all channels or none", text),
+        ("the same, except where a class keeps all channels or none", text),
         ("layers in which every class keeps all channels (count as the same path)", full),
     ]
 

@@ -43,7 +43,7 @@ def _kinds() -> list[_Kind]:
         ),
         _Kind(
             "Attributes (FLINT)",
-            "A few attributes from which a linear classifier imitates the network's "
+            "A few attributes with which a linear classifier imitates the network's "
             "predictions, and the images that activate them (arXiv 2010.09345).",
             "xnas-tf interpret",
             INTERPRETATIONS,

@@ -72,7 +72,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
         within: Percentage points by which the recommended candidate's error may exceed the lowest
             error.
         safe: Whether to reject models that contain Python code, as a Lambda layer does.
-        dataset: Data set on which to measure a model, or the name of one, which is loaded in the
+        dataset: Data set on which to measure a model, or the name of one, which is loaded at the
             size of the model's input; if None, the data set of the model's run.
         input_range: Range of the values that a model expects, as ``LOW-HIGH`` or ``auto``; see
             ``keras_tools.input_range.range_of``.

@@ -12,14 +12,14 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes = {}, ...children) =>
   fill(document.createElement(tag), attributes, children);
-// A text in which what is between backticks is code.
+// Text in which the parts between backticks are code.
 const marked = (text) => text.split(/`([^`]+)`/).map((part, at) => at % 2 ? el("code", {}, part) : part);
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 // Round half to even, as Python does for tables in a terminal; toFixed would round half up.
 function fixed(value, digits) {
-  const places = value * 2 ** (digits + 1); // odd in the exact middle between two decimals
+  const places = value * 2 ** (digits + 1); // odd if exactly halfway between two decimals
   if (!Number.isInteger(places) || places % 2 === 0) return value.toFixed(digits);
   const below = Math.floor(value * 10 ** digits);
   return ((below + (below % 2 ? 1 : 0)) / 10 ** digits).toFixed(digits);
