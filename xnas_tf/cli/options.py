@@ -86,7 +86,7 @@ UNSAFE = click.option(
     "safe",
     is_flag=True,
     callback=lambda _context, _option, unsafe: not unsafe,
-    help="Also load models that contain code, such as Lambda layers, or need an export's code.",
+    help="Also load models that contain or need code, such as Lambda layers.",
 )
 INPUT_RANGE = click.option(
     "--input-range",

@@ -248,7 +248,7 @@ def _child(parent: Any, name: str, text: str) -> Any:
 
 
 def _key(parent: Any, name: str, text: str) -> Any:
-    """Return the key of a mapping or the index of a list that ``name`` stands for."""
+    """Return the mapping key or list index that ``name`` stands for."""
     if not isinstance(parent, list):
         # The keys of `record_at` are numbers.
         return int(name) if name.isdecimal() and int(name) in parent else name

@@ -16,7 +16,7 @@ class OwnCode:
     Attributes:
         file: The file to copy next to the model; None if nothing is to be copied.
         needs: Names of the other local modules and packages that are needed; these are never
-            copied, as they may hold anything.
+            copied, as they could contain anything.
         problem: Why no file is copied; empty if one is, or if no file is needed.
     """
 

@@ -138,7 +138,8 @@ class Objective(BaseModel):
         """Check that the data set has what the objective needs, before any training.
 
         Raises:
-            InputError: If the data set lacks something, such as masks. The caller prefixes the
+            InputError: If the data set lacks something that is needed, such as masks. The caller
+            prefixes the
                 message with the configuration section.
         """
 

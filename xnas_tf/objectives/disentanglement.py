@@ -32,7 +32,8 @@ class DisentanglementObjective(Objective):
     channels if all of its paths exceed the allowed rate of false alarms, and has no path if none of
     its images is classified correctly. Classes that keep all channels or have no path count as
     equal to any other class. This objective is a quick estimate, whereas `xnas-tf disentangle` uses
-    the entire training split. The paper's diversity is also recorded; it is not corrected for
+    the entire training split. Diversity as defined in the paper is also recorded; it is not
+    corrected for
     chance and therefore favours small masks. False alarms (the share of other classes' images that
     a path assigns to its class), the share of kept channels, the number of classes that keep all
     channels, the number of classes with a correctly classified image, and the diversity of each

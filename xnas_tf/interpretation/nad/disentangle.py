@@ -78,8 +78,8 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             result.
 
     Raises:
-        InputError: If an argument is invalid or does not fit the model, or fewer than two classes
-            have a correctly classified training image.
+        InputError: If an argument is invalid or does not fit the model, or if fewer than two
+            classes have a correctly classified training image.
     """
     published = preset_for(preset, model) if preset is not None else None
     if beta is None:

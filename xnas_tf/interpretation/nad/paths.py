@@ -41,7 +41,7 @@ class Paths:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Number of channels kept by each class in each layer, (L, K)."""
+        """Number of channels kept for each class in each layer, (L, K)."""
         return np.stack([mask.sum(axis=1) for mask in self.hard]).astype(int)
 
     @cached_property
