@@ -285,6 +285,6 @@ def interpret(form: str, **options: Any) -> None:
     if result is None:  # another rank prints
         return
     interpretation, folder = result
-    print_message(f"wrote {folder}: open its index.html in a browser")
     print_message(interpreted_range_text(interpretation.as_dict(), "interpreted.keras"))
+    print_message(f"wrote {folder}: open its index.html in a browser")
     print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)
