@@ -208,7 +208,7 @@ def test_maps_that_mark_the_wrong_pixels_are_called_so(insertion):
     """Only if their agreement is below 0 by more than two standard errors."""
     (_, opposite, scale) = trust_paragraphs(measured(OPPOSITE, insertion))
     assert "lowers the score clearly less than hiding others (agreement -0.22)" in opposite
-    assert ("although the parts" in opposite) == (insertion[0] > 0.5)
+    assert ("even though the parts" in opposite) == (insertion[0] > 0.5)
     assert "below 0 if hiding others lowers it more" in scale
     (_, unclear, _) = trust_paragraphs(measured([v - 0.2 for v in UNCLEAR], insertion))
     assert "(agreement -0.18)" in unclear and "clearly less" not in unclear

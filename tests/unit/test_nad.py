@@ -427,9 +427,9 @@ def test_only_classes_that_images_were_taken_for_are_confused():
     ("mean", "verdict"),
     [
         (0.1, "do not find their classes."),
-        (0.2, "the difference may be chance."),
-        (0.26, "the difference may be chance."),
-        (0.36, "the difference may be chance."),
+        (0.2, "the difference may be due to chance."),
+        (0.26, "the difference may be due to chance."),
+        (0.36, "the difference may be due to chance."),
         (0.4, "chance would give 25.0%."),
     ],
 )
@@ -440,7 +440,7 @@ def test_a_hit_rate_that_does_not_differ_clearly_from_chance_is_called_so(mean, 
     text = hits_text({"chance": 0.25, "layers": [{"hit_rate": best}, {"hit_rate": rate}]})
     assert text.endswith(verdict) and f"{mean:.1%}" in text and "90.0%" not in text
     is_uncertain = "over 4 classes has a standard error of 5.8 percentage points" in text
-    assert is_uncertain == ("may be chance" in verdict)
+    assert is_uncertain == ("due to chance" in verdict)
 
 
 def test_a_hit_rate_of_one_class_is_uncertain():
@@ -555,7 +555,7 @@ def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_
     page = paths_page(known)
     (text,) = (text for text in page.summary if "every class keeps all channels" in text)
     assert text.startswith(f"In {layers - 1} of {layers} layers, every class")
-    assert f"concerns {1 - 1 / layers:.1%} of all comparisons" in text
+    assert f"affects {1 - 1 / layers:.1%} of all comparisons" in text
     assert text.endswith(f"The others have a diversity of {alone:.2f}.")
     shown = f"{alone:.2f} ({1 / layers:.1%} of comparisons)"
     assert shown in [metric.value for metric in page.metrics]
@@ -565,7 +565,7 @@ def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_
     first[:] = 1
     known = facts(replace(found, paths=replace(found.paths, logits=[first, *others])))
     (text,) = (text for text in paths_page(known).summary if "every class keeps" in text)
-    assert "concerns 100.0% of all" in text and "The others" not in text
+    assert "affects 100.0% of all" in text and "The others" not in text
 
 
 def test_the_diversity_without_full_and_empty_masks_is_that_of_the_other_pairs():

@@ -139,8 +139,7 @@ class Objective(BaseModel):
 
         Raises:
             InputError: If the data set lacks something that is needed, such as masks. The caller
-            prefixes the
-                message with the configuration section.
+                prefixes the message with the configuration section.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
