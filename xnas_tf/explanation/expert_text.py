@@ -49,8 +49,8 @@ QUALITY = {
     ),
     "completeness_error": (
         "unexplained share",
-        "How far the map's sum is from the change in the output that it should explain, as a share "
-        "of that change; 0 at best.",
+        "How far the map's sum is from the change in the output that it should explain, relative "
+        "to the larger of the two; 0 at best.",
     ),
 }
 """The name and the meaning of each metric of ``quality_of``, for readers."""
