@@ -198,6 +198,12 @@ def test_a_best_value_within_a_standard_error_is_called_so():
     assert found.id == 1 and found.why.endswith("over the front, give or take a standard error")
 
 
+@pytest.mark.parametrize("prefer", [None, "introspectability"])
+def test_small_units_are_no_ties(prefer):
+    front = [candidate(TWO, 1, 140, (5e-11,)), candidate(TWO, 2, 139, (6e-11,))]
+    assert recommend(front, TWO, COUNTS, prefer=prefer).id == 2
+
+
 def test_of_equal_errors_nothing_is_said_to_be_lower():
     front = [candidate(THREE, 5, 140, (0.5, 90.0)), candidate(THREE, 7, 140, (0.4, 80.0))]
     assert recommend(front, THREE, COUNTS).why.endswith(

@@ -190,7 +190,8 @@ def _choose(
     if len(indices) > 1:
         values = normalised(values)  # drops objectives that are equal for all
     by_id = dict(zip((c.id for c in learned), values.sum(axis=1), strict=True))
-    least = min(by_id[c.id] for c in eligible) + ROUNDING
+    rounding = ROUNDING if len(indices) > 1 else 0.0  # one objective may have any unit
+    least = min(by_id[c.id] for c in eligible) + rounding
     tied = sorted((c for c in eligible if by_id[c.id] <= least), key=_by_error)
     if prefer:
         return tied[0], f"preferred: the best {prefer}"
