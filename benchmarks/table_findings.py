@@ -5,7 +5,8 @@
 Prints Markdown tables: how reliable each measure is over seeds, how measures are related at equal
 error, what measures before and early in training tell about the trained network, which operations
 raise a measure, and where the Pareto fronts lie. Intervals are 95% bootstrap intervals over
-networks. Measures that the table does not have are left out. The last line is JSON.
+networks. Apart from the agreement of seeds, only seeds with which all networks were trained count.
+Measures that the table does not have are left out. The last line is JSON.
 docs/benchmarks/findings.md describes the results.
 """
 
@@ -63,13 +64,25 @@ Figures = dict[str, list[float | None]]
 
 def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print all tables, and return the most important figures by name."""
-    means = rows.groupby("arch").mean(numeric_only=True)
-    print(f"{len(means)} networks, {rows.seed.nunique()} seeds, {len(rows)} rows\n")
+    complete = of_complete_seeds(rows)
+    means = complete.groupby("arch").mean(numeric_only=True)
+    print(f"{len(means)} networks, {rows.seed.nunique()} seeds, {len(rows)} rows")
+    print(f"All but the agreement of seeds: {complete.seed.nunique()} seeds\n")
     figures = print_reliability(rows, rng)
     print_relations(means, rng)
     figures |= print_early(means, rng)
     print_operations(means, rng)
     return figures | print_fronts(means)
+
+
+def of_complete_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the seeds with which all networks were trained; all rows if none was.
+
+    Means over different numbers of seeds are not equally noisy, so they would not be comparable.
+    """
+    counts = rows.groupby("seed").arch.nunique()
+    complete = counts.index[counts == rows.arch.nunique()]
+    return rows[rows.seed.isin(complete)] if len(complete) else rows
 
 
 def measured(means: pd.DataFrame, titles: Iterable[str] = MEASURES) -> dict[str, str]:
@@ -205,7 +218,7 @@ def main() -> None:
     if options.figure:
         from benchmarks.table_figure import draw
 
-        means = rows.groupby("arch").mean(numeric_only=True)
+        means = of_complete_seeds(rows).groupby("arch").mean(numeric_only=True)
         draw(means, measured(means, SOURCES)).savefig(options.figure)
     print(json.dumps({"table": options.table.name, "rows": len(rows), **figures}))
 

@@ -153,3 +153,10 @@ def test_the_network_with_the_lowest_error_is_not_counted_as_shared(capsys) -> N
         line.split(" | ") for line in capsys.readouterr().out.splitlines() if "0.100 to" in line
     ]
     assert [[cell.strip(" |") for cell in line[4:]] for line in lines] == [["", "1"], ["1", ""]]
+
+
+def test_relations_are_based_on_seeds_with_all_networks() -> None:
+    rows = pd.DataFrame({"arch": ["a", "b", "a", "b", "a"], "seed": [0, 0, 1, 1, 2]})
+    assert table_findings.of_complete_seeds(rows).seed.tolist() == [0, 0, 1, 1]
+    none_is_complete = rows.iloc[1:3]
+    assert len(table_findings.of_complete_seeds(none_is_complete)) == 2
