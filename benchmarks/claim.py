@@ -33,7 +33,7 @@ from benchmarks.claim_searches import (  # noqa: E402
     selected,
     setting,
 )
-from benchmarks.common import ROOT  # noqa: E402
+from benchmarks.common import ROOT, json_lines  # noqa: E402
 
 TABLE = ROOT / "benchmarks" / "tables" / "claim.csv.gz"
 
@@ -79,8 +79,7 @@ def outcome_file(folder: Path, data: str, seed: int) -> Path:
 
 def outcomes(path: Path) -> dict[str, dict[str, float]]:
     """Return the outcomes in a file by genotype."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line.pop("genotype"): line for line in map(json.loads, lines)}
+    return {line.pop("genotype"): line for line in json_lines(path)}
 
 
 def collect(folder: Path, out: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -42,6 +43,18 @@ def cell_network(
     hp = keras_tuner.HyperParameters()
     hp.values = parse_genotype(cell) if isinstance(cell, str) else dict(cell)
     return NASBench201(shape, 10, channels, stack).build(hp)
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a file with a JSON object per line; none if it does not exist.
+
+    A last line that a killed process left incomplete is removed from the file.
+    """
+    text = path.read_text() if path.exists() else ""
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        path.write_text(complete)
+    return [json.loads(line) for line in complete.splitlines()]
 
 
 class WideSpace(Space):
