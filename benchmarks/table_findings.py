@@ -1,6 +1,6 @@
 """What a table of networks tells about measures of introspectability.
 
-    python benchmarks/table_findings.py FILE.csv.gz [--figure FILE]
+    python benchmarks/table_findings.py FILE.csv.gz… [--figure FILE]
 
 Prints Markdown tables: how reliable each measure is over seeds, how measures are related at equal
 error, what measures before and early in training tell about the trained network, which operations
@@ -202,25 +202,34 @@ def print_fronts(means: pd.DataFrame) -> Figures:
     return {f"front/{source}": [int(rows.sum())] for source, rows in found.items()}
 
 
+def read(table: Path, parser: argparse.ArgumentParser) -> pd.DataFrame:
+    """Read a table; exit with an error if it cannot be read or lacks a column."""
+    try:
+        rows = pd.read_csv(table)
+    except (OSError, EOFError, ValueError) as error:
+        parser.error(f"{table} is not a table: {error}")
+    if missing := [name for name in NEEDED if name not in rows]:
+        parser.error(f"{table}: there is no column {', '.join(missing)}")
+    return rows
+
+
 def main() -> None:
     """Print everything, and draw the fronts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("table", type=Path, help="table written by xnas-tf benchmark table")
+    parser.add_argument(
+        "tables", nargs="+", type=Path, help="files written by xnas-tf benchmark table"
+    )
     parser.add_argument("--figure", type=Path, help="file to draw the fronts into")
     options = parser.parse_args()
-    try:
-        rows = pd.read_csv(options.table)
-    except (OSError, EOFError, ValueError) as error:
-        parser.error(f"{options.table} is not a table: {error}")
-    if missing := [name for name in NEEDED if name not in rows]:
-        parser.error(f"{options.table}: there is no column {', '.join(missing)}")
+    rows = pd.concat([read(table, parser) for table in options.tables], ignore_index=True)
     figures = findings(rows, np.random.default_rng(0))
     if options.figure:
         from benchmarks.table_figure import draw
 
         means = of_complete_seeds(rows).groupby("arch").mean(numeric_only=True)
         draw(means, measured(means, SOURCES)).savefig(options.figure)
-    print(json.dumps({"table": options.table.name, "rows": len(rows), **figures}))
+    names = [table.name for table in options.tables]
+    print(json.dumps({"tables": names, "rows": len(rows), **figures}))
 
 
 if __name__ == "__main__":

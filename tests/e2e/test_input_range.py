@@ -57,7 +57,8 @@ def mobile_net(_, images, labels):
     )
     features = base.predict(images, verbose=0).reshape(len(images), -1)
     offset, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
-    kernel = np.linalg.lstsq((features - offset) / scale, np.eye(4)[labels], rcond=1e-3)[0]
+    targets = 20 * np.eye(4)[labels]  # logits of a confident model
+    kernel = np.linalg.lstsq((features - offset) / scale, targets, rcond=1e-3)[0]
     end = layers.Dense(4)
     model = keras.Sequential([keras.Input(SHAPE), base, layers.Flatten(), end])
     end.set_weights([kernel / scale[:, None], -(offset / scale) @ kernel])
