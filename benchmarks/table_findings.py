@@ -67,7 +67,7 @@ def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     complete = of_complete_seeds(rows)
     means = complete.groupby("arch").mean(numeric_only=True)
     print(f"{len(means)} networks, {rows.seed.nunique()} seeds, {len(rows)} rows")
-    print(f"All but the agreement of seeds: {complete.seed.nunique()} seeds\n")
+    print(f"Seeds with all networks: {complete.seed.nunique()}\n")
     figures = print_reliability(rows, rng)
     print_relations(means, rng)
     figures |= print_early(means, rng)

@@ -164,7 +164,7 @@ def flint(work: Work) -> None:
 
 def findings(_: Work) -> None:
     """Draw the Pareto fronts of the table's networks."""
-    table = "benchmarks/tables/digits-part.csv.gz"
+    table = "xnas_tf/benchmark/tables/digits.csv.gz"
     script = [sys.executable, "benchmarks/table_findings.py", table]
     command = [*script, "--figure", IMAGES / "findings.png"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
