@@ -6,24 +6,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.strategy.knee import knee, normalised
+from xnas_tf.strategy.compromise import (
+    ERROR,
+    ROUNDING,
+    by_error,
+    compromise,
+    joined,
+    other_objectives,
+    validation_error,
+)
+from xnas_tf.strategy.knee import knee
 from xnas_tf.strategy.options import Goals
-from xnas_tf.strategy.pareto import costs
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
-from xnas_tf.utils.number_format import percent_text
+from xnas_tf.utils.number_format import brief_value, percent_text
 
-ERROR, KNEE = "error", "knee"
-ERROR_OBJECTIVES = (ERROR, "metric:accuracy")
-"""Objectives that the error's tolerance already accounts for."""
+KNEE = "knee"
 TOLERANCE = 2.0
 """Percentage points above the best error that are always tolerated."""
 INTERVAL = "its 95% interval"
 """The tolerance in words if it is the interval of the best error."""
-ROUNDING = 1e-9
 ADVICE = (
     "change how they are trained: the learning rate ({rate}), more epochs (training.epochs), "
     "normalisation layers in the model"
@@ -99,8 +102,8 @@ def recommend(
     if not front:
         kept = " that satisfies all constraints" if config.constraints else ""
         return Recommendation(None, f"no candidate has a result yet{kept}")
-    known = [candidate for candidate in front if not math.isnan(_error(candidate))]
-    known.sort(key=_by_error)
+    known = [candidate for candidate in front if not math.isnan(validation_error(candidate))]
+    known.sort(key=by_error)
     learned = [candidate for candidate in known if _has_learned(candidate, validation_counts)]
     if not learned:
         rate = "in build(hp)" if has_own_optimizer else "training.learning_rate"
@@ -109,9 +112,12 @@ def recommend(
         return Recommendation(None, why, known[0].id if known else None)
     best = learned[0]
     limit, tolerance = _tolerated(best, validation_counts, within)
-    near = [candidate for candidate in learned if _error(candidate) <= limit + ROUNDING]
+    near = [candidate for candidate in learned if validation_error(candidate) <= limit + ROUNDING]
     is_limited = within is not None or not prefer
-    chosen, reason = _choose(near if is_limited else learned, learned, config, prefer)
+    eligible = near if is_limited else learned
+    chosen, reason = (
+        knee(eligible, config) if prefer == KNEE else compromise(eligible, learned, config, prefer)
+    )
     parts = [
         _gap(chosen, best),
         _nearness(chosen, best, len(near), len(learned), tolerance) if is_limited else "",
@@ -134,27 +140,18 @@ def _check(config: Goals, prefer: str | None, within: float | None) -> None:
         raise InputError(f"`within` {within:g}; allowed: 0 or more percentage points")
 
 
-def _error(candidate: Candidate) -> float:
-    """Return the validation error, even if it is not an objective; NaN if it is not known."""
-    return 1 - candidate.metrics.get("val_accuracy", math.nan)
-
-
-def _by_error(candidate: Candidate) -> tuple[float, int]:
-    return _error(candidate), candidate.id
-
-
 def _has_learned(candidate: Candidate, counts: Sequence[int] | None) -> bool:
     if counts is None:
         return True
     images = sum(counts)
-    return better_than_chance((1 - _error(candidate)) * images, images, max(counts))
+    return better_than_chance((1 - validation_error(candidate)) * images, images, max(counts))
 
 
 def _tolerated(
     best: Candidate, counts: Sequence[int] | None, within: float | None
 ) -> tuple[float, str]:
     """Return the largest tolerated error, and the tolerance in words."""
-    error = _error(best)
+    error = validation_error(best)
     points = TOLERANCE if within is None else within
     limit = error + points / 100
     if within is None and counts is not None:
@@ -166,87 +163,14 @@ def _tolerated(
     return limit, f"{points:g} point{'s' * (points != 1)} of it"
 
 
-def _others(config: Goals) -> list[str]:
-    """Return the names of the objectives other than the error."""
-    return [o.name for o in config.objectives if o.name not in ERROR_OBJECTIVES]
-
-
-def _choose(
-    eligible: Sequence[Candidate], learned: Sequence[Candidate], config: Goals, prefer: str | None
-) -> tuple[Candidate, str]:
-    """Return the best eligible candidate, and the reason unless it is the default rule alone.
-
-    Several objectives are scaled over all candidates that are better than chance. Two candidates
-    scaled by themselves would always tie: each would be worst where the other is best.
-    """
-    if prefer == KNEE:
-        return knee(eligible, config)
-    wanted = _others(config) if prefer is None else [prefer]
-    indices = [i for i, o in enumerate(config.objectives) if o.name in wanted and prefer != ERROR]
-    values = costs(learned, config)[:, indices]
-    if not prefer:
-        names = [config.objectives[i].name for i in indices]
-        _ignore_small_differences(values, learned, eligible, names)
-    if len(indices) > 1:
-        values = normalised(values)  # drops objectives that are equal for all
-    by_id = dict(zip((c.id for c in learned), values.sum(axis=1), strict=True))
-    rounding = ROUNDING if len(indices) > 1 else 0.0  # one objective may have any unit
-    least = min(by_id[c.id] for c in eligible) + rounding
-    tied = sorted((c for c in eligible if by_id[c.id] <= least), key=_by_error)
-    if prefer:
-        return tied[0], f"preferred: the best {prefer}"
-    return tied[0], _tie(tied, config)
-
-
-def _ignore_small_differences(
-    values: np.ndarray,
-    learned: Sequence[Candidate],
-    eligible: Sequence[Candidate],
-    names: Sequence[str],
-) -> None:
-    """Set costs of eligible candidates within one standard error of the best to the best cost.
-
-    This is the one-standard-error rule (Breiman et al. 1984, section 3.4.3) for each objective.
-
-    Args:
-        values: Costs, (N, M), changed in place.
-        learned: The N candidates with these costs.
-        eligible: Those near the best error, at least one.
-        names: The M objectives.
-    """
-    ids = {candidate.id for candidate in eligible}
-    rows = [row for row, candidate in enumerate(learned) if candidate.id in ids]
-    for column, name in enumerate(names):
-        best = min(rows, key=lambda row: values[row, column])
-        error = learned[best].metrics.get(f"{name}/standard_error", 0.0)
-        for row in rows:
-            if values[row, column] <= values[best, column] + error:
-                values[row, column] = values[best, column]
-
-
-def _tie(tied: Sequence[Candidate], config: Goals) -> str:
-    """Explain what decides between several candidates; empty if there is only one."""
-    if len(tied) == 1 or not (names := _others(config)):
-        return ""
-    others = ", ".join(str(c.id) for c in tied[1:])
-    values = {c.objectives.get(names[0]) for c in tied}
-    small = " within its standard error" if len(names) == 1 and len(values) > 1 else ""
-    text = f"tied with {others} in {_joined(names)}{small}"
-    if _error(tied[0]) < _error(tied[1]):
-        return f"{text}, so the lower error decides"
-    return f"{text}, and in error, so the first one found is chosen"
-
-
-def _joined(names: Sequence[str]) -> str:
-    scaled = "" if len(names) == 1 else " overall, each scaled from 0 to 1 over the front"
-    return " and ".join(names) + scaled
+def _points_above(chosen: Candidate, best: Candidate) -> float:
+    return 100 * (validation_error(chosen) - validation_error(best))
 
 
 def _gap(chosen: Candidate, best: Candidate) -> str:
-    error = _error(chosen)
-    points = 100 * (error - _error(best))
+    points = _points_above(chosen, best)
     gap = f"{points:.1f} points above the best, {best.id}" if points else "the lowest on the front"
-    return f"error {percent_text(error)}, {gap}"
+    return f"error {percent_text(validation_error(chosen))}, {gap}"
 
 
 def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, tolerance: str) -> str:
@@ -260,7 +184,7 @@ def _nearness(chosen: Candidate, best: Candidate, near: int, learned: int, toler
 
 def _caution(chosen: Candidate, best: Candidate, counts: Sequence[int] | None) -> str:
     """If the error is clearly above the best, note that the interval is wide due to few images."""
-    if counts is None or 100 * (_error(chosen) - _error(best)) <= TOLERANCE + ROUNDING:
+    if counts is None or _points_above(chosen, best) <= TOLERANCE + ROUNDING:
         return ""
     return (
         f"only {sum(counts):,} validation images, so this interval is wide: choose candidate "
@@ -270,40 +194,33 @@ def _caution(chosen: Candidate, best: Candidate, counts: Sequence[int] | None) -
 
 def _advantage(chosen: Candidate, best: Candidate, near: int, config: Goals) -> str:
     """Explain why the candidate with the lowest error is preferred to others close to it."""
-    names = _others(config)
+    names = other_objectives(config)
     if chosen is not best or near == 1 or not names:
         return ""
     is_estimated = any(f"{name}/standard_error" in chosen.metrics for name in names)
     within = ", give or take a standard error" if is_estimated else ""
-    return f"among these the best in {_joined(names)}{within}"
+    return f"among these the best in {joined(names)}{within}"
 
 
 def _comparison(chosen: Candidate, best: Candidate, config: Goals) -> str:
     """Compare the other objectives with those of the candidate with the lowest error."""
     if chosen is best:
         return ""
-    return ", ".join(
-        f"{name} {_number(chosen.objectives[name])} against {_number(best.objectives[name])}"
-        for name in _others(config)
-    )
-
-
-def _number(value: float) -> str:
-    is_whole = float(value).is_integer() or abs(value) >= 1000
-    return f"{value:,.0f}" if is_whole else f"{value:.3g}"
+    values = {
+        name: [brief_value(each.objectives[name], 3) for each in (chosen, best)]
+        for name in other_objectives(config)
+    }
+    return ", ".join(f"{name} {ours} against {theirs}" for name, (ours, theirs) in values.items())
 
 
 def _why_none(
-    size: int,
-    known: Sequence[Candidate],
-    counts: Sequence[int] | None,
-    advice: str,
+    size: int, known: Sequence[Candidate], counts: Sequence[int] | None, advice: str
 ) -> str:
     """Explain why nothing is recommended, and what to change."""
     if not known:
         return "no candidate on the front has a recorded validation accuracy"
     assert counts is not None  # otherwise all known candidates count as better than chance
-    share, best = max(counts) / sum(counts), 1 - _error(known[0])
+    share, best = max(counts) / sum(counts), 1 - validation_error(known[0])
     subject = f"none of the {size} candidates" if size > 1 else "the one candidate"
     negated = "is" if size > 1 else "is not"
     return (
