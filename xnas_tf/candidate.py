@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -224,3 +225,21 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """Return the result as a dictionary of ``Candidate`` fields."""
         return {**vars(self), "seconds": dict(self.seconds)}
+
+
+def named_candidates(
+    which: Iterable[int | str | Candidate] | int | str | Candidate,
+) -> list[int | str | Candidate]:
+    """Return one or more candidate names as a list; ids may come from a data frame.
+
+    Raises:
+        InputError: If a name has an unsupported type.
+    """
+    if isinstance(which, str | Integral | Candidate):
+        return [which]
+    if not isinstance(which, Iterable):
+        raise InputError(
+            f"`candidates` is of type {type(which).__name__}; allowed: an id, recommended, best, a "
+            "Candidate, or several of these"
+        )
+    return list(which)

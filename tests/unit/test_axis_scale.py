@@ -10,8 +10,9 @@ from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.figures.history_figure import history_figure, history_info
 from xnas_tf.figures.parallel_figure import uprights
 from xnas_tf.reporting.html.search import search_data
-from xnas_tf.storage.run import Run, ordered_front
+from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.strategy.pareto import ordered_front
 
 CONFIG = load_config(
     overrides=["objectives=[error, introspectability, parameters]", "record=[flops, latency]"]

@@ -194,7 +194,6 @@ def test_a_single_image_needs_a_first_axis(own, shape):
         ((40, 5), (40, 40, 5)),
         ((7, 128, 1), (128, 1, 1)),  # grey signals of length 128
         ((9, 32, 3), (32, 3, 3)),
-        ((40, 40, 5), ()),  # an earlier version did not record the shape
     ],
 )
 def test_several_images_are_not_taken_for_one(own, shape):

@@ -16,8 +16,9 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run, comparable_candidates
+from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
+from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.utils.progress import displayed
 
 CONFIG = load_config(

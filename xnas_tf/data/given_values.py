@@ -58,14 +58,12 @@ def check_several(images: Any, shape: Sequence[int]) -> None:
 
     Args:
         images: See ``stored_images``.
-        shape: The shape of one image, (height, width, channels); empty if unknown.
+        shape: The shape of one image, (height, width, channels).
 
     Raises:
         InputError: If they are. An array (H, W, 3) would otherwise be read as H grey images, and
             these may even fit, because a data set can resize them and make them colour images.
     """
-    if not shape:
-        return
     try:
         given = np.shape(images)
     except ValueError:  # images of different sizes, reported later
@@ -114,11 +112,11 @@ def _as_levels(images: np.ndarray, low: float, high: float) -> np.ndarray:
     if outside > _MOST_OUTSIDE or 0 < _UNLIKE * largest < max(abs(low), abs(high)):
         raise InputError(f"{given}, but those of the search had {known}: use the same scale")
     if outside:
-        warnings.warn(f"{given}; those outside {known} are cut off ({outside:.2%})", stacklevel=5)
+        warnings.warn(f"{given}; those outside {known} are cut off ({outside:.2%})", stacklevel=6)
     if most - least < _NARROW * (high - low):
         warnings.warn(
             f"{given} only, but those of the search had {known}. Were they prepared already, or "
             "are they on another scale?",
-            stacklevel=5,
+            stacklevel=6,
         )
     return levels_between(images, low, high).clip(0, LEVELS).astype(np.uint8)

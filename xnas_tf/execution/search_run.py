@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.execution.search_state import SearchState
-from xnas_tf.storage.run import Run, ordered_front
+from xnas_tf.storage.run import Run
+from xnas_tf.strategy.pareto import ordered_front
 
 if TYPE_CHECKING:
     from xnas_tf.evaluation.evaluator import Evaluator

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, named_candidates
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
-from xnas_tf.storage.run import Run, named_candidates
+from xnas_tf.storage.run import Run
 from xnas_tf.storage.tested_models import candidate_name
 
 LATEST = "latest"

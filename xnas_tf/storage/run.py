@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate
-from xnas_tf.config import Config
+from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate, named_candidates
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.given_values import check_several, stored_images
-from xnas_tf.data.new_files import image_paths, is_deep, read_files
-from xnas_tf.data.value_scaling import LEVELS, Scaling
-from xnas_tf.errors import InputError, RunError, RunInUseError, suggest
+from xnas_tf.data.value_scaling import LEVELS
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.evaluation.collapse_summary import collapse_text
-from xnas_tf.interpretation.drawing import set_title
 from xnas_tf.interpretation.weak_classes import accuracy_gap_text, weak_classes_text
-from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.run_directory import CONFIG, DATABASE, locked, model_path, run_config
+from xnas_tf.storage.new_images import new_images
+from xnas_tf.storage.run_directory import CONFIG, DATABASE, is_locked, model_path, run_config
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.storage.tested_models import candidate_name, figures_fact
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
-from xnas_tf.strategy.pareto import ended_candidates, pareto_front
+from xnas_tf.strategy.pareto import ended_candidates, ordered_front, pareto_front
 from xnas_tf.strategy.recommendation import Recommendation, recommend
 from xnas_tf.utils.argument_types import NUMBER, PATH, check_types
-from xnas_tf.utils.markup import page_html, short_repr, table_html
-from xnas_tf.utils.number_format import counted, format_value, shortened
+from xnas_tf.utils.markup import short_repr
 
 if TYPE_CHECKING:
     import pandas
@@ -274,39 +269,10 @@ class Run:
 
     def stored_images(self, images: np.ndarray | str | Path | Sequence[str | Path]) -> np.ndarray:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
-        if files := image_paths(images):
-            return self._read(files)
-        options = self.config.dataset
-        sides = [options.size] * 2 if isinstance(options.size, int) else options.size
-        size = (sides[0], sides[1]) if sides else None
-        known = (self.fact("dataset") or {}).get("image_shape", ())
-        check_several(images, known)
-        found = stored_images(images, self.value_range, size, options.channels)
-        shape = tuple(known or found.shape[1:])
-        if found.shape[1:] != shape:
-            raise InputError(
-                f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
-            )
-        return found
-
-    def _read(self, files: Sequence[Path]) -> np.ndarray:
-        """Read image files as ``load_dataset`` does, (N, H, W, C), as uint8."""
-        low, high = self.value_range
-        if not Scaling(low, high).is_usual:
-            raise InputError(
-                f"`images` are files, but {self.path} searched arrays with values from {low:.6g} "
-                f"to {high:.6g}; allowed: arrays with values on this scale"
-            )
-        known: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
-        height, width, channels = known["image_shape"]
-        if channels not in (1, 3):
-            raise InputError(
-                f"`images` are files, but the images of {self.path} have {channels} channels; "
-                "allowed: arrays of such images"
-            )
-        # Only the scale of images with more than 8 bits depends on the data set.
-        scales = self.load_dataset().findings.full_scales if any(map(is_deep, files)) else None
-        return np.stack(read_files(files, (height, width), channels, scales))
+        facts: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
+        height, width, channels = facts["image_shape"]
+        shape = (height, width, channels)
+        return new_images(images, self.config.dataset, shape, self.value_range, self.path)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.
@@ -319,16 +285,7 @@ class Run:
         Raises:
             InputError: If pandas is not installed.
         """
-        try:
-            import pandas  # noqa: PLC0415 - heavy
-        except ImportError as error:
-            raise InputError(
-                f"to_dataframe needs pandas, which cannot be imported ({error}): pip install pandas"
-            ) from error
-        candidates, front, recommended = self._snapshot()
-        ids = {candidate.id for candidate in front}
-        columns, rows = candidate_rows(candidates, self.config, ids, recommended.id)
-        return pandas.DataFrame(rows, columns=columns)
+        return self._snapshot().data_frame()
 
     @check_types(within=NUMBER)
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
@@ -341,15 +298,8 @@ class Run:
         Raises:
             InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
         """
-        from xnas_tf.figures.front_figure import front_figure, front_info  # noqa: PLC0415 - heavy
-
-        candidates, front, recommended = self._snapshot(prefer, within)
-        self._check_drawable(front)
         images = sum(self.validation_counts or ())
-        figure = front_figure(front_info(candidates, front, self.config, recommended.id, images))
-        return self._titled(
-            figure, f"Pareto front: {len(front)} of {counted(len(candidates), 'candidate')}"
-        )
+        return self._snapshot(prefer, within).front_figure(images)
 
     def plot_history(self) -> Figure:
         """Plot how the objectives and the hypervolume improved as more candidates were trained.
@@ -360,14 +310,7 @@ class Run:
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
         """
-        from xnas_tf.figures.history_figure import (  # noqa: PLC0415 - heavy
-            history_figure,
-            history_info,
-        )
-
-        candidates, front, _ = self._snapshot()
-        self._check_drawable(front)
-        return self._titled(history_figure(history_info(candidates, self.config)), "History")
+        return self._snapshot().history_figure()
 
     def plot_importance(self) -> Figure:
         """Plot how much each objective depends on each hyperparameter, with 90% intervals.
@@ -378,16 +321,7 @@ class Run:
         Raises:
             InputError: If there are too few candidates to learn from.
         """
-        from xnas_tf.figures.importance import importance_data  # noqa: PLC0415 - heavy
-        from xnas_tf.figures.importance_figure import importance_figure  # noqa: PLC0415 - heavy
-
-        candidates, front, _ = self._snapshot()
-        comparable = comparable_candidates(candidates, front)
-        influence = importance_data(comparable, self.config, np.random.default_rng(0))
-        if influence["why_not"]:
-            raise InputError(f"{self.path}: {influence['why_not']}")
-        title = f"Importance of hyperparameters, from {influence['candidates']} candidates"
-        return self._titled(importance_figure(influence, self.config), title)
+        return self._snapshot().importance_figure()
 
     def plot_parallel(self) -> Figure:
         """Plot the candidates as lines through their hyperparameters and objectives.
@@ -395,59 +329,17 @@ class Run:
         Raises:
             InputError: If no candidate is Pareto-optimal yet.
         """
-        from xnas_tf.figures.parallel_figure import parallel_figure  # noqa: PLC0415 - heavy
-
-        candidates, front, recommended = self._snapshot()
-        self._check_drawable(front)
-        comparable = comparable_candidates(candidates, front)
-        figure = parallel_figure(comparable, front, self.config, recommended.id)
-        return self._titled(figure, f"{counted(len(comparable), 'candidate')}, better values up")
+        return self._snapshot().parallel_figure()
 
     def _repr_html_(self) -> str:
-        candidates, front, recommended = self._snapshot()
-        columns = measured_columns(self.config)
-        remarks = ["collapsed" if each.collapsed else "" for each in front]
-        shown = ["remark"] if any(remarks) else []
-        rows = [
-            [
-                each.id,
-                *(format_value(c.value(each)) for c in columns),
-                *([remark] if shown else []),
-                shortened(each.genotype),
-            ]
-            for each, remark in zip(front, remarks, strict=True)
-        ]
-        ids = [candidate.id for candidate in front]
-        marked = ids.index(recommended.id) if recommended.id in ids else None
-        images = (self.fact("dataset") or {}).get("images", {})
-        parts = ", ".join(f"{count:,} {name}" for name, count in images.items())
-        trained = sum(candidate.trained for candidate in candidates)
-        facts = {
-            "data": f"{self.config.dataset.name}{f' ({parts} images)' if parts else ''}",
-            "budget": f"{trained} of {counted(self.config.search.candidates, 'training')}, "
-            f"each of at most {counted(self.config.training.epochs, 'epoch')}",
-            "front": f"{len(front)} of {counted(len(candidates), 'candidate')}",
-            "collapsed": self.collapse_text(candidates),
-            "recommended": recommended.text,
-        }
-        headings = ["id", *(column.title for column in columns), *shown, "genotype"]
-        return page_html(f"Run {self.path}", facts, table_html(headings, rows, marked))
+        shown, images = self._snapshot(), (self.fact("dataset") or {}).get("images", {})
+        return shown.html(images, self.collapse_text(shown.candidates))
 
-    def _snapshot(
-        self, prefer: str | None = None, within: float | None = None
-    ) -> tuple[list[Candidate], list[Candidate], Recommendation]:
-        """Return all candidates, the front and the recommendation, based on a single read."""
+    def _snapshot(self, prefer: str | None = None, within: float | None = None) -> Snapshot:
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
-        return candidates, front, self.recommended_of(front, prefer, within)
-
-    def _check_drawable(self, front: Sequence[Candidate]) -> None:
-        if not front:
-            raise InputError(f"{self.path} has no Pareto-optimal candidates to draw yet")
-
-    def _titled(self, figure: Figure, title: str) -> Figure:
-        set_title(figure, f"{title} ({self.path.resolve().name})")
-        return figure
+        recommended = self.recommended_of(front, prefer, within)
+        return Snapshot(self.path, self.config, candidates, front, recommended)
 
     def fact(self, name: str) -> Any:
         """Return a recorded fact about the whole run, as a JSON value; None if there is none."""
@@ -461,50 +353,7 @@ class Run:
 
     def is_searching(self) -> bool:
         """Return whether a process is currently searching in this run."""
-        try:
-            with locked(self.path, patience=0):
-                return False
-        except RunInUseError:
-            return True
-        except RunError:  # a read-only copy
-            return False
-
-
-def ordered_front(candidates: Iterable[Candidate], config: Config) -> list[Candidate]:
-    """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
-    first = config.objectives[0]
-    front = pareto_front(candidates, config)
-    return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
-
-
-def named_candidates(
-    which: Iterable[int | str | Candidate] | int | str | Candidate,
-) -> list[int | str | Candidate]:
-    """Return one or more candidate names as a list; ids may come from a data frame.
-
-    Raises:
-        InputError: If a name has an unsupported type.
-    """
-    if isinstance(which, str | Integral | Candidate):
-        return [which]
-    if not isinstance(which, Iterable):
-        raise InputError(
-            f"`candidates` is of type {type(which).__name__}; allowed: an id, recommended, best, a "
-            "Candidate, or several of these"
-        )
-    return list(which)
-
-
-def comparable_candidates(
-    candidates: Iterable[Candidate], front: Sequence[Candidate]
-) -> list[Candidate]:
-    """Return the finished candidates that have the same fidelity as the front.
-
-    If there is no front because all candidates violate constraints, the highest fidelity is used.
-    """
-    done = [candidate for candidate in candidates if candidate.state == "done"]
-    epochs = max((candidate.epochs for candidate in front or done), default=0)
-    return [candidate for candidate in done if candidate.epochs == epochs]
+        return is_locked(self.path)
 
 
 @check_types()

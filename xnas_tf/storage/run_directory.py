@@ -132,6 +132,17 @@ def locked(path: Path, patience: float | None = None) -> Iterator[None]:
         os.close(handle)
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process has locked a run directory, and so is searching in it."""
+    try:
+        with locked(path, patience=0):
+            return False
+    except RunInUseError:
+        return True
+    except RunError:  # a read-only copy
+        return False
+
+
 def _lock(path: Path, deadline: float) -> int:
     """Wait for the lock of a directory, and return its open lock file."""
     while True:

@@ -32,6 +32,25 @@ def pareto_front(
     return front.candidates
 
 
+def ordered_front(candidates: Iterable[Candidate], config: Goals) -> list[Candidate]:
+    """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
+    first = config.objectives[0]
+    front = pareto_front(candidates, config)
+    return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
+
+
+def comparable_candidates(
+    candidates: Iterable[Candidate], front: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return the finished candidates that have the same fidelity as the front.
+
+    If there is no front because all candidates violate constraints, the highest fidelity is used.
+    """
+    done = [candidate for candidate in candidates if candidate.state == "done"]
+    epochs = max((candidate.epochs for candidate in front or done), default=0)
+    return [candidate for candidate in done if candidate.epochs == epochs]
+
+
 class Front:
     """The Pareto front, which is updated with one candidate at a time.
 

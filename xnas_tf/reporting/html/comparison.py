@@ -14,8 +14,9 @@ from xnas_tf.figures.uncertainty import too_wide_note
 from xnas_tf.reporting.html.search import known_interval, objectives_data
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
-from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
+from xnas_tf.storage.run import Run
 from xnas_tf.strategy.hypervolume import Box, spanned_box
+from xnas_tf.strategy.pareto import comparable_candidates, ordered_front
 from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")

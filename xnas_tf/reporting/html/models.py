@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.candidate import Candidate
+from xnas_tf.candidate import Candidate, named_candidates
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.reporting.html.quality import saved_quality, saved_warnings
-from xnas_tf.storage.run import Run, named_candidates
+from xnas_tf.storage.run import Run
 from xnas_tf.utils.intervals import CONFIDENCE
 
 if TYPE_CHECKING:

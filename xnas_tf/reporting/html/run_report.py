@@ -16,7 +16,8 @@ from xnas_tf.reporting.html.retrainings import retrainings_data
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.html.summary import made_text, run_facts
 from xnas_tf.reporting.status import run_status, status_facts
-from xnas_tf.storage.run import Run, comparable_candidates, ordered_front
+from xnas_tf.storage.run import Run
+from xnas_tf.strategy.pareto import comparable_candidates, ordered_front
 
 
 def report_data(

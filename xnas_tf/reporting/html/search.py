@@ -18,7 +18,8 @@ from xnas_tf.objectives.base import Objective
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import Column, measured_columns
-from xnas_tf.storage.run import Run, comparable_candidates
+from xnas_tf.storage.run import Run
+from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.number_format import ten_digits
 

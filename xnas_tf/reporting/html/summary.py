@@ -10,8 +10,9 @@ from xnas_tf.execution.stopping import SPENT
 from xnas_tf.registry import OBJECT
 from xnas_tf.reporting.search_progress import duration
 from xnas_tf.spaces.options import SpaceOptions
-from xnas_tf.storage.run import Run, comparable_candidates
+from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import now
+from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted, percent_range, percent_text
