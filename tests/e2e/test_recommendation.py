@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import xnas_tf as xt
 from tests.e2e.conftest import tiny, xnas
 from xnas_tf.cli import main
-from xnas_tf.exporting.card_text import text
+from xnas_tf.exporting.markdown import text
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import DATABASE, model_path
 

@@ -27,11 +27,14 @@ from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card import _limits
-from xnas_tf.exporting.card_text import _explanations, _map_quality, _own_code, _usage, code, text
+from xnas_tf.exporting.card_calls import _usage
+from xnas_tf.exporting.card_explanations import _map_quality, explanations_text
+from xnas_tf.exporting.card_files import _own_code
 from xnas_tf.exporting.command import _copied, _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.map_quality import RANDOM, map_quality
+from xnas_tf.exporting.markdown import code, text
 from xnas_tf.exporting.own_code import OwnCode, own_code
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
@@ -684,7 +687,7 @@ def test_a_card_names_the_signature_explain_only_if_a_file_has_it(formats, is_se
     quality = {"maps": {}, "measured": {}, "explained": {}}
     known = {"methods": {"grad_cam": {"output": "logits"}}, "inapplicable": {}, "quality": quality}
     card = {"explanations": known, "files": [{"format": name} for name in formats]}
-    written = _explanations({**card, "verified_on": ""})
+    written = explanations_text({**card, "verified_on": ""})
     assert ("in the signature `explain`" in written) is is_served
     assert ("not in these files; the format `saved_model`" in written) is not is_served
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from xnas_tf.exporting.card_text import percent
+from xnas_tf.utils.number_format import percent_interval
 
 
 def files_table(cards: Sequence[dict[str, Any]]) -> Table:
@@ -38,7 +38,9 @@ def files_table(cards: Sequence[dict[str, Any]]) -> Table:
 
 def _measured(file: dict[str, Any]) -> list[str]:
     compared = file.get("quantization", {})
-    shares = [percent(compared.get(key)) for key in ("accuracy", "model_accuracy", "agreement")]
+    shares = [
+        percent_interval(compared.get(key)) for key in ("accuracy", "model_accuracy", "agreement")
+    ]
     milliseconds = f"{file['latency']['milliseconds'][1]:.3g}" if "latency" in file else ""
     difference = f"{max(file['differences'].values()):.1g}"
     return [f"{file['bytes'] / 1e6:.3f}", difference, *shares, milliseconds]

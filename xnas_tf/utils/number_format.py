@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -34,6 +35,14 @@ def percent_text(share: float, decimals: int = 1) -> str:
 def percent_range(low: float, high: float, decimals: int = 1) -> str:
     """Format the ends of an interval of shares, such as ``88.8% to 95.7%``."""
     return f"{percent_text(low, decimals)} to {percent_text(high, decimals)}"
+
+
+def percent_interval(interval: Sequence[float] | None) -> str:
+    """Return ``[low, value, high]`` as text, or an empty string if there are no images."""
+    if interval is None:
+        return ""
+    low, value, high = interval
+    return f"{percent_text(value)} ({percent_range(low, high)})"
 
 
 def ten_digits(value: float | None) -> float | None:
