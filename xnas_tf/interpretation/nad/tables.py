@@ -11,6 +11,11 @@ from rich.text import Text
 
 from xnas_tf.interpretation.nad.comparisons import comparisons, full_layers
 from xnas_tf.interpretation.nad.metrics import NEAREST
+from xnas_tf.interpretation.nad.mistakes import (
+    can_differ_from_chance,
+    compared_mistakes,
+    mistakes_count,
+)
 from xnas_tf.interpretation.tables import number, share, table
 
 
@@ -51,12 +56,6 @@ def has_own_path(each: Mapping[str, Any]) -> bool:
     return bool(each.get("own_path", not each.get("keeps_all")))
 
 
-def mistakes_count(known: Mapping[str, Any]) -> str:
-    """Return the number of misclassified images, and how many were examined if it is known."""
-    count, examined = known["mistakes"]["count"], known.get("images", {}).get("test")
-    return f"{count:,} of {examined:,}" if examined else f"{count:,}"
-
-
 def _compared_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the diversity without full and empty masks, if there are any."""
     found = comparisons(known)
@@ -75,9 +74,9 @@ def _mistake_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the number of mistakes and, if informative, how many confuse similar classes."""
     mistakes = known["mistakes"]
     rows = [("misclassified images", mistakes_count(known))]
-    if mistakes["compared"] < mistakes["count"]:
-        rows.append(("of these, between classes with paths", str(mistakes["compared"])))
-    if mistakes["compared"] and mistakes["by_chance"] < 1:
+    if compared_mistakes(mistakes) < mistakes["count"]:
+        rows.append(("of these, between classes with paths", str(compared_mistakes(mistakes))))
+    if can_differ_from_chance(mistakes):
         similar, chance = share(mistakes["taken_for_a_similar_class"]), share(mistakes["by_chance"])
         name = "misclassified as one of the three most similar classes"
         rows.append((name, f"{similar} (chance {chance})"))
