@@ -289,6 +289,10 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         (lambda: xt.explain(FLAT, ZEROS, labels=["0", "x"]), "`labels`: no class 'x' .allowed: 0"),
         (lambda: xt.explain(FLAT, ZEROS, labels=[0, -1]), "`labels`: no class -1; allowed: 0 to"),
         (lambda: xt.explain(FLAT, ZEROS, targets="x"), "`targets`: no class 'x'"),
+        (
+            lambda: xt.explain(FLAT, ZEROS, targets=[0, 1, 0]),
+            r"`targets` are of shape \(3,\); .*each of the 2",
+        ),
         (lambda: xt.explain(FLAT, ZEROS, mistakes=True), "`mistakes`: given with `images`"),
         (lambda: xt.disentangle(3), "`model` is of type int"),
         (lambda: xt.disentangle(FLAT, 3), "`dataset` is of type int; allowed: a name"),

@@ -80,80 +80,99 @@ def explain(  # noqa: PLR0913 - options with defaults
             applies, or the values of the images do not fit the model's input range.
     """
     subject = named_model(model, safe)
-    model, run = subject.model, subject.run
+    model = subject.model
+    chosen = [_method(each) for each in methods]
     files: Sequence[str] = ()
     if images is None:
-        run = None  # these images are stored ones, whatever their values
         if labels is not None:
             raise InputError("`labels`: given without `images`, whose true classes they are")
         data = _data_of(subject)
         shown = sample_of(model, data.test, IMAGES, input_range, mistakes)
-        images, labels, files = np.asarray(shown.images), shown.labels, shown.names
+        images, labels, files = _checked_images(shown.images, model), shown.labels, shown.names
         class_names = class_names or data.class_names
-    elif mistakes:
-        raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
-    elif class_names is None and subject.dataset is not None:
-        class_names = _names_of(subject, log)
-    chosen = [_method(each) for each in methods]
-    images = model_images(_checked_images(images, model), run)
+    else:
+        if mistakes:
+            raise InputError(
+                "`mistakes`: given with `images`; allowed: only without, to choose them"
+            )
+        images = model_images(_checked_images(images, model), subject.run)
+        class_names = _names_of(subject, log) if class_names is None else class_names
     if expected := expected_shape(model, images.shape[1:]):
         raise InputError(f"`images` are of shape {images.shape[1:]}; the model expects {expected}")
-    if labels is not None and np.shape(labels) != (len(images),):
-        raise InputError(
-            f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "
-            f"{len(images)} images"
-        )
-    inputs, range_name = images, ""
     resolved = range_of(model, images.shape[1:], input_range)
-    if images.dtype != np.uint8:
-        check_values(images, resolved)
-    else:
-        range_name = resolved.name
-        if limits_of(range_name)[0] != 0:  # the methods regard 0 as black
-            model = from_unit_model(model, images.shape[1:], range_name)
-            inputs = scaled(images, DEFAULT_RANGE).numpy()
-        else:
-            inputs = scaled(images, range_name).numpy()
-    probabilities = probabilities_of(model, inputs)
+    explained, inputs = _scaled_inputs(model, images, resolved)
+    probabilities = probabilities_of(explained, inputs)
     _check_finite(probabilities)
-    names = _checked_names(class_names, probabilities.shape[1])
-    if labels is not None:
-        labels = class_numbers(labels, names, "`labels`")
-    if isinstance(targets, str) and targets == "predicted":
-        targets = probabilities.argmax(axis=1)
-    elif isinstance(targets, str):
-        targets = class_number(targets, names, "`targets`", ("predicted",))
-    else:
-        targets = class_numbers(targets, names, "`targets`")
-    classes = np.broadcast_to(targets, len(images))
-    tried: tuple[OtherRange, ...] = ()
-    if range_name and resolved.origin == "assumed":
-        tried = _check_assumed(resolved, model, images, labels, probabilities.argmax(axis=1))
+    predicted, names = probabilities.argmax(axis=1), _checked_names(class_names, probabilities)
+    labels = None if labels is None else _label_numbers(labels, names, len(images))
+    classes = _target_classes(targets, names, predicted)
+    is_scaled = images.dtype == np.uint8
     found = Explanation(
         images,
         probabilities,
         classes,
         names,
         labels,
-        input_range=range_name,
-        range_origin=resolved.origin if range_name else None,
-        other_ranges=tried,
+        input_range=resolved.name if is_scaled else "",
+        range_origin=resolved.origin if is_scaled else None,
+        other_ranges=_check_assumed(resolved, model, images, labels, predicted),
         files=files,
         only_mistakes=mistakes,
-        random_quality=random_quality(model, inputs, classes) if measured else {},
+        random_quality=random_quality(explained, inputs, classes) if measured else {},
     )
     for method in chosen:
         log(method.title)
         try:
-            found.maps[method] = method(shared_models.get(method, model), inputs, targets)
+            maps = method(shared_models.get(method, explained), inputs, classes)
         except NotApplicable as error:
             found.failures[method.title] = str(error)
             continue
+        found.maps[method] = maps
         if measured:
-            found.quality[method] = quality_of(model, inputs, method, found.maps[method], classes)
+            found.quality[method] = quality_of(explained, inputs, method, maps, classes)
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
+
+
+def _scaled_inputs(
+    model: keras.Model, images: np.ndarray, resolved: InputRange
+) -> tuple[keras.Model, np.ndarray]:
+    """Return the model to explain and its inputs: uint8 images are scaled, others unchanged.
+
+    The methods regard 0 as black. So a model whose range does not begin at 0 gets values from 0 to
+    1, which a layer in front of it scales.
+    """
+    if images.dtype != np.uint8:
+        check_values(images, resolved)
+        return model, images
+    if limits_of(resolved.name)[0] == 0:
+        return model, scaled(images, resolved.name).numpy()
+    from_unit = from_unit_model(model, images.shape[1:], resolved.name)
+    return from_unit, scaled(images, DEFAULT_RANGE).numpy()
+
+
+def _label_numbers(labels: Any, names: Sequence[str], count: int) -> np.ndarray:
+    if np.shape(labels) != (count,):
+        raise InputError(
+            f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the {count} images"
+        )
+    return class_numbers(labels, names, "`labels`")
+
+
+def _target_classes(targets: Targets, names: Sequence[str], predicted: np.ndarray) -> np.ndarray:
+    """Return the class to explain for each image, (N,), given the predicted classes."""
+    if isinstance(targets, str):
+        if targets == "predicted":
+            return predicted
+        targets = class_number(targets, names, "`targets`", ("predicted",))
+    numbers = class_numbers(targets, names, "`targets`")
+    if numbers.shape not in ((), predicted.shape):
+        raise InputError(
+            f"`targets` are of shape {numbers.shape}; allowed: one class, or one for each of the "
+            f"{len(predicted)} images"
+        )
+    return np.broadcast_to(numbers, predicted.shape)
 
 
 def _check_assumed(
@@ -163,7 +182,9 @@ def _check_assumed(
     labels: np.ndarray | None,
     predicted: np.ndarray,
 ) -> tuple[OtherRange, ...]:
-    """Warn that the range is assumed, or, if the true classes are known, that another is better."""
+    """Warn that a range is only assumed or, if the classes are known, that another is better."""
+    if images.dtype != np.uint8 or resolved.origin != "assumed":
+        return ()
     if labels is None:
         log_message(f"{WARNING}{resolved.text}")
         return ()
@@ -198,6 +219,8 @@ def _data_of(subject: NamedModel) -> Dataset:
 
 
 def _names_of(subject: NamedModel, log: Callable[[str], None]) -> Sequence[str] | None:
+    if subject.dataset is None:
+        return None
     try:
         return subject.load_dataset(None).class_names
     except InputError as error:  # for example, the data set has been moved
@@ -239,7 +262,8 @@ def _check_finite(probabilities: np.ndarray) -> None:
         )
 
 
-def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
+def _checked_names(names: Sequence[str] | None, probabilities: np.ndarray) -> list[str]:
+    classes = probabilities.shape[1]
     if names is None:
         return [str(c) for c in range(classes)]
     if len(names) != classes:
