@@ -1,13 +1,15 @@
-"""Arguments and methods of KerasTuner's tuners that have no equivalent here."""
+"""Checks arguments and methods as in KerasTuner: some have no equivalent here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.execution.callbacks import Callback
 
 _SCOPE = "all hyperparameters that build(hp) requests are searched; set values in build(hp)"
 _COMPILED = "compile the model in build(hp)"
@@ -64,17 +66,20 @@ HOOKS = (
 """Methods of KerasTuner's tuners that subclasses may override, but that are never called here."""
 
 
-def refuse(given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], own: list[str]) -> None:
+def refuse(
+    given: Mapping[str, Any], known: Mapping[str, tuple[Any, str]], method: Callable[..., Any]
+) -> None:
     """Reject arguments that have no equivalent here, unless their value has no effect.
 
     Args:
         given: The arguments.
         known: ``OF_TUNERS`` or ``OF_FIT``.
-        own: Names of the arguments that are supported.
+        method: The method of ``Tuner`` that got them.
 
     Raises:
         InputError: If an argument is rejected; the message suggests an alternative.
     """
+    own = [n for n in inspect.signature(method).parameters if n not in ("self", "others")]
     for name, value in given.items():
         if name not in known:
             raise InputError(f"`{name}`: there is no argument {suggest(name, own)}")
@@ -97,3 +102,23 @@ def check_hooks(kind: type) -> None:
             "HyperModel. Write HyperModel.fit for your own training, and callbacks for anything "
             "else during training"
         )
+
+
+def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
+    """Split callbacks into Keras callbacks, which act during training, and search callbacks.
+
+    Raises:
+        InputError: If there is a callback of another type.
+    """
+    import keras  # noqa: PLC0415 - heavy
+
+    some = () if callbacks is None else callbacks
+    given = [*some] if isinstance(some, Sequence) else [some]
+    for each in given:
+        if not isinstance(each, keras.callbacks.Callback | Callback):
+            raise InputError(
+                f"`callbacks`: one is of type {type(each).__name__}; allowed: "
+                "keras.callbacks.Callback or xnas_tf.Callback"
+            )
+    of_training = [each for each in given if not isinstance(each, Callback)]
+    return of_training, [each for each in given if isinstance(each, Callback)]

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.launcher.search import search
-from xnas_tf.reporting.candidate_tables import CandidateList, pareto_table
-from xnas_tf.reporting.wide_tables import split_to_fit
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import CONFIG
-from xnas_tf.tuner.arguments import OF_FIT, OF_TUNERS, check_hooks, refuse
+from xnas_tf.tuner.arguments import OF_FIT, OF_TUNERS, check_hooks, refuse, split_callbacks
 from xnas_tf.tuner.arrays import Arrays, stored
-from xnas_tf.tuner.translation import (
-    checked_sections,
-    described,
-    objectives_of,
-    space_section,
-    validated,
-)
+from xnas_tf.tuner.summaries import print_results, print_space
+from xnas_tf.tuner.translation import checked_sections, objectives_of, space_section, validated
 from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
-from xnas_tf.utils.markup import page_html, rich_html, short_repr
-from xnas_tf.utils.source_code import changed_files, source_hashes
+from xnas_tf.utils.markup import short_repr
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +76,7 @@ class Tuner:
         **others: Any,
     ) -> None:
         check_hooks(type(self))
-        refuse(others, OF_TUNERS, _names_of(Tuner.__init__))
+        refuse(others, OF_TUNERS, Tuner.__init__)
         space_section(hypermodel)
         self._hypermodel = hypermodel
         self._overwrite = overwrite
@@ -156,10 +144,10 @@ class Tuner:
         """
         from xnas_tf.training.keras_callbacks import register_callbacks  # noqa: PLC0415 - heavy
 
-        refuse(others, OF_FIT, _names_of(Tuner.search))
+        refuse(others, OF_FIT, Tuner.search)
         if not isinstance(verbose, str | Integral) or verbose not in VERBOSE:
             raise InputError(f"`verbose`: given {verbose!r}; allowed: 'auto', 0, 1 or 2")
-        of_training, of_search = _split_callbacks(callbacks)
+        of_training, of_search = split_callbacks(callbacks)
         if validation_data is not None and validation_split == 0:  # the default of Keras's fit
             validation_split = None
         given: dict[str, dict[str, Any]] = {
@@ -284,6 +272,8 @@ class Tuner:
         Raises:
             InputError: If the code of the HyperModel has changed since the search.
         """
+        from xnas_tf.tuner.rebuilding import rebuilt_model  # noqa: PLC0415 - heavy
+
         run = self.run
         low, high = run.fact("value_range") or (0, 1)
         if (low, high) != (0, 1):
@@ -295,34 +285,10 @@ class Tuner:
                 stacklevel=2,
             )
         kept = [c for c in self._ordered(run) if c.model_path is not None]
-        return [self._compiled(run, candidate, safe) for candidate in kept[:num_models]]
-
-    def _compiled(self, run: Run, candidate: Candidate, safe: bool) -> keras.Model:
-        import keras_tuner  # noqa: PLC0415 - heavy
-
-        from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
-        from xnas_tf.spaces.building import build_model, code_of  # noqa: PLC0415 - heavy
-        from xnas_tf.training.compilation import compile_model  # noqa: PLC0415 - heavy
-
-        hypermodel = self.hypermodel
-        if files := changed_files(run.fact("code"), source_hashes(code_of(hypermodel))):
-            raise InputError(
-                f"candidate {candidate.id}: the code of `hypermodel` has changed since the search: "
-                f"{', '.join(files)}. Candidate.load_model() loads the model that was saved"
-            )
-        weights = candidate.load_model(safe).get_weights()
-        hp = keras_tuner.HyperParameters()
-        hp.values = dict(candidate.hyperparameters)
-        model, _ = build_model(hypermodel, hp, (None, *self._data()[0]))
-        try:
-            model.set_weights(weights)
-        except ValueError as error:
-            raise InputError(
-                f"candidate {candidate.id}: `hypermodel` now builds a different model: {error}"
-            ) from error
-        if not model.compiled:
-            compile_model(model, run.config.training, steps=1)
-        return declare_range(model)
+        return [
+            rebuilt_model(candidate, run, self.hypermodel, self._data()[0], safe)
+            for candidate in kept[:num_models]
+        ]
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print a table of the best candidates.
@@ -331,22 +297,7 @@ class Tuner:
         candidates have a remark instead of a star. The reason for the recommendation is given
         below the table.
         """
-        run = self.run
-        recommended = run.recommendation()
-        front = {candidate.id for candidate in run.pareto()}
-        shown = CandidateList(run, self._ordered(run)[:num_trials], front, recommended)
-        console = Console(highlight=False)
-        title, reason = f"Results in {run.path}", f"recommended: {recommended.text}"
-        table = pareto_table(shown)
-        if console.is_jupyter:
-            from IPython.display import HTML, display  # noqa: PLC0415 - optional
-
-            display(HTML(page_html(title, {}, rich_html(table), notes=[reason])))  # type: ignore[no-untyped-call]
-            return
-        console.print(title, markup=False, soft_wrap=True)
-        for part in split_to_fit(table, console):
-            console.print(part)
-        console.print(reason, markup=False, soft_wrap=True)
+        print_results(self.run, self._ordered(self.run)[:num_trials])
 
     def search_space_summary(self) -> None:
         """Print the hyperparameters, their values, and when they are active.
@@ -361,15 +312,7 @@ class Tuner:
 
         shape, classes, is_known = self._data()
         space = SearchSpace(self.hypermodel, shape, classes)
-        size = f"at most {space.size:g} architectures"
-        if math.isinf(space.size):
-            size = "unbounded (real-valued hyperparameters)"
-        print(f"Search space: {space.name}, {size}")
-        if not is_known:
-            size = "x".join(map(str, shape))
-            print(f"  (for images of {size} and {classes} classes; no data are known yet)")
-        for variable in space.variables:
-            print(f"  {described(variable)}")
+        print_space(space, None if is_known else (shape, classes))
 
     @staticmethod
     def _ordered(run: Run) -> list[Candidate]:
@@ -383,29 +326,3 @@ class Tuner:
             return c.id != recommended, c.id not in front, value, c.id
 
         return sorted((c for c in run.candidates() if c.state == "done"), key=sort_key)
-
-
-def _names_of(function: Any) -> list[str]:
-    """Return the names of a function's arguments."""
-    return [
-        name for name in inspect.signature(function).parameters if name not in ("self", "others")
-    ]
-
-
-def _split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
-    """Split callbacks into Keras callbacks, which act during training, and search callbacks."""
-    import keras  # noqa: PLC0415 - heavy
-
-    some = () if callbacks is None else callbacks
-    given = [*some] if isinstance(some, Sequence) else [some]
-    for each in given:
-        if not isinstance(each, keras.callbacks.Callback | Callback):
-            raise InputError(
-                f"`callbacks`: one is of type {type(each).__name__}; allowed: "
-                "keras.callbacks.Callback or xnas_tf.Callback"
-            )
-    is_ours = [isinstance(each, Callback) for each in given]
-    return (
-        [each for each, ours in zip(given, is_ours, strict=True) if not ours],
-        [each for each, ours in zip(given, is_ours, strict=True) if ours],
-    )

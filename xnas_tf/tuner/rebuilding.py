@@ -1,0 +1,46 @@
+"""Builds the model of a candidate again with its HyperModel, and loads the trained weights."""
+
+from __future__ import annotations
+
+import keras
+import keras_tuner
+
+from xnas_tf.candidate import Candidate
+from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.input_range import declare_range
+from xnas_tf.spaces.building import build_model, code_of
+from xnas_tf.storage.run import Run
+from xnas_tf.training.compilation import compile_model
+from xnas_tf.utils.source_code import changed_files, source_hashes
+
+
+def rebuilt_model(
+    candidate: Candidate,
+    run: Run,
+    hypermodel: keras_tuner.HyperModel,
+    image_shape: tuple[int, int, int],
+    safe: bool,
+) -> keras.Model:
+    """Return a candidate's trained model, compiled by the HyperModel or as in the search.
+
+    Raises:
+        InputError: If the code of the HyperModel has changed since the search.
+    """
+    if files := changed_files(run.fact("code"), source_hashes(code_of(hypermodel))):
+        raise InputError(
+            f"candidate {candidate.id}: the code of `hypermodel` has changed since the search: "
+            f"{', '.join(files)}. Candidate.load_model() loads the model that was saved"
+        )
+    weights = candidate.load_model(safe).get_weights()
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(candidate.hyperparameters)
+    model, _ = build_model(hypermodel, hp, (None, *image_shape))
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        raise InputError(
+            f"candidate {candidate.id}: `hypermodel` now builds a different model: {error}"
+        ) from error
+    if not model.compiled:
+        compile_model(model, run.config.training, steps=1)
+    return declare_range(model)
