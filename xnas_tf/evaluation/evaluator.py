@@ -221,22 +221,7 @@ class Evaluator:
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         if self._space.has_fit:
             return self._train_with_own_fit(candidate, result, callback, training)
-        trainer = self._backend.trainer(
-            candidate,
-            self._model,
-            self._dataset,
-            training,
-            self._communicator,
-            candidate.seed,
-            callback,
-            result.seconds,
-            self._config.training.epochs,
-            self._new_callbacks(candidate),
-        )
-        result.note(trainer.ignored)
-        is_new = trainer.progress == TrainingProgress() and not trainer.ignored
-        if candidate.promoted_from and is_new:
-            result.note("the checkpoint of the rung below was not found: trained from scratch")
+        trainer = self._trainer(candidate, result, callback, training)
         result.history = trainer.progress.history
         images, times = len(self._validator.split), self._config.training.epochs
         predictor = self._backend.predictor(self._model, images, times)
@@ -259,6 +244,32 @@ class Evaluator:
         result.metrics.update(early)
         with trainer.checkpoint_if_interrupted():
             self._end_training(trainer, predictor, result)
+        return trainer
+
+    def _trainer(
+        self,
+        candidate: Candidate,
+        result: Result,
+        callback: EvaluationCallback,
+        training: TrainingOptions,
+    ) -> Trainer:
+        """Return the backend's trainer, and note what it could not resume."""
+        trainer = self._backend.trainer(
+            candidate,
+            self._model,
+            self._dataset,
+            training,
+            self._communicator,
+            candidate.seed,
+            callback,
+            result.seconds,
+            self._config.training.epochs,
+            self._new_callbacks(candidate),
+        )
+        result.note(trainer.ignored)
+        is_new = trainer.progress == TrainingProgress() and not trainer.ignored
+        if candidate.promoted_from and is_new:
+            result.note("the checkpoint of the rung below was not found: trained from scratch")
         return trainer
 
     def _measure_untrained(self, predictor: Predictor, result: Result) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
@@ -66,20 +66,11 @@ def attribution_figure(
     axes = figure.subplots(rows, squeeze=False)[:, 0]
     lefts = GAP * width * np.arange(count)
     extents = [(left, left + width, height, 0) for left in lefts]
-    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
     for picture, extent in zip(pictures, extents, strict=True):
-        axes[0].imshow(picture, **grey, extent=extent)
+        axes[0].imshow(picture, "gray", vmin=0, vmax=255, extent=extent)
     for axis, (method, values) in zip(axes[1:], maps.items(), strict=True):
         for picture, value, extent in zip(pictures, values, extents, strict=True):
-            if method.signed:
-                axis.imshow(_share(value), cmap="PuOr", vmin=-1, vmax=1, extent=extent)
-            else:
-                axis.imshow(_grey(picture), **grey, extent=extent)
-                axis.imshow(_share(value), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
-            if mark := _mark(value):
-                middle = (extent[0] + width / 2, height / 2)
-                box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-                axis.text(*middle, mark, ha="center", va="center", fontsize=7, bbox=box)
+            _draw_map(axis, picture, value, extent, method.signed)
         _add_scale(axis, method.signed)
     channels = shown_channels_text(images[0].shape[-1]) if images[0].ndim == 3 else ""
     shown = f"image ({channels})" if channels else "image"
@@ -99,6 +90,26 @@ def attribution_figure(
             color=colour,
         )
     return figure
+
+
+def _draw_map(
+    axis: Axes,
+    picture: np.ndarray,
+    values: np.ndarray,
+    extent: tuple[float, float, float, float],
+    signed: bool,
+) -> None:
+    """Draw a map at a place of a row, over its picture if it is unsigned."""
+    if signed:
+        axis.imshow(_share(values), "PuOr", vmin=-1, vmax=1, extent=extent)
+    else:
+        axis.imshow(_grey(picture), "gray", vmin=0, vmax=255, extent=extent)
+        axis.imshow(_share(values), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
+    if mark := _mark(values):
+        left, right, bottom, top = extent
+        middle = ((left + right) / 2, (bottom + top) / 2)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axis.text(*middle, mark, ha="center", va="center", fontsize=7, bbox=box)
 
 
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:

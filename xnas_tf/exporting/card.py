@@ -51,8 +51,7 @@ def model_card(
 
     ``test`` comes from ``Evidence.test_metrics``, and ``maps`` from ``map_quality``.
     """
-    candidate, config = chosen.candidate, chosen.config
-    names = evidence.facts["class_names"]
+    candidate, names = chosen.candidate, evidence.facts["class_names"]
     weak = weak_classes_text(test["confusion"], names) if test else ""
     return {
         "name": chosen.name,
@@ -64,15 +63,7 @@ def model_card(
         "genotype": candidate.genotype,
         "hypermodel_module": candidate.module,
         "hyperparameters": candidate.hyperparameters,
-        "objectives": {
-            o.name: {
-                "value": candidate.objectives[o.name],
-                "direction": o.direction,
-                "unit": "ms" if isinstance(o, Latency) else "",
-                "meaning": _meaning(o),
-            }
-            for o in config.objectives
-        },
+        "objectives": _objectives(chosen),
         "metrics": candidate.metrics,
         "dataset": _dataset(evidence),
         "test": test,
@@ -89,8 +80,8 @@ def model_card(
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, chosen, weak),
         "licence": licence or NOT_STATED,
-        "data_licence": f"The licence of the data ({config.dataset.name}) is unknown to xnas-tf. "
-        "Check its terms before you share the model.",
+        "data_licence": f"The licence of the data ({chosen.config.dataset.name}) is unknown to "
+        "xnas-tf. Check its terms before you share the model.",
         "training": training_settings(evidence.run, evidence.facts, chosen),
         "seed": candidate.seed,
         "parents": list(candidate.parents),
@@ -110,6 +101,18 @@ def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
     if activation:
         return "probabilities (batch, classes)"
     return "logits (batch, classes): their softmax is the probabilities"
+
+
+def _objectives(chosen: ExportSelection) -> dict[str, Any]:
+    return {
+        o.name: {
+            "value": chosen.candidate.objectives[o.name],
+            "direction": o.direction,
+            "unit": "ms" if isinstance(o, Latency) else "",
+            "meaning": _meaning(o),
+        }
+        for o in chosen.config.objectives
+    }
 
 
 def _dataset(evidence: Evidence) -> dict[str, Any]:

@@ -106,33 +106,9 @@ def _influence(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Estimate how values depend on hyperparameters, which are coded as (candidates, columns)."""
-    scores: list[float] = []
-    importances: list[np.ndarray] = []
-    dependences: list[list[np.ndarray]] = []
     shown = [_shown_values(column.values) for column in columns]
-    variance = values.var() or 1.0
-    while len(scores) < RESAMPLES:
-        sample = rng.integers(len(values), size=len(values))
-        rest = np.setdiff1d(np.arange(len(values)), sample)
-        if len(rest) < 2:
-            continue
-        seed = int(rng.integers(2**31))
-        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
-        forest.fit(codes[sample], values[sample])
-        # The error is relative to the variance of all values, because the variance of the few
-        # held-out values may be nearly zero.
-        error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
-        scores.append(1 - error / variance)
-        permuted = permutation_importance(
-            forest,
-            codes[rest],
-            values[rest],
-            scoring="neg_mean_squared_error",
-            n_repeats=REPEATS,
-            random_state=int(rng.integers(2**31)),
-        )
-        importances.append(permuted.importances_mean / variance)
-        dependences.append([_dependence(forest, codes, c, each) for c, each in enumerate(shown)])
+    resamples = [_resample(codes, values, shown, rng) for _ in range(RESAMPLES)]
+    scores, importances, dependences = zip(*resamples, strict=True)
     by_column = zip(*dependences, strict=True)
     effects = zip(columns, np.transpose(importances), shown, by_column, strict=True)
     return {
@@ -149,6 +125,41 @@ def _influence(
             for column, importance, indices, dependence in effects
         ],
     }
+
+
+def _resample(
+    codes: np.ndarray,
+    values: np.ndarray,
+    shown: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[float, np.ndarray, list[np.ndarray]]:
+    """Train a forest on a bootstrap sample.
+
+    Returns:
+        R² on the candidates left out; the importance of each column, (columns,); and for each
+        column, the dependence on the values at the indices ``shown``, (shown,).
+    """
+    rest = np.zeros(0)
+    while len(rest) < 2:
+        sample = rng.integers(len(values), size=len(values))
+        rest = np.setdiff1d(np.arange(len(values)), sample)
+    seed = int(rng.integers(2**31))
+    forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=seed)
+    forest.fit(codes[sample], values[sample])
+    permuted = permutation_importance(
+        forest,
+        codes[rest],
+        values[rest],
+        scoring="neg_mean_squared_error",
+        n_repeats=REPEATS,
+        random_state=int(rng.integers(2**31)),
+    )
+    # Relative to the variance of all values, because that of the few held-out values may be nearly
+    # zero.
+    variance = values.var() or 1.0
+    error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
+    dependence = [_dependence(forest, codes, c, each) for c, each in enumerate(shown)]
+    return 1 - error / variance, permuted.importances_mean / variance, dependence
 
 
 def _dependence(

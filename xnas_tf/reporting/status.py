@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,11 +27,7 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
     Counts of candidates by state exclude promotions (``search.fidelity``) unless stated otherwise.
     """
     candidates = run.candidates()
-    states = Counter(c.state for c in candidates if not c.promoted_from)
-    reached = Counter(c.epochs for c in candidates if c.state == "done")
     trained = [candidate for candidate in candidates if candidate.trained]
-    reused = sum(candidate.counts for candidate in candidates) - len(trained)
-    proposed_again = run.fact("duplicates") or 0
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
     ended = bool(run.fact("ended"))
@@ -42,6 +38,25 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "ended": ended,
         "ended_because": str(run.fact("ended_because") or "") if ended else "",
         "wanted": run.config.search.candidates,
+        **_counts(run, candidates),
+        "groups": groups,
+        "ranks_per_group": ranks,
+        "utilisation": utilisation(candidates),
+        # Candidates trained per hour of evaluation. Like the time left, None before the first one.
+        "per_hour": len(trained) / spent * 3600 if trained and spent else None,
+        "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
+        "recommended": recommended.id,
+        "why": recommended.why,
+        "on_test": recommended.on_test,
+    }
+
+
+def _counts(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    states = Counter(c.state for c in candidates if not c.promoted_from)
+    reached = Counter(c.epochs for c in candidates if c.state == "done")
+    reused = sum(c.counts for c in candidates) - sum(c.trained for c in candidates)
+    proposed_again = run.fact("duplicates") or 0
+    return {
         "done": states["done"],
         "failed": states["failed"],
         "infeasible": states["infeasible"],
@@ -61,15 +76,6 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "reached": {epochs: reached[epochs] for epochs in run.config.rungs},
         "promotions_failed": sum(bool(c.promoted_from) and c.state in _LOST for c in candidates),
         "trainings_saved": states["infeasible"] + states["duplicate"] + reused + proposed_again,
-        "groups": groups,
-        "ranks_per_group": ranks,
-        "utilisation": utilisation(candidates),
-        # Candidates trained per hour of evaluation. Like the time left, None before the first one.
-        "per_hour": len(trained) / spent * 3600 if trained and spent else None,
-        "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
-        "recommended": recommended.id,
-        "why": recommended.why,
-        "on_test": recommended.on_test,
     }
 
 

@@ -23,7 +23,7 @@ from xnas_tf.interpretation.flint.interpreter import (
 from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
-from xnas_tf.keras_tools.input_range import range_of
+from xnas_tf.keras_tools.input_range import InputRange, range_of
 from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
@@ -89,13 +89,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     _check_dataset(data, interpreter)
     ranks = communicator or SingleProcess()
     log(resolved.text)
-    if mode == "posthoc":
-        found = predictions(model, data.test, resolved.name)
-        before = report_accuracy(found, resolved, log, model, data.test, data.scaling)
-    else:
-        untrained = answers(interpreter, data.test, ranks)
-        before = Accuracy.of(untrained.predictor, untrained.labels)
-        log(f"before training: {before.text}")
+    before = _accuracy_before(interpreter, model, data, resolved, ranks, log)
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
     log(f"learning {used.attributes} attributes of {', '.join(interpreter.layer_names)} ({mode})")
@@ -119,6 +113,24 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         resolved,
         before,
     )
+
+
+def _accuracy_before(
+    interpreter: InterpretedModel,
+    model: keras.Model,
+    data: Dataset,
+    resolved: InputRange,
+    ranks: Communicator,
+    log: Callable[[str], None],
+) -> Accuracy:
+    """Measure the test accuracy of the given model, or of the one to train by design."""
+    if not interpreter.is_by_design:
+        found = predictions(model, data.test, resolved.name)
+        return report_accuracy(found, resolved, log, model, data.test, data.scaling)
+    untrained = answers(interpreter, data.test, ranks)
+    before = Accuracy.of(untrained.predictor, untrained.labels)
+    log(f"before training: {before.text}")
+    return before
 
 
 def check_options(

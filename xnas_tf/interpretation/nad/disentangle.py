@@ -81,11 +81,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         InputError: If an argument is invalid or does not fit the model, or if fewer than two
             classes have a correctly classified training image.
     """
-    published = preset_for(preset, model) if preset is not None else None
-    if beta is None:
-        beta = published.beta if published else "auto"
-    if layers is None and published:
-        layers = published.layers
+    layers, beta = _with_preset(preset, model, layers, beta)
     mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
     data = data_for(model, dataset, log)
     wanted = _class_numbers(classes, data.class_names)
@@ -97,7 +93,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     check_classes(network.classes, data.class_names, data.name)
     ranks = communicator or SingleProcess()
     log(resolved.text)
-    if published:
+    if preset is not None:
         log(f"preset {preset}: {counted(len(network.taps), 'layer')}, β {beta}")
     shown, held_out = (_share(network, split, ranks) for split in (train, validation))
     probabilities = _probabilities(network, data.test, ranks)
@@ -134,6 +130,22 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         all_class_names=data.class_names,
         input_range=resolved,
         accuracy=accuracy,
+    )
+
+
+def _with_preset(
+    preset: str | None,
+    model: keras.Model,
+    layers: Sequence[str] | None,
+    beta: float | Literal["auto"] | None,
+) -> tuple[Sequence[str] | None, float | Literal["auto"]]:
+    """Return the layers and β, with those of the preset where none are given."""
+    if preset is None:
+        return layers, "auto" if beta is None else beta
+    published = preset_for(preset, model)
+    return (
+        published.layers if layers is None else layers,
+        published.beta if beta is None else beta,
     )
 
 
