@@ -146,6 +146,16 @@ def test_a_file_that_cannot_be_read_is_named(pets, tmp_path):
         run.prepare([])
 
 
+def test_a_warning_about_values_names_the_line_that_prepared_them(tmp_path):
+    np.savez(tmp_path / "a.npz", x=arrays(0, 16, 1), y=np.arange(60) % 2)
+    run = searched(tmp_path / "run", f"npz:{tmp_path / 'a.npz'}")
+    given = arrays(0, 16, 1)
+    given[0, 0, 0] = 17
+    with pytest.warns(UserWarning, match="those outside 0 to 16 are cut off") as caught:
+        run.prepare(given)
+    assert [each.filename for each in caught] == [__file__]
+
+
 def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatch):
     values = np.random.default_rng(0).integers(0, 17, (60, 8, 8)).astype(np.float32)
     np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)

@@ -79,22 +79,17 @@ def explain(  # noqa: PLR0913 - options with defaults
         InputError: If the model does not exist, a name is unknown, there are no images, no method
             applies, or the values of the images do not fit the model's input range.
     """
+    _check_images_given(images, labels, mistakes)
     subject = named_model(model, safe)
     model = subject.model
     chosen = [_method(each) for each in methods]
     files: Sequence[str] = ()
     if images is None:
-        if labels is not None:
-            raise InputError("`labels`: given without `images`, whose true classes they are")
         data = _data_of(subject)
         shown = sample_of(model, data.test, IMAGES, input_range, mistakes)
         images, labels, files = _checked_images(shown.images, model), shown.labels, shown.names
         class_names = class_names or data.class_names
     else:
-        if mistakes:
-            raise InputError(
-                "`mistakes`: given with `images`; allowed: only without, to choose them"
-            )
         images = model_images(_checked_images(images, model), subject.run)
         class_names = _names_of(subject, log) if class_names is None else class_names
     if expected := expected_shape(model, images.shape[1:]):
@@ -133,6 +128,14 @@ def explain(  # noqa: PLR0913 - options with defaults
     if not found.maps:
         raise InputError("; ".join(f"{name}: {why}" for name, why in found.failures.items()))
     return found
+
+
+def _check_images_given(images: Any, labels: Any, mistakes: bool) -> None:
+    """Check that images are given with ``labels``, and are not given with ``mistakes``."""
+    if images is None and labels is not None:
+        raise InputError("`labels`: given without `images`, whose true classes they are")
+    if images is not None and mistakes:
+        raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
 
 
 def _scaled_inputs(
