@@ -336,6 +336,15 @@ def test_given_parts_are_kept(tmp_path):
     assert name != stored(tmp_path / "run", (X, Y), validation, test).name
 
 
+@pytest.mark.parametrize("kind", [">u2", "<i2"])
+def test_the_same_bytes_of_another_type_are_other_data(kind, tmp_path):
+    raw = np.random.default_rng(0).integers(0, 2**16, (200, 8, 8)).astype("<u2")
+    stored(tmp_path / "run", (raw, Y))
+    again = load_dataset(stored(tmp_path / "run", (raw.view(kind), Y)).name)
+    wanted = raw.view(kind).astype(float)
+    assert (again.scaling.low, again.scaling.high) == (wanted.min(), wanted.max())
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

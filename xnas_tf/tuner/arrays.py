@@ -111,7 +111,7 @@ def stored(
     np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is allow_pickle
     digest = hashlib.blake2b(digest_size=4)
     for key, array in arrays.items():
-        digest.update(f"{key} {array.shape}".encode())
+        digest.update(f"{key} {array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
     is_new = not path.is_file()
