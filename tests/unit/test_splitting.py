@@ -85,6 +85,30 @@ def test_given_parts_stay_as_they_are(parts, seed):
         assert np.array_equal(rows[part], np.flatnonzero(given_ == part))
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.sets(st.sampled_from(["validation", "test"]), max_size=1), st.integers(0, 100))
+def test_images_given_for_training_are_trained_on(parts, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(240) % 3
+    given_ = rng.choice(["", "train", *parts], 240)
+    rows = divide(labels, given=given_)
+    assert rows_once(rows, 240)
+    assert np.isin(np.flatnonzero(given_ == "train"), rows["train"]).all()
+    # So are all other images of their groups.
+    groups = np.char.add("g", (np.arange(240) // 2).astype(str))
+    given_ = np.where(np.isin(given_, list(parts)), "", given_)
+    rows = divide(labels, groups, given_)
+    assert rows_once(rows, 240)
+    trained = groups[given_ == "train"]
+    assert np.isin(np.flatnonzero(np.isin(groups, trained)), rows["train"]).all()
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(120).astype(str)])
+def test_if_all_images_are_given_for_training_the_other_parts_are_drawn_from_them(groups):
+    rows = divide(np.arange(120) % 3, groups, np.full(120, "train"))
+    assert [len(rows[part]) for part in ("train", "validation", "test")] == [72, 24, 24]
+
+
 def test_the_seed_decides():
     labels = np.arange(90) % 3
     first, again, other = (divide(labels, seed=seed)["test"] for seed in (1, 1, 2))
