@@ -431,6 +431,17 @@ def test_records_keep_their_parts_and_groups(pets, tmp_path):
     assert len(dataset.test) == 20
 
 
+def test_files_with_different_numbers_for_a_class_are_refused(pets, tmp_path):
+    write_records(tmp_path / "a-0.tfrecord", examples(pets))
+    other = [each | {"image/class/label": 3 - each["image/class/label"]} for each in examples(pets)]
+    write_records(tmp_path / "a-1.tfrecord", other)
+    with pytest.raises(InputError, match="image/class/label 1 is called 'cat' and 'dog' in imag"):
+        load_dataset(f"tfrecord:{tmp_path}/a-*.tfrecord")
+    other = [each | {"image/class/text": b""} for each in examples(pets)]
+    write_records(tmp_path / "a-1.tfrecord", other)
+    assert load_dataset(f"tfrecord:{tmp_path}/a-*.tfrecord").class_names == ("cat", "dog")
+
+
 def test_unfit_records_are_refused(tmp_path):
     def refused(message):
         with pytest.raises(InputError, match=message):
