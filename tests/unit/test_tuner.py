@@ -375,6 +375,7 @@ def test_the_same_bytes_of_another_type_are_other_data(kind, tmp_path):
             "^`validation_data`: .* those of `x` are",
         ),
         ({"x": "folder:pets", "y": Y}, "leave out `y`"),
+        ({"x": "folder:pets", "class_names": ["cat", "dog"]}, "leave out .* and `class_names`"),
         ({"x": X, "y": Y, "epochs": 0}, "xt.Tuner: `epochs`: given 0"),
         ({"x": X[:, :4], "y": Y, **SIZES}, r"takes \(None, 8, 8, 1\), but the images are"),
     ],
