@@ -114,7 +114,7 @@ def _classes(
     for label, text in zip(labels.tolist(), texts, strict=True):
         if text and (other := text_of.setdefault(label, text)) != text:
             raise InputError(
-                f"{name}: the class {LABEL} {ordered[label]} is called {other!r} and {text!r} in "
+                f"{name}: {LABEL} {ordered[label]} is called {other!r} and {text!r} in "
                 f"{TEXT}; allowed: one text for each number, the same in all files"
             )
     names = [text_of.get(label, number) for label, number in enumerate(ordered)]
