@@ -88,7 +88,7 @@ def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_p
         make_folder(root / part, {"cat": count, "dog": count})
     dataset = load_dataset(f"folder:{root}")
     assert sizes(dataset) == [40, 10, 6]
-    assert dataset.how_split == "test, train, validation as given; by class"
+    assert dataset.how_split == "train, validation, test as given; by class"
     found = dataset.findings.identical
     assert len(found) == 10 and {len(each) for each in found} == {2, 3}
     in_all = ("test/cat/000.png", "train/cat/000.png", "val/cat/000.png")

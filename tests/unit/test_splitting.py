@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xnas_tf.data import load_dataset
 from xnas_tf.data.splitting import split
 from xnas_tf.errors import InputError
 
@@ -128,3 +129,19 @@ def test_too_few_groups_are_refused():
         divide(labels, np.full(40, "only"))
     with pytest.raises(InputError, match="class class 1 has too few groups"):
         divide(labels, np.where(labels == 1, "ones", np.arange(40).astype(str)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (["train", "test"], "test as given; by class"),
+        (["train"], "by class"),
+        (["train", "test", ""], "train, test as given; by class"),
+        (["train", "validation", "test"], "train, validation, test as given; by class"),
+    ],
+)
+def test_only_splits_that_are_kept_are_called_given(tmp_path, parts, text):
+    images = np.random.default_rng(0).integers(0, 256, (120, 4, 4), np.uint8)
+    labels, parts = np.arange(120) % 2, np.resize(np.repeat(parts, 2), 120)
+    np.savez(tmp_path / "a.npz", x=images, y=labels, parts=parts)
+    assert load_dataset(f"npz:{tmp_path / 'a.npz'}").how_split == text
