@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,6 +163,7 @@ def _from_files(
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
+    scales: Mapping[str, int] | None
     if source.dataset:
         # Not resized: only its classes and scales are used.
         data = load_dataset(name=source.dataset)
