@@ -1,8 +1,13 @@
 """Small data sets for tests."""
 
+from contextlib import closing
+
 import numpy as np
 
-from xnas_tf.data import Dataset, Split
+from xnas_tf.config import load_config
+from xnas_tf.data import Dataset, Split, load_dataset
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_database
 
 
 def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -> Dataset:
@@ -18,3 +23,13 @@ def make_dataset(count=60, shape=(8, 8, 1), classes=3, seed=0, mirrored=False) -
 
     names = tuple(f"class {i}" for i in range(classes))
     return Dataset("stripes", names, part(count), part(30), part(30), mirrored)
+
+
+def searched(path, dataset) -> Run:
+    """A run on this data set, whose search has begun."""
+    config = load_config(overrides=[f"dataset={dataset}"])
+    data = load_dataset(**config.dataset.model_dump())
+    with closing(open_database(path, config)) as record:
+        record.set_fact("dataset", data.facts)
+        record.set_fact("value_range", [data.scaling.low, data.scaling.high])
+    return Run(path)

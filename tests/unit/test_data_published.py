@@ -288,6 +288,17 @@ def test_idx_files_keep_their_test_split(tmp_path, path, end, prefix, names, mir
         assert (images.min(axis=(1, 2)) == split.labels).all()
 
 
+def test_files_of_one_name_in_different_folders_are_different_data(tmp_path, monkeypatch):
+    digests = set()
+    for first in (0, 1):
+        folder = write_mnist(tmp_path / str(first) / "mnist", first=first)
+        for file in folder.iterdir():
+            os.utime(file, (1, 1))  # as in a reproducible archive
+        monkeypatch.chdir(folder.parent)
+        digests.add(load_dataset("idx:mnist").digest)
+    assert len(digests) == 2
+
+
 def test_of_several_data_sets_in_a_folder_one_is_named(tmp_path):
     for kind, first in {"emnist-letters-": 1, "emnist-digits-": 0}.items():
         write_mnist(tmp_path, ".gz", kind, "test", first=first)

@@ -187,6 +187,22 @@ def test_images_of_less_depth_than_others_are_named(tmp_path):
     assert data.findings.dark["a/0.png"] == "values up to 4,095 of 65,535"
 
 
+def test_the_order_of_bytes_does_not_change_the_scale(tmp_path):
+    for name, highest, kind in (("a", 60_000, "<u2"), ("b", 3000, ">u2")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng([highest, number]).integers(0, highest, (8, 8))
+            pixels[0, 0] = highest
+            Image.fromarray(pixels.astype(kind)).save(tmp_path / "pets" / name / f"{number}.tif")
+    data = load_dataset(f"folder:{tmp_path / 'pets'}", validation=0.3, test=0.3)
+    assert data.findings.full_scales == {"I;16": 65535}
+    dark = data.train.images[np.flatnonzero(data.train.labels == 1)]
+    assert dark.max() == 3000 * 255 // 65535
+    file = tmp_path / "pets/b/0.tif"
+    assert file.read_bytes()[:2] == b"MM" and look_at(file).mode == "I;16"
+    assert read_image(file, None, 1, data.findings.full_scales).max() == dark.max()
+
+
 def test_negative_values_are_refused(tmp_path):
     Image.fromarray(RAMP - 1).save(tmp_path / "ct.tif")
     with pytest.raises(Unreadable, match="negative values"):

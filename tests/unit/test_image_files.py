@@ -88,7 +88,7 @@ def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_p
         make_folder(root / part, {"cat": count, "dog": count})
     dataset = load_dataset(f"folder:{root}")
     assert sizes(dataset) == [40, 10, 6]
-    assert dataset.how_split == "test, train, validation as given; by class"
+    assert dataset.how_split == "train, validation, test as given; by class"
     found = dataset.findings.identical
     assert len(found) == 10 and {len(each) for each in found} == {2, 3}
     in_all = ("test/cat/000.png", "train/cat/000.png", "val/cat/000.png")
@@ -429,6 +429,17 @@ def test_records_keep_their_parts_and_groups(pets, tmp_path):
     write_records(tmp_path / "a.tfrecord", examples(pets, **parts))
     dataset = load_dataset(f"tfrecord:{tmp_path}/a.tfrecord")
     assert len(dataset.test) == 20
+
+
+def test_files_with_different_numbers_for_a_class_are_refused(pets, tmp_path):
+    write_records(tmp_path / "a-0.tfrecord", examples(pets))
+    other = [each | {"image/class/label": 3 - each["image/class/label"]} for each in examples(pets)]
+    write_records(tmp_path / "a-1.tfrecord", other)
+    with pytest.raises(InputError, match="image/class/label 2 is called 'dog' and 'cat' in imag"):
+        load_dataset(f"tfrecord:{tmp_path}/a-*.tfrecord")
+    other = [each | {"image/class/text": b""} for each in examples(pets)]
+    write_records(tmp_path / "a-1.tfrecord", other)
+    assert load_dataset(f"tfrecord:{tmp_path}/a-*.tfrecord").class_names == ("cat", "dog")
 
 
 def test_unfit_records_are_refused(tmp_path):

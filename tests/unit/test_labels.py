@@ -1,11 +1,13 @@
 """Labels of any kind become class numbers, the same in all splits, and it is said how."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnas_tf.data import Source, load_dataset
+from xnas_tf.data import DATASETS, Source, load_dataset
 from xnas_tf.data.checking import checked
 from xnas_tf.data.labels import encode, one_per_image
 from xnas_tf.errors import InputError
@@ -118,6 +120,26 @@ def test_a_data_set_says_how_labels_are_mapped(tmp_path):
         "labels are floats, taken as whole numbers",
         "labels 1, 2 are the classes 0 to 1",
     ]
+
+
+def test_images_with_names_may_have_published_splits():
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+    labels = np.arange(40) % 2
+    names = [f"scan {number}" for number in range(40)]
+    source = Source(images, labels, test=(images[:6], labels[:6]), names=names)
+    found, _ = checked(source, "mine")
+    assert found.names == [*names, *(f"test[{row}]" for row in range(6))]
+    with pytest.raises(InputError, match="mine: 39 names for 40 images"):
+        checked(replace(source, names=names[1:]), "mine")
+
+
+def test_identical_images_of_a_published_split_are_named(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4), np.uint8)
+    labels = np.arange(40) % 2
+    names = [f"scan {number}" for number in range(40)]
+    source = Source(images, labels, test=(images[:1], labels[:1]), names=names)
+    monkeypatch.setattr(DATASETS, "get", lambda _: lambda: source)
+    assert load_dataset("mine:load").findings.identical == (("scan 0", "test[0]"),)
 
 
 def test_classes_that_a_split_lacks_or_that_are_alike_are_named(tmp_path):

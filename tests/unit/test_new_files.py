@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.datasets import searched
 from tests.pictures import make_folder, picture
-from xnas_tf.config import load_config
-from xnas_tf.data import load_dataset
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_files import folder
 from xnas_tf.errors import InputError
 from xnas_tf.explanation import explaining
 from xnas_tf.explanation.named_models import NamedModel
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,18 +43,6 @@ def pets(tmp_path_factory):
     Image.fromarray(deep[0]).save(root / "dog" / "deep.png")
     Image.fromarray(deep[1] // 16).save(root / "cat" / "dark.png")
     return root
-
-
-def searched(path, dataset):
-    """A run on this data set, whose search has begun."""
-    config = load_config(overrides=[f"dataset={dataset}"])
-    data = load_dataset(**config.dataset.model_dump())
-    path.mkdir()
-    record = open_database(path, config)
-    record.set_fact("dataset", data.facts)
-    record.set_fact("value_range", [data.scaling.low, data.scaling.high])
-    record.close()
-    return Run(path)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +148,7 @@ def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatc
     model = keras.Sequential(
         [keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     )
-    named = NamedModel(model, None, run)
+    named = NamedModel(model, run)
     monkeypatch.setattr(explaining, "named_model", lambda *_: named)
     found = explaining.explain(
         run, values[:3], ["gradient_input"], measured=False, class_names=list("0123456789")

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.datasets import searched
 from tests.documented import ROOT, blocks
 from tests.pictures import make_folder, picture
 from xnas_tf.config import load_config
@@ -120,12 +121,7 @@ def run_on_values(path, low, high):
     images = rng.uniform(low, high, (60, 4, 5, 1)).astype(np.float32)
     images[0, 0, :2, 0] = low, high
     np.savez(path / "a.npz", x=images, y=np.arange(60) % 2)
-    config = load_config(overrides=[f"dataset=npz:{path / 'a.npz'}"])
-    data = load_dataset(**config.dataset.model_dump())
-    with closing(open_database(path / "run", config)) as record:
-        record.set_fact("dataset", data.facts)
-        record.set_fact("value_range", [data.scaling.low, data.scaling.high])
-    return Run(path / "run")
+    return searched(path / "run", f"npz:{path / 'a.npz'}")
 
 
 @pytest.mark.filterwarnings("ignore:`images` have values")
@@ -204,7 +200,8 @@ def test_explain_reads_a_dark_file_on_the_scale_of_its_data_set(tmp_path):
     assert found.max() < 30
     # A run's model: --classes only names the classes.
     of_run = ModelSource(None, None, None, None, True)
-    subject = ModelSubject(model, "m", {"name": source.dataset})
+    run = searched(tmp_path / "run", source.dataset)
+    subject = ModelSubject(model, "m", run, run.class_names)
     inputs = _from_files([dark], of_run, subject, class_names=["x", "y"])
     np.testing.assert_array_equal(inputs.images[0], found)
     assert inputs.class_names == ["x", "y"]
@@ -218,11 +215,14 @@ def test_explain_reads_a_dark_file_on_the_scale_of_its_data_set(tmp_path):
     (tmp_path / "card.json").write_text(json.dumps(card))
     inputs = _from_files([dark], of_run, load_subject(tmp_path), class_names=None)
     np.testing.assert_array_equal(inputs.images[0], found)
-    assert inputs.class_names == ("x", "y")
-    gone = ModelSubject(model, "m", {"name": "folder:nowhere"})  # needed for deep images only
-    assert (_from_files([grey], of_run, gone, ["x", "y"]).images == 7).all()
-    with pytest.raises(InputError, match="nowhere"):
-        _from_files([dark], of_run, gone, ["x", "y"])
+    assert inputs.class_names == ["x", "y"]
+    for file in (tmp_path / "xray/b").iterdir():  # the data are needed for deep images only
+        file.rename(tmp_path / "xray/a" / f"b-{file.name}")
+    (tmp_path / "xray/b").rmdir()
+    inputs = _from_files([grey], of_run, subject, class_names=None)
+    assert (inputs.images == 7).all() and inputs.class_names == ["a", "b"]
+    with pytest.raises(InputError, match="all images are of one class"):
+        _from_files([dark], of_run, subject, class_names=None)
 
 
 def test_a_data_set_that_only_names_classes_is_not_resized(tmp_path, monkeypatch):

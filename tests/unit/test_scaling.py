@@ -126,6 +126,8 @@ def test_the_published_test_part_is_scaled_alike(tmp_path):
 def test_parts_on_other_scales_are_refused():
     small = {"train": noise(0, 1), "test": noise(0, 0.1), "validation": noise(-0.01, 1)}
     assert check_alike(small, "mine") == ()
+    (note,) = check_alike({"train": noise(0, 4095), "test": noise(0, 255)}, "mine")
+    assert note.startswith("values of train from 0 to 4095 and of test from 0 to 255: are they on")
     (note,) = check_alike({"train": noise(0, 1), "test": noise(-1, 1)}, "mine")
     assert note == "only some splits have values below zero: train from 0 to 1, test from -1 to 1"
     with pytest.raises(InputError, match="of train from 0 to 255 and of test from 0 to 1: use"):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xnas_tf.data import load_dataset
 from xnas_tf.data.splitting import split
 from xnas_tf.errors import InputError
 
@@ -85,6 +86,30 @@ def test_given_parts_stay_as_they_are(parts, seed):
         assert np.array_equal(rows[part], np.flatnonzero(given_ == part))
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.sets(st.sampled_from(["validation", "test"]), max_size=1), st.integers(0, 100))
+def test_images_given_for_training_are_trained_on(parts, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(240) % 3
+    given_ = rng.choice(["", "train", *parts], 240)
+    rows = divide(labels, given=given_)
+    assert rows_once(rows, 240)
+    assert np.isin(np.flatnonzero(given_ == "train"), rows["train"]).all()
+    # So are all other images of their groups.
+    groups = np.char.add("g", (np.arange(240) // 2).astype(str))
+    given_ = np.where(np.isin(given_, list(parts)), "", given_)
+    rows = divide(labels, groups, given_)
+    assert rows_once(rows, 240)
+    trained = groups[given_ == "train"]
+    assert np.isin(np.flatnonzero(np.isin(groups, trained)), rows["train"]).all()
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(120).astype(str)])
+def test_if_all_images_are_given_for_training_the_other_parts_are_drawn_from_them(groups):
+    rows = divide(np.arange(120) % 3, groups, np.full(120, "train"))
+    assert [len(rows[part]) for part in ("train", "validation", "test")] == [72, 24, 24]
+
+
 def test_the_seed_decides():
     labels = np.arange(90) % 3
     first, again, other = (divide(labels, seed=seed)["test"] for seed in (1, 1, 2))
@@ -104,3 +129,19 @@ def test_too_few_groups_are_refused():
         divide(labels, np.full(40, "only"))
     with pytest.raises(InputError, match="class class 1 has too few groups"):
         divide(labels, np.where(labels == 1, "ones", np.arange(40).astype(str)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (["train", "test"], "test as given; by class"),
+        (["train"], "by class"),
+        (["train", "test", ""], "train, test as given; by class"),
+        (["train", "validation", "test"], "train, validation, test as given; by class"),
+    ],
+)
+def test_only_splits_that_are_kept_are_called_given(tmp_path, parts, text):
+    images = np.random.default_rng(0).integers(0, 256, (120, 4, 4), np.uint8)
+    labels, parts = np.arange(120) % 2, np.resize(np.repeat(parts, 2), 120)
+    np.savez(tmp_path / "a.npz", x=images, y=labels, parts=parts)
+    assert load_dataset(f"npz:{tmp_path / 'a.npz'}").how_split == text

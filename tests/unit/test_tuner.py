@@ -336,6 +336,28 @@ def test_given_parts_are_kept(tmp_path):
     assert name != stored(tmp_path / "run", (X, Y), validation, test).name
 
 
+def test_data_sets_whose_labels_mean_other_classes_are_refused(tmp_path):
+    whole, part = as_dataset(X, Y % 3), as_dataset(X[:50], Y[:50] % 2)
+    whole.class_names, part.class_names = ["ant", "bee", "cat"], ["ant", "cat"]
+    message = "^`validation_data` has the classes ant, cat, but those of `x` are ant, bee, cat"
+    with pytest.raises(InputError, match=message):
+        stored(tmp_path / "run", (whole, None), part)
+    with pytest.raises(InputError, match="^`test_data` has the classes"):
+        stored(tmp_path / "run", (whole, None), test=part)
+    part.class_names = ["ant", "bee"]
+    data = load_dataset(stored(tmp_path / "run", (whole, None), part).name)
+    assert data.class_names == ("ant", "bee", "cat") and set(data.validation.labels) == {0, 1}
+
+
+@pytest.mark.parametrize("kind", [">u2", "<i2"])
+def test_the_same_bytes_of_another_type_are_other_data(kind, tmp_path):
+    raw = np.random.default_rng(0).integers(0, 2**16, (200, 8, 8)).astype("<u2")
+    stored(tmp_path / "run", (raw, Y))
+    again = load_dataset(stored(tmp_path / "run", (raw.view(kind), Y)).name)
+    wanted = raw.view(kind).astype(float)
+    assert (again.scaling.low, again.scaling.high) == (wanted.min(), wanted.max())
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -353,6 +375,7 @@ def test_given_parts_are_kept(tmp_path):
             "^`validation_data`: .* those of `x` are",
         ),
         ({"x": "folder:pets", "y": Y}, "leave out `y`"),
+        ({"x": "folder:pets", "class_names": ["cat", "dog"]}, "leave out .* and `class_names`"),
         ({"x": X, "y": Y, "epochs": 0}, "xt.Tuner: `epochs`: given 0"),
         ({"x": X[:, :4], "y": Y, **SIZES}, r"takes \(None, 8, 8, 1\), but the images are"),
     ],

@@ -254,8 +254,10 @@ def _findings(
 
 
 def _how_split(source: Source) -> str:
-    parts = [] if source.parts is None else np.unique(source.parts).tolist()
-    given = ", ".join(part for part in parts if part)
+    parts = set() if source.parts is None else set(source.parts.tolist())
+    is_drawn_from_train = "" not in parts and not parts.issuperset(SPLITS)
+    kept = [part for part in SPLITS if part in parts]
+    given = ", ".join(part for part in kept if part != "train" or not is_drawn_from_train)
     words = [f"{given} as given"] if given else []
     words.append("by class")
     if source.groups is not None:

@@ -45,6 +45,7 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
         parts=_parts(source.parts, counts, name),
         groups=_groups(source.groups, counts, name),
         masks=_masks(source.masks, images, name),
+        names=_names(source.names, counts, name),
         findings=replace(
             source.findings, remarks=tuple(dict.fromkeys([*remarks, *encoded.remarks]))
         ),
@@ -87,6 +88,16 @@ def _groups(groups: np.ndarray | None, counts: dict[str, int], name: str) -> np.
     others = sum(counts.values()) - counts[""]
     texts = ["" if each is None or each != each else str(each) for each in groups.tolist()]
     return np.array([*texts, *[""] * others])
+
+
+def _names(names: Sequence[str], counts: dict[str, int], name: str) -> list[str]:
+    """Return a name for each image, also of published splits; empty if there are no names."""
+    if not len(names):
+        return []
+    if len(names) != counts[""]:
+        raise InputError(f"data set {name}: {len(names)} names for {counts['']} images")
+    published = [f"{part}[{row}]" for part, n in counts.items() if part for row in range(n)]
+    return [*map(str, names), *published]
 
 
 def _masks(

@@ -48,6 +48,26 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
     return array.astype(np.int64)
 
 
+def check_order(class_names: Sequence[str], known: Sequence[str], name: str) -> None:
+    """Check that a data set gives the classes of a model the same numbers as the model.
+
+    Args:
+        class_names: The classes of the data set.
+        known: The classes of the model; empty if unknown.
+        name: The name of the data set.
+
+    Raises:
+        InputError: If a class of the model has another number in the data set.
+    """
+    numbers = {each: number for number, each in enumerate(known)}
+    for number, each in enumerate(class_names):
+        if (own := numbers.get(each, number)) != number:
+            raise InputError(
+                f"data set {name}: class {each!r} has the number {number}, but {own} in the "
+                f"model; allowed: the classes of the model, in this order: {', '.join(known)}"
+            )
+
+
 def first_classes(count: int, class_names: Sequence[str], name: str) -> tuple[str, ...]:
     """Return the names of the first ``count`` classes of the data set ``name``.
 

@@ -43,7 +43,7 @@ class Look(NamedTuple):
         width: In pixels.
         is_grey: Whether the image is stored without colour.
         is_animated: Whether the image has several frames.
-        mode: Pillow's mode, such as ``RGB``.
+        mode: Pillow's mode, such as ``RGB``, but the same for any order of bytes.
         highest: The highest value of an image with more than 8 bits; 0 for other images.
         is_array: Whether the image is given by its pixels, so that nothing is decoded.
     """
@@ -72,7 +72,7 @@ def look_at(encoded: Encoded) -> Look:
         # A photograph in MPO format also has frames: smaller copies, or the view of the other eye.
         is_animated = image.format != "MPO" and getattr(image, "is_animated", False)
         highest = int(_deep_values(image).max()) if _is_deep(image) else 0
-        return Look(height, width, _is_grey(image), is_animated, image.mode, highest)
+        return Look(height, width, _is_grey(image), is_animated, _mode(image), highest)
 
 
 def is_image(file: Path) -> bool:
@@ -191,6 +191,11 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
+def _mode(image: Image.Image) -> str:
+    """Return Pillow's mode; ``I;16`` also stands for 16 bits in another order of bytes."""
+    return "I;16" if image.mode.startswith("I;16") else image.mode
+
+
 def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I")
 
@@ -209,5 +214,5 @@ def _with_8_bits(image: Image.Image, scales: Mapping[str, int]) -> Image.Image:
     if not _is_deep(image):
         return image
     values = _deep_values(image)
-    top = scales.get(image.mode) or _full_scale(int(values.max()))
+    top = scales.get(_mode(image)) or _full_scale(int(values.max()))
     return Image.fromarray(np.clip(values * 255 // top, 0, 255).astype(np.uint8))

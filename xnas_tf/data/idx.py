@@ -48,7 +48,7 @@ def idx(argument: str) -> ImageFiles:
         pairs["test"] = _pair(found, test, prefix, name)
     is_fashion, is_emnist = _is_fashion(folder, prefix), prefix.startswith("emnist")
     listing = partial(_list_images, pairs, is_fashion, is_emnist, name)
-    root = f"idx, fashion: {is_fashion}, emnist: {is_emnist}"
+    root = f"idx {folder.resolve()}, fashion: {is_fashion}, emnist: {is_emnist}"
     return ImageFiles(list(chain(*pairs.values())), listing, root, mirrored=is_fashion)
 
 

@@ -23,7 +23,8 @@ def split(
 ) -> dict[str, np.ndarray]:
     """Split images, with the same share of every class in each split as far as groups allow.
 
-    Given splits are kept; the other splits are drawn from the remaining images.
+    Given splits are kept; the other splits are drawn from the remaining images. Only if each of
+    these is given as ``train`` are they drawn from the training images.
 
     Args:
         labels: Class numbers, (N,).
@@ -45,9 +46,13 @@ def split(
     given = np.full(len(labels), "") if given is None else given
     rows = {part: np.flatnonzero(given == part) for part in SPLITS[1:] if part in given}
     rest = np.flatnonzero(~np.isin(given, list(rows)))
+    is_kept = given[rest] == "train"
     if groups is not None:
         groups = _number_groups(groups)
         _check_groups(groups, {**rows, "train": rest}, name)
+        is_kept = np.isin(groups[rest], groups[rest[is_kept]])
+    is_kept &= not is_kept.all()
+    kept, rest = rest[is_kept], rest[~is_kept]
     remaining = 1.0
     for number, part in enumerate(("test", "validation")):
         if part in rows:
@@ -65,13 +70,14 @@ def split(
             ) from error
         rows[part], rest = rest[taken], rest[~taken]
         remaining -= shares[part]
-    missing = np.setdiff1d(labels, labels[rest])
+    train = np.sort(np.concatenate([kept, rest]))
+    missing = np.setdiff1d(labels, labels[train])
     if missing.size:
         raise InputError(
             f"data set {name}: no training images of the classes "
             f"{join_names(class_names[number] for number in missing)}"
         )
-    return {**rows, "train": rest}
+    return {**rows, "train": train}
 
 
 def _number_groups(groups: np.ndarray) -> np.ndarray:

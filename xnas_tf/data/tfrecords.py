@@ -100,14 +100,24 @@ def _classes(
     """Return labels and class names: by number if all records have one, otherwise by text.
 
     Numbers may begin at 1.
+
+    Raises:
+        InputError: If records have neither, or one number has different texts, as in files that
+            were written with different numberings.
     """
     if min(numbers) < 0:
         if not all(texts):
             raise InputError(f"{name}: not every record has a feature {LABEL} or {TEXT}")
         return encode_labels(texts)
     labels, ordered = encode_labels(list(map(str, numbers)))
-    text_of = dict(zip(labels.tolist(), texts, strict=True))
-    names = [text_of[label] or number for label, number in enumerate(ordered)]
+    text_of: dict[int, str] = {}
+    for label, text in zip(labels.tolist(), texts, strict=True):
+        if text and (other := text_of.setdefault(label, text)) != text:
+            raise InputError(
+                f"{name}: {LABEL} {ordered[label]} is called {other!r} and {text!r} in "
+                f"{TEXT}; allowed: one text for each number, the same in all files"
+            )
+    names = [text_of.get(label, number) for label, number in enumerate(ordered)]
     return labels, tuple(
         f"{name} ({number})" if names.count(name) > 1 else name
         for name, number in zip(names, ordered, strict=True)

@@ -19,6 +19,9 @@ and photographs have 50 to 90."""
 _UNLIKE = 50.0
 """Maximum ratio between the values of two splits. The usual mistake, values from 0 to 255 in one
 and from 0 to 1 in the other, gives a ratio of 255."""
+_DOUBTFUL = 12.0
+"""Ratio between the values of two splits above which a note asks whether they are on one scale. 8
+bits in one split and 12 bits in the other give a ratio of 16."""
 
 _SIGNED = 0.1
 """Values count as signed if the lowest is below minus this share of the highest."""
@@ -92,7 +95,8 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
     """Check that no split has far larger values than another.
 
     Returns:
-        A note if only some splits have values far below zero.
+        Notes if the values of one split are several times larger than those of another, or if only
+        some splits have values far below zero.
 
     Raises:
         InputError: If the values of one split are far larger than those of another, for example 0
@@ -103,16 +107,17 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
         split: f"{split} from {low:.6g} to {high:.6g}" for split, (low, high) in ranges.items()
     }
     largest = {split: max(map(abs, found)) for split, found in ranges.items() if any(found)}
-    if largest and max(largest.values()) > _UNLIKE * min(largest.values()):
+    remarks = []
+    if largest and max(largest.values()) > _DOUBTFUL * min(largest.values()):
         one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
-        raise InputError(
-            f"data set {name}: values of {texts[one]} and of {texts[other]}: use the same scale "
-            "in all splits"
-        )
+        text = f"values of {texts[one]} and of {texts[other]}"
+        if largest[one] > _UNLIKE * largest[other]:
+            raise InputError(f"data set {name}: {text}: use the same scale in all splits")
+        remarks = [f"{text}: are they on the same scale?"]
     is_signed = {low < -_SIGNED * abs(high) for low, high in ranges.values() if low or high}
     if len(is_signed) > 1:
-        return (f"only some splits have values below zero: {', '.join(texts.values())}",)
-    return ()
+        remarks.append(f"only some splits have values below zero: {', '.join(texts.values())}")
+    return tuple(remarks)
 
 
 def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:

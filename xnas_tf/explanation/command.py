@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.class_names import class_number
+from xnas_tf.data.class_names import check_order, class_number
 from xnas_tf.data.new_files import is_deep
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
@@ -163,16 +163,18 @@ def _from_files(
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
-    scales = None
-    if not (source.dataset or subject.dataset):
+    scales: Mapping[str, int] | None
+    if source.dataset:
+        # Not resized: only its classes and scales are used.
+        data = load_dataset(name=source.dataset)
+        check_order(data.class_names, subject.class_names, data.name)
+        class_names, scales = data.class_names, data.findings.full_scales
+    else:
         class_names, scales = class_names or subject.class_names, subject.full_scales
-    elif class_names is None or any(map(is_deep, files)):
-        known = {"name": source.dataset} if source.dataset else subject.dataset
-        assert known is not None
-        data = load_dataset(**known)  # not resized: only its classes and scales are used
-        class_names, scales = class_names or data.class_names, data.findings.full_scales
+        if subject.run is not None and any(map(is_deep, files)):
+            scales = subject.run.load_dataset().findings.full_scales
     images = read_images(files, subject.model, scales)
-    if class_names is None:
+    if not class_names:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
     return _Inputs(images, class_names, files=[str(file) for file in files])
 

@@ -64,8 +64,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
-        class_names: Names of the classes. If None, the run's class names are used, or numbers if
-            there is no run.
+        class_names: Names of the classes. If None, those of the run or of the exported model's
+            card are used, or numbers if there is neither.
         measured: Whether to measure the quality of the maps, which takes longer.
         log: Called with the title of each method before it runs.
         mistakes: If no images are given, whether to choose only images that the model
@@ -77,7 +77,8 @@ def explain(  # noqa: PLR0913 - options with defaults
 
     Raises:
         InputError: If the model does not exist, a name is unknown, there are no images, no method
-            applies, or the values of the images do not fit the model's input range.
+            applies, the values of the images do not fit the model's input range, or the run's data
+            have changed since the search.
     """
     _check_images_given(images, labels, mistakes)
     subject = named_model(model, safe)
@@ -91,7 +92,7 @@ def explain(  # noqa: PLR0913 - options with defaults
         class_names = class_names or data.class_names
     else:
         images = model_images(_checked_images(images, model), subject.run)
-        class_names = _names_of(subject, log) if class_names is None else class_names
+        class_names = (subject.class_names or None) if class_names is None else class_names
     if expected := expected_shape(model, images.shape[1:]):
         raise InputError(f"`images` are of shape {images.shape[1:]}; the model expects {expected}")
     resolved = range_of(model, images.shape[1:], input_range)
@@ -216,19 +217,9 @@ def sample_of(
 
 
 def _data_of(subject: NamedModel) -> Dataset:
-    if subject.dataset is None:
+    if subject.run is None:
         raise InputError("`images`: none are given, and the model does not come from a run")
     return subject.load_dataset(None)
-
-
-def _names_of(subject: NamedModel, log: Callable[[str], None]) -> Sequence[str] | None:
-    if subject.dataset is None:
-        return None
-    try:
-        return subject.load_dataset(None).class_names
-    except InputError as error:  # for example, the data set has been moved
-        log(f"warning: the names of the classes are unknown: {error}")
-        return None
 
 
 def _method(method: str | AttributionMethod) -> AttributionMethod:

@@ -15,7 +15,8 @@ import numpy as np
 import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
 from xnas_tf.candidate import RECOMMENDED
 from xnas_tf.config import load_stored_config
-from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data import Dataset
+from xnas_tf.data.class_names import check_order
 from xnas_tf.data.new_files import read_files
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.exported_code import load_exported
@@ -33,16 +34,15 @@ class ModelSubject:
 
     Attributes:
         title: The model's name in figures.
-        dataset: Arguments for ``load_dataset`` that load the model's training data; None if
-            unknown.
-        class_names: The classes named in the card of an exported model; None if there is none.
+        run: The model's run; None if it was given as a file.
+        class_names: The classes of the run or of the card of an exported model; empty if unknown.
         full_scales: The ``Findings.full_scales`` in this card.
     """
 
     model: keras.Model
     title: str
-    dataset: dict[str, Any] | None = None
-    class_names: tuple[str, ...] | None = None
+    run: Run | None = None
+    class_names: Sequence[str] = ()
     full_scales: Mapping[str, int] | None = None
 
 
@@ -68,13 +68,16 @@ def load_data(
     A named data set is converted to the model's input; see ``data_for``.
 
     Raises:
-        InputError: If no data set is available, it cannot be loaded, or it does not fit the model.
+        InputError: If no data set is available, it cannot be loaded, it does not fit the model, or
+            the run's data set has changed since the search.
     """
     if source.dataset:
-        return data_for(subject.model, source.dataset, log)
-    if subject.dataset is None:
+        data = data_for(subject.model, source.dataset, log)
+        check_order(data.class_names, subject.class_names, data.name)
+        return data
+    if subject.run is None:
         raise InputError(f"{source.path}: give {NEEDED[kind]}")
-    return load_dataset(**subject.dataset, log=log)
+    return subject.run.load_dataset(log)
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
@@ -97,7 +100,7 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         return ModelSubject(model, title)
     declare_range(model)
     data = _card(file).get("dataset", {})
-    names = tuple(data.get("class_names", ())) or None
+    names = data.get("class_names", ())
     return ModelSubject(model, title, None, names, data.get("full_scales"))
 
 
@@ -131,7 +134,7 @@ def _card(file: Path) -> dict[str, Any]:
 def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
     candidate = run.choose(which)
     title = f"candidate {candidate.id} of {run.path.resolve().name}"
-    return ModelSubject(candidate.load_model(safe), title, run.config.dataset.model_dump())
+    return ModelSubject(candidate.load_model(safe), title, run, run.class_names)
 
 
 def read_images(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import keras
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data import Dataset
+from xnas_tf.data.class_names import check_order
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.interpretation.model_data import data_for
@@ -29,13 +30,13 @@ class NamedModel:
 
     Attributes:
         model: The model.
-        dataset: Arguments of ``load_dataset`` for the run's data; None if unknown.
         run: The model's run; None if it has no run or was given as a file.
+        class_names: The classes of the run or of an exported model's card; empty if unknown.
     """
 
     model: keras.Model
-    dataset: dict[str, Any] | None = None
     run: Run | None = None
+    class_names: Sequence[str] = ()
 
     def load_dataset(
         self, given: str | Dataset | None, log: Callable[[str], None] = lambda _: None
@@ -45,19 +46,21 @@ class NamedModel:
         A named data set is converted to the model's input; see ``data_for``.
 
         Raises:
-            InputError: If no data set is available, it cannot be loaded, or it does not fit the
-                model.
+            InputError: If no data set is available, it cannot be loaded, it does not fit the
+                model, or the run's data set has changed since the search.
         """
         if given is None:
-            if self.dataset is None:
+            if self.run is None:
                 raise InputError("`dataset`: none is given, and the model does not come from a run")
-            return load_dataset(**self.dataset, log=log)
+            return self.run.load_dataset(log)
         if not isinstance(given, str | Dataset):
             raise InputError(
                 f"`dataset` is of type {type(given).__name__}; allowed: a name, such as 'digits', "
                 "or a Dataset"
             )
-        return data_for(self.model, given, log)
+        data = data_for(self.model, given, log)
+        check_order(data.class_names, self.class_names, data.name)
+        return data
 
 
 def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
@@ -81,7 +84,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
         return _of_run(model.load_model(safe), _run_of(model))
     if isinstance(model, str | os.PathLike):
         loaded = load_subject(Path(model), safe=safe)
-        return NamedModel(loaded.model, loaded.dataset)
+        return NamedModel(loaded.model, loaded.run, loaded.class_names)
     raise InputError(
         f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "
         "or the path of a run, an exported candidate or a .keras file"
@@ -89,7 +92,7 @@ def named_model(model: AnyModel, safe: bool = True) -> NamedModel:
 
 
 def _of_run(model: keras.Model, run: Run | None) -> NamedModel:
-    return NamedModel(model, None if run is None else run.config.dataset.model_dump(), run)
+    return NamedModel(model, run, () if run is None else run.class_names)
 
 
 def _run_of(candidate: Candidate) -> Run | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import differences
 from xnas_tf.errors import InputError, RunInUseError, suggest
 from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import job_watchdog
@@ -134,7 +133,8 @@ class _Job:
     def _session(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingSession:
         from xnas_tf.retraining.session import RetrainingSession, made_folder
 
-        self._check_data(dataset)
+        if changes := self.source.changes_of(dataset):  # images of the search may be test images
+            raise InputError(changes)
         self._check_code(space)
         for candidate in self.chosen:
             check_fits(candidate, space)
@@ -148,14 +148,6 @@ class _Job:
             stack.enter_context(epochs_bar()),
             self.log,
         )
-
-    def _check_data(self, dataset: Dataset) -> None:
-        """Reject changed data, because the search may have used images that are now test images."""
-        facts = dataset.facts
-        lines = differences(self.source.fact("dataset") or facts, facts, "in the search, now")
-        if lines:
-            listed = "\n  ".join(lines)
-            raise InputError(f"the data of {self.source.path} have changed:\n  {listed}")
 
     def _check_code(self, space: SearchSpace) -> None:
         """Warn if the user's code has changed, as the networks may then differ."""

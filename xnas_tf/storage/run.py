@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate, named_candidates
+from xnas_tf.config import differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, suggest
@@ -224,13 +225,36 @@ class Run:
         front = pareto_front(ended, self.config, is_exact=True)
         return HypervolumeMeter(ended, self.config)(front)
 
-    def load_dataset(self) -> Dataset:
+    def load_dataset(self, log: Callable[[str], None] = lambda _: None) -> Dataset:
         """Load the data set that the search used.
 
+        Args:
+            log: Called with a message before work that takes a while.
+
         Raises:
-            InputError: If the data set no longer exists.
+            InputError: If the data set no longer exists, or has changed since the search.
         """
-        return load_dataset(**self.config.dataset.model_dump())
+        dataset = load_dataset(**self.config.dataset.model_dump(), log=log)
+        if changes := self.changes_of(dataset):
+            raise InputError(
+                f"{changes}\nImages that the search used for training may now be test images. To "
+                f"use the data as they are now, give `dataset` {dataset.name}"
+            )
+        return dataset
+
+    def changes_of(self, dataset: Dataset) -> str:
+        """Say how the images, labels, classes or splits have changed since the search.
+
+        Args:
+            dataset: The data set that the search used, loaded again.
+
+        Returns:
+            A message; empty if nothing has changed.
+        """
+        facts = dataset.facts
+        lines = differences(self.fact("dataset") or facts, facts, "in the search, now")
+        listed = "\n  ".join(lines)
+        return f"the data of {self.path} have changed since the search:\n  {listed}" * bool(lines)
 
     @property
     def value_range(self) -> tuple[float, float]:

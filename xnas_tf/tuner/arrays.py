@@ -14,6 +14,7 @@ import numpy as np
 
 from xnas_tf.data.dataset import check_images
 from xnas_tf.data.labels import as_text, clean_label, encode, one_per_image
+from xnas_tf.data.quality import join_names
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.storage.run_directory import CONFIG, run_config, write_atomically
 from xnas_tf.tuner.tf_data import elements, is_dataset, sorted_by_content
@@ -99,6 +100,7 @@ def stored(
     ):
         if pair is None:
             continue
+        _check_classes(argument, x, pair)
         more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, argument, pair)
         if images.shape[1:] != more.shape[1:]:
             raise InputError(
@@ -111,7 +113,7 @@ def stored(
     np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is allow_pickle
     digest = hashlib.blake2b(digest_size=4)
     for key, array in arrays.items():
-        digest.update(f"{key} {array.shape}".encode())
+        digest.update(f"{key} {array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     path = run_dir.with_name(f"{run_dir.name}-{digest.hexdigest()}.npz")
     is_new = not path.is_file()
@@ -119,6 +121,24 @@ def stored(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, file.getvalue())
     return Stored(f"npz:{path}", class_of, is_new)
+
+
+def _check_classes(argument: str, x: Any, pair: Any) -> None:
+    """Check that labels mean the same classes in two ``tf.data.Dataset`` that name their classes.
+
+    ``image_dataset_from_directory`` numbers the folders that it finds. If a class has no folder,
+    the classes after it have other numbers than in ``x``.
+
+    Raises:
+        InputError: If a label means another class than in ``x``.
+    """
+    names, others = (list(getattr(each, "class_names", None) or ()) for each in (x, pair))
+    if any(name != other for name, other in zip(names, others, strict=False)):
+        raise InputError(
+            f"{argument} has the classes {join_names(others)}, but those of `x` are "
+            f"{join_names(names)}, so its labels mean other classes; allowed: the same classes in "
+            "the same order, such as image_dataset_from_directory(…, class_names=x.class_names)"
+        )
 
 
 def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:

@@ -160,10 +160,10 @@ class Tuner:
             },
         }
         if isinstance(x, str):
-            if y is not None or validation_data is not None or test_data is not None:
+            if any(each is not None for each in (y, validation_data, test_data, class_names)):
                 raise InputError(
-                    f"data set {x!r} has its own labels and splits: leave out `y`, "
-                    "`validation_data` and `test_data`"
+                    f"data set {x!r} has its own labels, splits and class names: leave out `y`, "
+                    "`validation_data`, `test_data` and `class_names`"
                 )
             return self._search(x, given, of_search, verbose)
         data = stored(self.run_dir, (x, y), validation_data, test_data, class_names)

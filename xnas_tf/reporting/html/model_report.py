@@ -92,7 +92,7 @@ def model_data(
 def _subject(given: AnyModel, safe: bool) -> NamedModel:
     if isinstance(given, str | Path):
         loaded = load_subject(Path(given), safe=safe)
-        return NamedModel(loaded.model, loaded.dataset)
+        return NamedModel(loaded.model, loaded.run, loaded.class_names)
     return named_model(given)
 
 
