@@ -72,7 +72,7 @@ def opened_session(
             changed, or ``search.reuse`` is invalid.
         RunInUseError: If another search has locked the directory.
     """
-    networks = ResultCache(earlier_runs(config, path, dataset.facts))
+    networks = ResultCache(earlier_runs(config, path, dataset.facts), config.constraints)
     with locked_run_directory(path, config, fresh) as database:
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))
