@@ -208,6 +208,26 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     assert record.candidates()[0].state == "failed"
 
 
+def test_a_test_loss_that_is_no_number_is_not_recorded(tmp_path, monkeypatch):
+    """The database refuses it, which ended the search, and each search that resumed it."""
+    from dataclasses import replace
+
+    from xnas_tf.evaluation.validator import Validator
+    from xnas_tf.storage.database import Database
+
+    def predict(images):
+        return np.full((len(images), 3), np.nan, np.float32)
+
+    test = Validator.test
+    monkeypatch.setattr(Validator, "test", lambda self, _: test(self, predict))
+    result = evaluator("test=all").evaluate(candidate())
+    assert result.state == "done" and "not recorded: test_loss is nan" in result.reason
+    assert "test_loss" not in result.metrics and 0 <= result.metrics["test_accuracy"] <= 1
+    record = Database(tmp_path / "run.sqlite", create=True)
+    record.save(replace(candidate(), **vars(result)))
+    assert record.candidates()[0].metrics == result.metrics
+
+
 def test_what_went_wrong_in_a_graph_is_said_in_one_line():
     import tensorflow as tf
 
