@@ -112,19 +112,27 @@ def measures(modules, tmp_path):
     file, matrix = tmp_path / f"{name}.py", tmp_path / "matrix.csv"
     file.write_text(MEASURES.replace("measures:", f"{name}:"))
     matrix.write_text("\n".join([",".join("1" * 10)] * 10))
+    (tmp_path / "pretrained.h5").write_text("weights 1")
     weighted = "{name: introspectability, sources: [grad_cam], similarity: matrix.csv}"
 
     def config(*objectives, **more):
-        words = [f"space={{hypermodel: '{modules[0].stem}:build'}}", "dataset=digits"]
+        options = "options: {weights: pretrained.h5, name: mine}"
+        words = [f"space={{hypermodel: '{modules[0].stem}:build', {options}}}", "dataset=digits"]
         words += [f"objectives=[{', '.join(objectives)}]"]
         return load_config(overrides=[*words, *(f"{key}={value}" for key, value in more.items())])
 
     own = f"{name}:Constant"
     method = f"{{name: sparseness, method: '{name}:Map'}}"
-    return config, {"own": (own, file), "method": (method, file), "matrix": (weighted, matrix)}
+    weights = "parameters", tmp_path / "pretrained.h5"
+    return config, {
+        "own": (own, file),
+        "method": (method, file),
+        "matrix": (weighted, matrix),
+        "weights": weights,
+    }
 
 
-@pytest.mark.parametrize("kind", ["own", "method", "matrix"])
+@pytest.mark.parametrize("kind", ["own", "method", "matrix", "weights"])
 def test_what_measures_depend_on_may_not_change(measures, tmp_path, kind):
     """Neither in a run nor between a run and one that reuses its results."""
     new_config, kinds = measures
@@ -138,8 +146,7 @@ def test_what_measures_depend_on_may_not_change(measures, tmp_path, kind):
     reusing = new_config("error", objective, **{"search.reuse": f"[{tmp_path / 'run'}]"})
     assert earlier_runs(reusing, tmp_path / "new", {})
     before = file.read_text()
-    change = {"own": ("0.25", "0.5"), "method": ("pass", "steps = 3"), "matrix": ("1", "2")}[kind]
-    file.write_text(before.replace(*change))
+    file.write_text(before.replace("1", "2").replace("0.25", "0.5").replace("pass", "steps = 3"))
     with pytest.raises(InputError, match=f"has changed since the run began: {file.name}"):
         check_code(context)
     with pytest.raises(InputError, match=f"not comparable:\n  {file.name} has changed"):

@@ -28,13 +28,14 @@ def check_code(search: SearchContext) -> None:
     set does not count, since the images themselves are compared.
 
     Raises:
-        InputError: If the code, or a file that a measure reads, has changed.
+        InputError: If the code has changed, or a file that a measure or the HyperModel reads.
     """
     before, now = search.database.fact(CODE), code_hashes(search.config, search.space)
     if files := changed_files(before, now):
         raise InputError(
-            f"the code of {search.path} has changed since the run began: {', '.join(files)}. Undo "
-            "the change to resume the run, or use `fresh` to move the run aside and start a new one"
+            f"the code or another file of {search.path} has changed since the run began: "
+            f"{', '.join(files)}. Undo the change to resume the run, or use `fresh` to move the "
+            "run aside and start a new one"
         )
     search.database.set_fact(CODE, {**(before or {}), **now})
 
@@ -48,7 +49,10 @@ def code_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
 
 
 def measuring_hashes(config: Config) -> dict[str, str]:
-    """Return hashes of the code of the measures and Keras callbacks, and of files they read."""
+    """Return hashes of the code of the measures and Keras callbacks, and of all files read.
+
+    These are not part of a network's digest; see ``evaluation_digest``.
+    """
     return source_hashes(_measuring_code(config)) | _file_hashes(config)
 
 
@@ -71,15 +75,26 @@ def _measuring_code(config: Config) -> Iterator[Any]:
 
 
 def _file_hashes(config: Config) -> dict[str, str]:
-    """Return hashes of the files that the measures read, by path.
+    """Return hashes of the files that the measures read, or that the HyperModel's options name.
 
-    Files that cannot be read are left out; the measures report them.
+    Such an option may be a file with pretrained weights. Files that cannot be read are left out, as
+    those who read them report it.
     """
+    options = getattr(config.space, "options", {}).values()
+    named = [value for value in options if isinstance(value, str)]
     hashes = {}
-    for path in (path for measure in _measures(config) for path in measure.input_files):
-        with suppress(OSError):
-            hashes[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    for path in [*named, *(path for measure in _measures(config) for path in measure.input_files)]:
+        with suppress(OSError, ValueError):  # for example, the option is no path
+            hashes[path] = _file_hash(Path(path).expanduser())
     return hashes
+
+
+def _file_hash(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _measures(config: Config) -> list[Objective]:
