@@ -1,5 +1,6 @@
 """A run is resumed only with the code that it was begun with."""
 
+import importlib
 import itertools
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.execution.code_changes import check_code
+from xnas_tf.execution.code_changes import check_code, code_hashes, shared_hashes
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.execution.session import opened_session
@@ -154,6 +155,22 @@ def test_what_measures_depend_on_may_not_change(measures, tmp_path, kind):
     file.write_text(before)
     check_code(context)
     database.close()
+
+
+def test_ranks_compare_no_scripts(measures, modules):
+    class OfScript(Introspectability):
+        pass
+
+    OfScript.__module__ = "__main__"
+    new_config, kinds = measures
+    config = new_config("error", kinds["matrix"][0], kinds["own"][0])
+    space = SimpleNamespace(code=[OfScript])
+    importlib.import_module(modules[0].stem)
+    everything, shared = code_hashes(config, space), shared_hashes(config, space)
+    name = "__main__.test_ranks_compare_no_scripts.<locals>.OfScript"
+    assert name in everything and {*shared} == {*everything} - {name}
+    files = {modules[0].stem, modules[1].stem, kinds["own"][1].stem}
+    assert {*shared} == files | {"matrix.csv", "pretrained.h5"}
 
 
 def test_a_matrix_is_read_again_for_another_search(tmp_path):

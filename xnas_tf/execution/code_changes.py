@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,7 @@ def check_code(search: SearchContext) -> None:
 
 def code_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
     """Return hashes of the code of the HyperModel, and of all that ``measuring_hashes`` covers."""
-    owners = [*space.code, *_measuring_code(config)]
-    named = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
-    modules = [name for name in named if name not in ("", MAIN)]
-    return source_hashes(owners, modules) | _file_hashes(config)
+    return _hashes(config, [*space.code, *_measuring_code(config)])
 
 
 def measuring_hashes(config: Config) -> dict[str, str]:
@@ -59,10 +56,17 @@ def measuring_hashes(config: Config) -> dict[str, str]:
 def shared_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
     """Return the hashes of ``code_hashes`` that must be the same on all hosts.
 
-    Those of a script are left out, because its constants may depend on the rank.
+    The code of a script is left out: its constants may depend on the rank, and Ray sends it to the
+    ranks, so they need no file.
     """
-    hashes = code_hashes(config, space)
-    return {name: each for name, each in hashes.items() if not name.startswith(f"{MAIN}.")}
+    owners = [*space.code, *_measuring_code(config)]
+    return _hashes(config, [each for each in owners if each.__module__ != MAIN])
+
+
+def _hashes(config: Config, owners: Sequence[Any]) -> dict[str, str]:
+    named = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
+    modules = [name for name in named if name not in ("", MAIN)]
+    return source_hashes(owners, modules) | _file_hashes(config)
 
 
 def _measuring_code(config: Config) -> Iterator[Any]:
