@@ -117,7 +117,7 @@ def measures(modules, tmp_path):
     weighted = "{name: introspectability, sources: [grad_cam], similarity: matrix.csv}"
 
     def config(*objectives, **more):
-        options = "options: {weights: pretrained.h5, name: mine}"
+        options = "options: {weights: pretrained.h5, name: mine, other: '~nobody-here/x'}"
         words = [f"space={{hypermodel: '{modules[0].stem}:build', {options}}}", "dataset=digits"]
         words += [f"objectives=[{', '.join(objectives)}]"]
         return load_config(overrides=[*words, *(f"{key}={value}" for key, value in more.items())])

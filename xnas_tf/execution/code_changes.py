@@ -88,7 +88,7 @@ def _file_hashes(config: Config) -> dict[str, str]:
     named = [value for value in options if isinstance(value, str)]
     hashes = {}
     for path in [*named, *(path for measure in _measures(config) for path in measure.input_files)]:
-        with suppress(OSError, ValueError):  # for example, the option is no path
+        with suppress(OSError, ValueError, RuntimeError):  # for example, the option is no path
             hashes[path] = _file_hash(Path(path).expanduser())
     return hashes
 
