@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -40,6 +41,14 @@ class RunError(XnasError):
 
 class RankDiedError(RunError):
     """Another rank of the same job or group has died."""
+
+
+_TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Return whether a disk or its server caused an error, so that a restart may succeed."""
+    return isinstance(error, OSError) and error.errno in _TEMPORARY
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:

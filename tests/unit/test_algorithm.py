@@ -1,8 +1,10 @@
 import numpy as np
 import platypus
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xnas_tf.errors import InputError
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype, live_edges
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
@@ -160,3 +162,19 @@ def test_steady_state_breeds_from_what_is_known():
     algorithm.tell(slow, 1, [0.0, 0.0])
     heirs = [algorithm.ask().parents for _ in range(40)]
     assert sum(1 in parents for parents in heirs) > 10  # the late one is the best
+
+
+def test_a_genotype_of_two_networks_is_refused():
+    """A run records candidates by their genotypes."""
+
+    class Short(CellSpace):
+        def genotype(self, values):
+            return "short"
+
+        def identity(self, values):
+            return format_genotype(values)
+
+    algorithm = algorithm_of(Short(), ["minimize"], 8)
+    algorithm.ask()
+    with pytest.raises(InputError, match="'short' for two networks that its identity"):
+        algorithm.ask()

@@ -10,6 +10,8 @@ from tests.datasets import make_dataset
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
+from xnas_tf.errors import InputError
+from xnas_tf.evaluation.backend import SavedModels
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
@@ -206,6 +208,38 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     record = Database(tmp_path / "run.sqlite", create=True)
     record.save(replace(candidate(), **vars(result)))
     assert record.candidates()[0].state == "failed"
+
+
+def test_a_test_loss_that_is_no_number_is_not_recorded(tmp_path, monkeypatch):
+    """The database refuses it, which ended the search, and each search that resumed it."""
+    from dataclasses import replace
+
+    from xnas_tf.evaluation.validator import Validator
+    from xnas_tf.storage.database import Database
+
+    def predict(images):
+        return np.full((len(images), 3), np.nan, np.float32)
+
+    test = Validator.test
+    monkeypatch.setattr(Validator, "test", lambda self, _: test(self, predict))
+    result = evaluator("test=all").evaluate(candidate())
+    assert result.state == "done" and "not recorded: test_loss is nan" in result.reason
+    assert "test_loss" not in result.metrics and 0 <= result.metrics["test_accuracy"] <= 1
+    record = Database(tmp_path / "run.sqlite", create=True)
+    record.save(replace(candidate(), **vars(result)))
+    assert record.candidates()[0].metrics == result.metrics
+
+
+def test_saved_models_are_queried_without_the_devices_of_objectives():
+    """The driver on Ray has no GPU, on which its ranks measured the latency."""
+    dataset = make_dataset()
+    with pytest.raises(InputError, match="latency: device: '/GPU:7'"):
+        evaluator("objectives=[error, {name: latency, device: '/GPU:7'}]", dataset=dataset)
+    model, images = small_model(), dataset.test.images
+    access = SavedModels(dataset).reloaded(candidate(), model)
+    expected = model.predict(images / np.float32(255), verbose=0)
+    np.testing.assert_allclose(access.predictor(images), expected, rtol=1e-5)
+    assert access.shared_models == {}
 
 
 def test_what_went_wrong_in_a_graph_is_said_in_one_line():

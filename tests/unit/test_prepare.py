@@ -97,6 +97,34 @@ def test_another_version_is_refused_with_both_versions(monkeypatch):
     assert any("versions.keras: '3." in text and "here, on rank 0" in text for text in said)
 
 
+def test_other_code_is_refused_with_the_file(monkeypatch):
+    """A host may have an old copy of a user's module, which builds other networks."""
+    import threading
+
+    known = {}
+
+    def hashes(config, space):
+        version = known.setdefault(threading.get_ident(), len(known))
+        return {"mine": f"version {version}", f"only on {version}": "x"}
+
+    monkeypatch.setattr(preparing, "shared_hashes", hashes)
+    config = load_config(overrides=TINY)
+    said = failures(2, lambda world: prepare(config, world, 2))
+    assert said[0] == "another rank could not be prepared; see its message"
+    assert "rank 1 on " in said[1] and "has other code than rank 0: mine: make sure" in said[1]
+
+
+def test_ranks_on_ray_differ_from_a_driver_with_other_code():
+    """As a rank that replaces another one does if the file has been edited in the meantime."""
+    pytest.importorskip("ray")
+    from xnas_tf.launcher.ray.rank import different_facts, facts_of
+
+    driver = facts_of("data", {"mine": "one", "helper": "two"})
+    assert different_facts(facts_of("data", {"mine": "one", "more": "x"}), driver) == []
+    (line,) = different_facts(facts_of("data", {"mine": "other"}), driver)
+    assert line == "mine has other code there"
+
+
 @pytest.mark.long
 def test_all_ranks_get_the_same_data_and_space():
     config = load_config(overrides=TINY)

@@ -259,3 +259,21 @@ def test_a_new_fidelity_is_no_plateau():
         assert notes == []
         limits.update(candidate, state)
     assert len(notes) == 1 and limits.trained == 1
+
+
+def test_candidates_of_lower_fidelities_do_not_make_a_plateau():
+    """They cannot increase the hypervolume of a front of a higher fidelity."""
+    config = configuration(plateau=2, reference="{error: 1.0, parameters: 1.0}")
+    record = SimpleNamespace(fact=lambda name: None)
+    notes, state = [], SearchState(config)
+    limits = StoppingCriteria(config.search, record, notes.append, lambda: 0.0)
+    trainings = [(0.5, 1), (0.4, 3), (0.6, 1), (0.6, 1), (0.6, 1), (0.3, 3), (0.6, 1), (0.4, 3)]
+    for number, (value, epochs) in enumerate([*trainings, (0.4, 3)], start=1):
+        candidate = Candidate(
+            number, "g", {}, epochs=epochs, promoted_from=epochs // 3, state="done"
+        )
+        candidate.objectives = {"error": value, "parameters": value}
+        state.add(candidate)
+        assert notes == []
+        limits.update(candidate, state)
+    assert len(notes) == 1 and "the last 2 trainings added no more" in notes[0]

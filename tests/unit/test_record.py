@@ -327,3 +327,15 @@ def test_a_run_with_an_algorithm_of_earlier_versions_is_read_and_not_resumed(tmp
     with pytest.raises(InputError, match=f"search.algorithm: '{algorithm}' -> 'nsga2'"):
         make(path, config)
     assert (path / "config.yaml").read_text() == stored
+
+
+def test_no_candidate_takes_the_place_of_another_with_its_genotype(tmp_path):
+    record = Database(tmp_path / "run.sqlite", create=True)
+    first = Candidate(1, "a", {}, epochs=3)
+    record.save(first)
+    record.save(replace(first, state="done"))
+    with pytest.raises(RunError, match="UNIQUE"):
+        record.save(Candidate(2, "a", {}, epochs=3))
+    record.save(Candidate(2, "a", {}, epochs=9, promoted_from=1))
+    assert [(c.id, c.state) for c in record.candidates()] == [(1, "done"), (2, "running")]
+    record.close()

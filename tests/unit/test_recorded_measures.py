@@ -4,16 +4,18 @@ import csv
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.unit.test_evaluation import candidate, evaluator
+from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.execution.callbacks import SearchContext
-from xnas_tf.execution.result_cache import earlier_runs
+from xnas_tf.execution.result_cache import ResultCache, earlier_runs
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.objectives.base import Objective, ObjectiveValue
@@ -192,3 +194,35 @@ def test_a_run_that_measured_it_otherwise_is_not_reused(run, tmp_path):
         earlier_runs(wanted("[{name: introspectability, images: 64}]"), tmp_path / "new", facts)
     with pytest.raises(InputError, match="record.disentanglement: not measured there"):
         earlier_runs(wanted("[disentanglement]"), tmp_path / "new", facts)
+
+
+def test_a_limit_on_what_was_recorded_with_other_options_is_refused(tmp_path):
+    base = ["objectives=[error]", "training.epochs=2"]
+    record = "record=[{name: introspectability, images: 64}, {name: latency, repeats: 7}]"
+    there = load_config(overrides=[*base, record])
+    open_database(tmp_path / "there", there).close()
+
+    def limited(limits):
+        words = [f"constraints={{{limits}}}", f"search.reuse=['{tmp_path / 'there'}']"]
+        return load_config(overrides=[*base, *words])
+
+    with pytest.raises(
+        InputError, match="constraints.introspectability: measured with other options there"
+    ):
+        earlier_runs(limited("introspectability: '>= 0.1'"), tmp_path / "here", {})
+    assert earlier_runs(limited("latency: '<= 9'"), tmp_path / "here", {})  # measured again here
+
+
+def test_a_result_without_the_value_of_a_limit_is_not_reused():
+    """A recorded measure may have no value, but a limit needs one."""
+    known = Candidate(1, "a", {}, digest="d", epochs=2, state="done", objectives={"error": 0.1})
+    known.reason = "not recorded: introspectability is nan"
+    config = load_config(
+        overrides=["objectives=[error]", "constraints={introspectability: '>= 0'}"]
+    )
+    earlier = SimpleNamespace(path="earlier", candidates=lambda: [known])
+    asked = Candidate(5, "b", {}, epochs=2), Result(digest="d"), SearchState(config).wants, None
+    assert ResultCache([earlier], config.constraints).answer(*asked) is None
+    known.metrics = {"introspectability": -0.5}
+    reused = ResultCache([earlier], config.constraints).answer(*asked)
+    assert reused.reused_from == "candidate 1 of earlier"

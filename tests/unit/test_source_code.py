@@ -1,5 +1,6 @@
 """A run is resumed only with the code that it was begun with."""
 
+import importlib
 import itertools
 import subprocess
 import sys
@@ -10,11 +11,16 @@ import pytest
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.execution.code_changes import check_code, code_hashes, shared_hashes
 from xnas_tf.execution.preparation import prepare
+from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.execution.session import opened_session
+from xnas_tf.objectives.introspectability import Introspectability
+from xnas_tf.objectives.similarity import class_weights
 from xnas_tf.retraining.job import _Job
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.run_directory import open_database
 from xnas_tf.utils.source_code import file_of, source_hashes
 
 HYPERMODEL = """
@@ -83,6 +89,101 @@ def test_a_run_of_a_version_without_hashes_is_resumed_and_gets_them(modules, tmp
         modules[1].stem
     }
     database.close()
+
+
+MEASURES = """
+from xnas_tf.attribution.gradient_input import GradientInput
+from xnas_tf.objectives.base import Objective, ObjectiveValue
+
+class Map(GradientInput):
+    pass
+
+class Constant(Objective):
+    name: str = "measures:Constant"
+
+    def score(self, subject):
+        return ObjectiveValue(0.25)
+"""
+
+
+@pytest.fixture
+def measures(modules, tmp_path):
+    """A configuration with a measure and a method of one's own, and a matrix in a file."""
+    name = f"measures_{next(NUMBERS)}"
+    file, matrix = tmp_path / f"{name}.py", tmp_path / "matrix.csv"
+    file.write_text(MEASURES.replace("measures:", f"{name}:"))
+    matrix.write_text("\n".join([",".join("1" * 10)] * 10))
+    (tmp_path / "pretrained.h5").write_text("weights 1")
+    weighted = "{name: introspectability, sources: [grad_cam], similarity: matrix.csv}"
+
+    def config(*objectives, **more):
+        options = "options: {weights: pretrained.h5, name: mine, other: '~nobody-here/x'}"
+        words = [f"space={{hypermodel: '{modules[0].stem}:build', {options}}}", "dataset=digits"]
+        words += [f"objectives=[{', '.join(objectives)}]"]
+        return load_config(overrides=[*words, *(f"{key}={value}" for key, value in more.items())])
+
+    own = f"{name}:Constant"
+    method = f"{{name: sparseness, method: '{name}:Map'}}"
+    weights = "parameters", tmp_path / "pretrained.h5"
+    return config, {
+        "own": (own, file),
+        "method": (method, file),
+        "matrix": (weighted, matrix),
+        "weights": weights,
+    }
+
+
+@pytest.mark.parametrize("kind", ["own", "method", "matrix", "weights"])
+def test_what_measures_depend_on_may_not_change(measures, tmp_path, kind):
+    """Neither in a run nor between a run and one that reuses its results."""
+    new_config, kinds = measures
+    objective, file = kinds[kind]
+    config = new_config("error", objective)
+    space = SimpleNamespace(code=[])
+    database = open_database(tmp_path / "run", config)
+    context = SimpleNamespace(path="run", config=config, space=space, database=database)
+    check_code(context)
+    check_code(context)
+    reusing = new_config("error", objective, **{"search.reuse": f"[{tmp_path / 'run'}]"})
+    assert earlier_runs(reusing, tmp_path / "new", {})
+    before = file.read_text()
+    file.write_text(before.replace("1", "2").replace("0.25", "0.5").replace("pass", "steps = 3"))
+    with pytest.raises(InputError, match=f"has changed since the run began: {file.name}"):
+        check_code(context)
+    with pytest.raises(InputError, match=f"not comparable:\n  {file.name} has changed"):
+        earlier_runs(reusing, tmp_path / "new", {})
+    file.write_text(before)
+    check_code(context)
+    database.close()
+
+
+def test_ranks_compare_no_scripts(measures, modules):
+    class OfScript(Introspectability):
+        pass
+
+    OfScript.__module__ = "__main__"
+    new_config, kinds = measures
+    config = new_config("error", kinds["matrix"][0], kinds["own"][0])
+    space = SimpleNamespace(code=[OfScript])
+    importlib.import_module(modules[0].stem)
+    everything, shared = code_hashes(config, space), shared_hashes(config, space)
+    name = "__main__.test_ranks_compare_no_scripts.<locals>.OfScript"
+    assert name in everything and {*shared} == {*everything} - {name}
+    files = {modules[0].stem, modules[1].stem, kinds["own"][1].stem}
+    assert {*shared} == files | {"matrix.csv", "pretrained.h5"}
+
+
+def test_a_matrix_is_read_again_for_another_search(tmp_path):
+    """A notebook may search again after its user has edited the file."""
+    file, classes = tmp_path / "matrix.csv", ("a", "b")
+    file.write_text("0,1\n1,0")
+    measure = Introspectability(similarity=str(file), min_images=2)
+    measure.check(classes)
+    assert class_weights(str(file), classes)[0, 1] == 1
+    file.write_text("0,3\n3,0")
+    assert class_weights(str(file), classes)[0, 1] == 1  # it stays the same during a search
+    measure.check(classes)
+    assert class_weights(str(file), classes)[0, 1] == 3
 
 
 SCRIPT = """

@@ -1,5 +1,6 @@
 """What an evaluation tells its surroundings, and what it lets them do."""
 
+import errno
 import json
 import sys
 import time
@@ -238,6 +239,20 @@ def test_what_a_supervisor_raises_is_no_failure_of_the_candidate(judge, monkeypa
     with pytest.raises(type(error)) as caught:
         judge.evaluate(CANDIDATE, callback=TaskCallback())
     assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(SearchSpace, "build"), (Step, "__call__"), (Scorer, "score")]
+)
+def test_a_full_disk_is_no_failure_of_the_candidate(judge, monkeypatch, owner, name):
+    """Otherwise, all further candidates would fail within seconds, and the search would end."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "log.csv")
+
+    monkeypatch.setattr(owner, name, full)
+    with pytest.raises(OSError, match="log.csv"):
+        judge.evaluate(CANDIDATE)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RunError("gone"), Interrupted("stop")])

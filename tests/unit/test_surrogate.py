@@ -1,7 +1,11 @@
 """What a surrogate predicts, and what it chooses."""
 
 import itertools
+import sys
 import zlib
+from operator import itemgetter
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace, algorithm_of, scores
+from xnas_tf.execution.exact_costs import ExactCosts
+from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import Algorithm
 from xnas_tf.strategy.encoding import Encoding
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.regression import Regression, _Transform
-from xnas_tf.strategy.surrogate import ENOUGH, Surrogate
+from xnas_tf.strategy.surrogate import ENOUGH, TUNING_RESULTS, Surrogate
 
 NAMES = {"f0": "minimize", "f1": "minimize"}
 
@@ -141,6 +147,28 @@ def test_exact_costs_are_asked_of_few_and_decide():
     assert knowing < 0.75 * late(lambda values: {})
 
 
+class Size(Objective):
+    """A user's cost, whose code fails for some networks; the models here are texts."""
+
+    needs_training: ClassVar[bool] = False
+    name: str = "size"
+
+    def score(self, subject):
+        if subject.model == "bad":
+            raise ZeroDivisionError
+        if subject.model == "worse":
+            sys.exit("bye")
+        return ObjectiveValue(float(len(subject.model)))
+
+
+def test_a_network_that_cannot_be_measured_has_no_exact_costs():
+    """Its evaluation fails if it is proposed; until then, nothing does."""
+    space = SimpleNamespace(genotype=itemgetter("model"), build=itemgetter("model"))
+    costs = ExactCosts(SimpleNamespace(objectives=[Size()]), space, ("a", "b"))
+    assert costs({"model": "good"}) == {0: 4.0}
+    assert costs({"model": "bad"}) == costs({"model": "worse"}) == {}
+
+
 @pytest.mark.long
 def test_what_breaks_constraints_is_avoided():
     def violation(values):
@@ -150,6 +178,26 @@ def test_what_breaks_constraints_is_avoided():
     first, last = asked[:ENOUGH], asked[-15:]
     broken = [[scores(p.hyperparameters)[0] > 1 for p in some] for some in (first, last)]
     assert np.mean(broken[1]) < 0.5 * np.mean(broken[0])
+
+
+@pytest.mark.parametrize(("first", "later"), [(ENOUGH, 0), (0, TUNING_RESULTS)])
+def test_failures_in_a_row_do_not_disable_it(first, later):
+    """The best of a pool is chosen, however many of the first or latest results failed."""
+    algorithm = algorithm_of(CellSpace(), ["minimize"], 8, steady_state=True)
+    surrogate = Surrogate(CellSpace(), 1, lambda values: {}, [])
+    asked = [algorithm.ask() for _ in range(first + 4 * ENOUGH + later)]
+    for place, proposal in enumerate(asked):
+        proposal.features = surrogate.features(proposal)
+        has_failed = not first <= place < first + 4 * ENOUGH
+        costs = None if has_failed else [scores(proposal.hyperparameters)[0]]
+        surrogate.update(proposal, costs, 0.0)
+    pool = [algorithm.ask() for _ in range(40)]
+    pool.sort(key=lambda proposal: -scores(proposal.hyperparameters)[0])  # worst first
+    for proposal in pool:
+        proposal.features = surrogate.features(proposal)
+    surrogate.begin_pool()
+    values = [scores(proposal.hyperparameters)[0] for proposal in pool]
+    assert values[surrogate.best(pool, [])] <= np.quantile(values, 0.25) < values[0]
 
 
 def test_replaying_asks_for_the_same_and_predicts_nothing(monkeypatch):

@@ -10,6 +10,7 @@ import keras
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
+from xnas_tf.data import Dataset
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
@@ -81,3 +82,27 @@ class SeparateModels:
 
     def release(self) -> None:
         """See ``Backend.release``."""
+
+
+class Reloader(Protocol):
+    """Interface for querying trained models that were saved, such as ``Evaluator``."""
+
+    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
+        """Return the fastest way to query a trained model; see ``Backend.reloaded``."""
+
+
+@dataclass(frozen=True)
+class SavedModels:
+    """A ``Reloader`` for a process that evaluates no candidates, such as Ray's driver.
+
+    Unlike an ``Evaluator``, it needs no devices on which to measure objectives.
+
+    Attributes:
+        dataset: The data set of the search.
+    """
+
+    dataset: Dataset
+
+    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
+        """See ``Reloader.reloaded``."""
+        return SeparateModels().reloaded(candidate, model, len(self.dataset.test))

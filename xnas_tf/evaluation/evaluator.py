@@ -17,7 +17,7 @@ from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.bug import check_augmentation
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import RankDiedError, RunError, XnasError
+from xnas_tf.errors import RankDiedError, RunError, XnasError, is_temporary
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
@@ -36,6 +36,7 @@ from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interr
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
 from xnas_tf.training.keras_callbacks import new_callbacks
+from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import TimedCommunicator
@@ -109,6 +110,7 @@ class Evaluator:
 
         Raises:
             RankDiedError: If another rank died.
+            OSError: If a disk is full or fails, or its server does, on this rank.
             Exception: Any exception raised by the callback, and ``OSError``, ``RunError`` or
                 ``Interrupted`` raised by ``keep``; these are not failures of the candidate.
         """
@@ -123,6 +125,8 @@ class Evaluator:
         except Interrupted:
             raise
         except _FAILURES as error:  # a failed candidate must not end the search
+            if is_temporary(error):  # the next candidates would fail, too
+                raise
             if self._communicator.size > 1 and _is_of_horovod(error):
                 raise RankDiedError(f"another rank died: {describe(error)}") from error
             reason = str(error) if isinstance(error, XnasError) else describe(error)
@@ -192,6 +196,8 @@ class Evaluator:
                 keras.utils.set_random_seed(candidate.seed)
                 model = self._space.build(candidate.hyperparameters)
         except _FAILURES as error:
+            if is_temporary(error):
+                raise
             is_ours = isinstance(error, XnasError)
             failure = str(error) if is_ours else explain_weights(error) or describe(error)
         (failed,) = self._communicator.sum(np.array(failure is not None, np.int64))
@@ -296,7 +302,10 @@ class Evaluator:
             result.metrics.update(self._validate(predictor, epoch, result))
         if self._config.test == "all":
             with result.seconds.timed("score", within="train"):
-                result.metrics.update(self._validator.test(predictor))
+                tested = self._validator.test(predictor)
+            result.metrics.update(finite_metrics(tested))
+            for name in sorted(tested.keys() - result.metrics.keys()):
+                result.note(f"not recorded: {name} is {tested[name]}")
 
     def _train_with_own_fit(
         self,

@@ -17,7 +17,8 @@ from xnas_tf.utils.randomness import own_generator
 class ExactCosts:
     """Exact objectives, computed by building the networks that a surrogate considers.
 
-    A network that cannot be built has no costs, and its evaluation fails if it is proposed.
+    A network that cannot be built or measured has no costs, and its evaluation fails if it is
+    proposed.
     Measured costs, such as latency, are left to the evaluation, where nothing else affects the
     measurement.
     """
@@ -45,8 +46,8 @@ class ExactCosts:
         try:
             with own_generator(seed=0):  # the initial values do not matter
                 model = self._space.build(values)
-        except Exception:  # noqa: BLE001 - a user's code may raise anything
+            subject = Subject(model, SingleProcess(), self._class_names)
+            costs = {i: o.sign * o.score(subject).value for i, o in self._objectives.items()}
+        except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything
             return {}
-        subject = Subject(model, SingleProcess(), self._class_names)
-        costs = {i: o.sign * o.score(subject).value for i, o in self._objectives.items()}
         return {index: cost for index, cost in costs.items() if np.isfinite(cost)}

@@ -13,6 +13,7 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, NotApplicable, RunError, suggest
+from xnas_tf.execution.code_changes import shared_hashes
 from xnas_tf.objectives.base import Objective
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.registry import describe
@@ -25,6 +26,7 @@ from xnas_tf.training.keras_callbacks import new_callbacks
 from xnas_tf.utils.cache_folder import host_lock
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
+from xnas_tf.utils.source_code import changed_files
 from xnas_tf.utils.versions import versions
 
 T = TypeVar("T")
@@ -90,6 +92,9 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
         return config.model_copy(update={"search": search}), space
 
     completed, space = on_all_ranks(create_space, world)
+    if world.size > 1:
+        code = world.broadcast(shared_hashes(completed, space))
+        on_all_ranks(lambda: _check_code(code, shared_hashes(completed, space), world.rank), world)
     return completed, dataset, space
 
 
@@ -107,6 +112,15 @@ def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
         raise InputError(
             f"rank {rank} on {platform.node()} has different images or labels from rank 0 "
             f"under the name {dataset.name}: make sure that the files are the same on all hosts"
+        )
+
+
+def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> None:
+    """Check that the user's code is the same on this rank as on rank 0."""
+    if files := changed_files(reference, mine):
+        raise InputError(
+            f"rank {rank} on {platform.node()} has other code than rank 0: {', '.join(files)}: "
+            "make sure that the files are the same on all hosts"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import Config, differences
 from xnas_tf.errors import InputError
+from xnas_tf.execution.code_changes import CODE, measuring_hashes
 from xnas_tf.storage.run import Run
+from xnas_tf.utils.source_code import changed_files
 
 _TESTED = ("test_accuracy", "test_error")
 """Metrics of the Pareto-optimal candidates alone, which are added when a search has ended, unless
@@ -26,9 +28,12 @@ class ResultCache:
 
     Args:
         earlier: The earlier runs, in lookup order.
+        limited: Names of the measures with constraints. Results that lack one of these values are
+            not reused: an earlier run that only recorded the measure may have no value for it.
     """
 
-    def __init__(self, earlier: Iterable[Run] = ()) -> None:
+    def __init__(self, earlier: Iterable[Run] = (), limited: Collection[str] = ()) -> None:
+        self._limited = limited
         self._own: dict[tuple[str, int], int] = {}
         self._earlier: dict[tuple[str, int], list[tuple[Path, Candidate]]] = {}
         for run in earlier:
@@ -63,6 +68,8 @@ class ResultCache:
             return replace(result, state="duplicate", reason=reason)
         for path, known in self._earlier.get(network, ()):
             reused = _reused(result, known, path)
+            if not {*self._limited} <= {*reused.objectives, *reused.metrics}:
+                continue
             if not wants(candidate.with_result(reused)):
                 return reused
             if model := _saved_model(known):
@@ -126,6 +133,10 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
         raise InputError(f"search.reuse: {error}") from error
     lines = differences(there, {**_settings(config), "images": data}, "there, here")
     lines += _not_measured(config, run.config)
+    changed = changed_files(run.fact(CODE), measuring_hashes(config))
+    lines += [
+        f"{file} has changed: the measures or Keras callbacks depend on it" for file in changed
+    ]
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(f"search.reuse: the results of {earlier} are not comparable:\n  {listed}")
@@ -146,9 +157,11 @@ def _not_measured(config: Config, there: Config) -> list[str]:
     """Return the metrics of this run for which the earlier run has no values, with the reasons.
 
     These metrics were not measured in the earlier run, or were measured with other options. Costs
-    are left out because they are always measured again.
+    are left out because they are always measured again, and objectives because all their options
+    are compared.
     """
     measured = {measure.name: measure for measure in there.measures()}
+    objectives = {measure.name for measure in config.objectives}
     recorded = {measure.name for measure in config.record}
     missing = [
         f"record_at.{epoch}: other measures there"
@@ -158,9 +171,11 @@ def _not_measured(config: Config, there: Config) -> list[str]:
     if config.test == "all" != there.test:
         missing.append("test: only the Pareto-optimal candidates were tested there")
     for measure in config.measures():
+        if not measure.needs_training or measure.name in objectives:
+            continue
         section = "record" if measure.name in recorded else "constraints"
-        if measure.needs_training and measure.name not in measured:
+        if measure.name not in measured:
             missing.append(f"{section}.{measure.name}: not measured there")
-        elif measure.name in recorded and measured.get(measure.name, measure) != measure:
+        elif measured[measure.name] != measure:
             missing.append(f"{section}.{measure.name}: measured with other options there")
     return missing

@@ -10,7 +10,7 @@ from pathlib import Path
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.backend import Reloader
 from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext, no_callbacks
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
@@ -42,8 +42,8 @@ class Session:
         """Pass a message for the user to the callbacks."""
         self.callbacks.on_message(text)
 
-    def finish(self, evaluator: Evaluator) -> None:
-        """Record the end of the search, given the evaluator that can test the models on the front.
+    def finish(self, evaluator: Reloader) -> None:
+        """Record the end of the search, given the object that can test the models on the front.
 
         Raises:
             RunError: If no candidate can be recommended.
@@ -72,7 +72,7 @@ def opened_session(
             changed, or ``search.reuse`` is invalid.
         RunInUseError: If another search has locked the directory.
     """
-    networks = ResultCache(earlier_runs(config, path, dataset.facts))
+    networks = ResultCache(earlier_runs(config, path, dataset.facts), config.constraints)
     with locked_run_directory(path, config, fresh) as database:
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))

@@ -56,7 +56,7 @@ class StoppingCriteria:
         self._clock = clock
         self._begin = clock() - spent(database)
         self._volumes: deque[float | None] = deque(maxlen=(search.plateau or 0) + 1)
-        """The hypervolume after each of the last candidates that were trained."""
+        """The hypervolume after each of the last candidates that were trained on its fidelity."""
         self._fidelity = 0
         self._fruitless = 0
         """Number of infeasible proposals and duplicates since the last other kind of candidate."""
@@ -90,11 +90,11 @@ class StoppingCriteria:
     def update(self, candidate: Candidate, state: SearchState) -> None:
         """Update the criteria with a finished candidate that is already part of the state."""
         if candidate.promoted_from:
-            self._check_plateau(state)
+            self._check_plateau(candidate, state)
             return
         if candidate.trained:
             self.trained += 1
-            self._check_plateau(state)
+            self._check_plateau(candidate, state)
         # Results reused from earlier runs count as well: each such network occurs only once.
         self._fruitless = 0 if candidate.counts else self._fruitless + 1
         self._has_results |= candidate.counts
@@ -131,10 +131,11 @@ class StoppingCriteria:
         self._database.set_fact("ended_because", reason)
         self.save()
 
-    def _check_plateau(self, state: SearchState) -> None:
+    def _check_plateau(self, candidate: Candidate, state: SearchState) -> None:
         """Stop if the hypervolume has hardly grown over the most recently trained candidates.
 
-        A front at a higher fidelity is not compared with earlier fronts.
+        A front at a higher fidelity is not compared with earlier fronts. Candidates of other
+        fidelities than the front's do not count, because they cannot increase the hypervolume.
         """
         plateau = self._search.plateau
         if plateau is None:
@@ -143,6 +144,8 @@ class StoppingCriteria:
         if fidelity != self._fidelity:
             self._fidelity = fidelity
             self._volumes.clear()
+        if candidate.epochs != fidelity:
+            return
         after = state.hypervolume
         self._volumes.append(after)
         before = self._volumes[0] if len(self._volumes) > plateau else None

@@ -108,6 +108,11 @@ class MethodObjective(Objective):
     def _validate_method(cls, method: str) -> str:
         return known_method(method)
 
+    @property
+    def used_methods(self) -> list[str]:
+        """See ``Objective.used_methods``."""
+        return [self.method]
+
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
         attribution_method(self.method)
@@ -136,6 +141,11 @@ class MethodQuality(MethodObjective, AttributionQuality):
         if len(set(names)) < len(names):
             raise ValueError(f"the same method is given twice: {', '.join(names)}")
         return tuple(known_method(name) for name in methods)
+
+    @property
+    def used_methods(self) -> list[str]:
+        """See ``Objective.used_methods``."""
+        return [self.method, *self.further_methods]
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""

@@ -162,6 +162,16 @@ class Objective(BaseModel):
         """Score one candidate; this is called on all of its ranks."""
 
     @property
+    def input_files(self) -> list[str]:
+        """Paths of files that affect the values, and so must not change during a run."""
+        return []
+
+    @property
+    def used_methods(self) -> list[str]:
+        """Names of the attribution methods that affect the values."""
+        return []
+
+    @property
     def parts(self) -> list[str]:
         """Names of the metrics that make up the value and are shown with it."""
         return []

@@ -43,6 +43,11 @@ class Consistency(AttributionQuality):
             raise ValueError(f"the same method is given twice: {', '.join(methods)}")
         return tuple(known_method(name) for name in methods)
 
+    @property
+    def used_methods(self) -> list[str]:
+        """See ``Objective.used_methods``."""
+        return [*self.methods]
+
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
         for name in self.methods:

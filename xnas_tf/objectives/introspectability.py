@@ -26,7 +26,12 @@ from xnas_tf.objectives.class_resampling import (
     resampling_weights,
     standard_error,
 )
-from xnas_tf.objectives.similarity import class_weights, similarity_notes
+from xnas_tf.objectives.similarity import (
+    WORDNET,
+    class_weights,
+    read_class_weights,
+    similarity_notes,
+)
 from xnas_tf.utils.options import problems
 
 if TYPE_CHECKING:
@@ -200,11 +205,23 @@ class Introspectability(Objective):
         """Each source's value if there are several sources, because the mean may hide conflicts."""
         return [f"{self.name}/{source}" for source in self.sources] if len(self.sources) > 1 else []
 
+    @property
+    def input_files(self) -> list[str]:
+        """See ``Objective.input_files``."""
+        sources = dict.fromkeys(each.similarity for each in self.definitions)
+        return [source for source in sources if source not in (None, WORDNET)]
+
+    @property
+    def used_methods(self) -> list[str]:
+        """See ``Objective.used_methods``."""
+        sources = (source for each in self.definitions for source in each.sources)
+        return [source for source in dict.fromkeys(sources) if source != ACTIVATIONS]
+
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
         for name in self.variants:
             self._variant(name).check(class_names)
-        class_weights(self.similarity, class_names)
+        read_class_weights(self.similarity, class_names)
         needed = self.min_images * len(class_names)
         if self.missing_classes == "zero" and self.max_images(len(class_names)) < needed:
             raise InputError(
@@ -222,9 +239,8 @@ class Introspectability(Objective):
 
     def check_model(self, model: keras.Model) -> None:
         """See ``Objective.check_model``."""
-        for source in {source: None for each in self.definitions for source in each.sources}:
-            if source != ACTIVATIONS:
-                method_with_steps(source, self.steps).check_model(model)
+        for source in self.used_methods:
+            method_with_steps(source, self.steps).check_model(model)
 
     def max_images(self, classes: int) -> int:
         """Return the maximum number of validation images to use."""

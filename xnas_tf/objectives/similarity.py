@@ -22,8 +22,8 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
     The source is either ``wordnet``, which gives the ``path_similarity`` of the class names (used
     in the XNAS paper for ImageNet-16-120), or a CSV file. The file contains a matrix in the order
     of the classes, or a matrix in any order with the class names in the first line. The matrix must
-    be symmetric and must not contain negative values. The source is read only once per process, so
-    that the weights stay constant during a search.
+    be symmetric and must not contain negative values. The source is read only once, so that the
+    weights stay constant during a search; see ``read_class_weights``.
 
     Raises:
         InputError: If the file or WordNet is missing or doesn't match the classes.
@@ -39,6 +39,17 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
     if not np.isfinite(weights).all() or (weights < 0).any() or not np.allclose(weights, weights.T):
         raise InputError(f"{_key(source)}: allowed: a symmetric matrix of numbers from 0")
     return weights
+
+
+def read_class_weights(source: str | None, class_names: tuple[str, ...]) -> None:
+    """Read a file again at the beginning of a search, because it may have changed.
+
+    Raises:
+        InputError: See ``class_weights``.
+    """
+    if source not in (None, WORDNET):
+        class_weights.cache_clear()
+    class_weights(source, class_names)
 
 
 def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[str]:

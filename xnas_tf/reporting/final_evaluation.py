@@ -12,7 +12,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import XnasError
-from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.evaluation.backend import Reloader
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import DEFAULT_METHODS, explain
@@ -55,7 +55,7 @@ class FinalEvaluation(Callback):
             if candidate.id not in (self._context.database.fact(DRAWN) or ()):
                 self._evaluate(candidate, run.evaluator)
 
-    def _evaluate(self, candidate: Candidate, evaluator: Evaluator) -> None:
+    def _evaluate(self, candidate: Candidate, evaluator: Reloader) -> None:
         self._log(f"testing candidate {candidate.id} and drawing its attributions")
         try:
             with freed_custom_gradients():
@@ -73,7 +73,7 @@ class FinalEvaluation(Callback):
         finally:
             clear_session()
 
-    def _test_and_draw(self, candidate: Candidate, evaluator: Evaluator) -> dict[str, Any]:
+    def _test_and_draw(self, candidate: Candidate, evaluator: Reloader) -> dict[str, Any]:
         """Return the metrics on the test split, with what they depend on."""
         # Safe mode is not needed, because this process runs the HyperModel's code anyway.
         model = candidate.load_model(safe=self._context.space.is_built_in)

@@ -19,7 +19,12 @@ from xnas_tf.storage import schema
 _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "history", "versions")
 _COLUMNS = tuple(f.name for f in fields(Candidate) if f.name not in ("model_path", "module"))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
-_SAVE = f"INSERT OR REPLACE INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATES = ", ".join(f'"{name}"=excluded."{name}"' for name in _COLUMNS)
+# Not OR REPLACE, which would delete another candidate with the same genotype.
+_SAVE = (
+    f"INSERT INTO candidates ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
+    f"ON CONFLICT (id) DO UPDATE SET {_UPDATES}"
+)
 _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -100,7 +105,12 @@ class Database:
             )
 
     def save(self, candidate: Candidate) -> None:
-        """Commit all fields of a new or changed candidate."""
+        """Commit all fields of a new or changed candidate.
+
+        Raises:
+            RunError: If the file cannot be written, or another candidate has the same genotype and
+                number of epochs.
+        """
         row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
         with self.transaction():
             self._connection.execute(_SAVE, row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import itertools
 import os
@@ -13,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from xnas_tf.config import Config, differing_keys, dump_config, load_stored_config
-from xnas_tf.errors import InputError, RunError, RunInUseError
+from xnas_tf.errors import InputError, RunError, RunInUseError, is_temporary
 from xnas_tf.storage.database import Database
 from xnas_tf.utils.progress import log_message
 
@@ -21,8 +20,6 @@ CONFIG = "config.yaml"
 DATABASE = "run.sqlite"
 LOCK_SECONDS = 2.0
 """Seconds to wait for a lock, which ``xnas-tf status`` holds for a moment."""
-_TEMPORARY = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
-"""Errors caused by a disk or its server rather than a path, so a restart may succeed."""
 _CHANGEABLE = (
     "distributed.",
     "training.checkpoint_minutes:",
@@ -196,7 +193,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = RunError if error.errno in _TEMPORARY else InputError
+        kind = RunError if is_temporary(error) else InputError
         raise kind(f"run directory {path} cannot be written: {error}") from error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import platypus
 
+from xnas_tf.errors import InputError
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.variables import decode
 from xnas_tf.strategy.enumeration import enumerate_space, listed_networks
@@ -85,6 +86,7 @@ class Algorithm:
         self._pending: dict[int, Proposal] = {}
         self._asked = 0
         self._seen: set[str] = set()
+        self._genotypes: set[str] = set()
         self._enumeration = self._new((self._solution(each), ()) for each in enumerate_space(space))
         self._networks = self._unseen(search) if search.algorithm == "all" else None
         self._pool: list[Proposal] = []
@@ -113,13 +115,22 @@ class Algorithm:
 
         Returns:
             The proposal; None when no architecture is left.
+
+        Raises:
+            InputError: If the proposal's genotype belongs to another network, too.
         """
         if self._offspring and (self.is_steady_state or not self.is_generation_started):
             self._update_population()
         proposal = self._choose(expected) or next(self._new_proposals(), None)
         if proposal is None:
             return None
+        if proposal.genotype in self._genotypes:
+            raise InputError(
+                f"the search space's genotype() returns {proposal.genotype!r} for two networks "
+                "that its identity() tells apart; allowed: a different text for each of them"
+            )
         self._seen.add(proposal.identity)
+        self._genotypes.add(proposal.genotype)
         self._asked += 1
         proposal.number = self._asked
         proposal.generation = self.generation

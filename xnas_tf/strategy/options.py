@@ -90,7 +90,8 @@ class SearchOptions(Section):
         None,
         ge=1,
         description="the search ends once this many trained candidates in a row have together "
-        "increased the hypervolume by at most 0.1%",
+        "increased the hypervolume by at most 0.1%; with `fidelity`, only those of the highest "
+        "fidelity reached so far count",
     )
     population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(

@@ -115,7 +115,8 @@ class Surrogate:
         self._is_fitted = False
         if count >= TUNING_GROWTH * self._tuned_at:
             self._tuned_at, self._is_tuned = count, False
-            self._tuning_rows = self._fitted_rows[-TUNING_RESULTS:]
+            has_costs = np.isfinite(self._costs_of(self._fitted_rows)).all(axis=1)
+            self._tuning_rows = self._fitted_rows[has_costs][-TUNING_RESULTS:]
         return min(MAX_CHOICES, 1 + count // RESULTS_PER_CHOICE)
 
     def best(self, pool: Sequence[Proposal], pending: Sequence[Proposal]) -> int:
@@ -193,7 +194,7 @@ class Surrogate:
         """
         reference = self._reference
         if not reference.size:
-            reference = np.nanmax(self._costs_of(range(ENOUGH)), axis=0)
+            reference = self._costs_of(self._finished[:ENOUGH]).max(axis=0)
         gains = np.zeros(len(costs))
         is_dominated = np.any(np.all(front[None] <= costs[:, None], axis=2), axis=1)
         # A sample: with four objectives, a front of 700 took 50 ms per choice.

@@ -22,7 +22,7 @@ from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.launcher.ray.avoided_nodes import LostGroups
 from xnas_tf.launcher.ray.group import Group
 from xnas_tf.launcher.ray.mailbox import Mailbox, Question
-from xnas_tf.launcher.ray.rank import Setting, facts_of
+from xnas_tf.launcher.ray.rank import Setting
 from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import OBJECTS, describe
 from xnas_tf.training.callbacks import Interrupted
@@ -42,7 +42,7 @@ class Driver:
     """The driver, which hands out candidates to groups and replaces lost groups.
 
     Args:
-        digest: The digest of the driver's data, which must be the same on all ranks.
+        facts: The result of ``facts_of``, which must be the same on all ranks.
         size: Number of ranks per group.
     """
 
@@ -50,7 +50,7 @@ class Driver:
         self,
         session: Session,
         config: Config,
-        digest: str,
+        facts: dict[str, Any],
         size: int,
         capacity: Capacity,
         watchdog: Watchdog,
@@ -76,7 +76,7 @@ class Driver:
             tuple(sys.path),
             capacity(),
             dict(OBJECTS),
-            facts_of(digest),
+            facts,
         )
         self._failure: XnasError | None = None
         """Error that ends the search; raised once the other events of the turn are recorded."""

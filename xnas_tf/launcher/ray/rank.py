@@ -21,6 +21,7 @@ from xnas_tf.execution.task import evaluate
 from xnas_tf.execution.task_source import Task, forwarding
 from xnas_tf.registry import OBJECTS
 from xnas_tf.utils.environment import set_defaults
+from xnas_tf.utils.source_code import changed_files
 from xnas_tf.utils.versions import versions
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Setting:
         path: The driver's ``sys.path``, which may be needed to find a user's HyperModel.
         groups: Number of groups at the start.
         objects: Objects passed by the user, such as a HyperModel.
-        facts: The result of ``facts_of`` for the driver's data, which must be the same on all
-            ranks.
+        facts: The result of ``facts_of`` for the driver, which must be the same on all ranks.
     """
 
     config: Config
@@ -133,15 +133,14 @@ class Rank:
     def _evaluator(self, ranks: Communicator) -> Evaluator:
         from xnas_tf.evaluation.evaluator import Evaluator
         from xnas_tf.evaluation.supernet.backend import backend_for
+        from xnas_tf.execution.code_changes import shared_hashes
         from xnas_tf.execution.preparation import prepare
         from xnas_tf.keras_tools.kernel_cache import kept_kernels
         from xnas_tf.keras_tools.tracing import kept_arithmetic
 
         config, dataset, space = prepare(self._setting.config, ranks, self._size)
-        facts = facts_of(dataset.digest)
-        if lines := differences(facts, self._setting.facts, "there, at the driver"):
-            if any(line.startswith("keras.config") for line in lines):
-                lines.append("set keras.config in the HyperModel's module, which ranks import")
+        facts = facts_of(dataset.digest, shared_hashes(config, space))
+        if lines := different_facts(facts, self._setting.facts):
             listed, address = "\n  ".join(lines), ray.util.get_node_ip_address()
             raise InputError(f"{address} differs from the driver:\n  {listed}")
         self._contexts.enter_context(kept_arithmetic())
@@ -178,11 +177,27 @@ class Heartbeat:
             self.stopping = code
 
 
-def facts_of(digest: str) -> dict[str, Any]:
-    """Return what must be the same on all hosts: data, versions and Keras' settings."""
+def facts_of(digest: str, code: dict[str, str]) -> dict[str, Any]:
+    """Return what must be the same on all hosts: data, versions, Keras' settings and code.
+
+    Args:
+        digest: The digest of the data.
+        code: The hashes of the user's code; see ``shared_hashes``.
+    """
     from xnas_tf.keras_tools.settings import KerasSettings
 
-    return {"data": digest, "versions": versions(), "keras.config": KerasSettings.current().facts}
+    keras_settings = KerasSettings.current().facts
+    return {"data": digest, "versions": versions(), "keras.config": keras_settings, "code": code}
+
+
+def different_facts(mine: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+    """Return a line for each fact that differs from the driver's."""
+    one, other = ({**facts, "code": None} for facts in (mine, reference))
+    lines = differences(one, other, "there, at the driver")
+    if any(line.startswith("keras.config") for line in lines):
+        lines.append("set keras.config in the HyperModel's module, which ranks import")
+    files = changed_files(reference["code"], mine["code"])
+    return [*lines, *(f"{file} has other code there" for file in files)]
 
 
 def _interface(address: str) -> str:

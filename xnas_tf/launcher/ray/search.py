@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from xnas_tf.config import Config
-from xnas_tf.distributed import SingleProcess, start
-from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.distributed import start
+from xnas_tf.evaluation.backend import SavedModels
 from xnas_tf.execution.callbacks import Callback
+from xnas_tf.execution.code_changes import shared_hashes
 from xnas_tf.execution.joining import writing_to
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import opened_session
@@ -39,6 +40,7 @@ def search_on_ray(
     size = config.distributed.ranks_per_candidate or 1
     with cluster(address, insecure):
         from xnas_tf.launcher.ray.driver import Driver
+        from xnas_tf.launcher.ray.rank import facts_of
         from xnas_tf.launcher.ray.resources import Capacity
 
         capacity = Capacity(config.distributed.groups, size, is_local=not address)
@@ -48,13 +50,14 @@ def search_on_ray(
             config.distributed, config.training.deterministic, config.space.branches, alone=True
         )
         config, dataset, space = prepare(config, single, size)
+        facts = facts_of(dataset.digest, shared_hashes(config, space))
         make_callbacks = partial(search_callbacks, more=callbacks)
         opened = opened_session(path, config, dataset, space, fresh, capacity(), make_callbacks)
         with writing_to(path), kept_arithmetic(), opened as session:
             session.note(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:
-                Driver(session, config, dataset.digest, size, capacity, watchdog).run()
-            session.finish(Evaluator(config, dataset, space, SingleProcess()))
+                Driver(session, config, facts, size, capacity, watchdog).run()
+            session.finish(SavedModels(dataset))
 
 
 def _summary(capacity: Capacity, size: int) -> str:
