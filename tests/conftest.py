@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 from xnas_tf.utils.environment import set_defaults
 
@@ -19,6 +20,7 @@ settings.load_profile("all" if os.environ.get("XNAS_TF_TESTS") == "all" else "qu
 def pytest_configure(config):
     """Configure TensorFlow, but not in the process that only hands the tests to workers."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        gc.disable()  # until all is imported: of 11 s for collecting the tests, garbage took 4 s
         import tensorflow as tf
 
         # As every process of xnas-tf does: else the same training may give other last digits.
@@ -27,12 +29,28 @@ def pytest_configure(config):
         tf.config.threading.set_inter_op_parallelism_threads(4)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def freeze_imported():
-    """Keep what is imported out of ``gc.collect``, with which ``clear_session`` took 0.3 s."""
-    if not gc.get_freeze_count():  # at first, and after a search, which takes such care itself
-        gc.collect()
-        gc.freeze()
+def pytest_collection_finish(session):
+    """Let garbage be collected while tests run, without all that is imported."""
+    gc.enable()
+    gc.collect()
+    freeze()
+
+
+_frozen_modules = 0
+
+
+def freeze():
+    """Keep all that there is out of ``gc.collect``, with which ``clear_session`` took 0.3 s."""
+    global _frozen_modules
+    gc.freeze()
+    _frozen_modules = len(sys.modules)
+
+
+@pytest.fixture(autouse=True)
+def refreeze():
+    """Freeze anew after a search in this process, which ends by unfreezing, and after imports."""
+    if not gc.get_freeze_count() or len(sys.modules) > _frozen_modules + 200:
+        freeze()
 
 
 def left_to_all(*parameters):
