@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -25,12 +26,29 @@ from xnas_tf.data import load_dataset
 from xnas_tf.spaces.cells import parse_genotype
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
-sys.path.append(str(Path(sys.prefix) / "crosscheck"))  # see bin/setup
-xplique = pytest.importorskip("xplique.attributions")
-explainers = pytest.importorskip("xplique.attributions.base")
-gradcam = pytest.importorskip("tf_keras_vis.gradcam")
-saliency = pytest.importorskip("tf_keras_vis.saliency")
-scores = pytest.importorskip("tf_keras_vis.utils.scores")
+MODULES = {
+    "xplique": "xplique.attributions",
+    "explainers": "xplique.attributions.base",
+    "gradcam": "tf_keras_vis.gradcam",
+    "saliency": "tf_keras_vis.saliency",
+    "scores": "tf_keras_vis.utils.scores",
+}
+other = SimpleNamespace()
+"""The other libraries' modules, once ``libraries`` has imported them."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries(tmp_path_factory):
+    """Imported here, as they take seconds, and only one of several workers runs these tests."""
+    # Hypothesis looks for constants in all modules that are not in a folder of this name.
+    folder = tmp_path_factory.mktemp("crosscheck") / "site-packages"
+    folder.symlink_to(Path(sys.prefix) / "crosscheck")  # see bin/setup
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(folder)])
+        for name, module in MODULES.items():
+            setattr(other, name, pytest.importorskip(module))
+        yield
+
 
 # tf-keras-vis gives a model with one input a list
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
@@ -69,7 +87,7 @@ class Case:
     @property
     def score(self):
         """The targets as tf-keras-vis takes them."""
-        return scores.CategoricalScore(self.classes.tolist())
+        return other.scores.CategoricalScore(self.classes.tolist())
 
 
 def convolutions() -> keras.Model:
@@ -115,7 +133,7 @@ def case(request, mnist) -> Iterator[Case]:
     _, rows = np.unique(mnist.test.labels, return_index=True)
     images = pixels(mnist.test.images[rows], model.input_shape[-1])
     yield Case(model, logits, images, mnist.test.labels[rows], *layers)
-    explainers.BlackBoxExplainer._cache_models.clear()  # or Xplique keeps the models for ever
+    other.explainers.BlackBoxExplainer._cache_models.clear()  # or Xplique keeps the models for ever
 
 
 def train(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
@@ -139,7 +157,7 @@ def assert_agree(ours: np.ndarray, theirs) -> None:
 
 def xplique_integrated_gradients(case: Case, points: int, **options):
     """Xplique's method; it takes the mean over the channels unless told to sum, as we do."""
-    return xplique.IntegratedGradients(
+    return other.xplique.IntegratedGradients(
         case.logits, steps=points, reducer="sum", batch_size=256, **options
     )
 
@@ -170,7 +188,7 @@ def test_grad_cam_as_in_tf_keras_vis(case, layer):
     """tf-keras-vis' own enlargement puts the corners of the map on those of the image, and its
     map is scaled to 0..1. Both are off here: its map is enlarged as ours is."""
     name = getattr(case, layer)
-    theirs = gradcam.Gradcam(case.logits)(
+    theirs = other.gradcam.Gradcam(case.logits)(
         case.score,
         case.images,
         penultimate_layer=name,
@@ -184,7 +202,7 @@ def test_grad_cam_as_in_tf_keras_vis(case, layer):
 
 def test_grad_cam_as_in_xplique(case):
     """Xplique enlarges by cubic interpolation, we by linear; so a map as large as the image."""
-    theirs = xplique.GradCAM(case.logits, conv_layer=case.large)(case.images, case.one_hot)
+    theirs = other.xplique.GradCAM(case.logits, conv_layer=case.large)(case.images, case.one_hot)
     ours = GradCAM(layer=case.large)(case.model, case.images, case.classes)
     assert_agree(ours, theirs[..., 0])
 
@@ -196,7 +214,7 @@ def test_grad_cam_plus_plus_as_in_xplique(case):
     tf-keras-vis' Grad-CAM++ is another method: it divides the weights of each feature map's
     pixels by their sum, as the authors' program does and their paper doesn't.
     """
-    method = xplique.GradCAMPP(case.logits, conv_layer=case.large)
+    method = other.xplique.GradCAMPP(case.logits, conv_layer=case.large)
     theirs = method(case.images, case.one_hot * 28 * 28)[..., 0]
     assert_agree(GradCAMPlusPlus(layer=case.large)(case.model, case.images, case.classes), theirs)
 
@@ -204,14 +222,14 @@ def test_grad_cam_plus_plus_as_in_xplique(case):
 @quick
 def test_gradient_times_input_as_in_xplique(case):
     """Xplique takes the mean over the channels unless told to sum, as we do."""
-    theirs = xplique.GradientInput(case.logits, reducer="sum")(case.images, case.one_hot)
+    theirs = other.xplique.GradientInput(case.logits, reducer="sum")(case.images, case.one_hot)
     assert_agree(GradientInput()(case.model, case.images, case.classes), theirs[..., 0])
 
 
 @quick
 def test_probabilities_are_explained_as_in_xplique(case):
     """Xplique explains whatever the model it is given returns."""
-    theirs = xplique.GradientInput(case.model, reducer="sum")(case.images, case.one_hot)
+    theirs = other.xplique.GradientInput(case.model, reducer="sum")(case.images, case.one_hot)
     ours = GradientInput(output="probabilities")(case.model, case.images, case.classes)
     assert_agree(ours, theirs[..., 0])
 
@@ -219,7 +237,7 @@ def test_probabilities_are_explained_as_in_xplique(case):
 def tf_keras_vis_gradients(case: Case, **options) -> np.ndarray:
     """tf-keras-vis' gradients (N, H, W, C), neither made positive, nor reduced to the largest
     channel, nor scaled to 0..1, all of which it does unless told otherwise."""
-    method = saliency.Saliency(case.logits)
+    method = other.saliency.Saliency(case.logits)
     plain = {"gradient_modifier": None, "keepdims": True, "normalize_map": False}
     return np.asarray(method(case.score, case.images, **plain, **options))
 
@@ -249,7 +267,7 @@ def test_occlusion_as_in_xplique(case, stride, inside):
     with us; and only we cover the edges with parts of a patch, so overlapping patches agree
     only inside."""
     ours = Occlusion(patch=4, stride=stride)(case.model, case.images, case.classes)
-    method = xplique.Occlusion(case.logits, patch_size=4, patch_stride=stride)
+    method = other.xplique.Occlusion(case.logits, patch_size=4, patch_stride=stride)
     patches = (4 // stride) ** 2  # that cover a pixel, each of 16 pixels
     theirs = method(case.images, case.one_hot)[..., 0] / patches / 16
     assert_agree(ours[:, inside, inside], theirs[:, inside, inside])

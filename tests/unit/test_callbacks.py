@@ -1,7 +1,6 @@
 """Callbacks of a search: when they are called, what they get, and that they cannot harm it."""
 
 import json
-from contextlib import suppress
 
 import pytest
 import yaml
@@ -10,14 +9,11 @@ import xnas_tf as xt
 from tests.unit.test_conductor import Groups, Killed, candidates, configuration, result_of
 from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
-from xnas_tf.config.callbacks import CALLBACKS
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callbacks, check_callbacks
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable, open_database
 from xnas_tf.training.callbacks import Interrupted
-
-METHODS = [name for name in vars(xt.Callback) if name.startswith("on_")]
 
 
 class Events(xt.Callback):
@@ -263,52 +259,6 @@ def test_no_run_depends_on_them(tmp_path):
     assert "callbacks" not in yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     check_resumable(tmp_path / "run", load_config())
     assert load_config(config, ["search.candidates=3"]).callbacks == config.callbacks
-
-
-# What every callback must bear
-
-LONG = {"wandb"}  # it writes each run with a program of its own
-
-
-def of_package(name):
-    return pytest.param(name, marks=pytest.mark.long if name in LONG else ())
-
-
-@pytest.fixture(params=["callback", "user", *map(of_package, CALLBACKS.names())])
-def any_callback(request, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    if request.param in ("callback", "user"):
-        return {"callback": xt.Callback, "user": Events}[request.param]
-    pytest.importorskip(request.param)
-    return CALLBACKS.get(request.param)
-
-
-def test_every_callback_bears_any_end_and_is_resumed(any_callback, tmp_path):
-    """Also when the run has no candidate yet, or has ended before."""
-    heard = Events()
-    ends = iter([Killed(), KeyboardInterrupt(), None, None])
-    for end, after in zip(ends, (0, 1, 4, 4), strict=True):
-
-        def stop(coordinator, end=end, after=after):
-            if end and coordinator._results > after:
-                raise end
-
-        with suppress(Killed, KeyboardInterrupt):
-            search(tmp_path / "run", any_callback(), heard, candidates=4, between=stop)
-        assert heard.events[-1] == ("search ends", end)
-    assert not [text for text in heard.messages if "failed" in text]
-
-
-def test_every_callback_has_the_methods_of_the_base_class(any_callback):
-    for name in METHODS:
-        base, own = getattr(xt.Callback, name), getattr(any_callback, name)
-        assert (
-            base.__code__.co_varnames[: base.__code__.co_argcount]
-            == (own.__code__.co_varnames[: own.__code__.co_argcount])
-        )
-    assert not [n for n in vars(any_callback) if n.startswith("on_") and n not in METHODS]
 
 
 def test_a_failed_candidate_is_given_with_its_reason(tmp_path):

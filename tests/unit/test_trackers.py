@@ -1,11 +1,16 @@
-"""What a search logs to MLflow, in its file store, and to Weights & Biases, offline."""
+"""What a search logs to MLflow, in its file store, and to Weights & Biases, offline.
+
+And what these callbacks, like every other, must bear: here, so that one worker imports MLflow.
+"""
 
 import json
 import struct
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 
+import xnas_tf as xt
 from tests.unit.test_callbacks import Events, Killed, search
 from tests.unit.test_conductor import candidates, configuration
 from xnas_tf.config.callbacks import CALLBACKS
@@ -185,3 +190,50 @@ def test_wandb_has_a_group_with_a_run_for_the_search_and_one_for_each_candidate(
         assert candidate.objectives.items() <= summary.items()
     assert len(list(path.glob(f"wandb/*-{group}/files/media/table/*.json"))) == 1
     assert len(list(path.glob(f"wandb/*-{group}/files/media/images/*.png"))) == 1
+
+
+# What every callback must bear
+
+METHODS = [name for name in vars(xt.Callback) if name.startswith("on_")]
+LONG = {"wandb"}  # it writes each run with a program of its own
+
+
+def of_package(name):
+    return pytest.param(name, marks=pytest.mark.long if name in LONG else ())
+
+
+@pytest.fixture(params=["callback", "user", *map(of_package, CALLBACKS.names())])
+def any_callback(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    if request.param in ("callback", "user"):
+        return {"callback": xt.Callback, "user": Events}[request.param]
+    pytest.importorskip(request.param)
+    return CALLBACKS.get(request.param)
+
+
+def test_every_callback_bears_any_end_and_is_resumed(any_callback, tmp_path):
+    """Also when the run has no candidate yet, or has ended before."""
+    heard = Events()
+    ends = iter([Killed(), KeyboardInterrupt(), None, None])
+    for end, after in zip(ends, (0, 1, 4, 4), strict=True):
+
+        def stop(coordinator, end=end, after=after):
+            if end and coordinator._results > after:
+                raise end
+
+        with suppress(Killed, KeyboardInterrupt):
+            search(tmp_path / "run", any_callback(), heard, candidates=4, between=stop)
+        assert heard.events[-1] == ("search ends", end)
+    assert not [text for text in heard.messages if "failed" in text]
+
+
+def test_every_callback_has_the_methods_of_the_base_class(any_callback):
+    for name in METHODS:
+        base, own = getattr(xt.Callback, name), getattr(any_callback, name)
+        assert (
+            base.__code__.co_varnames[: base.__code__.co_argcount]
+            == (own.__code__.co_varnames[: own.__code__.co_argcount])
+        )
+    assert not [n for n in vars(any_callback) if n.startswith("on_") and n not in METHODS]
