@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import keras
 import keras_tuner
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
+from tests.spaces import small_cells
 from tests.unit.test_supervision import TaskCallback
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -21,7 +23,6 @@ from xnas_tf.evaluation.supernet.backend import SupernetBackend
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.spaces.cells import EDGES
-from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.best_epoch import BestEpoch, best_epoch
 from xnas_tf.training.callbacks import Interrupted
@@ -65,11 +66,16 @@ def scripted(monkeypatch):
     monkeypatch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
 
 
+@cache
+def search_space():
+    return SearchSpace(Small(), SHAPE, 3)
+
+
 def parts(keep="best", has_cells=False, **training):
-    """Configuration, few images, three steps an epoch, and the search space."""
-    settings = {"epochs": 4, "batch_size": 8, "optimizer": "sgd", "keep": keep, **training}
+    """Configuration, few images, one step an epoch, too few to be traced, and the search space."""
+    settings = {"epochs": 4, "batch_size": 24, "optimizer": "sgd", "keep": keep, **training}
     overrides = [f"training={json.dumps(settings)}", "objectives=[error, parameters]"]
-    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1) if has_cells else Small(), SHAPE, 3)
+    space = small_cells() if has_cells else search_space()
     return load_config(overrides=overrides), make_dataset(24), space
 
 
@@ -136,7 +142,7 @@ def test_the_weights_of_the_epoch_are_kept_and_scored(whole):
     best, last = callback.weights[BEST - 1], callback.weights[-1]
     for (result, weights), expected in zip(found, (best, last), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
-        model = SearchSpace(Small(), SHAPE, 3).build(CANDIDATE.hyperparameters)
+        model = search_space().build(CANDIDATE.hyperparameters)
         model.set_weights(weights)
         validation = make_dataset(24).validation
         wrong = Predictor(model)(validation.images).argmax(axis=1) != validation.labels
@@ -148,7 +154,7 @@ def test_the_weights_of_the_epoch_are_kept_and_scored(whole):
 
 
 def check_interruptions(own, candidate, expected, is_exact):
-    """After the best epoch, and while the model with its weights is scored."""
+    """After the best of epochs of three steps, and while the model with its weights is scored."""
     counting = TaskCallback()
     check_same(evaluated(own, candidate, counting), expected, is_exact)
     for at in (13, counting.beats):
@@ -160,13 +166,15 @@ def check_interruptions(own, candidate, expected, is_exact):
 
 
 @pytest.mark.long
-def test_interrupted_anywhere_it_ends_with_the_same_weights(whole):
-    check_interruptions(evaluator(parts()), CANDIDATE, whole, is_exact=True)
+def test_interrupted_anywhere_it_ends_with_the_same_weights():
+    given = parts(batch_size=8)
+    expected = evaluated(evaluator(given))
+    check_interruptions(evaluator(given), CANDIDATE, expected, is_exact=True)
 
 
 @pytest.mark.long
 def test_in_the_supernet_too():
-    given = parts(has_cells=True)
+    given = parts(has_cells=True, batch_size=8)
     expected = evaluated(evaluator(given), CELL)
     shared = evaluator(given, is_shared=True)
     check_interruptions(shared, CELL, expected, is_exact=False)
@@ -195,7 +203,7 @@ def test_a_promotion_resumes_from_the_last_weights_and_keeps_the_best_of_all_epo
 
 @pytest.mark.parametrize("is_shared", left_to_all(False, True))
 def test_all_ranks_keep_the_same_epoch(is_shared):
-    given = parts(has_cells=is_shared)
+    given = parts(has_cells=is_shared, batch_size=8)
 
     def work(ranks):
         own = evaluator(given, ranks, is_shared)
@@ -241,7 +249,7 @@ def test_the_learning_rate_rises_linearly_and_then_follows_the_schedule(schedule
 
 
 def test_a_model_that_is_not_compiled_gets_the_warm_up():
-    model = SearchSpace(Small(), SHAPE, 3).build(CANDIDATE.hyperparameters)
+    model = search_space().build(CANDIDATE.hyperparameters)
     compile_model(model, TrainingOptions(learning_rate=0.4, warmup_epochs=2), 4)
     model.optimizer.iterations.assign(6)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.3)

@@ -18,7 +18,8 @@ from keras import layers
 import xnas_tf as xt
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
-from tests.unit.test_evaluation import SHAPE, candidate, evaluator
+from tests.spaces import small_cells
+from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.cli import main
 from xnas_tf.config import load_config
 from xnas_tf.evaluation.collapse import describe_collapse
@@ -32,8 +33,6 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.summary import best_accuracy_text
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.utils.progress import displayed
@@ -99,8 +98,7 @@ def test_all_ranks_mark_the_same():
                 "training={epochs: 2, batch_size: 20, learning_rate: 1.0e-12}",
             ]
         )
-        space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
-        outcome = Evaluator(config, data, space, ranks).evaluate(candidate())
+        outcome = Evaluator(config, data, small_cells(), ranks).evaluate(candidate())
         return outcome.metrics.get("collapsed"), outcome.reason
 
     first, second = on_ranks(2, work)

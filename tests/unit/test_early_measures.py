@@ -1,7 +1,6 @@
 """Measures before the end of training, on the test split, and of several definitions."""
 
 import json
-from functools import cache
 from types import SimpleNamespace
 
 import keras
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
+from tests.spaces import small_cells
 from tests.unit.test_shared_network import shared_evaluator
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -26,8 +26,6 @@ from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.performance import BINS, CalibrationError
 from xnas_tf.retraining.settings import _base_config
 from xnas_tf.spaces.cells import EDGES
-from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
@@ -47,15 +45,10 @@ def kernels():
 
 def made(*overrides, epochs=3):
     dataset = make_dataset()
-    training = {"epochs": epochs, "batch_size": 12, "learning_rate": 0.02}
+    # One step an epoch, and too few to be traced.
+    training = {"epochs": epochs, "batch_size": 60, "learning_rate": 0.02}
     config = load_config(overrides=[f"training={json.dumps(training)}", *overrides])
-    return config, dataset, small_cells(dataset.image_shape, dataset.classes)
-
-
-@cache
-def small_cells(shape, classes):
-    """A search space, which takes longer to examine than its networks to train."""
-    return SearchSpace(NASBench201(shape, classes, 2, 1), shape, classes)
+    return config, dataset, small_cells()
 
 
 class AfterTwoEpochs(EvaluationCallback):

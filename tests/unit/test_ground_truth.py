@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
+from tests.spaces import small_cells
 from xnas_tf.config import Config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.data.batches import training_batches
@@ -30,7 +31,6 @@ from xnas_tf.interpretation.split_network import SplitNetwork
 from xnas_tf.objectives import OBJECTIVES
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.planted_bug import area_under_roc, error_of_area
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
 
 L = keras.layers
@@ -170,13 +170,6 @@ def test_training_batches_carry_the_watermark_where_it_was_stamped(share):
     np.testing.assert_array_equal(batch.images, data.train.images[order])
 
 
-@pytest.fixture(scope="module")
-def space():
-    """The default search space, which takes long to examine."""
-    shape = make_dataset().image_shape
-    return SearchSpace(Config(objectives=["error"]).space.create(shape, 3), shape, 3)
-
-
 @pytest.mark.parametrize(
     ("augmentation", "words"),
     [
@@ -186,12 +179,12 @@ def space():
     ],
 )
 @pytest.mark.parametrize("bug", [{}, {"share": 0.0}, {"kind": "wrong_labels"}])
-def test_augmentation_that_moves_or_hides_the_watermark_is_refused(space, augmentation, words, bug):
+def test_augmentation_that_moves_or_hides_the_watermark_is_refused(augmentation, words, bug):
     config = Config(objectives=["error"], training={"augmentation": augmentation})
     data = make_dataset()
     with pytest.raises(InputError, match=f"training.augmentation.{words}"):
-        Evaluator(config, with_bug(data, bug), space, SingleProcess())
-    Evaluator(config, data, space, SingleProcess())
+        Evaluator(config, with_bug(data, bug), small_cells(), SingleProcess())
+    Evaluator(config, data, small_cells(), SingleProcess())
     for flip in ("auto", False):
         check_augmentation(with_bug(data, bug), AugmentationOptions(flip=flip))
 
@@ -370,7 +363,7 @@ def test_a_bug_that_was_learned_is_found(method):
 def test_without_a_bug_the_value_is_at_chance_on_average_over_networks():
     """Every class is as likely as another to have evidence in the place of the watermark."""
     (images, labels), model, values = images_of(), bug_model(0), []
-    for seed in range(24):
+    for seed in range(12):
         model.set_weights(bug_model(0, seed=seed).get_weights())  # so that it is traced once
         subject = subject_of(model, images, labels, bug=marked())
         values.append(measure("planted_bug", subject).value)

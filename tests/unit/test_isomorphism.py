@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.spaces import small_cells
 from xnas_tf.spaces.cells import EDGES, NODES, OPERATIONS, live_edges, network_of
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).normal(size=(3, *SHAPE)).astype(np.float32)
@@ -205,7 +205,7 @@ def test_different_networks_almost_never_compute_the_same(networks):
 
 
 def test_only_one_network_of_an_identity(networks):
-    space = SearchSpace(HYPERMODEL, SHAPE, 3)
+    space = small_cells()
     ((first, second, *_),) = groups_of(networks, seed=2, count=1)
     assert space.identity(first) == space.identity(second) == network_of(first)
     assert space.genotype(first) != space.genotype(second)

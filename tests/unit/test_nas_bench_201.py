@@ -2,11 +2,11 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from tests.spaces import small_cells
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.spaces.cells import EDGES, parse_genotype
 from xnas_tf.spaces.layers import BATCH_NORM_MOMENTUM
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 
 PUBLISHED = {"input_shape": (32, 32, 3), "classes": 10, "channels": 16, "cells_per_stack": 5}
 
@@ -48,7 +48,7 @@ def test_odd_sizes_fit_through_the_residual_blocks():
 
 
 def test_cell_without_a_path_is_infeasible():
-    space = SearchSpace(NASBench201((8, 8, 1), 3, 2, 1), (8, 8, 1), 3)
+    space = small_cells()
     cell = dict.fromkeys(EDGES, "none")
     assert "no path" in space.infeasible(cell)
     with pytest.raises(ValueError, match="no path"):

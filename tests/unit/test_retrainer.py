@@ -13,6 +13,7 @@ from tensorflow.python.summary.summary_iterator import summary_iterator
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
+from tests.spaces import small_cells
 from tests.unit.test_evaluation import live_graphs
 from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
 from xnas_tf.candidate import Candidate
@@ -27,7 +28,6 @@ from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
 from xnas_tf.retraining.evaluator import Retrainer
 from xnas_tf.retraining.results import BASELINE
-from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
@@ -102,11 +102,10 @@ def retrainer(patience=8, epochs=8, communicator=None, dataset=None, gallery=Non
             "objectives=[error, parameters]",
         ]
     )
-    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
     ranks = communicator or SingleProcess()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
-        return Retrainer(config, dataset, space, ranks, patience, gallery)
+        return Retrainer(config, dataset, small_cells(), ranks, patience, gallery)
 
 
 def trained(judge, candidate=None, callback=None):
@@ -127,8 +126,7 @@ def test_the_best_epochs_weights_are_kept_and_tested(whole):
     outcome, weights = whole
     assert outcome.state == "done" and len(outcome.history) == 8
     assert outcome.metrics["best_epoch"] == best_epoch(outcome.history) == 3
-    model = NASBench201(SHAPE, 3, 2, 1)
-    model = SearchSpace(model, SHAPE, 3).build(CELL)
+    model = small_cells().build(CELL)
     model.set_weights(weights)
     dataset = make_dataset(24)
     wrong = {
@@ -330,6 +328,5 @@ def test_a_training_leaves_no_graph_behind():
 @pytest.mark.long
 def test_a_search_lets_each_training_come_to_its_end():
     config = load_config(overrides=[*TINY, "training.epochs=3"])
-    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
-    judge = Evaluator(config, make_dataset(24), space, SingleProcess())
+    judge = Evaluator(config, make_dataset(24), small_cells(), SingleProcess())
     assert len(judge.evaluate(replace(cell_candidate(), epochs=3)).history) == 3

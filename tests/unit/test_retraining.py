@@ -15,6 +15,7 @@ from rich.console import Console
 
 import xnas_tf as xt
 from tests.datasets import make_dataset
+from tests.spaces import small_cells
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
@@ -28,7 +29,6 @@ from xnas_tf.retraining.session import RetrainingSession, made_folder
 from xnas_tf.retraining.settings import RetrainingOptions, chosen_candidates, resolve
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.utils.intervals import mean_interval
@@ -158,7 +158,7 @@ def test_options_of_a_hypermodel_count_whatever_their_names():
 
 
 def test_a_candidate_that_is_no_longer_in_the_space_is_refused():
-    space = SearchSpace(NASBench201(SHAPE, 3, 2, 1), SHAPE, 3)
+    space = small_cells()
     check_fits(cell_candidate(), space)
     strange = replace(cell_candidate(), hyperparameters={**CELL, "edge_0_9": "none"})
     with pytest.raises(InputError, match="no hyperparameter 'edge_0_9' .did you mean 'edge_0_"):

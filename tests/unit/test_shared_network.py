@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks, out_of_memory_in_third_call
+from tests.spaces import small_cells
 from tests.unit.test_supervision import TaskCallback
 from tests.unit.test_untraced import random_cell
 from xnas_tf.candidate import Candidate
@@ -25,8 +26,6 @@ from xnas_tf.keras_tools.kernel_cache import kept_kernels
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, live_edges, parse_genotype
-from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import Interrupted
 from xnas_tf.training.predictor import Predictor
 
@@ -62,8 +61,7 @@ def parts(channels=2, **training):
         ]
     )
     cells = 2 if channels == 3 else 1
-    hypermodel = NASBench201(dataset.image_shape, dataset.classes, channels, cells)
-    return config, dataset, SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
+    return config, dataset, small_cells(channels, cells)
 
 
 @cache
@@ -262,6 +260,12 @@ def test_each_way_out_of_the_input_is_in_the_order_once():
         assert sorted(found) == sorted(expected)
 
 
+@pytest.fixture(scope="module")
+def quickstart():
+    """The data and the search space of the quickstart, which takes long to examine."""
+    return prepare(load_config("configs/quickstart.yaml"), SingleProcess(), 1)[1:]
+
+
 @pytest.mark.parametrize(
     "changes, is_expected",
     [
@@ -272,13 +276,17 @@ def test_each_way_out_of_the_input_is_in_the_order_once():
             ({"training": "{mixed_precision: true}"}, False),
             ({"training": "{jit_compile: true}"}, False),
             ({"search": "{candidates: 40, fidelity: {epochs: [1, 3]}}"}, False),
-            ({"space": "vgg_like"}, False),
         ),
     ],
 )
-def test_it_is_used_where_it_pays(changes, is_expected):
+def test_it_is_used_where_it_pays(changes, is_expected, quickstart):
     overrides = [f"{key}={value}" for key, value in changes.items()]
     config = load_config("configs/quickstart.yaml", overrides=overrides)
-    config, dataset, space = prepare(config, SingleProcess(), 1)
-    assert is_shared(config, dataset, space, groups=1) == is_expected
-    assert not is_shared(config, dataset, space, groups=16)
+    assert is_shared(config, *quickstart, groups=1) == is_expected
+    assert not is_shared(config, *quickstart, groups=16)
+
+
+@pytest.mark.long
+def test_it_is_for_cells_only():
+    config = load_config("configs/quickstart.yaml", overrides=["space=vgg_like"])
+    assert not is_shared(*prepare(config, SingleProcess(), 1), groups=1)

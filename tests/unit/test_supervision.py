@@ -29,8 +29,10 @@ from xnas_tf.utils.phase_times import PhaseTimes
 
 SHAPE = (8, 8, 1)
 CANDIDATE = Candidate(1, "g", {"filters": 4}, seed=3, epochs=2)
-BEATS = 1 + 1 + 2 * (3 + 1) + 1 + 2
-"""Built, parameters; two epochs of three steps and a validation; one method; two measures."""
+STEPS = 1
+"""Steps of an epoch; so few in all are not traced (test_checkpoint.py traces six)."""
+BEATS = 1 + 1 + 2 * (STEPS + 1) + 1 + 2
+"""Built, parameters; two epochs of a step and a validation; one method; two measures."""
 
 
 class Small(keras_tuner.HyperModel):
@@ -69,7 +71,8 @@ class TaskCallback(EvaluationCallback):
 
 def judge_of(**training):
     dataset = make_dataset()
-    training = {"epochs": 2, "batch_size": 20, "augmentation": {"crop": 1}, **training}
+    size = len(dataset.train) // STEPS
+    training = {"epochs": 2, "batch_size": size, "augmentation": {"crop": 1}, **training}
     config = load_config(
         overrides=[
             f"training={json.dumps(training)}",
@@ -97,7 +100,7 @@ def whole(judge):
     return result
 
 
-@pytest.mark.parametrize("at", [10, *left_to_all(4, BEATS)])
+@pytest.mark.parametrize("at", [BEATS - 3, *left_to_all(4, BEATS)])
 def test_interrupted_at_a_beat_it_goes_on_to_the_same_values(judge, whole, at):
     callback = TaskCallback(at, Interrupted("terminated", 143))
     with pytest.raises(Interrupted, match="terminated") as caught:
@@ -119,7 +122,7 @@ def model_after(judge, candidate, callback):
 def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
     """To the last bit where the learning rate is constant, though its state comes from the rung
     below, and from another process."""
-    judge = judge_of(schedule="constant")
+    judge = judge_of(schedule="constant", batch_size=30)
     monkeypatch.setattr(TaskCallback, "is_careful", is_resumed)
     lower, promoted = replace(CANDIDATE, epochs=1), replace(CANDIDATE, id=2, promoted_from=1)
     below, above = TaskCallback(), TaskCallback()
@@ -193,7 +196,7 @@ def test_what_was_trained_is_kept_when_a_signal_comes_while_it_is_judged(judge, 
         for name in ("state", "reason", "objectives", "metrics", "history"):
             assert getattr(resumed, name) == getattr(whole, name)
     # in the validations of both epochs, and in the scoring after them
-    assert steps_left == {3, 0}
+    assert steps_left == {STEPS, 0}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Our training against ``model.fit`` on the same batches: weights, loss and metrics are Keras'."""
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.validator import Validator
-from xnas_tf.keras_tools.targets import targets_for
+from xnas_tf.keras_tools.targets import as_targets, target_form, targets_for
 from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.metrics import metrics_of_all_ranks
 from xnas_tf.training.predictor import Predictor
@@ -121,6 +121,7 @@ class Case:
     options: dict = field(default_factory=dict)
     classes: int = 3
     exact: bool = True
+    run_eagerly: bool = False
 
     def build(self) -> keras.Model:
         keras.utils.set_random_seed(3)
@@ -135,7 +136,7 @@ class Case:
             model.dtype_policy = keras.DTypePolicy(self.policy)
         optimizer = self.optimizer() if callable(self.optimizer) else self.optimizer
         made = self.metrics() if callable(self.metrics) else self.metrics
-        model.compile(optimizer, self.loss, metrics=made)
+        model.compile(optimizer, self.loss, metrics=made, run_eagerly=self.run_eagerly)
         return model
 
     def data(self):
@@ -213,12 +214,12 @@ CASES = {
 
 def batches(model, data) -> tf.data.Dataset:
     """The batches of our training, one after the other, for ``fit``."""
-    images, targets = [], []
+    images, targets, form = [], [], target_form(model, data.classes)
     for epoch in range(EPOCHS):
         arguments = data, BATCH, config().training.augmentation, SEED, epoch
         for batch in training_batches(*arguments):
             images.append(batch.images.astype(np.float32) / 255)
-            targets.append(targets_for(model, batch.labels, data.classes))
+            targets.append(np.asarray(as_targets(batch.labels, form, data.classes)))
     return tf.data.Dataset.from_tensor_slices((np.array(images), np.array(targets)))
 
 
@@ -241,7 +242,8 @@ def by_fit(case, data):
 def by_us(model, data, communicator=None):
     communicator = communicator or SingleProcess()
     trainer = Trainer(model, data, config().training, communicator, SEED)
-    validator, predictor = Validator(config(), data, communicator), Predictor(model)
+    validator = Validator(config(), data, communicator)
+    predictor = Predictor(model, len(data.validation), EPOCHS + 1)
     history = []
     for epoch in range(EPOCHS):
         history.append(trainer.run_epoch() | validator.validate(model, predictor, epoch))
@@ -267,28 +269,25 @@ def check(model, history, last, expected, rtol):
     assert last["val_loss"] == pytest.approx(float(evaluated["loss"]), rel=10 * rtol)
 
 
-ON_ONE = ("ema", "own loss of numbers")
-ON_TWO = ("mixed_float16", "own train_step")
+def cases(traced, eager):
+    """All cases, of which ``bin/test`` runs one that is traced, and one that is quicker eagerly."""
+    others = ((name, False) for name in CASES if name != traced)
+    return [(traced, False), (eager, True), *left_to_all(*others)]
 
 
-def cases(names):
-    """All cases, of which ``bin/test`` runs some."""
-    return [*names, *left_to_all(*(name for name in CASES if name not in names))]
-
-
-@pytest.mark.parametrize("name", cases(ON_ONE))
-def test_one_rank_trains_as_fit_does(name):
-    case = CASES[name]
+@pytest.mark.parametrize(("name", "run_eagerly"), cases("ema", "own loss of numbers"))
+def test_one_rank_trains_as_fit_does(name, run_eagerly):
+    case = replace(CASES[name], run_eagerly=run_eagerly)
     model, data = case.build(), case.data()
     history, last = by_us(model, data)
     check(model, history, last, by_fit(case, data), 1e-5 if case.exact else 2e-2)
 
 
-@pytest.mark.parametrize("name", cases(ON_TWO))
-def test_two_ranks_train_as_fit_does(name):
+@pytest.mark.parametrize(("name", "run_eagerly"), cases("mixed_float16", "own train_step"))
+def test_two_ranks_train_as_fit_does(name, run_eagerly):
     if name == "own metric":
         pytest.skip("of a metric that is not Keras' own, ranks give the mean")
-    case = CASES[name]
+    case = replace(CASES[name], run_eagerly=run_eagerly)
     data = case.data()
     models = [case.build() for _ in range(2)]
     found = on_ranks(2, lambda ranks: by_us(models[ranks.rank], data, ranks))

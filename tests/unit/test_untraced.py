@@ -7,6 +7,7 @@ import tensorflow as tf
 import xnas_tf.keras_tools.tracing
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
+from tests.spaces import small_cells
 from xnas_tf.attribution import activations, explainer
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput
@@ -27,12 +28,6 @@ def random_cell(rng):
         cell = {edge: str(rng.choice(OPERATIONS)) for edge in EDGES}
         if live_edges(cell):
             return cell
-
-
-def cells(channels):
-    """A search space of small networks."""
-    model = NASBench201((8, 8, 1), 3, channels, cells_per_stack=1)
-    return SearchSpace(model, (8, 8, 1), 3)
 
 
 def evaluated(cell, space, seed, few_runs, monkeypatch):
@@ -63,7 +58,7 @@ def evaluated(cell, space, seed, few_runs, monkeypatch):
 @pytest.mark.parametrize("number", [0, *left_to_all(1, 2, 3)])
 def test_it_agrees_with_what_is_traced(number, monkeypatch):
     rng = np.random.default_rng(number)
-    cell, space = random_cell(rng), cells(int(rng.integers(2, 5)))
+    cell, space = random_cell(rng), small_cells(int(rng.integers(2, 5)))
     short, none = evaluated(cell, space, number, 4, monkeypatch)
     usual, some = evaluated(cell, space, number, 0, monkeypatch)
     assert none < some == none + 3  # Keras traces some convolutions by itself
