@@ -50,10 +50,20 @@ def test_runs_that_skip_divide_a_space():
         assert list(proposed(Conditional(), skip=skip)) == everything[skip:]
 
 
-def test_the_cells_of_nas_bench_201_are_5424_networks():
-    space = FeasibleCells({genotype: 0 for genotype in CELLS})
-    assert count_networks(space) == 5424
-    assert len(set(proposed(space))) == 5424
+@pytest.fixture(scope="module")
+def cells():
+    return FeasibleCells({genotype: 0 for genotype in CELLS})
+
+
+@pytest.fixture(scope="module")
+def networks(cells):
+    """One genotype of each network of NAS-Bench-201."""
+    return set(proposed(cells))
+
+
+def test_the_cells_of_nas_bench_201_are_5424_networks(cells, networks):
+    assert count_networks(cells) == 5424
+    assert len(networks) == 5424
 
 
 def test_enumeration_covers_all_encodings():
@@ -134,17 +144,15 @@ def test_listed_networks_are_proposed_in_the_order_of_the_whole_space():
     assert with_candidates(search, Conditional()).candidates == 2
 
 
-def test_any_cell_of_a_network_can_be_listed():
-    space = FeasibleCells({genotype: 0 for genotype in CELLS})
+def test_any_cell_of_a_network_can_be_listed(cells, networks):
     listed = [  # a dead edge; a cell whose network has other, simpler genotypes
         "|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|",
         "|skip_connect~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|",
     ]
     identities = {network_of(parse_genotype(genotype)) for genotype in listed}
-    found = list(proposed(space, networks=listed))
+    found = list(proposed(cells, networks=listed))
     assert {network_of(parse_genotype(genotype)) for genotype in found} == identities
-    everything = set(proposed(space))
-    assert len(found) == 2 and everything.issuperset(found)
+    assert len(found) == 2 and networks.issuperset(found)
 
 
 @pytest.mark.parametrize(
@@ -161,13 +169,12 @@ def test_networks_that_are_not_of_the_space_are_errors(networks, message):
         with_candidates(SearchOptions(algorithm="all", networks=given), Conditional())
 
 
-def test_infeasible_networks_are_errors():
-    space = FeasibleCells({genotype: 0 for genotype in CELLS})
+def test_infeasible_networks_are_errors(cells):
     search = SearchOptions(
         algorithm="all", networks=["|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
     )
     with pytest.raises(InputError, match="search.networks: .* is infeasible: the cell has no path"):
-        with_candidates(search, space)
+        with_candidates(search, cells)
 
 
 def test_networks_are_read_from_a_file(tmp_path):

@@ -177,13 +177,19 @@ def everywhere(value, text):
     return text if isinstance(value, str) else value
 
 
+@pytest.fixture(scope="module")
+def tags(known):
+    """The elements of the page with its own texts."""
+    return Page(render(known)).tags
+
+
 @given(st.text() | st.just(HOSTILE) | st.text("<>/!-script&'\"", max_size=30))
-def test_no_text_becomes_anything_but_text(known, text):
+def test_no_text_becomes_anything_but_text(known, tags, text):
     data = everywhere(known, text)
     written = render(data)
     page = Page(written)
     assert page.data == json.loads(json.dumps(data))
-    assert page.tags == Page(render(known)).tags
+    assert page.tags == tags
     written.encode()  # lone surrogates too
 
 
@@ -215,7 +221,12 @@ def varied(count, value_of, extra=False):
     return found
 
 
-def test_what_an_objective_depends_on_matters_and_nothing_else():
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(influence, "RESAMPLES", 5)
+
+
+def test_what_an_objective_depends_on_matters_and_nothing_else(few_resamples):
     everyone = varied(300, lambda values: {"x": 0.0, "y": 1.0, "z": 3.0}[values["a"]])
     (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
     assert found["foreseen"][0] > 0.95
@@ -228,7 +239,7 @@ def test_what_an_objective_depends_on_matters_and_nothing_else():
     assert [each["value"] for each in known["b"]["values"]] == [0, 1, 2, 3, 4]
 
 
-def test_of_many_numbers_some_are_looked_at():
+def test_of_many_numbers_some_are_looked_at(few_resamples):
     everyone = varied(60, lambda values: values.get("only with x", 2.0), extra=True)
     (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
     known = {each["name"]: each["values"] for each in found["hyperparameters"]}

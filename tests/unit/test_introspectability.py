@@ -192,8 +192,7 @@ def test_the_standard_error_is_what_repeated_samples_show():
     assert 0.7 < np.mean(errors) / np.std(values, ddof=1) < 1.5
 
 
-def test_sources_are_weighted_and_recorded():
-    model = make_model()
+def test_sources_are_weighted_and_recorded(model):
     sources = {"grad_cam": 1, "integrated_gradients": 2, "activations": 3}
     score = Introspectability(sources=sources).score(make_subject(model))
     parts = [score.metrics[f"introspectability/{source}"] for source in sources]
@@ -203,10 +202,9 @@ def test_sources_are_weighted_and_recorded():
         assert score.metrics[f"introspectability/{source}standard_error"] > 0
 
 
-def test_attribution_sources_are_the_formula_on_their_maps():
+def test_attribution_sources_are_the_formula_on_their_maps(model):
     from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 
-    model = make_model()
     subject = make_subject(model)
     maps = IntegratedGradients(steps=8)(model, subject.images / np.float32(255), subject.predicted)
     stored = [maps.reshape(len(maps), -1).astype(float)]
@@ -216,21 +214,26 @@ def test_attribution_sources_are_the_formula_on_their_maps():
     assert score.value == pytest.approx(unbiased(stored, subject.predicted), abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def model():
+    """A network that no test changes, with what was traced."""
+    return make_model()
+
+
 @settings(deadline=None, max_examples=3)
 @given(st.integers(0, CLASSES - 1), st.integers(0, 4), st.sampled_from(["zero", "ignore"]))
-def test_a_network_that_answers_one_class_scores_0(answer, others, missing):
+def test_a_network_that_answers_one_class_scores_0(model, answer, others, missing):
     """Also with a few images of another class, which are too few to count."""
     predicted = np.full(70, answer)
     predicted[:others] = (answer + 1) % CLASSES
     sources = ["activations", "grad_cam", "integrated_gradients"]
     objective = Introspectability(sources=sources, missing_classes=missing)
-    score = objective.score(make_subject(make_model(), predicted=predicted))
+    score = objective.score(make_subject(model, predicted=predicted))
     assert score.value == 0 and score.reason
     assert all(score.metrics[f"introspectability/{source}"] == 0 for source in sources)
 
 
-def test_degenerate_cases_have_a_value_and_a_reason():
-    model = make_model()
+def test_degenerate_cases_have_a_value_and_a_reason(model):
     one = Introspectability().score(make_subject(model, predicted=np.zeros(70, int)))
     assert one.value == 0 and "all images are predicted as one class" in one.reason
     subject = make_subject(model, predicted=np.arange(70) % 2)
@@ -261,8 +264,7 @@ def test_degenerate_cases_have_a_value_and_a_reason():
     assert Introspectability().score(make_subject(model)).reason == ""
 
 
-def test_layers_can_be_chosen():
-    model = make_model()
+def test_layers_can_be_chosen(model):
     subject = make_subject(model)
     names = [layer.name for layer in model.layers[1:4]]
     score = Introspectability(sources=["activations"], layers=[names[0]]).score(subject)
@@ -324,11 +326,11 @@ def test_pairs_with_a_missing_class_count_as_zero_or_not_at_all():
     assert replace(ignore, **twice | {"weights": 0 * weights}).mean_distance(gram) == 0
 
 
-def test_the_papers_weighting_scales_values_and_standard_errors(tmp_path):
+def test_the_papers_weighting_scales_values_and_standard_errors(tmp_path, model):
     """Where no class is missing, by the mean weight of the pairs."""
     path = tmp_path / "w.csv"
     path.write_text("1,0.5,0.25\n0.5,1,0.1\n0.25,0.1,1\n")
-    subject = make_subject(make_model())
+    subject = make_subject(model)
     options = {"sources": ["activations", "grad_cam"], "similarity": str(path)}
     normalized = Introspectability(**options).score(subject).metrics
     paper = Introspectability(**options, weighting="paper").score(subject).metrics
@@ -406,16 +408,16 @@ def test_the_standard_error_of_an_unbiased_estimate_is_the_spread_of_fresh_sampl
     assert 0.8 < np.mean(errors) / np.std(values, ddof=1) < 1.2
 
 
-def test_a_small_validation_part_asks_less_of_a_class():
+def test_a_small_validation_part_asks_less_of_a_class(model):
     """Of 3 classes: half of what each has on average, at least two images for a variance."""
     predicted = np.repeat([0, 1, 2], [9, 9, 2])
-    score = Introspectability().score(make_subject(make_model(), 20, predicted=predicted))
+    score = Introspectability().score(make_subject(model, 20, predicted=predicted))
     assert score.metrics["introspectability/groups"] == 2
     assert "fewer than 3 images are predicted as class c" in score.reason
     predicted = np.repeat([0, 1, 2], [3, 3, 2])
-    score = Introspectability().score(make_subject(make_model(), 8, predicted=predicted))
+    score = Introspectability().score(make_subject(model, 8, predicted=predicted))
     assert score.metrics["introspectability/groups"] == 3
-    one = Introspectability().score(make_subject(make_model(), 8, predicted=np.zeros(8, int)))
+    one = Introspectability().score(make_subject(model, 8, predicted=np.zeros(8, int)))
     assert one.value == 0
 
 

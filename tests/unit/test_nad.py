@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import replace
+from functools import cache
 
 import keras
 import numpy as np
@@ -76,6 +77,12 @@ def sharing_model():
     x = layers.GlobalAveragePooling2D()(x)
     outputs = layers.Dense(CLASSES, use_bias=False)(x)
     return weighted(keras.Model(inputs, outputs), [mixed, 20 * np.linalg.pinv(mixed)])
+
+
+@pytest.fixture(scope="module")
+def brief():
+    """Paths to disjoint classes after one epoch, which many tests read."""
+    return disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
 
 
 def masks_of(found):
@@ -402,19 +409,18 @@ def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
         found.save(out)
 
 
-def test_only_classes_that_images_were_taken_for_are_confused():
-    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
-    assert [each["most_confused"] for each in facts(found)["classes"]] == [[], [], []]
-    page = paths_page(facts(found))
+def test_only_classes_that_images_were_taken_for_are_confused(brief):
+    assert [each["most_confused"] for each in facts(brief)["classes"]] == [[], [], []]
+    page = paths_page(facts(brief))
     assert [row[-1] for row in page.findings[1]] == ["none"] * CLASSES
-    alarms = [each["false_alarms"]["hard"] for each in facts(found)["classes"]]
+    alarms = [each["false_alarms"]["hard"] for each in facts(brief)["classes"]]
     assert [row[4] for row in page.findings[1]] == [f"{each:.1%}" for each in alarms]
-    rows = disentanglement_tables(facts(found))[-1].columns[-1].cells
+    rows = disentanglement_tables(facts(brief))[-1].columns[-1].cells
     assert list(map(str, rows)) == ["none"] * CLASSES
     labels, predicted = np.array([0, 0, 0]), np.array([2, 1, 2])
     agreement = dict.fromkeys(("right", "wrong"), np.zeros((2, 3)))
-    wrong = replace(found.mistakes, labels=labels, predicted=predicted, total=3, **agreement)
-    known = facts(replace(found, mistakes=wrong))
+    wrong = replace(brief.mistakes, labels=labels, predicted=predicted, total=3, **agreement)
+    known = facts(replace(brief, mistakes=wrong))
     assert [each["most_confused"] for each in known["classes"]] == [["blue", "green"], [], []]
     # Each of three classes is among the three most similar to another.
     texts = [*paths_page(known).summary, *(each.name for each in paths_page(known).metrics)]
@@ -509,12 +515,11 @@ def test_the_accuracy_is_that_of_all_test_images_however_few_are_examined():
     assert any(text.startswith("Everything below was measured on 6 of the 30") for text in texts)
 
 
-def test_a_class_that_keeps_all_channels_has_no_path_of_its_own():
-    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
-    masks = [np.ones_like(logits) for logits in found.paths.logits]
+def test_a_class_that_keeps_all_channels_has_no_path_of_its_own(brief):
+    masks = [np.ones_like(logits) for logits in brief.paths.logits]
     for mask in masks:
         mask[1:, 2:] = -1
-    known = facts(replace(found, paths=replace(found.paths, logits=masks)))
+    known = facts(replace(brief, paths=replace(brief.paths, logits=masks)))
     assert [each["keeps_all"] for each in known["classes"]] == [True, False, False]
     assert [each["most_similar"] for each in known["classes"]] == [[], ["blue"], ["green"]]
     page = paths_page(known)
@@ -530,9 +535,9 @@ def full_and_empty(found):
     return replace(found, paths=replace(found.paths, logits=masks))
 
 
-def test_mistakes_are_not_compared_with_full_or_empty_paths():
+def test_mistakes_are_not_compared_with_full_or_empty_paths(brief):
     """Their similarity to all paths is 1, so that the class numbers would decide."""
-    found = full_and_empty(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
+    found = full_and_empty(brief)
     labels, predicted = np.array([0, 0, 2]), np.array([2, 1, 0])
     agreement = dict.fromkeys(("right", "wrong"), np.zeros((2, 3)))
     wrong = replace(found.mistakes, labels=labels, predicted=predicted, total=3, **agreement)
@@ -544,12 +549,11 @@ def test_mistakes_are_not_compared_with_full_or_empty_paths():
     assert "None of these can be compared" in paths_page(known).summary[-1]
 
 
-def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_path():
+def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_path(brief):
     """The page once gave a low diversity next to paths that share no more than random ones."""
-    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
-    first, *others = (np.ones_like(logits) for logits in found.paths.logits)
+    first, *others = (np.ones_like(logits) for logits in brief.paths.logits)
     first[:] = np.where(np.eye(*first.shape) > 0, 1, -1)  # no two classes share a channel
-    known = facts(replace(found, paths=replace(found.paths, logits=[first, *others])))
+    known = facts(replace(brief, paths=replace(brief.paths, logits=[first, *others])))
     layers, alone = len(known["layers"]), 1 - known["layers"][0]["similarity"]
     assert alone > 1 and known["diversity"] == pytest.approx(alone / layers)
     page = paths_page(known)
@@ -563,7 +567,7 @@ def test_layers_in_which_all_classes_keep_all_channels_are_said_to_count_as_one_
     assert f"{alone:.2f} ({1 / layers:.1%} of the comparisons)" in cells[1]
     assert f"{layers - 1} of {layers}" in cells[1]
     first[:] = 1
-    known = facts(replace(found, paths=replace(found.paths, logits=[first, *others])))
+    known = facts(replace(brief, paths=replace(brief.paths, logits=[first, *others])))
     (text,) = (text for text in paths_page(known).summary if "every class keeps" in text)
     assert "affects 100.0% of all" in text and "The others" not in text
 
@@ -604,8 +608,8 @@ def test_equal_lines_near_one_are_not_called_separate_paths():
         (1.0, 1.0, "channels. green"),
     ],
 )
-def test_classes_that_keep_all_channels_or_none_are_named(beta, false_alarms, reason):
-    known = facts(full_and_empty(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)))
+def test_classes_that_keep_all_channels_or_none_are_named(beta, false_alarms, reason, brief):
+    known = facts(full_and_empty(brief))
     known["settings"] |= {"beta": beta, "false_alarms": false_alarms}
     (text,) = (text for text in paths_page(known).summary if text.startswith("red keeps all"))
     assert reason in text and "green keeps no channel." in text and "blue" not in text
@@ -616,8 +620,8 @@ def test_a_class_is_left_out_for_the_images_that_were_used():
     assert "at most 5 of each kind" in found.left_out["blue"]
 
 
-def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths():
-    known = facts(disentangle(disjoint_model(), colours(), beta=1.0, epochs=1))
+def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths(brief):
+    known = facts(brief)
     assert any("diversity of the paths" in text for text in paths_page(known).summary)
     known["accuracy"] = Accuracy(10, 30, 10).as_dict()
     texts = paths_page(known).summary
@@ -625,12 +629,11 @@ def test_a_page_on_a_network_at_chance_draws_no_conclusion_from_the_paths():
     assert not any("diversity of the paths" in text for text in texts)
 
 
-def test_pictures_show_each_class_and_do_not_exaggerate_small_confusions():
-    found = disentangle(disjoint_model(), colours(), beta=1.0, epochs=1)
-    (axis,) = found.plot("kept").axes
+def test_pictures_show_each_class_and_do_not_exaggerate_small_confusions(brief):
+    (axis,) = brief.plot("kept").axes
     dots, bars = axis.lines[0], axis.containers[0].lines[0]
     assert dots.get_zorder() > bars.get_zorder() and dots.get_markersize() > 4
-    similarity, probability, *_ = found.plot("similarity").axes
+    similarity, probability, *_ = brief.plot("similarity").axes
     assert probability.images[0].get_clim() == (0, 10)  # in percent
     assert not probability.get_ylabel() and "rows: class of the images" in probability.get_title()
 
@@ -659,6 +662,12 @@ def broken_model():
     return model
 
 
+@cache
+def cached_network():
+    """For what is refused before the network is changed."""
+    return small_network()
+
+
 @pytest.mark.parametrize(
     ("make", "options", "problem"),
     [
@@ -667,16 +676,16 @@ def broken_model():
         (lambda: with_convolution(4), {}, "3 classes, but the model has 4"),
         (lambda: with_convolution(3, (9, 9, 1)), {}, r"the model expects \(9, 9, 1\)"),
         (broken_model, {}, "not finite"),
-        (small_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
-        (small_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
-        (small_network, {"classes": ["red", "0"]}, "fewer than two classes"),
-        (small_network, {"beta": -1.0}, "`beta` -1.0: allowed"),
-        (small_network, {"beta": float("nan")}, "`beta` nan: allowed"),
-        (small_network, {"epochs": 0}, "`epochs` 0"),
-        (small_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
-        (small_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
-        (small_network, {"seed": -1}, "`seed` -1"),
-        (small_network, {"images": 0}, "`images` 0"),
+        (cached_network, {"layers": ["won"]}, "'won' .did you mean 'two'"),
+        (cached_network, {"classes": ["rot"]}, "`classes`: no class 'rot'"),
+        (cached_network, {"classes": ["red", "0"]}, "fewer than two classes"),
+        (cached_network, {"beta": -1.0}, "`beta` -1.0: allowed"),
+        (cached_network, {"beta": float("nan")}, "`beta` nan: allowed"),
+        (cached_network, {"epochs": 0}, "`epochs` 0"),
+        (cached_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
+        (cached_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
+        (cached_network, {"seed": -1}, "`seed` -1"),
+        (cached_network, {"images": 0}, "`images` 0"),
     ],
 )
 def test_what_is_wrong_is_said(make, options, problem):

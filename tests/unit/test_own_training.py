@@ -127,9 +127,11 @@ class Asking(Plain):
 
 
 def test_hyperparameters_of_fit_are_found_and_what_it_gives_itself_is_left_out():
-    space = SearchSpace(Asking(), SHAPE, CLASSES)
-    assert [v.name for v in space.variables] == ["filters", "batch_size", "shuffle"]
-    outcome, _ = evaluate(Asking(), values={**VALUES, "batch_size": 20, "shuffle": True})
+    judged = judge(Asking())
+    names = ["filters", "batch_size", "shuffle"]
+    assert [variable.name for variable in judged._space.variables] == names
+    values = {**VALUES, "batch_size": 20, "shuffle": True}
+    outcome = judged.evaluate(Candidate(1, "g", values, seed=1, epochs=2))
     assert outcome.state == "done" and Asking.batches[-1] == 20
 
 
@@ -257,13 +259,14 @@ class Interrupting(EvaluationCallback):
 
 
 def test_it_beats_with_each_batch_and_can_be_interrupted():
+    judged, candidate = judge(Fitting()), Candidate(1, "g", VALUES, seed=1, epochs=2)
     counting = Interrupting(at=0)
-    evaluate(Fitting(), callback=counting)
+    judged.evaluate(candidate, callback=counting)
     # Built, parameters; two epochs of three steps, two batches validated by Keras and one by us,
     # and an end; a last validation; the error.
     assert counting.beats == 2 + 2 * (3 + 2 + 1 + 1) + 1 + 1
     with pytest.raises(Interrupted):
-        evaluate(Fitting(), callback=Interrupting(at=5))
+        judged.evaluate(candidate, callback=Interrupting(at=5))
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -345,9 +348,9 @@ def test_what_an_own_training_cannot_do_is_refused(spaces, change, ranks, messag
         _check_training(config, make_dataset(), space, ranks)
 
 
-def test_xla_needs_a_step_without_horovod():
+def test_xla_needs_a_step_without_horovod(spaces):
     config = load_config(overrides=[*BASE, "training.jit_compile=true"])
-    space = SearchSpace(Plain(), SHAPE, CLASSES)
+    space = spaces[1]
     _check_training(config, make_dataset(), space, 1)
     with pytest.raises(InputError, match="jit_compile must be false"):
         _check_training(config, make_dataset(), space, 2)
