@@ -96,7 +96,7 @@ def print_summary(seeds: list[Measured]) -> dict[str, Any]:
         means = {m: float(np.mean([s[name][m] for s in seeds])) for m in seeds[0][name]}
         gain = difference(seeds, name) if "fidelity" in means and name != PUBLISHED else None
         shown = f"{gain[1]:+.1f} [{gain[0]:+.1f}, {gain[2]:+.1f}]" if gain else ""
-        cells = [f"{means[m]:.1f}" if m in means else "" for m in METRICS]
+        cells = [f"{means[m]:.2f}" if m in means else "" for m in METRICS]
         lines.append([name, cells[0], shown, *cells[1:]])
         report[name] = {**means, "difference": gain}
     first, *others = METRICS.values()
