@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from keras_tuner import HyperParameters
@@ -198,6 +199,22 @@ def test_command_and_names(runs, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["benchmark", "search", "--table", "mine", *given])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_a_built_in_table_has_every_network_with_each_of_its_seeds(name):
+    rows = pd.read_csv(tables.FOLDER / f"{name}.csv.gz")
+    networks = {network_of(parse_genotype(genotype)) for genotype in rows.arch}
+    assert networks == set(networks_of(CELLS))
+    assert (rows.groupby("seed").arch.nunique() == len(networks)).all()
+    assert len(rows) == len(networks) * rows.seed.nunique()
+    assert np.isfinite(rows.select_dtypes("number")).all(axis=None)
+    assert load_config(f"table-{name}").search.algorithm == "all"
+    given = ["--objectives", "error,max:introspectability", "--seeds=1", "--trainings=5"]
+    given += ["--algorithm=random", "--format=json"]
+    result = CliRunner().invoke(main, ["benchmark", "search", "--table", name, *given])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rows"] == 15625 - 341
 
 
 def test_runs_with_other_settings_are_refused(runs, tmp_path):
