@@ -6,7 +6,7 @@ For each seed, the paper's predictor for MNIST is trained alone on mnist5k, as i
 gets a post-hoc interpreter with the published settings, one with each loss left out, and others
 with fewer and more attributes. All interpreters of a seed explain the same predictor, so the
 differences from the published settings are paired by seed; intervals are 95% (Student's t). LIME's
-fidelity is measured on the first of the same test images. With --results, seeds that are already in
+fidelity is measured on the first of the test images. With --results, seeds that are already in
 the file are not repeated. The last line of the output is JSON.
 """
 
@@ -94,7 +94,7 @@ def print_summary(seeds: list[Measured]) -> dict[str, Any]:
     report: dict[str, Any] = {"seeds": len(seeds)}
     for name in seeds[0]:
         means = {m: float(np.mean([s[name][m] for s in seeds])) for m in seeds[0][name]}
-        gain = difference(seeds, name) if "fidelity" in means and name != PUBLISHED else None
+        gain = difference(seeds, name) if name in VARIANTS and name != PUBLISHED else None
         shown = f"{gain[1]:+.1f} [{gain[0]:+.1f}, {gain[2]:+.1f}]" if gain else ""
         cells = [f"{means[m]:.2f}" if m in means else "" for m in METRICS]
         lines.append([name, cells[0], shown, *cells[1:]])

@@ -29,6 +29,8 @@ def draw(means: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
         front = means[fronts(means.error, means[column])].sort_values("error")
         axes.step(front.error, front[column], "o-", where="post", color="#c44e52", markersize=4)
         axes.set_title(f"{title}: {len(front)} of {len(means)} on the front")
+        if means[column].min() < 0:
+            axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
         axes.set_xlabel("← validation error")
     panels[0].set_ylabel("introspectability →")
     return figure

@@ -2,11 +2,12 @@
 
     python benchmarks/table_findings.py FILE.csv.gz… [--figure FILE]
 
-Prints Markdown tables: how reliable each measure is over seeds, how measures are related at equal
-error, what measures before and early in training tell about the trained network, which operations
-raise a measure, and where the Pareto fronts lie. Intervals are 95% bootstrap intervals over
-networks. Apart from the agreement of seeds, only seeds with which all networks were trained count.
-Measures that the table does not have are left out. The last line is JSON.
+Prints Markdown tables: how reliable each measure is over seeds, how measures are related, what
+measures before and early in training tell about the trained network, which operations raise a
+measure, and where the Pareto fronts lie. Intervals are 95% bootstrap intervals over networks. What
+compares seeds is based on the networks that were trained with all of them, and the rest on the
+seeds with which all networks were trained. Measures that the table does not have are left out. The
+last line is JSON.
 docs/benchmarks/findings.md describes the results.
 """
 
@@ -17,6 +18,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's
 from benchmarks.debuggability_report import print_table  # noqa: E402
 from benchmarks.debuggability_statistics import Interval  # noqa: E402
 from benchmarks.table_statistics import (  # noqa: E402
+    between_architectures,
     correlation,
     fronts,
     operation_effects,
@@ -47,6 +50,7 @@ MEASURES = {
     "error": "error",
     "test error": "test_error",
     "calibration error": "calibration_error",
+    "mean of the four sources": I,
     "activations": f"{I}/activations",
     "activations, plain": f"{I}/plain",
     "activations, equal layers": f"{I}/layer_normalised",
@@ -59,6 +63,10 @@ MEASURES = {
 SOURCES = ("activations", "Grad-CAM", "integrated gradients", "SmoothGrad")
 EARLY = ("activations", "Grad-CAM", "integrated gradients")
 NEEDED = ("arch", "seed", "error")
+POOLING = "avg_pool_3x3"
+FEWEST = 10
+"""Minimum number of networks for which a correlation is printed."""
+GROUPS = f"epoch_1/{I}/groups"
 Figures = dict[str, list[float | None]]
 
 
@@ -69,10 +77,11 @@ def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     print(f"{len(means)} networks, {rows.seed.nunique()} seeds, {len(rows)} rows")
     print(f"Seeds with all networks: {complete.seed.nunique()}\n")
     figures = print_reliability(rows, rng)
+    print_architectures(rows, rng)
     print_relations(means, rng)
     figures |= print_early(means, rng)
     print_operations(means, rng)
-    return figures | print_fronts(means)
+    return figures | print_fronts(means, rows)
 
 
 def of_complete_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -90,24 +99,62 @@ def measured(means: pd.DataFrame, titles: Iterable[str] = MEASURES) -> dict[str,
     return {title: MEASURES[title] for title in titles if MEASURES[title] in means}
 
 
+def without_pooling(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of networks in which no edge pools."""
+    return rows[~rows.arch.str.contains(POOLING)]
+
+
+def by_seed(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a measure of the networks that were trained with all seeds, (networks, seeds)."""
+    return rows.pivot(index="arch", columns="seed", values=column).dropna()
+
+
 def print_reliability(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print the rank correlation of each measure between seeds, and that of a mean over seeds."""
     figures: Figures = {}
     lines = []
+    if rows.seed.nunique() < 2:
+        return figures
+    subset = without_pooling(rows)
+    counts = [len(by_seed(each, "error")) for each in (rows, subset)]
     for title, column in measured(rows).items():
-        if rows.seed.nunique() < 2 or column == "parameters":
+        if column == "parameters":
             continue
-        found, of_mean = reliability(rows.pivot(index="arch", columns="seed", values=column), rng)
-        lines.append([title, str(found), f"{of_mean:.2f}"])
+        found, of_mean = reliability(by_seed(rows, column), rng)
         figures[f"reliability/{column}"] = found.rounded()
-    if lines:
-        print("**Agreement of seeds** (Spearman)\n")
-        print_table(["measure", "between two seeds", "mean of all seeds"], lines)
+        others = "–"
+        if counts[1] >= FEWEST:
+            others = str(reliability(by_seed(subset, column), rng)[0])
+        lines.append([title, str(found), f"{of_mean:.2f}", others])
+    print(f"**Agreement of seeds** (Spearman; {counts[0]} networks, {counts[1]} without pooling)\n")
+    heads = ["between two seeds", "mean of all seeds", "without average pooling"]
+    print_table(["measure", *heads], lines)
     return figures
 
 
+def print_architectures(rows: pd.DataFrame, rng: np.random.Generator) -> None:
+    """Print correlations of measures between seeds, corrected for the noise of trainings."""
+    if rows.seed.nunique() < 2:
+        return
+    columns = measured(rows, ("error", *SOURCES))
+    values = {title: by_seed(rows, column) for title, column in columns.items()}
+    print("**Between architectures** (Spearman between seeds, corrected for attenuation)\n")
+    lines = [
+        [
+            title,
+            *(
+                "" if title == other else str(between_architectures(one, values[other], rng))
+                for other in values
+                if other != "error"
+            ),
+        ]
+        for title, one in values.items()
+    ]
+    print_table(["measure", *(title for title in values if title != "error")], lines)
+
+
 def print_relations(means: pd.DataFrame, rng: np.random.Generator) -> None:
-    """Print rank correlations of the sources with other measures, without and at equal error."""
+    """Print rank correlations of the sources with other measures, also given the error."""
     print("**Rank correlations** (Spearman; in brackets: partial, given the error)\n")
     lines = []
     sources = measured(means, SOURCES)
@@ -119,6 +166,10 @@ def print_relations(means: pd.DataFrame, rng: np.random.Generator) -> None:
             given = "" if column == "error" else partial_correlation(one, other, means.error, rng)
             cells.append("" if title == source else f"{plain.value:.2f} ({bracketed(given)})")
         lines.append([title, *cells])
+    subset = without_pooling(means.reset_index())
+    if len(subset) >= FEWEST:
+        found = [str(correlation(subset.error, subset[own], rng)) for own in sources.values()]
+        lines.append([f"error, {len(subset)} networks without average pooling", *found])
     print_table(["measure", *sources], lines)
 
 
@@ -144,9 +195,22 @@ def print_early(means: pd.DataFrame, rng: np.random.Generator) -> Figures:
             cells.append(str(found or "–"))
             if found and source in EARLY:
                 figures[f"{epoch}/{source}"] = found.rounded()
-        lines.append([source, *cells])
-    print_table(["measure", "before training", "after 1 epoch"], lines)
+        lines.append([source, *cells, all_classes(means, column, rng)])
+    heads = ["before training", "after 1 epoch", "after 1 epoch, all classes predicted"]
+    print_table(["measure", *heads], lines)
     return figures
+
+
+def all_classes(means: pd.DataFrame, column: str, rng: np.random.Generator) -> str:
+    """Return the correlation after one epoch for networks that predict all classes by then.
+
+    Classes that a network never predicts count as zero in its introspectability.
+    """
+    early = f"epoch_1/{column}"
+    if GROUPS not in means or early not in means:
+        return "–"
+    subset = means[means[GROUPS] == means[GROUPS].max()]
+    return f"{correlation(subset[early], subset[column], rng)} ({len(subset)} networks)"
 
 
 def print_operations(means: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -155,7 +219,7 @@ def print_operations(means: pd.DataFrame, rng: np.random.Generator) -> None:
     cells = [by_network[network_of(parse_genotype(genotype))] for genotype in means.index]
     for source, column in measured(means, SOURCES).items():
         effects, errors = operation_effects(cells, means[column], means.error, rng)
-        print(f"**{source}: change of the percentile rank by an operation, at equal error**")
+        print(f"**{source}: change of the percentile rank by an operation, given the error**")
         print("(± two standard errors)\n")
         lines = [
             [edge, *(f"{value:+.0f} ± {2 * error:.0f}" for value, error in zip(*row, strict=True))]
@@ -176,30 +240,50 @@ def equivalent_cells() -> dict[str, np.ndarray]:
     return {network: np.array(sorted(cells)) for network, cells in found.items()}
 
 
-def print_fronts(means: pd.DataFrame) -> Figures:
+def print_fronts(means: pd.DataFrame, rows: pd.DataFrame) -> Figures:
     """Print the Pareto fronts of error and each source, and how much they have in common.
 
-    A network with the lowest error is not counted as shared, because it is on every front by
-    construction.
+    For comparison, the fronts of the same source with two seeds are compared, among the networks
+    that were trained with all seeds.
     """
     sources = measured(means, SOURCES)
     found = {source: fronts(means.error, means[column]) for source, column in sources.items()}
-    is_other = (means.error > means.error.min()).to_numpy()
     lines = []
-    for source, rows in found.items():
-        own, name = means[rows], sources[source]
+    for source, chosen in found.items():
+        own, name = means[chosen], sources[source]
         ends = f"{own.error.min():.3f} to {own.error.max():.3f}"
         span = f"{own[name].min():.3f} to {own[name].max():.3f}"
         shared = [
-            "" if other == source else str(int((rows & each & is_other).sum()))
+            "" if other == source else str(int((chosen & each).sum()))
             for other, each in found.items()
         ]
-        lines.append([source, str(int(rows.sum())), ends, span, *shared])
-    print("**Pareto fronts of error and introspectability** (shared: without the network with the")
-    print("lowest error, which is on all of them)\n")
+        seeds = shared_by_seeds(rows, name)
+        lines.append(
+            [source, str(int(chosen.sum())), ends, span, positive(means, name), *shared, seeds]
+        )
+    print("**Pareto fronts of error and introspectability**\n")
     heads = [f"shared with {source}" for source in sources]
-    print_table(["source", "networks", "error", I, *heads], lines)
-    return {f"front/{source}": [int(rows.sum())] for source, rows in found.items()}
+    last = "same source, shared by two seeds"
+    print_table(["source", "networks", "error", I, "all networks above 0", *heads, last], lines)
+    return {f"front/{source}": [int(chosen.sum())] for source, chosen in found.items()}
+
+
+def positive(means: pd.DataFrame, column: str) -> str:
+    """Return the share of networks whose measure is above 0 by two standard errors."""
+    errors = f"{column}/standard_error"
+    if errors not in means:
+        return "–"
+    return f"{100 * (means[column] > 2 * means[errors]).mean():.0f}%"
+
+
+def shared_by_seeds(rows: pd.DataFrame, column: str) -> str:
+    """Return how many networks the fronts with two seeds share on average, and their mean size."""
+    error, value = by_seed(rows, "error"), by_seed(rows, column)
+    if error.shape[1] < 2:
+        return "–"
+    each = [fronts(error[seed], value[seed]) for seed in error]
+    shared = np.mean([(one & other).sum() for one, other in combinations(each, 2)])
+    return f"{shared:.1f} of {np.mean([front.sum() for front in each]):.1f}"
 
 
 def read(table: Path, parser: argparse.ArgumentParser) -> pd.DataFrame:

@@ -80,6 +80,36 @@ def reliability(by_seed: pd.DataFrame, rng: np.random.Generator) -> tuple[Interv
     return found, seeds * r / (1 + (seeds - 1) * r)
 
 
+def between_architectures(
+    one: pd.DataFrame, other: pd.DataFrame, rng: np.random.Generator
+) -> Interval:
+    """Return the rank correlation of two measures as properties of architectures.
+
+    This is the mean rank correlation between one measure with one seed and the other measure with
+    another seed, divided by the geometric mean of the two correlations between seeds (correction
+    for attenuation, Spearman 1904). What both measures have in common in a single training does not
+    count.
+
+    Args:
+        one: A value for each network (row) and seed (column).
+        other: The same for the other measure.
+        rng: Draws the bootstrap samples.
+    """
+    seeds = one.shape[1]
+
+    def corrected(*columns: np.ndarray) -> float:
+        first, second = columns[:seeds], columns[seeds:]
+        pairs = [(i, j) for i in range(seeds) for j in range(seeds) if i != j]
+
+        def mean(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:
+            return float(np.mean([spearman(left[i], right[j]) for i, j in pairs]))
+
+        scale = mean(first, first) * mean(second, second)
+        return mean(first, second) / float(np.sqrt(scale)) if scale > 0 else np.nan
+
+    return bootstrap(corrected, [*one.to_numpy(float).T, *other.to_numpy(float).T], rng)
+
+
 def operation_effects(
     cells: Sequence[np.ndarray], values: pd.Series, error: pd.Series, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:

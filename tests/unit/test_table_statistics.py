@@ -13,6 +13,7 @@ from scipy.stats import rankdata, spearmanr
 from benchmarks import table_findings
 from benchmarks.table_findings import equivalent_cells
 from benchmarks.table_statistics import (
+    between_architectures,
     bootstrap,
     fronts,
     operation_effects,
@@ -144,15 +145,39 @@ def test_columns_that_a_table_lacks_are_left_out(tmp_path, capsys, monkeypatch) 
     assert "there is no column error" in capsys.readouterr().err
 
 
-def test_the_network_with_the_lowest_error_is_not_counted_as_shared(capsys) -> None:
+def test_fronts_are_compared_with_each_other_and_between_seeds(capsys) -> None:
     first, second = (f"introspectability/{name}" for name in ("activations", "grad_cam"))
     means = pd.DataFrame({"error": [0.1, 0.2, 0.3, 0.4], first: [1, 2, 3, 0], second: [1, 2, 0, 3]})
-    found = table_findings.print_fronts(means)
+    rows = pd.concat([means.assign(arch=[*"abcd"], seed=seed) for seed in (0, 1)])
+    rows.loc[rows.seed == 1, second] = [3, 2, 0, 1]
+    found = table_findings.print_fronts(means, rows)
     assert found == {"front/activations": [3], "front/Grad-CAM": [3]}
     lines = [
         line.split(" | ") for line in capsys.readouterr().out.splitlines() if "0.100 to" in line
     ]
-    assert [[cell.strip(" |") for cell in line[4:]] for line in lines] == [["", "1"], ["1", ""]]
+    shared = [[cell.strip(" |") for cell in line[5:]] for line in lines]
+    assert shared == [["", "2", "3.0 of 3.0"], ["2", "", "1.0 of 2.0"]]
+
+
+def test_noise_of_trainings_is_removed_between_architectures() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=400)
+    noise = rng.normal(size=(400, 3))  # common to both measures of a training
+    one = pd.DataFrame(truth[:, None] + noise)
+    other = pd.DataFrame(noise - truth[:, None])
+    found = between_architectures(one, other, rng)
+    assert spearman(one[0].to_numpy(), other[0].to_numpy()) == pytest.approx(0, abs=0.15)
+    assert found.value == pytest.approx(-1, abs=0.15) and found.low < -0.9
+
+
+def test_early_values_of_networks_without_some_classes_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    final, column = rng.normal(size=60), "introspectability/grad_cam"
+    groups = np.repeat([9, 10], 30)
+    means = pd.DataFrame({column: final, f"epoch_1/{column}": np.where(groups == 10, final, 0)})
+    assert table_findings.all_classes(means, column, rng) == "–"
+    means[table_findings.GROUPS] = groups
+    assert table_findings.all_classes(means, column, rng).startswith("1.00 [1.00, 1.00] (30")
 
 
 def test_relations_are_based_on_seeds_with_all_networks() -> None:

@@ -64,9 +64,10 @@ class Introspectability(Objective):
     they measure how much the value varies with the images, not how much it varies from one training
     run to the next.
 
-    The default estimate is unbiased even for few images: if the true value is 0, the estimate is 0
-    on average and may be slightly negative. ``estimator: plain``, ``missing_classes: ignore`` and
-    ``min_images: 1`` give the paper's formula; add ``weighting: paper`` to weight the pairs.
+    The default estimate corrects the bias of few images and may be slightly negative. Values that
+    are within two standard errors of 0 cannot be told from 0. ``estimator: plain``,
+    ``missing_classes: ignore`` and ``min_images: 1`` give the paper's formula; add ``weighting:
+    paper`` to weight the pairs.
     """
 
     lowest: ClassVar[float] = 0.0
