@@ -18,7 +18,7 @@ def benchmark() -> None:
 
     \b
     Example:
-      xnas-tf benchmark search --table nasbench201.csv.gz --seeds 10
+      xnas-tf benchmark search --table digits --seeds 10
     """
 
 
@@ -27,8 +27,8 @@ def benchmark() -> None:
     "--table",
     type=PATH,
     required=True,
-    help="Results table: the name of a built-in table, a CSV file (optionally gzipped), or an "
-    "original NATS-Bench file.",
+    help="Results table: the name of a built-in table (digits), a CSV file (optionally gzipped), "
+    "or an original NATS-Bench file.",
 )
 @click.option(
     "--objectives",
@@ -83,8 +83,8 @@ def benchmark_search(
 
     \b
     Example:
-      xnas-tf benchmark search --table nasbench201.csv.gz \\
-        --algorithm nsga2+surrogate --algorithm pymoo --plot searches.png
+      xnas-tf benchmark search --table digits --reference 0.1,0.3 \\
+        --objectives error,max:introspectability --plot searches.png
     """
     from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
     from xnas_tf.benchmark.report import report_json, report_tables
