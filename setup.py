@@ -77,7 +77,7 @@ setup(
         "click>=8.1",
         "rich>=13",
         "matplotlib>=3.8",
-        "pillow>=10.1",
+        "pillow>=11",
         "mlxtend>=0.23",
         "pandas>=2",
         "scikit-learn>=1.3",

@@ -128,6 +128,12 @@ def test_missing_and_corrupt_files_are_named(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(InputError, match="not a readable npz"):
             load_dataset(f"npz:{tmp_path}/bad.npz")
+    np.savez_compressed(tmp_path / "whole.npz", x=IMAGES, y=LABELS)
+    content = bytearray((tmp_path / "whole.npz").read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    (tmp_path / "bad.npz").write_bytes(content)
+    with pytest.raises(InputError, match="not a readable npz"):
+        load_dataset(f"npz:{tmp_path}/bad.npz")
     np.save(tmp_path / "one.npy", IMAGES)
     with pytest.raises(InputError, match="it contains a single unnamed array"):
         load_dataset(f"npz:{tmp_path}/one.npy")
@@ -212,9 +218,10 @@ def test_digits_are_never_flipped_and_photographs_are():
 
 
 def test_cutout_blanks_a_square_and_crop_shifts():
-    before, after = one_epoch(AugmentationOptions(cutout=4))
-    blank = ((after == 0) & (before > 0)).sum(axis=(1, 2, 3))
-    assert (blank <= 16).all() and blank.max() == 16
+    for side in (1, 3, 4):
+        before, after = one_epoch(AugmentationOptions(cutout=side))
+        blank = ((after == 0) & (before > 0)).sum(axis=(1, 2, 3))
+        assert (blank <= side**2).all() and blank.max() == side**2
     before, after = one_epoch(AugmentationOptions(crop=1))
     moved = [
         any(

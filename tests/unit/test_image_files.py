@@ -200,6 +200,16 @@ def test_what_a_kill_leaves_is_not_taken_for_whole(pets, cache, monkeypatch):
     assert len(load_dataset(f"folder:{pets}").train) == 24
 
 
+@pytest.mark.parametrize("file", ["images.npy", "listing.npz", "findings.json"])
+def test_a_damaged_cache_is_named_with_what_to_do(pets, cache, file):
+    load_dataset(f"folder:{pets}")
+    (stored,) = (cache / "xnas-tf" / "images").glob(f"*/{file}")
+    for damage in (lambda: os.truncate(stored, stored.stat().st_size // 2), stored.unlink):
+        damage()
+        with pytest.raises(InputError, match="cannot be read: .*; remove it"):
+            load_dataset(f"folder:{pets}")
+
+
 def test_a_full_disk_is_an_error_with_a_way_out(pets, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -283,6 +293,17 @@ def test_photographs_are_turned_upright(tmp_path):
     assert look_at(tmp_path / "held.png")[:2] == (16, 8)
     upright = read_image(tmp_path / "held.png", None, 3)
     assert np.array_equal(upright, np.rot90(np.asarray(image), -1))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_scans_are_turned_upright(tmp_path, compression, colours):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, colours), np.uint8)
+    image = Image.fromarray(pixels.squeeze())
+    for orientation, upright in ((6, np.rot90(pixels, -1)), (8, np.rot90(pixels))):
+        image.save(tmp_path / "scan.tif", tiffinfo={0x0112: orientation}, compression=compression)
+        assert look_at(tmp_path / "scan.tif")[:2] == (16, 8)
+        assert np.array_equal(read_image(tmp_path / "scan.tif", None, colours), upright)
 
 
 def test_of_a_moving_picture_the_first_is_taken(tmp_path):

@@ -95,6 +95,14 @@ def test_the_rule_of_each_kind_of_values(images, low, high, loses):
         assert (found.min(), found.max()) == (0, 255)
 
 
+def test_the_largest_value_on_a_scale_stays_the_brightest():
+    """Half a level above the scale, rounding to even would give level 256, which wraps to 0."""
+    images = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1) + 0.5
+    found, scaling = as_bytes(images)
+    assert (scaling.low, scaling.high, scaling.error) == (0, 255, 0.5)
+    assert (np.diff(found.ravel().astype(int)) >= 0).all() and found.max() == 255
+
+
 def test_what_is_said_of_the_values():
     def notes(images):
         return as_bytes(images)[1].notes

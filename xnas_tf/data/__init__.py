@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,9 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     Raises:
         InputError: If the data set does not exist or is not suitable for classification.
     """
-    if isinstance(size, int):
-        size = (size, size)
-    if size is not None and not (len(size) == 2 and all(isinstance(each, int) for each in size)):
-        raise InputError(f"`size` {size!r}; allowed: pixels, or [height, width] in pixels")
+    pixels = None if size is None else _height_and_width(size)
     if channels not in (None, 1, 3):
         raise InputError(f"`channels` {channels!r}; allowed: 1 or 3")
-    pixels = None if size is None else (size[0], size[1])
     source = _source(name)
     if isinstance(source, ImageFiles):
         reading = Reading(pixels, channels, group, max_corrupt, classes)
@@ -145,6 +142,17 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
         source_shape=None if isinstance(images, DiskImages) else images.shape[1:],
     )
     return with_bug(dataset, bug) if bug is not None else dataset
+
+
+def _height_and_width(size: Any) -> tuple[int, int]:
+    sides = [size, size] if isinstance(size, Integral) else size
+    if not (
+        isinstance(sides, Sequence)
+        and len(sides) == 2
+        and all(isinstance(side, Integral) and side > 0 for side in sides)
+    ):
+        raise InputError(f"`size` {size!r}; allowed: pixels, or [height, width] in pixels")
+    return int(sides[0]), int(sides[1])
 
 
 def check_dataset_name(name: str) -> None:
@@ -211,14 +219,12 @@ def dataset_forms() -> list[str]:
 
 def _of_first_classes(source: Source, count: int) -> Source:
     rows = np.flatnonzero(source.labels < count)
+    arrays = {name: getattr(source, name) for name in ("labels", "parts", "groups", "masks")}
     return replace(
         source,
         images=selected(source.images, rows),
-        labels=source.labels[rows],
-        parts=None if source.parts is None else source.parts[rows],
-        groups=None if source.groups is None else source.groups[rows],
-        masks=None if source.masks is None else source.masks[rows],
         names=[source.names[row] for row in rows.tolist()] if len(source.names) else (),
+        **{name: each[rows] for name, each in arrays.items() if each is not None},
     )
 
 

@@ -102,7 +102,8 @@ class Augmentation:
 
     def _holes(self, shape: tuple[int, ...], centre: np.ndarray) -> np.ndarray:
         """Return a mask that is true in a square of side ``cutout`` around each centre."""
-        half = self.config.cutout / 2
-        rows = np.abs(np.arange(shape[1]) + 0.5 - centre[:, 0, None]) <= half
-        columns = np.abs(np.arange(shape[2]) + 0.5 - centre[:, 1, None]) <= half
+        side = self.config.cutout
+        first = centre[:, :, None] - side // 2  # the square's upper row and left column
+        rows, columns = (np.arange(shape[axis]) - first[:, axis - 1] for axis in (1, 2))
+        rows, columns = (rows >= 0) & (rows < side), (columns >= 0) & (columns < side)
         return (rows[:, :, None] & columns[:, None, :])[..., None]

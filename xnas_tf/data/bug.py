@@ -45,7 +45,8 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
     is_target = train.labels == target
     able = np.flatnonzero(is_target if options.kind == "watermark" else ~is_target)
     rng = np.random.default_rng(options.seed)
-    chosen = rng.permutation(able)[: round(options.planted_share * len(able))]
+    share = options.planted_share
+    chosen = rng.permutation(able)[: max(round(share * len(able)), share > 0)]
     images, labels = np.array(train.images), train.labels.copy()
     images[chosen] = watermark.stamped(images[chosen])
     labels[chosen] = target

@@ -67,11 +67,12 @@ def look_at(encoded: Encoded) -> Look:
         return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2, is_array=True)
     with _opened(encoded) as image:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION, 1) > 4:  # rotated by 90 degrees
+        # Rotated by 90 degrees. Pillow gives the size of a TIFF image after its rotation.
+        if image.getexif().get(_ORIENTATION, 1) > 4 and image.format != "TIFF":
             width, height = height, width
         # A photograph in MPO format also has frames: smaller copies, or the view of the other eye.
         is_animated = image.format != "MPO" and getattr(image, "is_animated", False)
-        highest = int(_deep_values(image).max()) if _is_deep(image) else 0
+        highest = int(_deep_values(image).max()) if image.mode.startswith("I") else 0
         return Look(height, width, _is_grey(image), is_animated, _mode(image), highest)
 
 
@@ -158,8 +159,9 @@ def to_pixels(
 @contextmanager
 def _opened(encoded: Path | bytes) -> Iterator[Image.Image]:
     try:
-        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-        with Image.open(file, formats=_formats()) as image:
+        # Given a path, Pillow maps some TIFF files into memory, and garbles those that are rotated.
+        file = BytesIO(encoded) if isinstance(encoded, bytes) else encoded.open("rb")
+        with file, Image.open(file, formats=_formats()) as image:
             yield image
     except Exception as error:  # Pillow raises many types
         raise Unreadable(_reason(encoded, error)) from error
@@ -196,10 +198,6 @@ def _mode(image: Image.Image) -> str:
     return "I;16" if image.mode.startswith("I;16") else image.mode
 
 
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I")
-
-
 def _deep_values(image: Image.Image) -> np.ndarray:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0:
@@ -211,7 +209,7 @@ def _with_8_bits(image: Image.Image, scales: Mapping[str, int]) -> Image.Image:
     """Return an image with 8 bits per channel; Pillow would clip 16-bit values at 255."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; wanted: 8 or 16 bits")
-    if not _is_deep(image):
+    if not image.mode.startswith("I"):
         return image
     values = _deep_values(image)
     top = scales.get(_mode(image)) or _full_scale(int(values.max()))

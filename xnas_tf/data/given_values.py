@@ -119,4 +119,4 @@ def _as_levels(images: np.ndarray, low: float, high: float) -> np.ndarray:
             "are they on another scale?",
             stacklevel=6,
         )
-    return levels_between(images, low, high).clip(0, LEVELS).astype(np.uint8)
+    return levels_between(images, low, high).astype(np.uint8)

@@ -17,7 +17,7 @@ import numpy as np
 
 from xnas_tf.data.builtin import FASHION
 from xnas_tf.data.image_files import where
-from xnas_tf.data.image_list import ImageFiles, ImageList
+from xnas_tf.data.image_list import ImageFiles, ImageList, row_names
 from xnas_tf.errors import InputError, suggest
 
 _FILE = re.compile(
@@ -102,11 +102,7 @@ def _list_images(
     upright = [each.transpose(0, 2, 1) if is_emnist else each for each in images]
     files = [file.name for file, _ in pairs.values()]
     return ImageList(
-        [
-            f"{file}#{row}"
-            for file, each in zip(files, images, strict=True)
-            for row in range(len(each))
-        ],
+        row_names(files, map(range, map(len, images))),
         encoded.astype(np.int32),
         tuple(FASHION[each] if has_names else str(each) for each in numbers),
         lambda: chain.from_iterable(upright),

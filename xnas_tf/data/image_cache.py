@@ -43,7 +43,7 @@ LONGEST = 128
 """Maximum length of an image's longer side in pixels, if no size is given."""
 STRETCH = 1.5
 """Factor by which an aspect ratio must differ from the usual one to be reported."""
-_FORMAT = 5
+_FORMAT = 6
 """Version of the stored files and of the decoding; increase it with each change."""
 LISTING = "listing.npz"
 """Name of the file with the images' names, labels and hashes."""
@@ -88,7 +88,7 @@ def load_image_files(
         with host_lock("images"):
             if not folder.exists():
                 _create(folder, files, reading, name, log)
-    listing, findings = _load(folder)
+    pixels, listing, findings = _load(folder)
     rows = np.flatnonzero([each not in findings.unreadable for each in listing["names"]])
     stored = {key: values[rows] for key, values in listing.items() if key != "class_names"}
     class_names = tuple(listing["class_names"].tolist())
@@ -96,7 +96,6 @@ def load_image_files(
     names, groups = stored["names"].tolist(), stored.get("groups")
     if reading.group and groups is not None:
         raise InputError(f"dataset.group: data set {name} has groups of its own")
-    pixels = np.load(folder / "images.npy", mmap_mode="r")
     images = DiskImages(pixels, listing["digests"], rows, folder / LISTING)
     return Source(
         images,
@@ -224,12 +223,8 @@ def _findings(
     sizes = sorted(set(shapes.values()), key=lambda shape: (np.prod(shape), shape))
     extremes: dict[str, tuple[int, int]] = {}
     if sizes:
-        height, width = np.median(list(shapes.values()), axis=0).tolist()
-        extremes = {
-            "smallest": sizes[0],
-            "median": (round(height), round(width)),
-            "largest": sizes[-1],
-        }
+        height, width = np.median(list(shapes.values()), axis=0).round().astype(int).tolist()
+        extremes = {"smallest": sizes[0], "median": (height, width), "largest": sizes[-1]}
     return Findings(
         unreadable={name: each.reason for name, _, each in found if each.reason},
         grey=[] if is_all_grey else grey,
@@ -282,13 +277,15 @@ def _save(
     (folder / "findings.json").write_text(json.dumps(asdict(findings)), encoding="utf-8")
 
 
-def _load(folder: Path) -> tuple[dict[str, np.ndarray], Findings]:
-    """Load the arrays and findings that ``_save`` stored."""
+def _load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], Findings]:
+    """Load the images, memory-mapped, and the arrays and findings that ``_save`` stored."""
     try:
+        pixels = np.load(folder / "images.npy", mmap_mode="r")
         with np.load(folder / LISTING) as archive:
             listing = dict(archive)
-        return listing, Findings(**json.loads((folder / "findings.json").read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        findings = Findings(**json.loads((folder / "findings.json").read_text("utf-8")))
+        return pixels, listing, findings
+    except Exception as error:  # a damaged archive may raise any exception
         raise InputError(
             f"{folder} cannot be read: {error}; remove it, and it will be created again"
         ) from error

@@ -15,7 +15,8 @@ from xnas_tf.data.decoding import Encoded
 from xnas_tf.errors import InputError, suggest
 
 SPLITS = ("train", "validation", "test")
-_ALSO = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation"}
+_ALSO = {"training": "train", "testing": "test"}
+_ALSO |= dict.fromkeys(("val", "valid", "dev"), "validation")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class ImageFiles:
     listing: Callable[[], ImageList]
     root: str
     mirrored: bool = False
+
+
+def row_names(files: Iterable[str], rows: Iterable[Iterable[int]]) -> list[str]:
+    """Return a name, such as ``val_data#3``, for each of the rows of each file."""
+    return [f"{file}#{row}" for file, own in zip(files, rows, strict=True) for row in own]
 
 
 def split_name(text: str) -> str | None:

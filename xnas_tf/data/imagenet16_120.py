@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xnas_tf.data.image_files import where
-from xnas_tf.data.image_list import ImageFiles, ImageList
+from xnas_tf.data.image_list import ImageFiles, ImageList, row_names
 from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
@@ -96,11 +96,7 @@ def _list_images(files: Sequence[Path], name: str) -> ImageList:
         if number not in labels:
             raise InputError(f"{name}: its files have no image of class {number + 1}, {class_name}")
     return ImageList(
-        [
-            f"{file.name}#{row}"
-            for file, each in zip(files, batches, strict=True)
-            for row in each.rows
-        ],
+        row_names((file.name for file in files), (batch.rows for batch in batches)),
         labels,
         class_names,
         lambda: chain.from_iterable(batch.images for batch in batches),

@@ -73,7 +73,7 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
     if values.dtype.kind == "O":
         values = _of_objects(values.tolist(), where)
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
+        values = np.char.decode(values, "utf-8", "backslashreplace")
     if values.dtype.kind == "T":
         values = values.astype(str)
     if values.dtype.kind not in "biufU":

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.data.image_files import where
-from xnas_tf.data.image_list import ImageFiles, ImageList
+from xnas_tf.data.image_list import ImageFiles, ImageList, row_names
 from xnas_tf.errors import InputError
 
 MOST = 5_000
@@ -56,11 +56,7 @@ def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> Imag
     counts, total = list(map(len, used)), sum(map(len, stored))
     remark = f"of {total:,} drawings, at most the first {MOST:,} of each class are used"
     return ImageList(
-        [
-            f"{file.name}#{row}"
-            for file, count in zip(classes.values(), counts, strict=True)
-            for row in range(count)
-        ],
+        row_names((file.name for file in classes.values()), map(range, counts)),
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         tuple(classes),
         lambda: chain.from_iterable(used),

@@ -150,8 +150,8 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
 
 
 def levels_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Convert each value to a float64 level, from 0 for ``low`` to 255 for ``high``."""
-    return np.rint((values.astype(np.float64) - low) / _step(low, high))
+    """Convert values to float64 levels: 0 for ``low`` and below, 255 for ``high`` and above."""
+    return np.rint((values.astype(np.float64) - low) / _step(low, high)).clip(0, LEVELS)
 
 
 def conversion_text(low: float, high: float) -> str:
