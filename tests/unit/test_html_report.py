@@ -338,7 +338,8 @@ def test_saved_paths_are_shown_and_broken_ones_are_named(tmp_path):
         (folder / name / "disentanglement.json").write_text(text)
     (folder / "mine").mkdir()
     (folder / "candidate-00007" / "hit_rate.png").write_bytes(b"\x89PNG")
-    kind, other = interpretations_data(SimpleNamespace(path=tmp_path))
+    run = SimpleNamespace(path=tmp_path, fact=lambda _: None)
+    kind, other = interpretations_data(run)
     assert not other["found"]
     old, good, broken, other = kind["found"]
     assert old["candidate"] == 3
@@ -571,13 +572,37 @@ def test_a_report_has_the_verdicts_and_metrics_of_the_page_of_explain(tmp_path, 
         "warnings": [],
     }
     page = explanation_page(known)
-    (tmp_path / "explanation.json").write_text(json.dumps(known))
-    for quality in (quality_data(known), saved_quality(tmp_path / "explanation.json")):
+    folder = tmp_path / "explanations" / "candidate-00004"
+    folder.mkdir(parents=True)
+    (folder / "explanation.json").write_text(json.dumps(known))
+    run = SimpleNamespace(path=tmp_path, fact=lambda _: None)
+    saved = saved_quality(run, 4)
+    assert not saved["warnings"]
+    for quality in (quality_data(known), saved["quality"]):
         assert quality["metrics"] == page.metrics
         assert bool(quality["verdicts"]) == (correct == 9)
         assert set(quality["verdicts"]) <= set(page.summary)
     known["methods"]["grad_cam"]["quality"] = {}
-    assert quality_data(known) == {} and saved_quality(tmp_path / "none.json") == {}
+    assert quality_data(known) == {}
+    assert saved_quality(run, 5) == {"quality": {}, "warnings": []}
+
+
+@pytest.mark.parametrize(("confusion", "is_same"), [([[4, 1], [0, 5]], True), ([[9, 0]], False)])
+def test_results_about_other_data_than_the_runs_are_marked(tmp_path, confusion, is_same):
+    accuracy = Accuracy(9, 10, 5).as_dict()
+    known = {"diversity": 0.5, "kept": 0.25, "rank_correlation": None, "accuracy": accuracy}
+    known["mistakes"] = {"count": 0, "taken_for_a_similar_class": None, "by_chance": 1.0}
+    for kind, name, content in (
+        ("disentanglements", "disentanglement", known),
+        ("explanations", "explanation", {"accuracy": accuracy, "warnings": [], "methods": {}}),
+    ):
+        (tmp_path / kind / "candidate-00004").mkdir(parents=True)
+        (tmp_path / kind / "candidate-00004" / f"{name}.json").write_text(json.dumps(content))
+    facts = {"test figures of candidate-00004": {"figures": {"confusion": confusion}}}
+    run = SimpleNamespace(path=tmp_path, fact=facts.get)
+    (paths,), warnings = interpretations_data(run)[0]["found"], saved_quality(run, 4)["warnings"]
+    for texts in (paths["summary"], warnings):
+        assert any("not about the data of this run" in text for text in texts) != is_same
 
 
 def test_a_report_does_not_name_arguments_of_python():

@@ -57,9 +57,7 @@ def _title(data: Dataset, shown: int) -> str:
 
 
 def _shortened(name: str, length: int) -> str:
-    """Shorten a name, and escape characters that Matplotlib would interpret as mathematics."""
-    short = name if len(name) <= length else f"{name[: length - 1]}…"
-    return short.replace("$", r"\$")
+    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def _strip(split: Split, label: int) -> np.ndarray:

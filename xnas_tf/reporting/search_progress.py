@@ -123,10 +123,8 @@ class SearchProgress(Callback):
     def _time_left(self) -> str:
         """Return an estimate of the time left, as text; empty if unknown or none is expected."""
         epochs_left = expected_epochs(self._config.rungs, self._goal) - self._epochs
-        if epochs_left <= 0:
+        if epochs_left <= 0 or not self._session_epochs:
             return ""
-        if not self._session_epochs:
-            return ""  # unknown
         elapsed = time.monotonic() - self._begin
         seconds = elapsed / self._session_epochs * epochs_left
         return f"{duration(max(0.0, min(seconds, self._seconds_limit - elapsed)))} left"

@@ -106,7 +106,9 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
         "trained": f"{_of(done + failed, status['wanted'])} ({done} done, {failed} failed)",
-        "violate limits": _violating_text(status["violating"]),
+        "violate limits": f"{violating}, not on the front (xnas-tf pareto --all lists them)"
+        if (violating := status["violating"])
+        else "",
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
@@ -130,12 +132,6 @@ def _of(count: int, wanted: int) -> str:
     return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 
-def _violating_text(count: int) -> str:
-    if not count:
-        return ""
-    return f"{count}, not on the front (xnas-tf pareto --all lists them)"
-
-
 def _state_text(status: Mapping[str, Any]) -> str:
     if status["searching"]:
         return "searching"
@@ -157,7 +153,6 @@ def _reached_text(status: Mapping[str, Any]) -> str:
 
 def _groups_text(status: Mapping[str, Any]) -> str:
     """Return text like ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
-    ranks = status["ranks_per_group"]
-    each = counted(ranks, "rank")
+    each = counted(status["ranks_per_group"], "rank")
     shares = ", ".join(f"{share:.0%}" for share in status["utilisation"].values())
     return f"{status['groups']} of {each}, busy {shares} of the time"

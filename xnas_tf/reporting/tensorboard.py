@@ -15,6 +15,7 @@ from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import Explanation
 from xnas_tf.figures.front_figure import front_figure, front_info
+from xnas_tf.reporting.trackers.base import front_values
 from xnas_tf.reporting.utilisation import timeline, timeline_figure
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.strategy.recommendation import recommend
@@ -79,19 +80,15 @@ class TensorBoard(Callback):
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
         """Write the front and its hypervolume after a generation."""
         counts = self._context.dataset.counts["validation"].tolist()
-        front, hypervolume = run.pareto(), run.hypervolume()
+        front = run.pareto()
         recommended = recommend(front, self._config, counts).id
         info = front_info(run.candidates(), front, self._config, recommended, sum(counts))
         figure = front_figure(info)
         with self._search_writer():
             if generation == 1:
                 self._declare_hyperparameters()
-            if hypervolume is not None:
-                tf.summary.scalar("front/hypervolume", hypervolume, step=generation)
-            tf.summary.scalar("front/size", len(front), step=generation)
-            for objective in self._config.objectives if front else ():
-                best = min(objective.sign * c.objectives[objective.name] for c in front)
-                tf.summary.scalar(f"best/{objective.name}", objective.sign * best, step=generation)
+            for name, value in front_values(run).items():
+                tf.summary.scalar(name, value, step=generation)
             write_image("front", png(figure), generation)
 
     def groups(self, candidates: Sequence[Candidate]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,20 +52,14 @@ def utilisation(candidates: Sequence[Candidate]) -> dict[int, float]:
 def timeline(candidates: Sequence[Candidate]) -> list[Bar]:
     """Return one bar for each candidate whose evaluation has ended."""
     ended = [c for c in candidates if c.finish_order and c.started and c.finished]
-    times = [(datetime.fromisoformat(c.started), datetime.fromisoformat(c.finished)) for c in ended]
     if not ended:
         return []
-    first = min(start for start, _ in times)
+    times = [(datetime.fromisoformat(c.started), datetime.fromisoformat(c.finished)) for c in ended]
+    waits = [c.seconds.get("wait", 0.0) / 3600 for c in ended]
+    (first, _), hour = min(times), timedelta(hours=1)
     return [
-        Bar(
-            c.id,
-            c.group,
-            c.state,
-            (start - first).total_seconds() / 3600,
-            (end - start).total_seconds() / 3600,
-            c.seconds.get("wait", 0.0) / 3600,
-        )
-        for c, (start, end) in zip(ended, times, strict=True)
+        Bar(c.id, c.group, c.state, (start - first) / hour, (end - start) / hour, wait)
+        for c, (start, end), wait in zip(ended, times, waits, strict=True)
     ]
 
 

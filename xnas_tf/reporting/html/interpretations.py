@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xnas_tf.interpretation.expert_page import ExpertPage
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.expert_text import paths_page
+from xnas_tf.reporting.html.quality import other_data_text
 from xnas_tf.storage.model_source import DISENTANGLEMENTS, INTERPRETATIONS
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.html_page import picture_uri
@@ -30,32 +31,31 @@ class _Kind(NamedTuple):
     page_of: Callable[[dict[str, Any]], ExpertPage]
 
 
-def _kinds() -> list[_Kind]:
-    return [
-        _Kind(
-            "Paths of classes (NAD)",
-            "The sub-architecture that each class uses: a mask over the channels of each "
-            "layer, learned while the network was frozen (arXiv 2003.13268).",
-            "xnas-tf disentangle",
-            DISENTANGLEMENTS,
-            "disentanglement.json",
-            paths_page,
-        ),
-        _Kind(
-            "Attributes (FLINT)",
-            "A few attributes with which a linear classifier imitates the network's "
-            "predictions, and the images that activate them (arXiv 2010.09345).",
-            "xnas-tf interpret",
-            INTERPRETATIONS,
-            "interpretation.json",
-            interpretation_page,
-        ),
-    ]
+_KINDS = (
+    _Kind(
+        "Paths of classes (NAD)",
+        "The sub-architecture that each class uses: a mask over the channels of each layer, "
+        "learned while the network was frozen (arXiv 2003.13268).",
+        "xnas-tf disentangle",
+        DISENTANGLEMENTS,
+        "disentanglement.json",
+        paths_page,
+    ),
+    _Kind(
+        "Attributes (FLINT)",
+        "A few attributes with which a linear classifier imitates the network's predictions, and "
+        "the images that activate them (arXiv 2010.09345).",
+        "xnas-tf interpret",
+        INTERPRETATIONS,
+        "interpretation.json",
+        interpretation_page,
+    ),
+)
 
 
 def interpretations_data(run: Run) -> list[dict[str, Any]]:
     """Return the saved results of each command by candidate, or the reason they cannot be read."""
-    return [_data(kind, _of_candidates(kind, run.path)) for kind in _kinds()]
+    return [_data(kind, _of_candidates(kind, run)) for kind in _KINDS]
 
 
 def model_interpretations(
@@ -76,7 +76,7 @@ def model_interpretations(
         says so; it is empty if nothing was left out.
     """
     found = []
-    for kind in _kinds():
+    for kind in _KINDS:
         folder = root / kind.folder / name
         result = _read(kind, folder) if (folder / kind.file).is_file() else {}
         why = _why_left_out(result, accuracy, input_range) if result else ""
@@ -110,15 +110,16 @@ def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
     return {"title": kind.title, "about": kind.about, "command": kind.command, "found": shown}
 
 
-def _of_candidates(kind: _Kind, path: Path) -> list[dict[str, Any]]:
+def _of_candidates(kind: _Kind, run: Run) -> list[dict[str, Any]]:
     """Return the texts, metrics and pictures in a run's folders, such as ``candidate-00007``."""
-    parent = path / kind.folder
-    named = [(re.fullmatch(r"candidate-0*(\d+)", p.name), p) for p in sorted(parent.glob("*"))]
-    return [
-        {"candidate": int(match[1]), "name": f"candidate {match[1]}", **_read(kind, folder)}
-        for match, folder in named
-        if match
-    ]
+    found = []
+    for folder in sorted((run.path / kind.folder).glob("*")):
+        if match := re.fullmatch(r"candidate-0*(\d+)", folder.name):
+            number, result = int(match[1]), _read(kind, folder)
+            if text := other_data_text(result, run, number):
+                result["summary"].insert(0, text)
+            found.append({"candidate": number, "name": f"candidate {number}", **result})
+    return found
 
 
 def _read(kind: _Kind, folder: Path) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
-from xnas_tf.explanation.model_loading import load_subject
-from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
+from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.interpretation.accuracy_text import (
     accuracy_warning,
     means_little,
@@ -63,7 +62,7 @@ def model_data(
     Raises:
         InputError: If the model or the data set does not exist, or if the two do not match.
     """
-    subject = _subject(given, safe)
+    subject = named_model(given, safe)
     data = subject.load_dataset(dataset, log)
     count = max(images, min(data.classes, MOST_CLASSES))
     resolved = range_of(subject.model, data.image_shape, input_range)
@@ -87,13 +86,6 @@ def model_data(
         "models": {**examiner.shared(), "models": [{"id": None, **examined, "layers": layers}]},
         "interpretations": model_interpretations(Path(), name, accuracy, resolved.name),
     }
-
-
-def _subject(given: AnyModel, safe: bool) -> NamedModel:
-    if isinstance(given, str | Path):
-        loaded = load_subject(Path(given), safe=safe)
-        return NamedModel(loaded.model, loaded.run, loaded.class_names)
-    return named_model(given)
 
 
 def _facts(model: keras.Model, data: Dataset, accuracy: Accuracy, resolved: InputRange) -> Facts:

@@ -10,7 +10,7 @@ import numpy as np
 from xnas_tf.candidate import Candidate, named_candidates
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
-from xnas_tf.reporting.html.quality import saved_quality, saved_warnings
+from xnas_tf.reporting.html.quality import saved_quality
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.intervals import CONFIDENCE
 
@@ -84,13 +84,11 @@ def _examine(examiner: Examiner, candidate: Candidate, safe: bool) -> dict[str, 
 
 def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
     """Collect the recorded data of a candidate, without its model."""
-    file = run.path / "explanations" / f"candidate-{candidate.id:05d}" / "explanation.json"
     return {
         "id": candidate.id,
         "history": candidate.history,
         "metrics": candidate.metrics,
         "seconds": candidate.seconds_total,
-        "quality": saved_quality(file),
-        "warnings": saved_warnings(file),
+        **saved_quality(run, candidate.id),
         "problem": "" if candidate.model_path else NOT_KEPT,
     }

@@ -22,19 +22,9 @@ if TYPE_CHECKING:
     from xnas_tf.explanation.named_models import AnyModel
 
 SCRIPTS = {
-    "run": (
-        "base",
-        "plot",
-        "models",
-        "candidates",
-        "front",
-        "tables",
-        "search",
-        "retrained",
-        "run",
-    ),
-    "comparison": ("base", "plot", "comparison"),
-    "model": ("base", "plot", "models", "model"),
+    "run": "base plot models candidates front tables search retrained run".split(),
+    "comparison": ["base", "plot", "comparison"],
+    "model": ["base", "plot", "models", "model"],
 }
 """The scripts of each kind of report."""
 
@@ -89,13 +79,10 @@ def save_report(  # noqa: PLR0913 - options with defaults
         raise InputError("`run`: the list is empty; allowed: one or several runs, or a model")
     if len(runs) == 1 and _is_model(runs[0]):
         _refuse("a model", candidates=candidates, prefer=prefer, within=within)
-        from xnas_tf.reporting.html.model_report import (  # noqa: PLC0415 - heavy
-            model_data,
-            model_name,
-        )
+        from xnas_tf.reporting.html import model_report  # noqa: PLC0415 - heavy
 
-        path = _checked(out or f"{model_name(runs[0])}-report.html")
-        data = model_data(runs[0], dataset, images, log, safe, input_range)
+        path = _checked(out or f"{model_report.model_name(runs[0])}-report.html")
+        data = model_report.model_data(runs[0], dataset, images, log, safe, input_range)
         return _write(path, "model", data)
     given_range = None if input_range == "auto" else input_range
     _refuse("a run, whose own data are used", dataset=dataset, input_range=given_range)

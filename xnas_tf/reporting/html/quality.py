@@ -4,34 +4,55 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xnas_tf.explanation.expert_text import metric_rows
 from xnas_tf.explanation.trust_text import trust_paragraphs
+from xnas_tf.storage.model_source import EXPLANATIONS
+from xnas_tf.storage.run import Run
+from xnas_tf.storage.tested_models import candidate_name, figures_fact
 
 
-def saved_quality(file: Path) -> dict[str, Any]:
-    """Read the result of ``quality_data`` from a file, if ``xnas-tf explain`` wrote one."""
+def saved_quality(run: Run, candidate: int) -> dict[str, Any]:
+    """Read the ``quality`` (see ``quality_data``) and ``warnings`` that ``xnas-tf explain`` wrote.
+
+    Both are empty if it wrote nothing about the candidate, or its file cannot be read.
+    """
+    file = run.path / EXPLANATIONS / candidate_name(candidate) / "explanation.json"
     try:
-        return quality_data(_saved(file))
-    except (KeyError, TypeError, AttributeError):
-        return {}
+        content = json.loads(file.read_text(encoding="utf-8"))
+        warnings = [other_data_text(content, run, candidate), *content.get("warnings", ())]
+        return {
+            "quality": quality_data(content),
+            "warnings": [str(each) for each in warnings if each],
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"quality": {}, "warnings": []}
 
 
-def saved_warnings(file: Path) -> list[str]:
-    """Read the warnings of ``xnas-tf explain``, for example about empty maps."""
-    try:
-        return [str(text) for text in _saved(file).get("warnings", [])]
-    except (TypeError, AttributeError):
-        return []
+def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
+    """Say that a candidate's results are about other data than its run's.
 
+    Args:
+        result: A saved result of ``explain``, ``disentangle`` or ``interpret``.
+        run: The run, in which the candidate may have been tested.
+        candidate: The candidate's id.
 
-def _saved(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    Returns:
+        A sentence; empty if the two test splits have the same size, or either size is unknown.
+    """
+    accuracy, tested = result.get("accuracy"), run.fact(figures_fact(candidate_name(candidate)))
+    if not isinstance(accuracy, dict) or not tested:
+        return ""
+    given = accuracy.get("images"), accuracy.get("commonest_class")
+    counts = [sum(row) for row in tested["figures"]["confusion"]]
+    if None in given or given == (sum(counts), max(counts)):
+        return ""
+    return (
+        f"These results are not about the data of this run: their test split has {given[0]:,} "
+        f"images, at most {given[1]:,} of a class; that of the run has {sum(counts):,} and "
+        f"{max(counts):,}."
+    )
 
 
 def quality_data(explanation: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,16 +49,8 @@ class Tracker(Callback):
 
     def on_generation_end(self, run: SearchRun, generation: int) -> None:
         """Log the front's hypervolume and size, and the best value of each objective."""
-        if not self._is_open:
-            return
-        front, hypervolume = run.pareto(), run.hypervolume()
-        values: dict[str, float] = {"front/size": len(front)}
-        if hypervolume is not None:
-            values["front/hypervolume"] = hypervolume
-        for objective in run.config.objectives if front else ():
-            best = min(objective.sign * c.objectives[objective.name] for c in front)
-            values[f"best/{objective.name}"] = objective.sign * best
-        self._log_generation(values, generation)
+        if self._is_open:
+            self._log_generation(front_values(run), generation)
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
         """Log the front and the recommended model if the search finished, and close the tracker."""
@@ -113,6 +105,18 @@ class TrackerRecord:
         write_atomically(self._path, json.dumps(self._known).encode())
 
 
+def front_values(run: SearchRun) -> dict[str, float]:
+    """Return the front's size, its hypervolume if known, and the best value of each objective."""
+    front, hypervolume = run.pareto(), run.hypervolume()
+    values: dict[str, float] = {"front/size": len(front)}
+    if hypervolume is not None:
+        values["front/hypervolume"] = hypervolume
+    for objective in run.config.objectives if front else ():
+        best = min(objective.sign * c.objectives[objective.name] for c in front)
+        values[f"best/{objective.name}"] = objective.sign * best
+    return values
+
+
 def search_parameters(config: Config) -> dict[str, Any]:
     """Return the main options of a search, which cannot change when it is resumed."""
     return {
@@ -135,5 +139,5 @@ def candidate_parameters(candidate: Candidate) -> dict[str, Any]:
 def candidate_values(candidate: Candidate) -> dict[str, float]:
     """Return a candidate's final values: objectives, metrics and seconds."""
     seconds = {f"seconds/{phase}": value for phase, value in candidate.seconds.items()}
-    total = {"seconds/total": candidate.seconds_total}
-    return {**candidate.metrics, **candidate.objectives, **seconds, **total}
+    seconds["seconds/total"] = candidate.seconds_total
+    return {**candidate.metrics, **candidate.objectives, **seconds}
