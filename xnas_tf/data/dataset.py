@@ -130,16 +130,17 @@ class Dataset:
     @property
     def counts(self) -> dict[str, np.ndarray]:
         """Number of images per class, (classes,), for each split."""
-        return {
-            name: np.bincount(split.labels, minlength=self.classes)
-            for name, split in self.parts.items()
-        }
+        pairs = self.parts.items()
+        return {name: np.bincount(split.labels, minlength=self.classes) for name, split in pairs}
 
     @property
     def imbalance(self) -> float:
         """The size of the largest class divided by the size of the smallest."""
-        totals = np.sum(list(self.counts.values()), axis=0)
-        return float(totals.max() / max(1, totals.min()))
+        return float(self._totals.max() / max(1, self._totals.min()))
+
+    @property
+    def _totals(self) -> np.ndarray:
+        return np.sum(list(self.counts.values()), axis=0)
 
     @property
     def notes(self) -> list[str]:
@@ -147,7 +148,7 @@ class Dataset:
         notes = [*self.findings.notes, *self.scaling.notes, *self._class_notes()]
         notes += [self._bug_note(self.bug)] if self.bug else []
         if self.imbalance >= _IMBALANCED:
-            totals = np.sum(list(self.counts.values()), axis=0)
+            totals = self._totals
             most, least = int(totals.argmax()), int(totals.argmin())
             notes.append(
                 f"classes are imbalanced: {totals[most]:,} images of {self.class_names[most]}, "
@@ -165,7 +166,7 @@ class Dataset:
         return f"dataset.bug: {carry} and are wrongly labelled {name}"
 
     def _class_notes(self) -> Iterator[str]:
-        totals = np.sum(list(self.counts.values()), axis=0)
+        totals = self._totals
         if not totals.all():
             yield f"classes without images: {self._names(totals == 0)}"
         for name, counts in self.counts.items():

@@ -134,16 +134,13 @@ def identical(
         origins: Split and class of each image, (N, 2), which identical images should share.
         names: Name of each image, (N,).
     """
-    _, kinds, counts = np.unique(
-        np.ascontiguousarray(digests).view("S16").ravel(), return_inverse=True, return_counts=True
-    )
-    groups: dict[int, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(counts[kinds] > 1).tolist():
-        groups[kinds[row]].append(row)
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(map(bytes, digests)):
+        groups[digest].append(row)
     return tuple(
         tuple(names[row] for row in rows)
         for rows in groups.values()
-        if (origins[rows] != origins[rows[0]]).any()
+        if len(rows) > 1 and (origins[rows] != origins[rows[0]]).any()
     )
 
 
@@ -152,7 +149,6 @@ def repeated(digests: np.ndarray, origins: np.ndarray, names: Sequence[str]) -> 
 
     The arguments are the same as for ``identical``.
     """
-    rows = np.concatenate([origins.astype(np.int32).view(np.uint8), digests], axis=1)
-    texts = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
-    _, first = np.unique(texts, return_index=True)
-    return tuple(names[row] for row in np.setdiff1d(np.arange(len(rows)), first).tolist())
+    keys = zip(map(bytes, digests), map(bytes, origins), strict=True)
+    first: dict[tuple[bytes, bytes], int] = {}
+    return tuple(names[row] for row, key in enumerate(keys) if first.setdefault(key, row) != row)
