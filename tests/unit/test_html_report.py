@@ -42,7 +42,7 @@ from xnas_tf.reporting.html.quality import quality_data, saved_quality
 from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.reporting.html.search import lost_data
 from xnas_tf.reporting.html.summary import _space_text
-from xnas_tf.reporting.predictions import calibration_data, predictions_data
+from xnas_tf.reporting.predictions import calibration_data, metrics_on_test
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
@@ -286,7 +286,7 @@ def test_accuracies_have_wilsons_interval(right, more):
 
 
 def test_answers_are_counted_by_true_and_predicted_class():
-    found = predictions_data(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3)
+    found = metrics_on_test(np.array([0, 0, 1, 1]), np.eye(3)[[0, 1, 1, 1]], 3)
     assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
     assert found["accuracy"][1] == 0.75
     assert [each and each[1] for each in found["classes"]] == [0.5, 1.0, None]
@@ -557,20 +557,26 @@ def test_results_of_another_input_range_are_left_out_and_said_so(tmp_path):
     assert len(paths["found"]) == 1 and not paths["left_out"]
 
 
-@pytest.mark.parametrize("correct", [9, 1])
-def test_a_report_has_the_verdicts_and_metrics_of_the_page_of_explain(tmp_path, correct):
-    """None follow from the maps of a model that is no better than chance."""
+def explained(correct, **more):
+    """What ``xnas-tf explain`` writes about a model with so many correct predictions of 10."""
     values = {"mean": 0.4, "images": [0.4, 0.5, 0.3, 0.4, 0.4]}
     method = {"title": "Grad-CAM", "quality": {"sensitivity_n": values}, "empty": [False] * 5}
     image = {"file": None, "predicted": "a", "probability": 1, "explained": "a", "label": "a"}
-    known = {
+    return {
         "accuracy": Accuracy(correct, 10, 5).as_dict(),
         "accuracy_by_class": [],
         "images": [image] * 5,
         "methods": {"grad_cam": {**method, "concentrated": []}},
         "random_maps": {},
         "warnings": [],
+        **more,
     }
+
+
+@pytest.mark.parametrize("correct", [9, 1])
+def test_a_report_has_the_verdicts_and_metrics_of_the_page_of_explain(tmp_path, correct):
+    """None follow from the maps of a model that is no better than chance."""
+    known = explained(correct)
     page = explanation_page(known)
     folder = tmp_path / "explanations" / "candidate-00004"
     folder.mkdir(parents=True)
@@ -582,6 +588,8 @@ def test_a_report_has_the_verdicts_and_metrics_of_the_page_of_explain(tmp_path, 
         assert quality["metrics"] == page.metrics
         assert bool(quality["verdicts"]) == (correct == 9)
         assert set(quality["verdicts"]) <= set(page.summary)
+    chosen = quality_data(explained(correct, only_mistakes=True))["verdicts"]
+    assert chosen == ["Only misclassified images were chosen.", *quality["verdicts"]]
     known["methods"]["grad_cam"]["quality"] = {}
     assert quality_data(known) == {}
     assert saved_quality(run, 5) == {"quality": {}, "warnings": []}
@@ -594,14 +602,14 @@ def test_results_about_other_data_than_the_runs_are_marked(tmp_path, confusion, 
     known["mistakes"] = {"count": 0, "taken_for_a_similar_class": None, "by_chance": 1.0}
     for kind, name, content in (
         ("disentanglements", "disentanglement", known),
-        ("explanations", "explanation", {"accuracy": accuracy, "warnings": [], "methods": {}}),
+        ("explanations", "explanation", explained(9)),
     ):
         (tmp_path / kind / "candidate-00004").mkdir(parents=True)
         (tmp_path / kind / "candidate-00004" / f"{name}.json").write_text(json.dumps(content))
     facts = {"test figures of candidate-00004": {"figures": {"confusion": confusion}}}
     run = SimpleNamespace(path=tmp_path, fact=facts.get)
-    (paths,), warnings = interpretations_data(run)[0]["found"], saved_quality(run, 4)["warnings"]
-    for texts in (paths["summary"], warnings):
+    (paths,) = interpretations_data(run)[0]["found"]
+    for texts in (paths["summary"], saved_quality(run, 4)["quality"]["verdicts"]):
         assert any("not about the data of this run" in text for text in texts) != is_same
 
 
@@ -638,7 +646,7 @@ def test_a_confusion_matrix_names_the_weak_classes_that_explain_names(counts):
         confusion[label, (label + 1) % 3] = wrong
     labels = np.repeat(np.arange(3), confusion.sum(axis=1))
     predicted = np.concatenate([np.repeat(np.arange(3), row) for row in confusion])
-    found = weak_classes_text(predictions_data(labels, predicted, 3)["confusion"], names)
+    found = weak_classes_text(metrics_on_test(labels, np.eye(3)[predicted], 3)["confusion"], names)
     accuracy = Accuracy.of(predicted, labels)
     explained = accuracy_paragraph(accuracy.as_dict(), accuracy.classes(names))
     assert found in explained and ("much worse" in found) == ("much worse" in explained)

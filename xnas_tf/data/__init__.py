@@ -173,7 +173,10 @@ def _check_form(name: str) -> None:
     scheme, _, argument = name.partition(":")
     if scheme not in DATASETS.names():
         if not argument:
-            raise InputError(f"unknown data set {_suggest(name)}")
+            path_form = form_of(Path(os.path.expanduser(name)))
+            nearest = f"{name!r}: did you mean {path_form}:{name}?"
+            text = nearest if path_form else suggest(name, dataset_forms())
+            raise InputError(f"unknown data set {text}")
         return  # a function
     if argument and scheme in ("mnist5k", "digits", "shapes"):
         raise InputError(f"data set {name!r}: {scheme} takes no argument")
@@ -190,12 +193,6 @@ def _source(name: str) -> Source | ImageFiles:
     if not isinstance(source, Source | ImageFiles):
         raise InputError(f"data set {name}: the function did not return an xnas_tf.data.Source")
     return source
-
-
-def _suggest(name: str) -> str:
-    if scheme := form_of(Path(os.path.expanduser(name))):
-        return f"{name!r}: did you mean {scheme}:{name}?"
-    return suggest(name, dataset_forms())
 
 
 def form_of(path: Path) -> str:

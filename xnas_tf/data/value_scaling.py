@@ -69,9 +69,11 @@ class Scaling:
         if self.low == self.high:
             notes.append(f"all values are {self.low:.6g}")
         elif not self.is_usual or self.error:
-            notes.append(
-                f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255, {self._loss}"
-            )
+            loss = "without loss: different values keep different levels"
+            if self.error:
+                share = self.error / (self.high - self.low)
+                loss = f"rounded by at most {self.error:.3g} ({share:.2%})"
+            notes.append(f"values {self.low:.6g} to {self.high:.6g} are stored as 0 to 255, {loss}")
         if self.error and self.deviation < _NARROW:
             notes.append(
                 f"the standard deviation of the values is only {self.deviation:.1f} of 255 levels: "
@@ -83,12 +85,6 @@ class Scaling:
                 "so these are dark; arrays of other types, such as float32, are scaled"
             )
         return notes
-
-    @property
-    def _loss(self) -> str:
-        if not self.error:
-            return "without loss: different values keep different levels"
-        return f"rounded by at most {self.error:.3g} ({self.error / (self.high - self.low):.2%})"
 
 
 def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:

@@ -10,35 +10,25 @@ from sklearn.metrics import confusion_matrix
 from xnas_tf.utils.intervals import CONFIDENCE, accuracy_interval
 
 
-def predictions_data(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
-    """Summarise a model's predictions on the test split.
-
-    Returns:
-        ``confusion`` (classes, classes), with true classes in rows; ``accuracy`` over all images;
-        and ``classes``, the accuracy of each class, or None for a class without images. Accuracies
-        are given as ``[low, accuracy, high]``, with Wilson's interval (1927).
-    """
-    confusion = confusion_matrix(labels, predicted, labels=np.arange(classes))
-    correct, totals = np.diag(confusion), confusion.sum(axis=1)
-    return {
-        "confusion": confusion.tolist(),
-        "accuracy": accuracy_interval(int(correct.sum()), len(labels)),
-        "classes": [accuracy_interval(*pair) for pair in zip(correct, totals, strict=True)],
-    }
-
-
 def metrics_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict[str, Any]:
     """Summarise a model's predicted probabilities (N, classes) on the test split.
 
     Returns:
-        The result of ``predictions_data``, with the number of ``images``, the ``confidence`` level
-        of the intervals, and the ``calibration``.
+        The number of ``images``; the ``confidence`` level of the intervals; the ``calibration``;
+        ``confusion`` (classes, classes), with true classes in rows; ``accuracy`` over all images;
+        and ``classes``, the accuracy of each class, or None for a class without images. Accuracies
+        are given as ``[low, accuracy, high]``, with Wilson's interval (1927).
     """
+    predicted = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, labels=np.arange(classes))
+    correct, totals = np.diag(confusion), confusion.sum(axis=1)
     return {
         "images": len(labels),
         "confidence": CONFIDENCE,
         "calibration": calibration_data(labels, probabilities),
-        **predictions_data(labels, probabilities.argmax(axis=1), classes),
+        "confusion": confusion.tolist(),
+        "accuracy": accuracy_interval(int(correct.sum()), len(labels)),
+        "classes": [accuracy_interval(*pair) for pair in zip(correct, totals, strict=True)],
     }
 
 

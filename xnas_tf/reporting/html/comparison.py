@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from xnas_tf.candidate import Candidate
@@ -42,7 +43,8 @@ def comparison_data(
     first = runs[0]
     everyone = [run.candidates() for run in runs]
     fronts = [ordered_front(c, run.config) for run, c in zip(runs, everyone, strict=True)]
-    compared = _compared(everyone, fronts)
+    # With the fidelity of their run's front.
+    compared = list(chain.from_iterable(map(comparable_candidates, everyone, fronts)))
     box = spanned_box(compared, first.config) if compared else None
     names = _names(runs)
     shared = [
@@ -124,17 +126,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [
         name if names.count(name) == 1 else str(run.path)
         for run, name in zip(runs, names, strict=True)
-    ]
-
-
-def _compared(
-    everyone: Sequence[Sequence[Candidate]], fronts: Sequence[Sequence[Candidate]]
-) -> list[Candidate]:
-    """Return all runs' candidates that have the same fidelity as their run's front."""
-    return [
-        c
-        for candidates, front in zip(everyone, fronts, strict=True)
-        for c in comparable_candidates(candidates, front)
     ]
 
 

@@ -78,22 +78,20 @@ def model_interpretations(
     found = []
     for kind in _KINDS:
         folder = root / kind.folder / name
-        result = _read(kind, folder) if (folder / kind.file).is_file() else {}
-        why = _why_left_out(result, accuracy, input_range) if result else ""
-        data = _data(kind, [{"name": name, **result}] if result and not why else [])
+        content, shown = _read(kind, folder) if (folder / kind.file).is_file() else ({}, {})
+        why = _why_left_out(content, accuracy, input_range) if content else ""
+        data = _data(kind, [{"name": name, **shown}] if shown and not why else [])
         note = f"The results in {kind.folder}/{name} are not shown: {why}." if why else ""
         found.append({**data, "left_out": note})
     return found
 
 
-def _why_left_out(result: Mapping[str, Any], accuracy: Accuracy, input_range: str) -> str:
+def _why_left_out(content: Mapping[str, Any], accuracy: Accuracy, input_range: str) -> str:
     """Say why a result does not belong in the report of a model; empty if it does."""
-    if "problem" in result:
-        return ""
-    given = result["input_range"]
+    given = content.get("input_range")
     if given not in (None, input_range):
         return f"they were made with the input range {given}, and this report with {input_range}"
-    if _counts(result["accuracy"]) != _counts(accuracy.as_dict()):
+    if _counts(content.get("accuracy")) != _counts(accuracy.as_dict()):
         return "their accuracy is different, so they belong to another model or data set"
     return ""
 
@@ -105,9 +103,7 @@ def _counts(accuracy: Any) -> dict[str, Any] | None:
 
 
 def _data(kind: _Kind, found: list[dict[str, Any]]) -> dict[str, Any]:
-    hidden = ("accuracy", "input_range")
-    shown = [{key: each[key] for key in each if key not in hidden} for each in found]
-    return {"title": kind.title, "about": kind.about, "command": kind.command, "found": shown}
+    return {"title": kind.title, "about": kind.about, "command": kind.command, "found": found}
 
 
 def _of_candidates(kind: _Kind, run: Run) -> list[dict[str, Any]]:
@@ -115,14 +111,15 @@ def _of_candidates(kind: _Kind, run: Run) -> list[dict[str, Any]]:
     found = []
     for folder in sorted((run.path / kind.folder).glob("*")):
         if match := re.fullmatch(r"candidate-0*(\d+)", folder.name):
-            number, result = int(match[1]), _read(kind, folder)
-            if text := other_data_text(result, run, number):
-                result["summary"].insert(0, text)
-            found.append({"candidate": number, "name": f"candidate {number}", **result})
+            number, (content, shown) = int(match[1]), _read(kind, folder)
+            if text := other_data_text(content, run, number):
+                shown["summary"].insert(0, text)
+            found.append({"candidate": number, "name": f"candidate {number}", **shown})
     return found
 
 
-def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
+def _read(kind: _Kind, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of a result's file, and what the report shows; or no content."""
     try:
         content = json.loads((folder / kind.file).read_text(encoding="utf-8"))
         page = kind.page_of(content)
@@ -132,10 +129,8 @@ def _read(kind: _Kind, folder: Path) -> dict[str, Any]:
             source = picture_uri(picture.read_bytes())
             pictures.append({"name": title, "about": about, "picture": source})
     except Exception as error:  # noqa: BLE001 - the file may contain anything
-        return {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
-    return {
-        "accuracy": content.get("accuracy"),
-        "input_range": content.get("input_range"),
+        return {}, {"problem": f"{folder.parent.name}/{folder.name} cannot be read: {error!r}"}
+    return content, {
         "summary": [text for text in page.summary if text],
         "metrics": list(page.metrics),
         "pictures": pictures,

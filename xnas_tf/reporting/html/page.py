@@ -107,12 +107,10 @@ def render(data: dict[str, Any], kind: str = "run") -> str:
 
 def _is_model(given: Any) -> bool:
     if isinstance(given, str | Path):
-        return not is_run(Path(given)) and _holds_model(Path(given))
+        path = Path(given)
+        is_model = path.is_file() or path.suffix == ".keras" or (path / "model.keras").is_file()
+        return is_model and not is_run(path)
     return isinstance(given, Candidate) or hasattr(given, "layers")
-
-
-def _holds_model(path: Path) -> bool:
-    return path.is_file() or path.suffix == ".keras" or (path / "model.keras").is_file()
 
 
 def _refuse(what: str, **given: Any) -> None:

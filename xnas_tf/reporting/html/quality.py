@@ -21,11 +21,10 @@ def saved_quality(run: Run, candidate: int) -> dict[str, Any]:
     file = run.path / EXPLANATIONS / candidate_name(candidate) / "explanation.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        warnings = [other_data_text(content, run, candidate), *content.get("warnings", ())]
-        return {
-            "quality": quality_data(content),
-            "warnings": [str(each) for each in warnings if each],
-        }
+        quality = quality_data(content)
+        if quality and (text := other_data_text(content, run, candidate)):
+            quality["verdicts"].insert(0, text)
+        return {"quality": quality, "warnings": list(map(str, content.get("warnings", ())))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"quality": {}, "warnings": []}
 
@@ -65,5 +64,9 @@ def quality_data(explanation: Mapping[str, Any]) -> dict[str, Any]:
         ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; empty if the
         quality was not measured.
     """
-    metrics = metric_rows(explanation)
-    return {"verdicts": trust_paragraphs(explanation), "metrics": metrics} if metrics else {}
+    if not (metrics := metric_rows(explanation)):
+        return {}
+    verdicts = trust_paragraphs(explanation)
+    if explanation.get("only_mistakes"):
+        verdicts.insert(0, "Only misclassified images were chosen.")
+    return {"verdicts": verdicts, "metrics": metrics}

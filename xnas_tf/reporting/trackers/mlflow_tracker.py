@@ -90,15 +90,10 @@ class MLflow(Tracker):
         return True
 
     def _create(self, run: SearchRun) -> None:
-        experiment = self._client.get_experiment_by_name(self._experiment)
-        self._experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else self._client.create_experiment(self._experiment)
-        )
-        name = run.path.resolve().name
-        created = self._client.create_run(self._experiment_id, run_name=name)
-        self._search_id = created.info.run_id
+        client, known = self._client, self._client.get_experiment_by_name(self._experiment)
+        number = known.experiment_id if known else client.create_experiment(self._experiment)
+        created = client.create_run(number, run_name=run.path.resolve().name)
+        self._experiment_id, self._search_id = number, created.info.run_id
         self._log_parameters(self._search_id, search_parameters(run.config))
 
     def _log_candidate(self, candidate: Candidate) -> None:
