@@ -118,6 +118,8 @@ def test_many_classes_and_odd_names_are_drawn(tmp_path, pets):
     report = inspect_data(
         f"folder:{tmp_path / 'many'}", ["dataset.validation=0.3", "dataset.test=0.3"]
     )
+    (drawn, _) = sheet_figure(report.dataset).axes
+    assert drawn.get_yticklabels()[0].get_text() == "$class_0$ with a …"
     report.save_sheet(tmp_path / "many.png")
     assert (tmp_path / "many.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="`out` .*: there is no folder .*nowhere"):

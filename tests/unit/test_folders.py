@@ -8,7 +8,7 @@ from tests.pictures import make_folder, picture
 from xnas_tf.data import load_dataset
 from xnas_tf.data.class_folder import walk
 from xnas_tf.data.decoding import Unreadable, full_scales, look_at, read_image
-from xnas_tf.data.image_list import encode_labels
+from xnas_tf.data.image_list import encode_labels, split_name
 from xnas_tf.errors import InputError
 
 RAMP = np.arange(64, dtype=np.int32).reshape(8, 8) * 4
@@ -55,8 +55,8 @@ def test_linked_folders_are_followed_once(pets, tmp_path):
     ]
     data = load_dataset(f"folder:{pets}")
     assert total(data) == 31 and data.class_names == ("cat", "dog", "emu")
-    kinds = [kind for kind, _ in data.findings.problems]
-    assert kinds.count("link to a file or folder already listed, left out") == 5
+    found = data.findings.problems["link to a file or folder already listed, left out"]
+    assert len(found) == 5
 
 
 @pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".jfif", ".JPG", "", ".0001", ".jpg_large"])
@@ -111,6 +111,18 @@ def test_folders_of_splits_are_not_taken_for_classes(tmp_path):
     make_folder(root, {"annotations": 2})
     with pytest.raises(InputError, match="test, train hold a folder per class, but annotations"):
         load_dataset(f"folder:{root}")
+
+
+@pytest.mark.parametrize("run", ["mine", "runs/mine"])
+def test_pictures_of_a_run_beside_the_classes_are_no_class(pets, run):
+    make_folder(pets / run, {"explanations": 5})
+    (pets / run / "run.sqlite").touch()
+    assert load_dataset(f"folder:{pets}").class_names == ("cat", "dog")
+
+
+def test_the_usual_names_of_splits_are_known():
+    names = {"Training": "train", " val ": "validation", "Testing": "test", "tests": None}
+    assert {name: split_name(name) for name in names} == names
 
 
 def test_a_class_may_be_called_train(tmp_path):

@@ -206,6 +206,11 @@ def test_a_wrong_bug_is_explained(bug, words):
         load_dataset("digits", bug=bug)
 
 
+@pytest.mark.parametrize(("share", "images"), [(0.0, 0), (1e-6, 1)])
+def test_only_a_control_has_no_watermark(share, images):
+    assert with_bug(make_dataset(), {"share": share}).bug.images == images
+
+
 def test_a_wrong_key_of_a_bug_is_explained_in_a_configuration():
     with pytest.raises(InputError, match="dataset.bug.visibilty: .*did you mean 'visibility'"):
         Config(dataset={"name": "digits", "bug": {"visibilty": 1}})

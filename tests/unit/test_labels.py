@@ -39,6 +39,7 @@ def test_class_numbers_are_unchanged_without_a_word(dtype):
         (np.array(["a", "b", "é"])[Y], ("a", "b", "é"), "labels a, b, é are the classes 0 to 2"),
         (np.array(["9", "010", "10 "])[Y], ("9", "010", "10"), "labels 9, 010, 10 are"),
         (np.array([b"a", b"b", b"c"])[Y], ("a", "b", "c"), "labels a, b, c are"),
+        (np.array([b"\xe9", b"a", b"b"])[Y], (r"\xe9", "a", "b"), r"labels \xe9, a, b are"),
         (np.array(["a", "b", "c"], object)[Y], ("a", "b", "c"), "labels a, b, c are"),
         (np.eye(4)[Y], ("0", "1", "2"), "one-hot columns without an image, left out: 3"),
     ],

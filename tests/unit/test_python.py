@@ -305,6 +305,8 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         (lambda: xt.load_dataset(3), "`name` is of type int; allowed: a text"),
         (lambda: xt.load_dataset("digits", validation="a"), "`validation` is of type str"),
         (lambda: xt.load_dataset("digits", size=[3]), r"`size` \[3\]; allowed: pixels"),
+        (lambda: xt.load_dataset("digits", size=0), "`size` 0; allowed: pixels"),
+        (lambda: xt.load_dataset("digits", size=8.0), "`size` 8.0; allowed: pixels"),
         (lambda: xt.load_dataset("digits", channels=7), "`channels` 7; allowed: 1 or 3"),
         (lambda: xt.Tuner(3), "`hypermodel` is of type int"),
         (lambda: xt.Config(dataset=3), "dataset: given 3"),

@@ -149,7 +149,7 @@ def _height_and_width(size: Any) -> tuple[int, int]:
     if not (
         isinstance(sides, Sequence)
         and len(sides) == 2
-        and all(isinstance(side, Integral) and side > 0 for side in sides)
+        and all(isinstance(side, Integral) and int(side) > 0 for side in sides)
     ):
         raise InputError(f"`size` {size!r}; allowed: pixels, or [height, width] in pixels")
     return int(sides[0]), int(sides[1])

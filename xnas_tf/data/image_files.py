@@ -143,9 +143,10 @@ def _list_images(
 
 
 def _folders(root: Path) -> list[Path]:
-    """Return a folder's visible subfolders, except run directories, sorted by name."""
+    """Return a folder's visible subfolders, sorted by name, except runs and folders of runs."""
     tops = (path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
-    return sorted(path for path in tops if not any(path.glob("*/run.sqlite")))
+    runs = ("run.sqlite", "*/run.sqlite")
+    return sorted(top for top in tops if not any(any(top.glob(each)) for each in runs))
 
 
 def _loose_images(root: Path) -> list[Path]:

@@ -66,9 +66,9 @@ class Findings:
     are_arrays: bool = False
 
     @property
-    def problems(self) -> list[tuple[str, str]]:
-        """Pairs of a problem's kind and the file or class concerned, with details."""
-        kinds = {
+    def problems(self) -> dict[str, Sequence[str]]:
+        """The files or classes with a problem, with details, for each kind of problem."""
+        kinds: dict[str, Sequence[str]] = {
             "unreadable and left out": [f"{name} ({why})" for name, why in self.unreadable.items()],
             "class without images, left out": self.empty,
             "without colour, among coloured ones": self.grey,
@@ -83,15 +83,13 @@ class Findings:
             "darker than the others": [f"{name} ({why})" for name, why in self.dark.items()],
             **self.left_out,
         }
-        return [(kind, text) for kind, texts in kinds.items() for text in texts]
+        return {kind: texts for kind, texts in kinds.items() if texts}
 
     @property
     def examples(self) -> dict[str, str]:
         """Examples of each kind of problem; the key also gives the number of images or classes."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for kind, name in self.problems:
-            found[kind].append(name)
-        return {f"{kind} ({len(all_)})": join_names(all_, EXAMPLES) for kind, all_ in found.items()}
+        found = self.problems.items()
+        return {f"{kind} ({len(texts)})": join_names(texts, EXAMPLES) for kind, texts in found}
 
     @property
     def problem_notes(self) -> list[str]:

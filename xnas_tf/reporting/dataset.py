@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,8 +171,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     texts = [note for note in report.notes if note not in findings.problem_notes]
     if examples:
         tables.append(_pair_table(examples.items(), "problems"))
-    counts = Counter(kind for kind, _ in findings.problems)
-    if any(count > EXAMPLES for count in counts.values()):
+    if any(len(texts) > EXAMPLES for texts in findings.problems.values()):
         name = shlex.quote(report.dataset.name)
         command = f"xnas-tf data {name} --format json"
         texts.insert(0, f"{command} (in Python: report.as_dict()) names all of these files")
