@@ -172,7 +172,7 @@ def differing_keys(old: Config, new: Config) -> list[str]:
 
 def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> list[str]:
     """Return ``key: one value BETWEEN other value`` for each differing key of nested data."""
-    before, after = _flatten(one), _flatten(other)
+    before, after = flattened(one), flattened(other)
     return [
         f"{key}: {before.get(key)!r} {between} {after.get(key)!r}"
         for key in sorted(before | after)
@@ -180,7 +180,8 @@ def differences(one: dict[str, Any], other: dict[str, Any], between: str) -> lis
     ]
 
 
-def _flatten(value: Any, key: str = "") -> dict[str, Any]:
+def flattened(value: Any, key: str = "") -> dict[str, Any]:
+    """Return nested data as a mapping with dotted keys; lists of plain values stay whole."""
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         value = dict(enumerate(value))
     if not (isinstance(value, dict) and value):
@@ -188,7 +189,7 @@ def _flatten(value: Any, key: str = "") -> dict[str, Any]:
     return {
         path: leaf
         for name, item in value.items()
-        for path, leaf in _flatten(item, f"{key}.{name}" if key else name).items()
+        for path, leaf in flattened(item, f"{key}.{name}" if key else name).items()
     }
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.config import Config
+from xnas_tf.config import Config, flattened
 from xnas_tf.errors import InputError
 from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.progress import progress_data
@@ -93,7 +93,7 @@ def _objectives_of(run: Run) -> list[dict[str, Any]]:
 def _difference(what: str, one: Run, two: Run) -> str:
     """Return the first setting that differs, with both values."""
     key = {"data": "dataset"}.get(what, what)
-    flat = [_flat(run.config.model_dump(mode="json")[key], key) for run in (one, two)]
+    flat = [flattened(run.config.model_dump(mode="json")[key], key) for run in (one, two)]
     for name in dict.fromkeys([*flat[0], *flat[1]]):
         values = [each.get(name, "not given") for each in flat]
         if values[0] != values[1]:
@@ -101,20 +101,9 @@ def _difference(what: str, one: Run, two: Run) -> str:
     return "the images or labels have changed"
 
 
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Flatten nested settings into a mapping with dotted keys."""
-    if isinstance(value, list) and not all(isinstance(each, dict) for each in value):
-        return {key: value}
-    if isinstance(value, list | dict) and value:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        nested = (_flat(each, f"{key}.{name}" if key else str(name)) for name, each in items)
-        return {name: each for flat in nested for name, each in flat.items()}
-    return {key: value}
-
-
 def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
     """Return each setting that differs between runs, with its values as text."""
-    flats = [_flat(run.config.model_dump(mode="json", exclude=set(_EXECUTION))) for run in runs]
+    flats = [flattened(run.config.model_dump(mode="json", exclude=set(_EXECUTION))) for run in runs]
     names = dict.fromkeys(name for flat in flats for name in flat)
     rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
     return [row for row in rows if len(set(row[1:])) > 1]
