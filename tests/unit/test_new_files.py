@@ -64,6 +64,18 @@ def test_files_are_read_as_those_of_the_data_set(pets, tmp_path, options, size, 
         np.testing.assert_array_equal(run.stored_images(file), image[None])
 
 
+def test_files_brighter_than_the_data_set_are_reported(pets, tmp_path):
+    """Their brightest values become white, as those of an array that are cut off."""
+    run = searched(tmp_path / "run", f"folder:{pets}")
+    bright = np.full((12, 12), 4095, np.uint16)
+    bright[0, 0] = 5000
+    Image.fromarray(bright).save(tmp_path / "bright.png")
+    message = "bright.png has values up to 5,000; those above 4,095"
+    with pytest.warns(UserWarning, match=message) as caught:
+        assert run.prepare(tmp_path / "bright.png").min() == 1
+    assert [each.filename for each in caught] == [__file__]
+
+
 def test_files_of_8_bits_need_no_data_set(pets, tmp_path):
     moved = make_folder(tmp_path / "moved", {"cat": 5, "dog": 5})
     run = searched(tmp_path / "run", f"folder:{moved}")

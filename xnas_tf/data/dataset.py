@@ -12,14 +12,12 @@ import numpy as np
 
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings, join_names
-from xnas_tf.data.value_scaling import Scaling
+from xnas_tf.data.value_scaling import Scaling, chunks
 from xnas_tf.data.watermark import Bug
 from xnas_tf.errors import InputError
 from xnas_tf.utils.markup import short_repr
 from xnas_tf.utils.number_format import counted
 
-_CHUNK = 2**24
-"""Number of bytes that are hashed at a time."""
 _IMBALANCED = 2
 """A warning is given if the largest class is at least this many times the smallest."""
 _MOST_CHANNELS = 4
@@ -201,8 +199,11 @@ class Dataset:
         for split in self.parts.values():
             hasher.update(repr(split.images.shape).encode())
             hasher.update(np.ascontiguousarray(split.labels).data)
-            for content in _content(split.images):
-                hasher.update(content.data)
+            if isinstance(split.images, DiskImages):
+                hasher.update(split.images.digests.data)
+            else:
+                for rows in chunks(split.images):
+                    hasher.update(np.ascontiguousarray(split.images[rows]).data)
             if split.masks is not None:
                 hasher.update(np.packbits(split.masks).data)
         return hasher.hexdigest()
@@ -218,16 +219,6 @@ class Dataset:
             "images": {name: len(split) for name, split in self.parts.items()},
             **({} if self.scaling.is_usual else values),
         }
-
-
-def _content(images: np.ndarray | DiskImages) -> Iterator[np.ndarray]:
-    """Yield arrays that identify images: their hashes, or the images in chunks."""
-    if isinstance(images, DiskImages):
-        yield images.digests
-        return
-    count = max(1, _CHUNK // max(1, images[:1].nbytes))
-    for begin in range(0, len(images), count):
-        yield np.ascontiguousarray(images[begin : begin + count])
 
 
 @dataclass(frozen=True)

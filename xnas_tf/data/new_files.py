@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def read_files(
 ) -> list[np.ndarray]:
     """Read image files, each as (height, width, channels), uint8; see ``decoding.read_image``.
 
+    A warning says if values are above the data set's scale, and so are cut off.
+
     Args:
         files: The image files.
         size: Height and width; None keeps each image's own.
@@ -55,10 +58,24 @@ def read_files(
     images = []
     for file in files:
         try:
+            if scales:
+                _warn_if_brighter(file, scales)
             images.append(read_image(file, size, channels, scales))
         except Unreadable as error:
             raise InputError(f"image {file} cannot be read: {error}") from error
     return images
+
+
+def _warn_if_brighter(file: Path, scales: Mapping[str, int]) -> None:
+    """Warn if an image has values above the data set's scale."""
+    look = look_at(file)
+    top = scales.get(look.mode, look.highest)
+    if look.highest > top:
+        warnings.warn(
+            f"image {file} has values up to {look.highest:,}; those above {top:,}, the end of the "
+            "data set's scale, are cut off",
+            stacklevel=6,
+        )
 
 
 def is_deep(file: Path) -> bool:

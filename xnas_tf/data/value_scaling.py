@@ -12,7 +12,7 @@ from xnas_tf.errors import InputError
 LEVELS = 255
 """The highest level; the lowest is 0."""
 _CHUNK = 2**22
-"""Number of values that are converted at a time, to limit memory use."""
+"""Number of values that are processed at a time, to limit memory use."""
 _NARROW = 8.0
 """Standard deviation in levels below which a note recommends clipping outliers. Images of digits
 and photographs have 50 to 90."""
@@ -132,7 +132,7 @@ def as_bytes(images: np.ndarray) -> tuple[np.ndarray, Scaling]:
     counts = np.zeros(LEVELS + 1, np.int64)
     value_of = np.full(LEVELS + 1, np.nan)  # the first value of each level
     error, is_exact = 0.0, True
-    for rows in _chunks(images):
+    for rows in chunks(images):
         values = images[rows].astype(np.float64)
         rounded = levels_between(values, low, high)
         error = max(error, float(np.abs(low + rounded * step - values).max()))
@@ -186,7 +186,8 @@ def _scale(images: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _chunks(images: np.ndarray) -> Iterator[slice]:
+def chunks(images: np.ndarray) -> Iterator[slice]:
+    """Yield the rows of images to process at a time."""
     count = max(1, _CHUNK // max(1, int(np.prod(images.shape[1:]))))
     for begin in range(0, len(images), count):
         yield slice(begin, begin + count)
