@@ -44,6 +44,8 @@ def test_the_form_of_a_folder_is_suggested(tmp_path):
     for form, write in contents.items():
         write(tmp_path / form)
         refused(str(tmp_path / form), f"did you mean {form}:{tmp_path / form}?")
+    (tmp_path / "model.keras").touch()  # of no form, although a name may begin with keras:
+    refused(str(tmp_path / "model.keras"), "unknown data set '.*model.keras' .allowed: csv:FILE")
 
 
 # --- ImageNet-16-120

@@ -199,7 +199,8 @@ def form_of(path: Path) -> str:
     """Return the form of the data set at a path, such as ``folder``; empty if there is none."""
     if path.is_dir():
         return next((form for form, files in _SIGNS.items() if any(path.glob(files))), "folder")
-    return path.suffix[1:] if path.is_file() and path.suffix[1:] in _ARGUMENTS else ""
+    is_form = _ARGUMENTS.get(path.suffix[1:]) in ("FILE", "FILES")
+    return path.suffix[1:] if is_form and path.is_file() else ""
 
 
 def path_in(name: str) -> str | None:

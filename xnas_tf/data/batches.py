@@ -62,8 +62,8 @@ class Augmentation:
     """Random changes to the images of one global batch.
 
     Images are cropped after padding, flipped horizontally and partly blanked out by cutout
-    (DeVries & Taylor 2017, arXiv 1708.04552), as in the XNAS paper. The same random numbers are
-    drawn no matter which of these changes are enabled.
+    (DeVries & Taylor 2017, arXiv 1708.04552), as in the XNAS paper. Turning flips or cutout on or
+    off does not change the other random numbers.
     """
 
     def __init__(
