@@ -610,7 +610,7 @@ def test_results_about_other_data_than_the_runs_are_marked(tmp_path, confusion, 
     run = SimpleNamespace(path=tmp_path, fact=facts.get)
     (paths,) = interpretations_data(run)[0]["found"]
     for texts in (paths["summary"], saved_quality(run, 4)["quality"]["verdicts"]):
-        assert any("not about the data of this run" in text for text in texts) != is_same
+        assert any("not about the test split of this run" in text for text in texts) != is_same
 
 
 def test_a_report_does_not_name_arguments_of_python():

@@ -30,7 +30,7 @@ def saved_quality(run: Run, candidate: int) -> dict[str, Any]:
 
 
 def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
-    """Say that a candidate's results are about other data than its run's.
+    """Say that a candidate's results are about other images than its run's test split.
 
     Args:
         result: A saved result of ``explain``, ``disentangle`` or ``interpret``.
@@ -48,9 +48,9 @@ def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
     if None in given or given == (sum(counts), max(counts)):
         return ""
     return (
-        f"These results are not about the data of this run: their test split has {given[0]:,} "
-        f"images, at most {given[1]:,} of a class; that of the run has {sum(counts):,} and "
-        f"{max(counts):,}."
+        f"These results are not about the test split of this run: theirs has {given[0]:,} images, "
+        f"at most {given[1]:,} of a class; that of the run has {sum(counts):,} and "
+        f"{max(counts):,}. The model may have been trained on some of their images."
     )
 
 
