@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -36,6 +37,7 @@ from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.markdown import code, text
 from xnas_tf.exporting.own_code import OwnCode, own_code
+from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import difference
 from xnas_tf.keras_tools import tflite
@@ -375,18 +377,20 @@ def test_code_that_has_changed_since_the_search_is_not_copied(tmp_path, monkeypa
     file.write_text("SIZE = 3  # of kernels")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module(file.stem)
-    recorded = source_hashes([], [file.stem])
-    run = SimpleNamespace(fact={"code": recorded}.get)
+    candidate = Candidate(1, "", {}, module=file.stem)
+    chosen = ExportSelection("c", candidate, None, source_hashes([], [file.stem]))
     file.write_text("SIZE = 3")
-    assert own_code(run, file.stem) == OwnCode(file)  # a comment does not count
+    assert own_code(chosen) == OwnCode(file)  # a comment does not count
     file.write_text("SIZE = 4")
-    found = own_code(run, file.stem)
-    assert found == OwnCode(problem="own_changed.py has changed since the search")
+    found = own_code(chosen)
+    assert found == OwnCode(None, (), "own_changed.py has changed since the search", True)
+    retrained = own_code(replace(chosen, is_retrained=True))
+    assert retrained.problem == "own_changed.py has changed since the retraining"
     said = []
     entry = _copied(found, tmp_path / "nowhere", said.append)
     assert said == [f"the code that model.keras needs was not copied: {found.problem}"]
     assert found.problem in _own_code(entry)
-    assert own_code(SimpleNamespace(fact=lambda _: None), file.stem) == OwnCode(file)
+    assert own_code(replace(chosen, code=None)) == OwnCode(file)
 
 
 @keras.saving.register_keras_serializable("test_exporting")
@@ -518,6 +522,35 @@ class Wrong(ExportFormat):
 
     def outputs(self, path, images):
         return {"probabilities": np.eye(3, dtype=np.float32)[np.zeros(len(images), int)]}
+
+
+class Right(Wrong):
+    """What the model says."""
+
+    name = "right"
+
+    def write(self, served, path):
+        path.write_bytes(b"right")
+        Right.probabilities = served.probabilities
+
+    def outputs(self, path, images):
+        return {"probabilities": Right.probabilities(tf.constant(images)).numpy()}
+
+
+def test_a_model_whose_layers_have_changed_is_exported_with_a_warning(tmp_path, monkeypatch):
+    """In any format, as its layers are those of the code as it is now."""
+    changed = OwnCode(problem="mine.py has changed since the search", has_changed=True)
+    monkeypatch.setattr(command, "own_code", lambda chosen: changed)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Dense(3, "softmax")(Own()(keras.layers.Flatten()(inputs)))
+    run = made_run(tmp_path / "run", "grey", {1: keras.Model(inputs, x)})
+    said = []
+    name = "tests.unit.test_exporting:Right"
+    folder, card = exported(run, 1, tmp_path / "out", name, log=said.append)
+    warning = f"{changed.problem}: the model may compute something else than when it was trained"
+    assert f"candidate-00001: warning: {warning}" in said and f"{warning}." in card["limits"]
+    assert warning in (folder / "README.md").read_text()
+    assert card["own_code"] == {"copied": "", "needs": [], "not_copied_because": ""}
 
 
 class Lost(Wrong):

@@ -177,6 +177,33 @@ def test_other_heads_are_taken(classes, head):
     check_head(head.build(keras_tuner.HyperParameters()), classes)
 
 
+HIDDEN = {
+    "linear": layers.Activation("linear", dtype="float32"),
+    "flatten": lambda x: layers.Flatten()(layers.Reshape((1, 1))(x)),
+    "operation": lambda x: keras.ops.squeeze(x[:, None], 1),
+    "pooling": lambda x: layers.GlobalAveragePooling2D()(layers.Reshape((1, 1, -1))(x)),
+    "nested": lambda x: keras.Sequential([layers.Dense(1, "sigmoid"), layers.Flatten()])(x),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_hidden_sigmoid_is_refused_by_a_search_and_found_when_a_model_is_explained(kind):
+    """Such a model, taken for one of logits, predicts the second class for every image."""
+    part = make_dataset(classes=2).validation
+    inputs = keras.Input(SHAPE)
+    units = keras.initializers.RandomNormal(stddev=0.5, seed=0)
+    x = layers.Dense(1, "sigmoid", kernel_initializer=units)(layers.Flatten()(inputs))
+    model = declare_range(keras.Model(inputs, HIDDEN[kind](x)))
+    with pytest.raises(
+        InputError, match="model's sigmoid is followed by .*Dense.1, activation='si"
+    ):
+        check_head(model, 2)
+    second = np.asarray(model(part.images / np.float32(255)))[:, 0]
+    found = predictions(model, part, "0-1")
+    np.testing.assert_allclose(found.confidence, np.maximum(second, 1 - second), atol=1e-6)
+    np.testing.assert_array_equal(found.classes, second > 0.5)
+
+
 def test_independent_sigmoids_are_not_interpreted():
     model = Head(3, "sigmoid").build(keras_tuner.HyperParameters())
     with pytest.raises(InputError, match="independent sigmoids"):

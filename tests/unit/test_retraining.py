@@ -117,6 +117,7 @@ def test_a_run_without_a_front_is_refused(tmp_path):
 def test_settings_are_the_runs_with_the_users_changes(run):
     default = resolve(run, None, None, [])
     assert (default.config.training.epochs, default.patience) == (20, 6)
+    assert resolve(run, None, np.int64(6), []).key == default.key
     assert not default.config.constraints  # made for small networks
     assert (run.config.training.keep, default.config.training.keep) == ("last", "best")
     with pytest.raises(InputError, match="training.keep: given 'last'; allowed: 'best'"):
@@ -187,11 +188,10 @@ def done(accuracy=0.9, parameters=500):
 FAILED = done().failed("nan")
 
 
-def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None):
-    config = load_config(overrides=TINY)
-    retraining = made_folder(
-        path / "3-epochs-00000000", RetrainingOptions(config, 5), make_dataset()
-    )
+def desk_at(path, seeds=2, numbers=(1, 2), baseline=True, said=None, code="a"):
+    settings = RetrainingOptions(load_config(overrides=TINY), 5)
+    hashes = {"mine": code}
+    retraining = made_folder(path / "3-epochs-00000000", settings, make_dataset(), hashes)
     return RetrainingSession(
         retraining,
         [cell_candidate(number) for number in numbers],
@@ -248,6 +248,20 @@ def test_what_is_done_is_not_done_again_and_more_joins_it(tmp_path):
     assert play(desk_at(tmp_path)) == []
     assert play(desk_at(tmp_path, seeds=3)) == [(1, 2), (2, 2), (BASELINE, 2)]
     assert play(desk_at(tmp_path, numbers=(7,), seeds=1)) == [(7, 0)]
+
+
+def test_code_that_has_changed_is_refused_if_seeds_would_be_of_different_networks(tmp_path):
+    desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
+    desk.save_checkpoint(desk.ask(), b"state of the first code")
+    other = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False, code="b")
+    assert other.checkpoint(other.ask()) == b""
+    other.tell(other._current, done())
+    with pytest.raises(InputError, match="code has changed since networks in .* trained: mine. U"):
+        desk_at(tmp_path, code="a")
+    facts = tmp_path / "3-epochs-00000000" / "retraining.json"
+    assert Retraining(facts.parent).code == {"mine": "b"}
+    facts.write_text(json.dumps({"patience": 5, "test_images": 30}))  # of an earlier version
+    assert desk_at(tmp_path, code="c")._retraining.code == {"mine": "c"}
 
 
 def test_the_baseline_is_as_large_as_the_largest_candidate(tmp_path):

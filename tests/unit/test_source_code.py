@@ -59,8 +59,7 @@ def begin(modules, folder):
 def retraining_warns(folder, name):
     run, said = Run(folder), []
     space = prepare(run.config, SingleProcess(), 1)[2]
-    settings = SimpleNamespace(config=run.config)
-    _Job(run, settings, [], 1, False, False, said.append)._check_code(space)
+    _Job(run, None, [], 1, False, False, said.append)._check_code(code_hashes(run.config, space))
     assert f"has changed since the search: {name}." in said[0]
 
 

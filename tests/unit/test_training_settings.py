@@ -21,7 +21,7 @@ COMPILED = "space={hypermodel: 'examples.small_convnet:SmallConvNet'}"
 
 def settings(space, **facts):
     config = load_config(overrides=[space, "training.weight_decay=0.5", "training.epochs=7"])
-    chosen = ExportSelection("c", Candidate(1, "", VALUES, epochs=4), config)
+    chosen = ExportSelection("c", Candidate(1, "", VALUES, epochs=4), config, facts.get("code"))
     found = training_settings(SimpleNamespace(fact=facts.get), FACTS, chosen)
     assert found["epochs"] == 4 and found["batch_size"] == config.training.batch_size
     return config, found
@@ -41,7 +41,11 @@ def test_a_compiled_model_has_its_own_optimizer():
 @pytest.mark.parametrize(
     ("space", "code", "why"),
     [
-        (COMPILED, {"examples.small_convnet": "other"}, "has changed since the search"),
+        (
+            COMPILED,
+            {"examples.small_convnet": "other"},
+            "small_convnet.py has changed since the sea",
+        ),
         ("space={hypermodel: 'no_such_module:Mine'}", None, "importing no_such_module failed"),
     ],
 )

@@ -173,8 +173,8 @@ def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
     classes, images = len(evidence.facts["class_names"]), evidence.facts["images"]["train"]
     return (
         f"Classifies {_kind_of_images(evidence)} into {classes} classes. Found by neural "
-        f"architecture search with xnas-tf, and trained for {chosen.candidate.kept_epoch} epochs "
-        f"on {images:,} images."
+        f"architecture search with xnas-tf, and trained for "
+        f"{counted(chosen.candidate.kept_epoch, 'epoch')} on {images:,} images."
     )
 
 

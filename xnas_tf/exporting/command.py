@@ -49,6 +49,7 @@ from xnas_tf.utils.quiet_stderr import silenced_native_code
 Log = Callable[[str], None]
 SHOWN = 8
 """Number of images in the card's picture."""
+CHANGED = "the model may compute something else than when it was trained"
 
 
 @check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)
@@ -125,8 +126,12 @@ def _export_one(
 
     model = chosen.candidate.load_model(safe)
     custom = _custom_names(model)  # before anything traces the model
-    needs_code = bool(custom) and KerasFile in map(type, kinds)
-    own = own_code(evidence.run, chosen.candidate.module) if needs_code else OwnCode()
+    own = own_code(chosen) if custom else OwnCode()
+    change = f"{own.problem}: {CHANGED}" if own.has_changed else ""
+    if change:
+        note(f"warning: {change}")
+    if KerasFile not in map(type, kinds):
+        own = OwnCode()  # no file needs the code
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
@@ -147,6 +152,7 @@ def _export_one(
             card["keras_output"] = output_text(model, evidence.facts["class_names"])
             card["custom_objects"] = custom
             card["own_code"] = _copied(own, draft, note)
+            card["limits"] += [f"{change}."] if change else []
             card["contains_code"] = not safe and not _loads_safely(chosen.candidate)
             if card["picture"]:
                 (draft / PICTURE).write_bytes(_picture(evidence, expected))
@@ -164,7 +170,7 @@ def _picture(evidence: Evidence, expected: Reference) -> bytes:
         expected.images,
         expected.outputs["probabilities"],
         expected.outputs["probabilities"].argmax(axis=1),
-        evidence.data.class_names,
+        evidence.facts["class_names"],
         evidence.labels,
         {method: expected.outputs[method.name] for method in expected.methods},
     )

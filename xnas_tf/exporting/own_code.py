@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnas_tf.storage.run import Run
-from xnas_tf.utils.source_code import MAIN, changed_files, copyable_file, source_hashes
+from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.utils.source_code import MAIN, copyable_file, source_hashes
 
 
 @dataclass(frozen=True)
@@ -18,27 +18,28 @@ class OwnCode:
         needs: Names of the other local modules and packages that are needed; these are never
             copied, as they could contain anything.
         problem: Why no file is copied; empty if one is, or if no file is needed.
+        has_changed: Whether the reason is that the code is not that of the training.
     """
 
     file: Path | None = None
     needs: tuple[str, ...] = ()
     problem: str = ""
+    has_changed: bool = False
 
 
-def own_code(run: Run, module: str) -> OwnCode:
-    """Return the file of the HyperModel's module, unless it has changed since the search.
+def own_code(chosen: ExportSelection) -> OwnCode:
+    """Return the file of the HyperModel's module, unless the code has changed since the training.
 
-    Args:
-        run: The run, which recorded hashes of the code.
-        module: Name of the module that defines the HyperModel.
+    The code includes the local modules that this module imports.
     """
+    module = chosen.candidate.module
     hashes = source_hashes([], [module])
+    if changes := chosen.changed_code(hashes):
+        return OwnCode(problem=changes, has_changed=True)
     packages = {name.partition(".")[0] for name in hashes}
     needs = tuple(sorted(packages - {module.partition(".")[0]}))
     file = copyable_file(module)
     if file is None:
         is_script = module in ("", MAIN)
         return OwnCode(None, needs, "" if is_script else f"{module} is in a package or installed")
-    if changed_files(run.fact("code"), {module: hashes[module]}):
-        return OwnCode(problem=f"{file.name} has changed since the search")
     return OwnCode(file, needs)

@@ -13,6 +13,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.tested_models import candidate_name
+from xnas_tf.utils.source_code import changed_files
 
 LATEST = "latest"
 
@@ -22,12 +23,21 @@ class ExportSelection:
     """A model to export, and its folder's name.
 
     The candidate holds this model's metrics and file, even if the model comes from a retraining.
+    ``code`` contains the recorded hashes of the code with which it was trained.
     """
 
     name: str
     candidate: Candidate
     config: Config
+    code: dict[str, str] | None = None
     is_retrained: bool = False
+
+    def changed_code(self, now: dict[str, str]) -> str:
+        """Say which files have changed since the training, by name; empty if none has."""
+        files = [Path(file).name for file in changed_files(self.code, now)]
+        verb = "have" if len(files) > 1 else "has"
+        since = "retraining" if self.is_retrained else "search"
+        return f"{', '.join(files)} {verb} changed since the {since}" if files else ""
 
     @property
     def model_path(self) -> Path:
@@ -71,7 +81,8 @@ def chosen_models(
     chosen = [] if takes_all else run.choose_all(named, pareto)
     if retrained:
         return _retrained(run, [c.id for c in chosen], _retraining(run, retrained))
-    return [ExportSelection(candidate_name(c.id), c, run.config) for c in chosen]
+    code = run.fact("code")
+    return [ExportSelection(candidate_name(c.id), c, run.config, code) for c in chosen]
 
 
 def _retraining(run: Run, name: str) -> Retraining:
@@ -128,4 +139,5 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
         reused_from="",
         model_path=path,
     )
-    return ExportSelection(training.name, candidate, retraining.config, is_retrained=True)
+    code = retraining.code or run.fact("code")
+    return ExportSelection(training.name, candidate, retraining.config, code, is_retrained=True)

@@ -11,10 +11,10 @@ import keras_tuner
 from xnas_tf.errors import InputError
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.registry import describe
-from xnas_tf.spaces.building import build_model, code_of, name_of
+from xnas_tf.spaces.building import build_model, code_of
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.randomness import own_generator
-from xnas_tf.utils.source_code import changed_files, source_hashes
+from xnas_tf.utils.source_code import source_hashes
 
 _OF_OPTIMIZER = {
     *("optimizer", "learning_rate", "schedule", "warmup_epochs"),
@@ -40,7 +40,9 @@ def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) 
             return settings
         if type(hypermodel).fit is not keras_tuner.HyperModel.fit:
             others["own_fit"] = settings["own_fit"] = True
-        _check_unchanged(run, hypermodel, config.space.hypermodel_module)
+        hashes = source_hashes(code_of(hypermodel), [config.space.hypermodel_module])
+        if changes := chosen.changed_code(hashes):
+            raise InputError(changes)
         model = _built(hypermodel, chosen.candidate.hyperparameters, shape)
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
         if run.fact("own_optimizer") is False:
@@ -74,11 +76,6 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:
         "weight_decay": plain.pop("weight_decay", None) or 0.0,
         "optimizer_config": plain,
     }
-
-
-def _check_unchanged(run: Run, hypermodel: keras_tuner.HyperModel, module: str) -> None:
-    if changed_files(run.fact("code"), source_hashes(code_of(hypermodel), [module])):
-        raise InputError(f"the code of {name_of(hypermodel)} has changed since the search")
 
 
 def _built(

@@ -8,7 +8,7 @@ import keras
 
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
-from xnas_tf.keras_tools.inspection import ending_of
+from xnas_tf.keras_tools.inspection import ending_of, hidden_activation
 from xnas_tf.keras_tools.targets import is_loss_of_keras, loss_name, losses_of, takes_logits
 
 
@@ -35,6 +35,8 @@ def check_head(model: keras.Model, classes: int) -> None:
         )
     if shape != (None, classes) and shape != (None, 1):
         raise InputError(f"the model's output is {shape}; wanted: {(None, classes)}")
+    if activation is None and (hidden := hidden_activation(model)):
+        raise InputError(f"the model's {hidden} is followed by other layers; {_wanted(classes)}")
     losses = [loss for loss in losses_of(model) if is_loss_of_keras(loss)]
     for loss in losses or [None]:
         problem = (_problem_of_one if shape == (None, 1) else _problem_of_many)(activation, loss)

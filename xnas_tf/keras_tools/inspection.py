@@ -22,6 +22,11 @@ from xnas_tf.keras_tools.compat import (
 
 Call = tuple[keras.layers.Layer, tf.Tensor]
 """A layer and the output of one of its calls."""
+_KEEPING_RANGE = (
+    *("Flatten", "Reshape", "Squeeze", "GetItem", "Identity", "Dropout"),
+    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max"),
+)
+"""Layers and operations whose outputs are between 0 and 1 if their inputs are."""
 Edit = Callable[[keras.layers.Layer, list[tf.Tensor], tf.Tensor], tf.Tensor]
 """Maps a layer and the inputs and output of a call to the output that replaces it."""
 
@@ -151,7 +156,7 @@ def observed_ending(model: keras.Model, inputs: Any) -> Ending:
     activation = _activation_of(layer)
     if activation and sum(each is layer for each, _ in calls) <= 1:
         return Ending(layer, activation)
-    if outputs.shape[-1] == 1 and logits_behind(outputs) is not None:
+    if outputs.shape[-1] == 1 and (logits_behind(outputs) is not None or hidden_activation(model)):
         return Ending(None, "sigmoid")
     if activation or sums_to_one(outputs):
         return Ending(None, activation or "softmax")
@@ -185,6 +190,28 @@ def _activation_of(layer: Any) -> str | None:
 def ends_in_softmax(model: keras.Model) -> bool:
     """Return whether the model's outputs are probabilities computed by a softmax."""
     return ending_of(model).activation == "softmax"
+
+
+def hidden_activation(model: keras.Model) -> str | None:
+    """Return the softmax or sigmoid before the last layers, if these only reshape or average.
+
+    Without this check, such outputs would be mistaken for logits, and passed through a second
+    softmax or sigmoid.
+    """
+    if not is_functional(model):
+        return None
+    nodes = {id(tensor): node for node in graph_nodes(model) for tensor in node.outputs}
+    node = nodes.get(id(model.outputs[0]))
+    while node is not None and _keeps_range(node.operation):
+        node = nodes.get(id(node.input_tensors[0]))
+    last = node.operation if node is not None else None
+    return hidden_activation(last) if isinstance(last, keras.Model) else _activation_of(last)
+
+
+def _keeps_range(operation: Any) -> bool:
+    is_linear = getattr(operation, "activation", None) is keras.activations.linear
+    name = type(operation).__name__
+    return name in _KEEPING_RANGE or (is_linear and name == "Activation")
 
 
 @contextmanager

@@ -131,16 +131,18 @@ class _Job:
                 session.check()
 
     def _session(self, stack: ExitStack, dataset: Dataset, space: SearchSpace) -> RetrainingSession:
+        from xnas_tf.execution.code_changes import code_hashes
         from xnas_tf.retraining.session import RetrainingSession, made_folder
 
         if changes := self.source.changes_of(dataset):  # images of the search may be test images
             raise InputError(changes)
-        self._check_code(space)
+        code = code_hashes(self.settings.config, space)
+        self._check_code(code)
         for candidate in self.chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
         return RetrainingSession(
-            made_folder(self.path, self.settings, dataset),
+            made_folder(self.path, self.settings, dataset, code),
             self.chosen,
             self.seeds,
             dataset if self.has_baseline else None,
@@ -149,12 +151,9 @@ class _Job:
             self.log,
         )
 
-    def _check_code(self, space: SearchSpace) -> None:
+    def _check_code(self, code: dict[str, str]) -> None:
         """Warn if the user's code has changed, as the networks may then differ."""
-        from xnas_tf.execution.code_changes import CODE, code_hashes
-
-        now = code_hashes(self.settings.config, space)
-        if files := changed_files(self.source.fact(CODE), now):
+        if files := changed_files(self.source.fact("code"), code):
             self.log(
                 f"warning: the code of {self.source.path} has changed since the search: "
                 f"{', '.join(files)}. The retrained networks may differ from those of the search"

@@ -191,6 +191,7 @@ class Retraining:
         facts = _read(path / FACTS, _Facts)
         self.patience = facts.patience
         self.test_images = facts.test_images
+        self.code = facts.code
 
     def __repr__(self) -> str:
         return short_repr(self, path=self.path)
@@ -317,6 +318,8 @@ class _Facts:
 
     patience: int
     test_images: int
+    code: dict[str, str] = field(default_factory=dict)
+    """Hashes of the code that builds and measures the networks; new in 0.3."""
 
 
 def _read(file: Path, kind: Callable[..., T]) -> T:

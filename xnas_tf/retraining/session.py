@@ -12,7 +12,7 @@ from typing import Any
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import dump_config
 from xnas_tf.data import Dataset
-from xnas_tf.errors import RunError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.task_source import Task
 from xnas_tf.registry import describe
 from xnas_tf.retraining.baseline import resnet_of_size, values_of
@@ -28,6 +28,7 @@ from xnas_tf.retraining.settings import RetrainingOptions
 from xnas_tf.storage.run_directory import CONFIG, now, write_atomically
 from xnas_tf.utils.number_format import percent_text
 from xnas_tf.utils.progress import ShowEpoch
+from xnas_tf.utils.source_code import changed_files
 from xnas_tf.utils.tensorboard import TrainingCurves
 from xnas_tf.utils.versions import versions
 
@@ -54,14 +55,48 @@ def network_of(candidate: Candidate) -> Network:
     )
 
 
-def made_folder(path: Path, settings: RetrainingOptions, dataset: Dataset) -> Retraining:
-    """Create the folder of a retraining if necessary; its parent folder must be locked."""
+def made_folder(
+    path: Path, settings: RetrainingOptions, dataset: Dataset, code: dict[str, str]
+) -> Retraining:
+    """Create the folder of a retraining if necessary; its parent folder must be locked.
+
+    ``code`` contains the current hashes of the user's code; see ``code_hashes``.
+
+    Raises:
+        InputError: If the code has changed since networks in this folder were trained.
+    """
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
-    facts = {"patience": settings.patience, "test_images": len(dataset.test)}
+    known = _known_code(path, code)
+    facts = {
+        "patience": settings.patience,
+        "test_images": len(dataset.test),
+        "code": {**known, **code},
+    }
     write_atomically(path / CONFIG, dump_config(settings.config).encode())
     write_atomically(path / FACTS, json.dumps(facts).encode())
     return Retraining(path)
+
+
+def _known_code(path: Path, code: dict[str, str]) -> dict[str, str]:
+    """Return the recorded hashes of a folder's code, unless nothing trained with it is left.
+
+    Otherwise, the mean of a network's seeds could mix different networks.
+    """
+    if not (path / FACTS).is_file():
+        return {}
+    before = Retraining(path)
+    files = changed_files(before.code, code)
+    if not files:
+        return before.code
+    if before.models():
+        raise InputError(
+            f"the code has changed since networks in {path} were trained: {', '.join(files)}. "
+            "Undo the change to resume this retraining, or move its folder away to start again"
+        )
+    for checkpoint in (path / "checkpoints").iterdir():
+        checkpoint.unlink()
+    return {}
 
 
 class RetrainingSession:

@@ -109,7 +109,7 @@ def resolve(
             "ends when the model no longer improves"
         )
     default = max(LEAST_PATIENCE, config.training.epochs // PATIENCE_SHARE)
-    return RetrainingOptions(config, patience or default)
+    return RetrainingOptions(config, int(patience or default))  # JSON has no NumPy numbers
 
 
 def chosen_candidates(

@@ -164,10 +164,18 @@ class Run:
                 the front; an id; or a candidate.
 
         Raises:
-            InputError: If there is none.
+            InputError: If there is none, or the candidate is not from this run.
         """
+        if isinstance(which, Candidate):
+            found = self.candidate(which.id)
+            if found.genotype != which.genotype:
+                raise InputError(
+                    f"`candidate` {which.id} is another architecture in {self.path}: it is from "
+                    "another run"
+                )
+            return found
         if not isinstance(which, str):
-            return self.candidate(which.id if isinstance(which, Candidate) else which)
+            return self.candidate(which)
         if which not in CHOICES:
             raise InputError(f"`candidate` {suggest(which, (*CHOICES, 'an id'))}")
         found = self.recommendation()
