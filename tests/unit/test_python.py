@@ -70,7 +70,7 @@ def test_candidates_by_id(run, tmp_path):
         with pytest.raises(xt.InputError, match="no candidate .*; allowed: 1 to 24"):
             run[unknown]
     assert [c.id for c in run.choose_all(run[4])] == [4] == [run.choose(run[4]).id]
-    with pytest.raises(InputError, match="`candidate` 4 is another architecture in .* another run"):
+    with pytest.raises(xt.InputError, match="`candidate` 4 is another architecture in .* run"):
         run.choose(replace(run[4], genotype="of another run"))
     empty = make_run(tmp_path / "empty", count=0)
     assert empty and len(empty) == 0

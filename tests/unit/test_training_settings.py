@@ -44,7 +44,7 @@ def test_a_compiled_model_has_its_own_optimizer():
         (
             COMPILED,
             {"examples.small_convnet": "other"},
-            "small_convnet.py has changed since the sea",
+            "small_convnet.py has changed since",
         ),
         ("space={hypermodel: 'no_such_module:Mine'}", None, "importing no_such_module failed"),
     ],
