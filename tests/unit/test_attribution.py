@@ -18,7 +18,7 @@ from xnas_tf.attribution.occlusion import Occlusion
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.inspection import ending_of, ends_in_softmax, linear_output
+from xnas_tf.keras_tools.inspection import ending_of, linear_output
 
 SHAPE = (5, 4, 2)
 
@@ -255,7 +255,7 @@ def test_logits_are_what_comes_before_the_softmax(kind):
     with linear_output(ending_of(model)):
         np.testing.assert_allclose(model(x), x @ kernel + bias, atol=1e-5)
     np.testing.assert_array_equal(model(x), before)
-    assert ends_in_softmax(model) == (kind != "none")
+    assert (ending_of(model).activation == "softmax") == (kind != "none")
 
 
 class Hidden(keras.Model):

@@ -1,6 +1,6 @@
 """The baseline, and one training in full: when it ends, what is kept, what is tested."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import keras_tuner
@@ -25,7 +25,7 @@ from xnas_tf.evaluation.validator import Validator
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
-from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size, values_of
+from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size
 from xnas_tf.retraining.evaluator import Retrainer
 from xnas_tf.retraining.results import BASELINE
 from xnas_tf.spaces.search_space import SearchSpace
@@ -247,7 +247,7 @@ def test_the_test_part_is_looked_at_once_after_everything():
 def test_the_baseline_is_trained_the_same_way_and_candidates_after_it():
     judge = retrainer(epochs=1)
     network = ResNet(1, 2)
-    baseline = Candidate(BASELINE, network.key, values_of(network), seed=0, epochs=1)
+    baseline = Candidate(BASELINE, network.key, asdict(network), seed=0, epochs=1)
     outcome = judge.evaluate(baseline)
     assert outcome.state == "done" and outcome.metrics["parameters"] == network.parameters(SHAPE, 3)
     assert judge.evaluate(cell_candidate()).state == "done"
@@ -283,9 +283,7 @@ def retrained(hypermodel, patience=8):
     space = SearchSpace(hypermodel, SHAPE, 3)
     judge = Retrainer(config, make_dataset(24), space, SingleProcess(), patience)
     outcome, weights = trained(judge, Candidate(1, "g", {"units": 4}, seed=1, epochs=8))
-    baseline = judge.evaluate(
-        Candidate(BASELINE, "resnet", values_of(ResNet(1, 1)), seed=0, epochs=1)
-    )
+    baseline = judge.evaluate(Candidate(BASELINE, "resnet", asdict(ResNet(1, 1)), seed=0, epochs=1))
     return outcome, weights, baseline
 
 

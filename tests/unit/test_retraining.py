@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 
@@ -149,6 +150,21 @@ def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):
     assert len(same) == 1 and len(others | same) == 6
 
 
+def test_a_folder_is_known_by_its_settings_even_if_its_version_had_fewer(run, tmp_path):
+    copied = Run(shutil.copytree(run.path, tmp_path / "run"))
+    settings = resolve(copied, None, None, [])
+    older = copied.path / FOLDER / "20-epochs-of-an-earlier-version"
+    older.mkdir(parents=True)
+    assert settings.folder(copied) == copied.path / FOLDER / settings.key
+    content = settings.config.model_dump(mode="json")
+    del content["test"], content["record_at"], content["training"]["callbacks"]
+    (older / "config.yaml").write_text(json.dumps(content))  # JSON is YAML, too
+    (older / "retraining.json").write_text(json.dumps({"patience": 6, "test_images": 30}))
+    assert settings.folder(copied) == older
+    assert resolve(copied, None, 7, []).folder(copied) != older
+    assert resolve(copied, None, None, ["space.channels=4"]).folder(copied) != older
+
+
 def test_options_of_a_hypermodel_count_whatever_their_names():
     def key(options):
         space = f"space={{name: hypermodel, hypermodel: 'a:b', options: {options}}}"
@@ -254,8 +270,9 @@ def test_code_that_has_changed_is_refused_if_seeds_would_be_of_different_network
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
     desk.save_checkpoint(desk.ask(), b"state of the first code")
     other = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False, code="b")
-    assert other.checkpoint(other.ask()) == b""
-    other.tell(other._current, done())
+    task = other.ask()
+    assert other.checkpoint(task) == b""
+    other.tell(task, done())
     with pytest.raises(InputError, match="code has changed since networks in .* trained: mine. U"):
         desk_at(tmp_path, code="a")
     facts = tmp_path / "3-epochs-00000000" / "retraining.json"
@@ -366,8 +383,6 @@ def test_the_table_says_which_interval_it_is(tmp_path, seeds, kind, text):
 
 
 def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_path):
-    import shutil
-
     copied = shutil.copytree(run.path, tmp_path / "run")
     play(desk_at(copied / FOLDER, seeds=2))
     opened = Run(copied)

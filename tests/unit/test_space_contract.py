@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xnas_tf.config import load_config
-from xnas_tf.keras_tools.inspection import ends_in_softmax
+from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.spaces import SPACES
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
@@ -50,7 +50,7 @@ def test_what_is_drawn_can_be_built(name):
         assert model.input_shape == (None, *SHAPE) and model.output_shape == (None, CLASSES)
         outputs = np.asarray(model(rng.random((2, *SHAPE), np.float32), training=False))
         assert np.isfinite(outputs).all()
-        if ends_in_softmax(model):
+        if ending_of(model).activation == "softmax":
             np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
         keras.backend.clear_session()
     assert len(texts) == 2

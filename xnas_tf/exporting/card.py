@@ -118,15 +118,13 @@ def _objectives(chosen: ExportSelection) -> dict[str, Any]:
 def _dataset(evidence: Evidence) -> dict[str, Any]:
     """Return the recorded facts about the data, and the image counts if the data can be loaded."""
     known = {**evidence.run.config.dataset.model_dump(mode="json"), **evidence.facts}
-    if evidence.data is None:
+    if (data := evidence.data) is None:
         return {**known, "problem": evidence.problem}
-    counts = {split: each.tolist() for split, each in evidence.data.counts.items()}
-    scales = evidence.data.findings.full_scales
     return {
         **known,
-        "how_split": evidence.data.how_split,
-        "counts": counts,
-        "full_scales": scales,
+        "how_split": data.how_split,
+        "counts": {split: each.tolist() for split, each in data.counts.items()},
+        "full_scales": data.findings.full_scales,
     }
 
 
@@ -134,15 +132,15 @@ def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
     """Return the quality of explanations; ``explain`` does not measure it for retrained models."""
     candidate = chosen.candidate
     values = candidate.metrics | candidate.objectives
-    measured = {}
-    for measure in chosen.config.measures():
-        if isinstance(measure, AttributionQuality):
-            own = {n: v for n, v in values.items() if n.split("/")[0] == measure.name}
-            measured[measure.name] = {
-                "values": own,
-                "direction": measure.direction,
-                "meaning": _meaning(measure),
-            }
+    measured = {
+        measure.name: {
+            "values": {n: v for n, v in values.items() if n.split("/")[0] == measure.name},
+            "direction": measure.direction,
+            "meaning": _meaning(measure),
+        }
+        for measure in chosen.config.measures()
+        if isinstance(measure, AttributionQuality)
+    }
     explained = {} if chosen.is_retrained else recorded_data(run, candidate)["quality"]
     return {"measured": measured, "explained": explained}
 
@@ -170,12 +168,16 @@ def _kind_of_images(evidence: Evidence) -> str:
 
 
 def _summary(evidence: Evidence, chosen: ExportSelection) -> str:
-    classes, images = len(evidence.facts["class_names"]), evidence.facts["images"]["train"]
+    classes = len(evidence.facts["class_names"])
     return (
         f"Classifies {_kind_of_images(evidence)} into {classes} classes. Found by neural "
-        f"architecture search with xnas-tf, and trained for "
-        f"{counted(chosen.candidate.kept_epoch, 'epoch')} on {images:,} images."
+        f"architecture search with xnas-tf, and {_trained(evidence, chosen)}."
     )
+
+
+def _trained(evidence: Evidence, chosen: ExportSelection) -> str:
+    epochs = counted(chosen.candidate.kept_epoch, "epoch")
+    return f"trained for {epochs} on {counted(evidence.facts['images']['train'], 'image')}"
 
 
 def _use(evidence: Evidence) -> dict[str, Any]:
@@ -194,20 +196,15 @@ def _use(evidence: Evidence) -> dict[str, Any]:
 
 
 def _limits(evidence: Evidence, chosen: ExportSelection, weak: str) -> list[str]:
-    candidate = chosen.candidate
     measured = any(isinstance(each, Introspectability) for each in chosen.config.measures())
-    kind = _kind_of_images(evidence)
-    classes = len(evidence.facts["class_names"])
-    images = evidence.facts["images"]["train"]
     return [
         *([f"On the test split: {weak}"] if weak else []),
-        f"It was trained for {counted(candidate.kept_epoch, 'epoch')} on {images:,} images of "
-        f"{evidence.run.config.dataset.name}, and evaluated on images of the same kind. How it "
-        "performs on other images is unknown.",
-        f"It takes {kind}. Other images must be prepared in the same way as those of the search; "
-        "otherwise its predictions get worse.",
-        f"It predicts one of its {classes} classes for every image, even one that shows none of "
-        "them.",
+        f"It was {_trained(evidence, chosen)} of {evidence.run.config.dataset.name}, and evaluated "
+        "on images of the same kind. How it performs on other images is unknown.",
+        f"It takes {_kind_of_images(evidence)}. Other images must be prepared in the same way as "
+        "those of the search; otherwise its predictions get worse.",
+        f"It predicts one of its {len(evidence.facts['class_names'])} classes for every image, "
+        "even one that shows none of them.",
         "A search chose it from many candidates without using the test split. If you choose "
         "between several models by their test metrics, these metrics become optimistic.",
         "Attributions show what the score of a class depends on in an image. They prove neither "

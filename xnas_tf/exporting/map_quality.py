@@ -26,31 +26,29 @@ def map_quality(
     maps = {method.name: expected.outputs[method.name] for method in expected.methods}
     if not maps:
         return {}
-    random = _removal(model, images, random_maps(images.shape[:3]))
-    found = {}
-    for name, values in maps.items():
-        measured = _removal(model, images, values)
-        found[name] = _means(measured)
-        is_better = is_clearly_positive(_gap(measured) - _gap(random))
-        if is_better is not None and not is_noise:
-            found[name]["better_than_random"] = is_better
-    return {**found, RANDOM: _means(random)}
+    maps[RANDOM] = random_maps(images.shape[:3])
+    measured = {name: _removal(model, images, values) for name, values in maps.items()}
+    found, gaps = {}, {}
+    for name, (deletions, insertions) in measured.items():
+        gaps[name] = insertions - deletions
+        empty = int(np.isnan(deletions).sum())
+        means = {"deletion": _mean(deletions), "insertion": _mean(insertions)}
+        found[name] = {"empty": empty, **means}
+    for method in () if is_noise else expected.methods:
+        is_better = is_clearly_positive(gaps[method.name] - gaps[RANDOM])
+        if is_better is not None:
+            found[method.name]["better_than_random"] = is_better
+    return found
 
 
-def _removal(model: keras.Model, images: np.ndarray, maps: np.ndarray) -> dict[str, np.ndarray]:
-    """Return deletion and insertion, (N,), with NaN for empty maps."""
-    metrics = {"deletion": deletion, "insertion": insertion}
-    return {
-        name: np.where(is_empty(maps), np.nan, compute(model, images, maps))
-        for name, compute in metrics.items()
-    }
+def _removal(model: keras.Model, images: np.ndarray, maps: np.ndarray) -> list[np.ndarray]:
+    """Return deletion and insertion, (N,) each, with NaN for empty maps."""
+    return [
+        np.where(is_empty(maps), np.nan, compute(model, images, maps))
+        for compute in (deletion, insertion)
+    ]
 
 
-def _gap(measured: dict[str, np.ndarray]) -> np.ndarray:
-    return measured["insertion"] - measured["deletion"]
-
-
-def _means(measured: dict[str, np.ndarray]) -> dict[str, float | None]:
-    is_known = {name: values[np.isfinite(values)] for name, values in measured.items()}
-    means = {name: float(v.mean()) if len(v) else None for name, v in is_known.items()}
-    return {"empty": int(np.isnan(measured["deletion"]).sum()), **means}
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None

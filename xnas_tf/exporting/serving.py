@@ -126,11 +126,10 @@ def _unoptimized(
 ) -> Callable[..., Any]:
     """Return a function that, inside ``unoptimized_graphs``, runs exactly as it was traced.
 
-    TensorFlow does not optimize the function even if it is part of a larger graph that is optimized
-    on loading. Optimization changes rounding, which matters because the gradient of a ReLU jumps at
-    zero. In a test with 16 images and a network from the quickstart, TensorFlow's graph
-    optimization moved one activation of one image across 0, which changed that image's integrated
-    gradients by up to 0.001.
+    It is not optimized even as a part of a larger graph that is optimized on loading. Optimization
+    changes rounding, and the gradient of a ReLU jumps at zero. With a network from the quickstart,
+    one activation in 16 images moved across 0, which changed that image's integrated gradients by
+    up to 0.001.
     """
     return tf.function(
         function,

@@ -14,14 +14,8 @@ from xnas_tf.utils.number_format import percent_interval
 def files_table(cards: Sequence[dict[str, Any]]) -> Table:
     """Return a table of the files listed in model cards, without empty columns."""
     texts = ("model", "format", "file")
-    numbers = (
-        "MB",
-        "difference",
-        "accuracy (95%)",
-        "Keras model's",
-        "same class",
-        "ms an image",
-    )
+    shares = ("accuracy (95%)", "Keras model's", "same class")
+    numbers = ("MB", "difference", *shares, "ms an image")
     rows = [
         [card["name"], file["format"], file["file"], *_measured(file)]
         for card in cards
@@ -38,9 +32,8 @@ def files_table(cards: Sequence[dict[str, Any]]) -> Table:
 
 def _measured(file: dict[str, Any]) -> list[str]:
     compared = file.get("quantization", {})
-    shares = [
-        percent_interval(compared.get(key)) for key in ("accuracy", "model_accuracy", "agreement")
-    ]
+    keys = ("accuracy", "model_accuracy", "agreement")
+    shares = [percent_interval(compared.get(key)) for key in keys]
     milliseconds = f"{file['latency']['milliseconds'][1]:.3g}" if "latency" in file else ""
     difference = f"{max(file['differences'].values()):.1g}"
     return [f"{file['bytes'] / 1e6:.3f}", difference, *shares, milliseconds]

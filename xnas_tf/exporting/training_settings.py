@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import keras
 import keras_tuner
 
 from xnas_tf.errors import InputError
@@ -43,7 +41,10 @@ def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) 
         hashes = source_hashes(code_of(hypermodel), [config.space.hypermodel_module])
         if changes := chosen.changed_code(hashes):
             raise InputError(changes)
-        model = _built(hypermodel, chosen.candidate.hyperparameters, shape)
+        hp = keras_tuner.HyperParameters()
+        hp.values = dict(chosen.candidate.hyperparameters)
+        with own_generator(seed=0):  # the weights do not matter
+            model, _ = build_model(hypermodel, hp, (None, *shape))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
         if run.fact("own_optimizer") is False:
             return settings
@@ -64,11 +65,7 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:
     if isinstance(rate, dict):
         schedule = rate.get("class_name", "unknown")
         rate = rate.get("config", {}).get("initial_learning_rate")
-    plain = {
-        name: value
-        for name, value in config.items()
-        if value is None or isinstance(value, bool | int | float | str)
-    }
+    plain = {k: v for k, v in config.items() if v is None or isinstance(v, int | float | str)}
     return {
         "optimizer": type(optimizer).__name__,
         "learning_rate": float(f"{rate:.6g}") if isinstance(rate, int | float) else None,
@@ -76,12 +73,3 @@ def optimizer_settings(optimizer: Any) -> dict[str, Any]:
         "weight_decay": plain.pop("weight_decay", None) or 0.0,
         "optimizer_config": plain,
     }
-
-
-def _built(
-    hypermodel: keras_tuner.HyperModel, values: dict[str, Any], shape: Sequence[int]
-) -> keras.Model:
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(values)
-    with own_generator(seed=0):  # the weights do not matter
-        return build_model(hypermodel, hp, (None, *shape))[0]

@@ -40,13 +40,11 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def normalization_momentum(model: keras.Model) -> float | None:
     """Return the largest momentum of the batch normalisation layers that training updates.
 
-    Returns:
-        The momentum; None if there are no such layers. Frozen layers keep their averages.
+    Frozen layers keep their averages. The momentum is None if there are no other such layers.
     """
-    layers = [
-        each for each in all_layers(model) if isinstance(each, keras.layers.BatchNormalization)
-    ]
-    return max((float(each.momentum) for each in layers if each.trainable), default=None)
+    kind = keras.layers.BatchNormalization
+    layers = [each for each in all_layers(model) if isinstance(each, kind) and each.trainable]
+    return max((float(each.momentum) for each in layers), default=None)
 
 
 def is_functional(model: Any) -> bool:
@@ -88,15 +86,12 @@ def network_of(model: keras.Model) -> keras.Model:
 
 
 def functional_model(model: keras.Model) -> keras.Model:
-    """Return a new functional model with the same layers and one input, not a list of inputs.
+    """Return a new functional model with the same layers.
 
-    ``model.inputs`` is a list, and a model created from a list warns when it is called with a
-    tensor.
+    A single input is not given as a list, as the model would warn when it is called with a tensor.
     """
-    inputs, outputs = (
-        each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs)
-    )
-    return keras.Model(inputs, outputs, name=model.name)
+    ends = (each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs))
+    return keras.Model(*ends, name=model.name)
 
 
 def has_feature_map(model: keras.Model) -> bool:
@@ -185,11 +180,6 @@ def _activation_of(layer: Any) -> str | None:
         if type(layer).__name__.lower() == name or function is getattr(keras.activations, name):
             return name
     return None
-
-
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Return whether the model's outputs are probabilities computed by a softmax."""
-    return ending_of(model).activation == "softmax"
 
 
 def hidden_activation(model: keras.Model) -> str | None:

@@ -24,10 +24,9 @@ _CAUSE = re.compile(r"Exception encountered: (.+)")
 
 
 def model_bytes(model: keras.Model) -> bytes:
-    """Return a Keras model as the contents of a ``.keras`` file, without its compile settings.
+    """Return a Keras model as the contents of a ``.keras`` file.
 
-    Compile settings are left out because it may be impossible to save a custom loss or metric, and
-    neither is needed to load the model.
+    Compile settings are left out if possible, because a custom loss or metric may not be savable.
     """
     if is_transparent(model):
         model = functional_model(model)
@@ -51,13 +50,12 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
     """
     problem = _import_problem(module) if module else ""
     safe = safe and _is_safe()
-    try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=safe)
-    except Exception as error:  # Keras and a user's layers may raise anything
+    model = _loaded(file, safe)
+    if isinstance(model, Exception):
         mode = " in safe mode" if safe else ""
         raise InputError(
-            f"{file} cannot be loaded{mode}: {describe_failure(error)}{problem}"
-        ) from error
+            f"{file} cannot be loaded{mode}: {describe_failure(model)}{problem}"
+        ) from model
     if isinstance(model, keras.Model):  # a file may contain a single layer
         use_accepted_names(model)
     return model

@@ -55,13 +55,7 @@ def as_targets(labels: Any, form: Form, classes: int) -> Any:
 
 
 def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return targets in the form that a model's loss expects.
-
-    Args:
-        model: A compiled model.
-        labels: Class numbers, (N,).
-        classes: Number of classes.
-    """
+    """Return class numbers (N,) as targets in the form that a compiled model's loss expects."""
     return np.asarray(as_targets(labels, target_form(model, classes), classes))
 
 
@@ -77,8 +71,7 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
         return []
-    # More images than classes, so that one-hot vectors do not form a square matrix.
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes
+    labels = _example_labels(classes)
     outputs: Form = "column" if has_single_output(model) else "vectors"
     form = target_form(model, classes)
     try:
@@ -102,7 +95,7 @@ def check_loss(model: keras.Model, classes: int) -> None:
     Raises:
         Exception: Any exception that Keras or a user's loss raises.
     """
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
+    labels = _example_labels(classes)
     outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
     model.compute_loss(None, targets_for(model, labels, classes), outputs)
 
@@ -136,6 +129,11 @@ def takes_logits(loss: Any) -> bool:
     return bool(given.get("from_logits", False))
 
 
+def _example_labels(classes: int) -> np.ndarray:
+    """Return more labels than classes, so that one-hot vectors do not form a square matrix."""
+    return np.arange(2 * classes + 1, dtype=np.int32) % classes
+
+
 def _resolved(loss: Any) -> Any:
     try:
         return keras.losses.get(loss) if isinstance(loss, str) else loss
@@ -146,7 +144,7 @@ def _resolved(loss: Any) -> Any:
 def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     """Return whether a loss has a finite gradient for targets of a given form."""
     loss = losses_of(model)[0]
-    labels = np.arange(2 * classes + 1, dtype=np.int32) % classes  # more labels than classes
+    labels = _example_labels(classes)
     targets = as_targets(labels, form, classes)
     outputs = np.random.default_rng(0).dirichlet(np.ones(classes), len(labels))
 

@@ -10,7 +10,7 @@ the paper), which need no custom layer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.spaces.base import Space
@@ -127,13 +127,8 @@ class BaselineSpace(Space):
         return None
 
     def build(self, values: Mapping[str, Any]) -> keras.Model:
-        """Build the residual network with the given attributes."""
+        """Build the ``ResNet`` with the given attributes."""
         return ResNet(**values).build(self._image_shape, self._classes)
-
-
-def values_of(network: ResNet) -> dict[str, Any]:
-    """Return the hyperparameters from which ``BaselineSpace`` builds a residual network."""
-    return asdict(network)
 
 
 def _conv_norm(

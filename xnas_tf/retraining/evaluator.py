@@ -19,7 +19,7 @@ from xnas_tf.objectives.cost import Parameters
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import BaselineSpace
-from xnas_tf.retraining.results import BASELINE, network_key, training_name
+from xnas_tf.retraining.results import BASELINE, task_name
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, escaping
@@ -84,8 +84,7 @@ class Retrainer:
         self, candidate: Candidate, model: keras.Model, history: list[dict[str, float]]
     ) -> None:
         if self._pictures is not None and candidate.seed == 0:
-            key = network_key(candidate.id, candidate.genotype)
-            self._pictures(training_name(key, candidate.seed), model, len(history))
+            self._pictures(task_name(candidate), model, len(history))
 
     def _test_metrics(self, model: keras.Model) -> dict[str, float]:
         """Compute the test metrics from sums over all ranks."""
@@ -123,6 +122,10 @@ def _baseline_config(config: Config) -> Config:
     return config.model_copy(update=kept)
 
 
+_PASSED_ON = "report_progress wants_checkpoint save_checkpoint checkpoint known failed".split()
+"""Methods that ``EarlyStopping`` leaves to its callback."""
+
+
 class EarlyStopping(EvaluationCallback):
     """Saves a checkpoint after each epoch, and stops training that no longer improves.
 
@@ -147,6 +150,8 @@ class EarlyStopping(EvaluationCallback):
         self._patience = patience
         self._report = report
         self._test = test
+        for name in _PASSED_ON:
+            setattr(self, name, getattr(callback, name))
 
     def on_epoch_end(
         self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
@@ -162,27 +167,3 @@ class EarlyStopping(EvaluationCallback):
     def further_metrics(self, model: keras.Model) -> dict[str, float]:
         """See ``EvaluationCallback.further_metrics``."""
         return self._test(model)
-
-    def report_progress(self) -> None:
-        """See ``EvaluationCallback.report_progress``."""
-        self._callback.report_progress()
-
-    def wants_checkpoint(self) -> bool:
-        """See ``EvaluationCallback.wants_checkpoint``."""
-        return self._callback.wants_checkpoint()
-
-    def save_checkpoint(self, data: bytes) -> None:
-        """See ``EvaluationCallback.save_checkpoint``."""
-        self._callback.save_checkpoint(data)
-
-    def checkpoint(self) -> bytes | None:
-        """See ``EvaluationCallback.checkpoint``."""
-        return self._callback.checkpoint()
-
-    def known(self, result: Result) -> Result | None:
-        """See ``EvaluationCallback.known``."""
-        return self._callback.known(result)
-
-    def failed(self, reason: str) -> None:
-        """See ``EvaluationCallback.failed``."""
-        self._callback.failed(reason)

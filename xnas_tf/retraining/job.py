@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,15 +108,15 @@ class _Job:
     has_pictures: bool
     log: Callable[[str], None]
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The folder of the retraining."""
-        return self.source.path / FOLDER / self.settings.key
+        return self.settings.folder(self.source)
 
     @property
     def curves(self) -> Path:
         """TensorBoard's folder for the retraining."""
-        return self.source.path / "tensorboard" / FOLDER / self.settings.key
+        return self.source.path / "tensorboard" / FOLDER / self.path.name
 
     def run(self, world: Communicator) -> None:
         """Train all networks that have not been trained yet."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_stored_config
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure, set_title
@@ -80,6 +81,11 @@ def network_key(candidate: int, genotype: str) -> str:
 def training_name(key: str, seed: int) -> str:
     """Return the name of a training's files, without their suffix."""
     return f"{key}-seed-{seed}"
+
+
+def task_name(task: Candidate) -> str:
+    """Return the name of the files of a candidate's or baseline's training."""
+    return training_name(network_key(task.id, task.genotype), task.seed)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import dump_config
@@ -15,14 +14,14 @@ from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.task_source import Task
 from xnas_tf.registry import describe
-from xnas_tf.retraining.baseline import resnet_of_size, values_of
+from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.results import (
     BASELINE,
     FACTS,
     Retraining,
     Training,
     network_key,
-    training_name,
+    task_name,
 )
 from xnas_tf.retraining.settings import RetrainingOptions
 from xnas_tf.storage.run_directory import CONFIG, now, write_atomically
@@ -31,28 +30,6 @@ from xnas_tf.utils.progress import ShowEpoch
 from xnas_tf.utils.source_code import changed_files
 from xnas_tf.utils.tensorboard import TrainingCurves
 from xnas_tf.utils.versions import versions
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network to train with several seeds; see ``Training`` for the fields."""
-
-    key: str
-    title: str
-    candidate: int
-    genotype: str
-    hyperparameters: dict[str, Any]
-
-
-def network_of(candidate: Candidate) -> Network:
-    """Return a candidate's network."""
-    return Network(
-        network_key(candidate.id, candidate.genotype),
-        f"candidate {candidate.id}",
-        candidate.id,
-        candidate.genotype,
-        candidate.hyperparameters,
-    )
 
 
 def made_folder(
@@ -125,7 +102,7 @@ class RetrainingSession:
         log: Callable[[str], None],
     ) -> None:
         self._retraining = retraining
-        self._networks = [network_of(candidate) for candidate in candidates]
+        self._candidates = candidates
         self._seeds = range(seeds)
         self._dataset = dataset
         self._folder = folder
@@ -135,60 +112,54 @@ class RetrainingSession:
         self._versions = versions()
         found = retraining.trainings()
         self._ended = {training.name: training for training in found if training.state == "done"}
-        self._current: tuple[Network, int] | None = None
-        """The network that is being trained, and its seed."""
+        self._current = ""
+        """Name of the training that is running."""
 
     def ask(self, group: int = 0) -> Task | None:
         """See ``TaskSource.ask``."""
-        if self._current is not None or (upcoming := self._upcoming()) is None:
+        if self._current:
             return None
-        place, network, seed = upcoming
-        self._current = network, seed
-        total = (len(self._networks) + (self._dataset is not None)) * len(self._seeds)
-        resumed = ", from its checkpoint" if self._checkpoint(network, seed).is_file() else ""
-        self._log(f"{network.title}, seed {seed} (training {place} of {total}){resumed}")
-        return Task(
-            id=network.candidate,
-            genotype=network.genotype,
-            hyperparameters=network.hyperparameters,
-            seed=seed,
-            epochs=self._retraining.config.training.epochs,
-        )
+        numbered = enumerate(self._tasks(), start=1)
+        left = ((place, task) for place, task in numbered if task_name(task) not in self._ended)
+        if (upcoming := next(left, None)) is None:
+            return None
+        place, task = upcoming
+        self._current = task_name(task)
+        total = (len(self._candidates) + (self._dataset is not None)) * len(self._seeds)
+        resumed = ", from its checkpoint" if self._checkpoint(task).is_file() else ""
+        self._log(f"{_title(task)}, seed {task.seed} (training {place} of {total}){resumed}")
+        return task
 
     def known(self, task: Task, result: Result) -> None:
         """See ``TaskSource.known``; a result with another seed does not replace a training."""
 
     def wants_model(self, task: Task, result: Result) -> bool:
         """See ``TaskSource.wants_model``."""
-        return result.state == "done" and self._current is not None
+        return result.state == "done" and self._is_running(task)
 
     def save_model(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_model``."""
-        if self._current:
-            network, seed = self._current
-            write_atomically(self._retraining.model_path(network.key, seed), data)
+        if self._is_running(task):
+            key = network_key(task.id, task.genotype)
+            write_atomically(self._retraining.model_path(key, task.seed), data)
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
-        if self._current:
-            write_atomically(self._checkpoint(*self._current), data)
+        if self._is_running(task):
+            write_atomically(self._checkpoint(task), data)
 
     def checkpoint(self, task: Task) -> bytes:
         """See ``TaskSource.checkpoint``."""
-        if self._current is None:
-            return b""
-        path = self._checkpoint(*self._current)
+        path = self._checkpoint(task)
         return path.read_bytes() if path.is_file() else b""
 
     def on_epoch_end(self, task: Task, history: list[dict[str, float]]) -> None:
         """See ``TaskSource.on_epoch_end``."""
-        if self._current is None:
+        if not self._is_running(task):
             return
-        network, seed = self._current
         self._show_epoch(len(history), task.epochs, history[-1])
-        name = training_name(network.key, seed)
-        with self._curves_optional(name):
-            self._curves.update(self._folder / name, history)
+        with self._curves_optional(self._current):
+            self._curves.update(self._folder / self._current, history)
 
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
@@ -196,15 +167,16 @@ class RetrainingSession:
         The next command resumes a failed training from its last checkpoint, because the failure may
         have been due to a lack of memory.
         """
-        if self._current is None:
+        if not self._is_running(task):
             return
-        (network, seed), self._current = self._current, None
-        fields = asdict(network)
-        del fields["hyperparameters"]
+        self._current = ""
         is_done = result.state == "done"
         training = Training(
-            **fields,
-            seed=seed,
+            network_key(task.id, task.genotype),
+            _title(task),
+            task.id,
+            task.genotype,
+            task.seed,
             state="done" if is_done else "failed",
             reason=result.reason,
             objectives=result.objectives,
@@ -222,8 +194,12 @@ class RetrainingSession:
         file = self._retraining.path / "results" / f"{training.name}.json"
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
-            self._checkpoint(network, seed).unlink(missing_ok=True)
-        self._log(f"{network.title}, seed {seed}: {_summary(training)}")
+            self._checkpoint(task).unlink(missing_ok=True)
+        self._log(f"{training.title}, seed {task.seed}: {_summary(training)}")
+
+    def _is_running(self, task: Task) -> bool:
+        """Return whether a task has not ended; one that was given up may still call."""
+        return task_name(task) == self._current
 
     @contextmanager
     def _curves_optional(self, name: str) -> Iterator[None]:
@@ -242,33 +218,35 @@ class RetrainingSession:
         Raises:
             RunError: If all trainings of this command failed.
         """
-        names = [training_name(n.key, seed) for n in self._networks for seed in self._seeds]
-        ended = [self._ended[name] for name in names if name in self._ended]
+        ended = [training for training in self._of_candidates() if training.seed in self._seeds]
         if ended and all(training.state == "failed" for training in ended):
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
-    def _upcoming(self) -> tuple[int, Network, int] | None:
-        """Return the index, network and seed of the next training, or None if none is left."""
-        trainings = ((network, seed) for seed in self._seeds for network in self._with_baseline())
-        for place, (network, seed) in enumerate(trainings, start=1):
-            if training_name(network.key, seed) not in self._ended:
-                return place, network, seed
-        return None
+    def _of_candidates(self) -> list[Training]:
+        """Return the ended trainings of the candidates."""
+        ids = {candidate.id for candidate in self._candidates}
+        return [training for training in self._ended.values() if training.candidate in ids]
 
-    def _with_baseline(self) -> Iterator[Network]:
-        """Yield the candidates, then a baseline as large as the largest candidate trained."""
-        yield from self._networks
-        ids = {network.candidate for network in self._networks}
-        done = [training for training in self._ended.values() if training.state == "done"]
-        sizes = [int(t.metrics["parameters"]) for t in done if t.candidate in ids]
-        if self._dataset is None or not sizes:
-            return
-        network = resnet_of_size(max(sizes), self._dataset.image_shape, self._dataset.classes)
-        yield Network(network.key, network.title, BASELINE, network.key, values_of(network))
+    def _tasks(self) -> Iterator[Task]:
+        """Yield, for each seed, the candidates, then a baseline as large as the largest of them."""
+        epochs = self._retraining.config.training.epochs
+        for seed in self._seeds:
+            for each in self._candidates:
+                yield Task(each.id, each.genotype, each.hyperparameters, seed=seed, epochs=epochs)
+            done = [training for training in self._of_candidates() if training.state == "done"]
+            if self._dataset is not None and done:
+                size = max(int(training.metrics["parameters"]) for training in done)
+                network = resnet_of_size(size, self._dataset.image_shape, self._dataset.classes)
+                yield Task(BASELINE, network.key, asdict(network), seed=seed, epochs=epochs)
 
-    def _checkpoint(self, network: Network, seed: int) -> Path:
-        name = training_name(network.key, seed)
-        return self._retraining.path / "checkpoints" / f"{name}.npz"
+    def _checkpoint(self, task: Task) -> Path:
+        return self._retraining.path / "checkpoints" / f"{task_name(task)}.npz"
+
+
+def _title(task: Task) -> str:
+    """Return the name of a task's network as shown to users."""
+    is_baseline = task.id == BASELINE
+    return ResNet(**task.hyperparameters).title if is_baseline else f"candidate {task.id}"
 
 
 def _final_metrics(training: Training) -> dict[str, float]:

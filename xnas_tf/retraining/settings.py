@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, suggest
+from xnas_tf.retraining.results import FOLDER, retrainings
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
@@ -23,17 +25,6 @@ long as the learning rate of a cosine schedule is still high."""
 CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
 """Sections that may be changed. The data cannot be changed, because with another split, images of
 the search could become test images."""
-
-LATER_KEYS = {
-    "record": [],
-    "keep": "best",
-    "warmup_epochs": 0.0,
-    "classes": None,
-    "weighting": "normalized",
-    "class_weight": {},
-    "callbacks": [],
-}
-"""Keys that earlier versions lack, with the values that reproduce their results."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +41,28 @@ class RetrainingOptions:
     patience: int
 
     @property
-    def key(self) -> str:
-        """A hash of the settings that results depend on."""
+    def facts(self) -> list[Any]:
+        """The settings that results depend on, as JSON values."""
         config = self.config.model_dump(mode="json", exclude={"search", "distributed"})
         del config["training"]["checkpoint_minutes"]
-        text = json.dumps([_without_later_keys(config), self.patience], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        return [config, self.patience]
+
+    @property
+    def key(self) -> str:
+        """The name of a new folder for these settings."""
+        digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()
         return f"{self.config.training.epochs}-epochs-{digest[:8]}"
 
+    def folder(self, run: Run) -> Path:
+        """Return the folder of a run's retraining with these settings, or of a new one.
 
-def _without_later_keys(config: Any) -> Any:
-    """Leave out keys that would change the ``key`` of retrainings from earlier versions."""
-    if isinstance(config, list):
-        return [_without_later_keys(each) for each in config]
-    if not isinstance(config, dict):
-        return config
-    kept = {k: v for k, v in config.items() if k not in LATER_KEYS or v != LATER_KEYS[k]}
-    # The arguments of a user's HyperModel may have any name.
-    return {k: v if k == "options" else _without_later_keys(v) for k, v in kept.items()}
+        Known folders are compared by their settings, because an earlier version may have had fewer
+        settings, and so another ``key``.
+        """
+        for known in retrainings(run):
+            if RetrainingOptions(known.config, known.patience).facts == self.facts:
+                return known.path
+        return run.path / FOLDER / self.key
 
 
 def resolve(

@@ -8,7 +8,7 @@ import numpy as np
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.head import check_head
-from xnas_tf.keras_tools.inspection import check_single_output, ends_in_softmax, sums_to_one
+from xnas_tf.keras_tools.inspection import check_single_output, ending_of, sums_to_one
 
 Shape = tuple[int | None, ...]
 
@@ -44,7 +44,8 @@ def check_outputs(model: keras.Model, images: np.ndarray) -> None:
     """
     if has_single_output(model):  # ``check_head`` has checked its form
         return
-    if sums_to_one(model(images, training=False)) and not ends_in_softmax(model):
+    is_softmax = ending_of(model).activation == "softmax"
+    if not is_softmax and sums_to_one(model(images, training=False)):
         raise TypeError(
             "the model's outputs are probabilities, but its last layer is not a softmax; end "
             "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"
