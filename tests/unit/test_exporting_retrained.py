@@ -53,7 +53,9 @@ def test_what_was_retrained_the_seed_that_is_best_on_the_validation_part(tmp_pat
     assert card["objectives"]["error"]["value"] == pytest.approx(0.1)
     assert card["training"]["epochs"] == 3 and card["retrained"]
     assert card["training"]["learning_rate"] == 0.25
-    assert "fully trained" in (folder / "README.md").read_text()
+    written = (folder / "README.md").read_text()
+    assert "fully trained" in written and "Measured by the retraining, on validation" in written
+    assert "validation images after retraining" in written and "compared candidates" not in written
     kept = run.path / "retrained/3-epochs-a/models" / f"candidate-{GREY:05d}-seed-1.keras"
     images = other_images((8, 8, 1)) / np.float32(255)
     written, source = (keras.models.load_model(f) for f in (folder / "model.keras", kept))

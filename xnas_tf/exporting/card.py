@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from xnas_tf.exporting.evidence import Evidence
+from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.training_settings import training_settings
@@ -41,16 +42,17 @@ PICTURE = "attributions.png"
 def model_card(
     evidence: Evidence,
     chosen: ExportSelection,
+    model: keras.Model,
     test: dict[str, Any] | None,
     expected: Reference,
     files: Sequence[dict[str, Any]],
     licence: str,
-    maps: dict[str, dict[str, float | None]],
 ) -> dict[str, Any]:
-    """Return the contents of ``card.json``.
+    """Return the contents of ``card.json``, except for what concerns the user's own code.
 
-    ``test`` comes from ``Evidence.test_metrics``, and ``maps`` from ``map_quality``.
+    ``test`` comes from ``Evidence.test_metrics``.
     """
+    maps = map_quality(model, expected, is_noise=evidence.data is None)
     candidate, names = chosen.candidate, evidence.facts["class_names"]
     weak = weak_classes_text(test["confusion"], names) if test else ""
     return {
@@ -76,6 +78,8 @@ def model_card(
         "input": input_text(evidence.run, evidence.facts),
         "preparation": preparation_text(evidence),
         "output": "probabilities (batch, classes), in the order of the classes",
+        "keras_output": _output_text(model, names),
+        "parameters": model.count_params(),
         "files": list(files),
         "verified_on": _verified_on(evidence),
         "limits": _limits(evidence, chosen, weak),
@@ -90,7 +94,7 @@ def model_card(
     }
 
 
-def output_text(model: keras.Model, class_names: Sequence[str]) -> str:
+def _output_text(model: keras.Model, class_names: Sequence[str]) -> str:
     """Describe the Keras model's own outputs, which exporting does not change."""
     activation = ending_of(model).activation
     if has_single_output(model):
@@ -156,7 +160,7 @@ def _meaning(objective: Objective) -> str:
     """Return the first line of an objective's documentation and, for latency, the device."""
     meaning = (getdoc(type(objective)) or "").partition("\n")[0]
     if isinstance(objective, Latency):
-        device = "the machine of the search" if objective.device == "auto" else objective.device
+        device = "the training's machine" if objective.device == "auto" else objective.device
         return f"{meaning} Measured on {device}, in batches of {objective.batch_size}."
     return meaning
 

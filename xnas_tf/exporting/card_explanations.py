@@ -33,7 +33,8 @@ def explanations_text(card: dict[str, Any]) -> str:
     ]
     if rows:
         table = markdown_table(("metric", "value", "goal", "meaning"), rows)
-        parts.append(f"Measured by the search, on validation images:\n\n{table}")
+        what = "retraining" if card["retrained"] else "search"
+        parts.append(f"Measured by the {what}, on validation images:\n\n{table}")
     if explained := known["quality"]["explained"]:
         table = markdown_table(
             ("metric", "means", "meaning"),

@@ -91,7 +91,8 @@ def _objectives(card: dict[str, Any]) -> str:
         )
         for name, each in card["objectives"].items()
     ]
-    note = "The search compared candidates by these values, measured on validation images:"
+    compared = "The search compared candidates by these values, measured on validation images:"
+    note = "Measured on validation images after retraining:" if card["retrained"] else compared
     return f"{note}\n\n" + markdown_table(("objective", "value", "goal", "meaning"), rows)
 
 

@@ -16,14 +16,13 @@ from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation import DEFAULT_METHODS, Explanation
-from xnas_tf.exporting.card import PICTURE, model_card, output_text
+from xnas_tf.exporting.card import PICTURE, model_card
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
 from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, KerasFile, SavedModel
 from xnas_tf.exporting.hub_header import hub_header
-from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.own_code import OwnCode, own_code
 from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
 from xnas_tf.exporting.serving import ServedModel
@@ -146,10 +145,7 @@ def _export_one(
                 | _measured(kind, served, evidence, timing, draft, note)
                 for kind in kinds
             ]
-            maps = map_quality(model, expected, is_noise=evidence.data is None)
-            card = model_card(evidence, chosen, test, expected, files, licence, maps)
-            card["parameters"] = model.count_params()
-            card["keras_output"] = output_text(model, evidence.facts["class_names"])
+            card = model_card(evidence, chosen, model, test, expected, files, licence)
             card["custom_objects"] = custom
             card["own_code"] = _copied(own, draft, note)
             card["limits"] += [f"{change}."] if change else []

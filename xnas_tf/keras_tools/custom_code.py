@@ -18,15 +18,12 @@ _CALLS_ELSEWHERE = ("_inbound_nodes", "_outbound_nodes")
 
 
 def custom_code(model: keras.Model) -> Iterator[Any]:
-    """Find the non-Keras classes and functions in a model and its ``compile`` arguments.
+    """Yield the non-Keras classes and functions in a model, possibly with duplicates.
 
-    Custom objects may depend on anything, such as a hyperparameter, because ``get_config`` may omit
-    an argument and functions may use variables from an enclosing scope. The search covers layers,
-    losses, metrics, optimizers, schedules, initializers, regularizers, constraints, call arguments,
-    and attributes added to any of them.
-
-    Yields:
-        Classes and functions, possibly with duplicates.
+    These may depend on anything, such as a hyperparameter, because ``get_config`` may omit an
+    argument and functions may use variables from an enclosing scope. The search covers layers,
+    ``compile`` arguments, schedules, initializers, regularizers, constraints, call arguments, and
+    attributes added to any of them.
     """
     seen: dict[int, Any] = {}  # keeps the objects alive, so that ids are unique
     waiting: list[Any] = [model]

@@ -1,9 +1,9 @@
 """Traces batch normalisation in a training step as one TensorFlow operation.
 
-Keras 3 composes batch normalisation from nine operations. With ``FusedBatchNormV3``, a training
-step of the quickstart's network was 1.39 times as fast on two cores as with Keras' operations
-(benchmarks/training_step.py). The supernet's cells use the same operation, so their values match
-those of a network built for a single cell. Results match Keras up to rounding.
+Keras 3 composes it from nine operations. With ``FusedBatchNormV3``, a training step of the
+quickstart's network was 1.39 times as fast on two cores (benchmarks/training_step.py). The
+supernet's cells use the same operation, so their values match those of a network built for a single
+cell. Results match Keras up to rounding.
 """
 
 from __future__ import annotations

@@ -85,9 +85,8 @@ def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
 def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) -> InputRange:
     """Return the range of values that a model expects for images of shape (H, W, C).
 
-    With ``auto``, models trained by a run expect 0 to 1, whatever their layers are. For other
-    models, constant images are used to measure what happens before the first layer with weights
-    (other than ``Normalization``), including in nested models, Keras Applications and functions.
+    With ``auto``, models trained by a run expect 0 to 1. For other models, constant images are used
+    to measure what happens before the first layer with weights (other than ``Normalization``).
 
     Raises:
         InputError: If ``given`` is not an input range.
@@ -177,10 +176,10 @@ def _has_weights(layer: keras.layers.Layer) -> bool:
 def _range_for(slopes: np.ndarray, offsets: np.ndarray, is_normalized: bool) -> str:
     """Infer the input range of layers that compute ``slope * value + offset``.
 
-    The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second choice is the
+    The first choice is a range that the layers map to [0, 1] or [-1, 1]. The second is the
     narrowest range whose data the layers could normalise to mean 0 and variance 1. Data in [a, b]
-    with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000). Otherwise, the range
-    is chosen by the magnitude of the slope.
+    with mean m has a variance of at most (b - m)(m - a) (Bhatia & Davis 2000). Otherwise, the slope
+    decides.
     """
     for name in ("0-255", DEFAULT_RANGE, "-1-1"):
         low, high = (slopes * end + offsets for end in RANGES[name])

@@ -21,16 +21,14 @@ _turn = threading.Lock()
 def kept_kernels() -> Iterator[None]:
     """Inside the context, let TensorFlow reuse operations' kernels from one model to the next.
 
-    ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear the kernels, and each
-    operation then creates its kernel again the next time it runs. On the "lines" task, recreating
-    kernels took three tenths of a candidate's time if nothing was traced, and seven seconds if all
-    candidates shared a trace, because TensorFlow then optimised the trace again
+    ``keras.utils.set_random_seed`` and ``keras.backend.clear_session`` clear the kernels. On the
+    "lines" task, creating them again took three tenths of a candidate's time if nothing was traced,
+    and seven seconds if all candidates shared a trace, because TensorFlow then optimised it again
     (docs/benchmarks/performance.md).
 
-    Keras clears the kernels because the kernels of TensorFlow's older random operations, such as
+    Keras clears the kernels because those of TensorFlow's older random operations, such as
     ``tf.random.normal``, have a state that a seed must reset. Keras' initializers and layers do not
-    use these operations. All stateful random operations get their seeds in one place; as soon as
-    one of them is given a seed, kernels are cleared as usual.
+    use them. As soon as such an operation is given a seed, kernels are cleared as usual.
 
     A user's graphs with random operations get no new seeds if they were traced earlier or loaded,
     so this context is only for models from this package's own search spaces. The context affects

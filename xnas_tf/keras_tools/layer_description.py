@@ -98,9 +98,8 @@ def _left_out(layer: Any) -> dict[str, Any]:
 def _state(value: Any) -> Any:
     """Describe data, functions and objects, including attributes that Keras leaves out.
 
-    For example, Keras leaves out the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Keras
-    also identifies functions by name only, although ``keras.ops.gelu`` and
-    ``keras.activations.gelu`` are different functions.
+    Examples are the ``delta`` of ``Huber`` and the ``gain`` of ``Identity``. Keras identifies
+    functions by name only, although ``keras.ops.gelu`` differs from ``keras.activations.gelu``.
     """
     if isinstance(value, FunctionType):
         return [value.__module__, value.__qualname__]

@@ -69,8 +69,8 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
         images: Images on which to compare outputs, (N, H, W, C).
 
     Returns:
-        Whether the model loads in safe mode, and a description of the problem if it does not load
-        or its outputs have changed; empty if there is no problem.
+        Whether the model loads in safe mode, and why it does not load or its outputs have changed;
+        empty if there is no problem.
 
     Raises:
         Exception: Any exception that Keras or a user's layer raises when the model is saved.

@@ -20,17 +20,12 @@ _FORM_NAMES = {"numbers": "class numbers", "vectors": "one-hot vectors", "column
 
 
 def target_form(model: keras.Model, classes: int) -> Form:
-    """Return the form of targets that a model's loss expects.
+    """Return the form of targets that a compiled model's loss expects.
 
     A model with a single output gets its targets as a column. For other models, the names of their
-    Keras losses determine the form. A custom loss is tried with both class numbers and one-hot
-    vectors. If one form fails, the loss expects the other; if both work, the loss gets one-hot
-    vectors, because class numbers would be broadcast.
-
-    Args:
-        model: A compiled model. A model whose ``train_step`` computes its own loss gets class
-            numbers.
-        classes: Number of classes.
+    Keras losses determine the form. A custom loss is tried with class numbers and with one-hot
+    vectors. If both work, it gets one-hot vectors, because class numbers would be broadcast. A
+    model whose ``train_step`` computes its own loss gets class numbers.
     """
     if has_single_output(model):
         return "column"

@@ -42,13 +42,11 @@ def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Calla
 def freed_custom_gradients() -> Iterator[None]:
     """When the context ends, free the custom gradients of graphs traced inside it.
 
-    Each use of ``tf.custom_gradient`` in a graph adds a closure to a process-wide table, and the
-    closure references the whole traced graph. Every Keras optimizer uses a custom gradient
-    (``ReplicaContext.all_reduce``), as do ``tf.nn.silu`` and other functions, so without this
-    context, about 7 MB per candidate was never freed (benchmarks/memory.py; TensorFlow 2.18).
-    Graphs traced inside the context can still run afterwards, but their gradients can no longer be
-    traced. All threads share the table, so this also affects graphs that other threads trace in the
-    meantime.
+    Each use of ``tf.custom_gradient`` in a graph adds a closure that references the whole graph to
+    a process-wide table. Every Keras optimizer uses one (``ReplicaContext.all_reduce``), as do
+    ``tf.nn.silu`` and other functions, so about 7 MB per candidate was never freed
+    (benchmarks/memory.py; TensorFlow 2.18). Graphs traced inside the context, by any thread, can
+    still run afterwards, but their gradients can no longer be traced.
     """
     before = custom_gradients()
     try:
@@ -61,12 +59,10 @@ def freed_custom_gradients() -> Iterator[None]:
 def unoptimized_graphs() -> Iterator[None]:
     """Let TensorFlow run graphs as they were traced, unless there is a GPU.
 
-    Optimizing a graph before its first run takes longer than the optimized graph saves over a few
-    runs. Without optimization, Grad-CAM of 1,000 images with a C=16, N=1 network took 0.29 s
-    instead of 0.33 s, and integrated gradients took 2.34 s instead of 2.48 s (means over four
-    networks). On a GPU, the optimizer also chooses the image layout, which saves time. The option
-    is global, so only one thread at a time may enter the context. With overlapping threads, the
-    last one would restore the wrong value.
+    Optimizing a graph takes longer than it saves over a few runs. Without it, Grad-CAM of 1,000
+    images with a C=16, N=1 network took 0.29 s instead of 0.33 s, and integrated gradients 2.34 s
+    instead of 2.48 s (means over four networks). On a GPU, the optimizer also chooses the image
+    layout, which saves time. The option is global, so only one thread at a time may enter.
     """
     options = tf.config.optimizer
     with _lock:
@@ -84,10 +80,9 @@ def kept_arithmetic() -> Iterator[None]:
     """Let TensorFlow's graphs compute in the order in which they were traced, except on a GPU.
 
     TensorFlow's arithmetic optimizer sorts a sum's terms by name, and its remapper fuses a
-    normalization with a subsequent sum and ReLU. The last digits of a network's outputs then depend
-    on how the network is traced, and training amplifies these differences to several tenths.
-    Without the two optimizers, the quickstart's training steps took 0.99 to 1.02 times as long. The
-    options are global.
+    normalization with a subsequent sum and ReLU. The last digits of outputs then depend on how a
+    network is traced, and training amplifies these differences to several tenths. Without the two,
+    the quickstart's training steps took 0.99 to 1.02 times as long. The options are global.
     """
     options = tf.config.optimizer
     known = options.get_experimental_options()
