@@ -19,10 +19,10 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.interpretation.flint import Interpreter
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.keras_tools.head import check_head
+from xnas_tf.keras_tools.head import check_head, compile_head
 from xnas_tf.keras_tools.input_range import declare_range
-from xnas_tf.keras_tools.inspection import sums_to_one
-from xnas_tf.keras_tools.targets import build_metrics
+from xnas_tf.keras_tools.inspection import ending_of, sums_to_one
+from xnas_tf.keras_tools.targets import build_metrics, takes_logits
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.class_predictions import predictions
 from xnas_tf.training.predictor import Predictor
@@ -175,6 +175,14 @@ def test_a_head_that_does_not_tell_classes_apart_is_refused_before_training(clas
 )
 def test_other_heads_are_taken(classes, head):
     check_head(head.build(keras_tuner.HyperParameters()), classes)
+
+
+@pytest.mark.parametrize("function", [tf.sigmoid, keras.ops.sigmoid])
+def test_a_sigmoid_of_tensorflow_is_not_taken_for_a_logit(function):
+    model = Head(1, function).build(keras_tuner.HyperParameters())
+    check_head(model, 2)
+    compile_head(model, "sgd")
+    assert ending_of(model).activation == "sigmoid" and not takes_logits(model.loss)
 
 
 HIDDEN = {

@@ -35,6 +35,7 @@ from xnas_tf.exporting.verification import (
 )
 from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.settings import clear_session
+from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.objectives.latency import Latency
 from xnas_tf.registry import describe
 from xnas_tf.storage.run import Run, load_run
@@ -106,8 +107,9 @@ def export(  # noqa: PLR0913 - options with defaults
             f"as in {base}: move it before you use it, or choose another `out`"
         )
     evidence = gather(run, log)
-    for each, folder in zip(chosen, folders, strict=True):
-        _export_one(evidence, each, folder, kinds, licence, log, safe)
+    with without_trace_warnings():
+        for each, folder in zip(chosen, folders, strict=True):
+            _export_one(evidence, each, folder, kinds, licence, log, safe)
     return folders
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.dataset import Batch, Split, sample_images
@@ -100,7 +99,6 @@ def gather(run: Run, log: Callable[[str], None]) -> Evidence:
     Raises:
         InputError: If the run has no recorded facts about its data.
     """
-    tf.get_logger().setLevel("ERROR")  # TensorFlow warns whenever a model is traced
     facts = run.fact("dataset")
     if not isinstance(facts, dict):
         raise InputError(f"{run.path} has no record of its data: its search never started")

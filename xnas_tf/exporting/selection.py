@@ -106,7 +106,9 @@ def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[
     The test split is not used for this choice, because the test metrics would then be optimistic.
     """
     best = {
-        network.candidate: max(network.trainings, key=_validation_key)
+        network.candidate: max(
+            network.trainings, key=lambda t: (t.metrics["val_accuracy"], -t.metrics["val_loss"])
+        )
         for network in retraining.models()
         if network.candidate != BASELINE
     }
@@ -117,10 +119,6 @@ def _retrained(run: Run, wanted: Sequence[int], retraining: Retraining) -> list[
             known = ", ".join(map(str, best))
             raise InputError(f"{retraining.path} has no candidate {number}; allowed: {known}")
     return [_selection_of(run, retraining, best[number]) for number in wanted or best]
-
-
-def _validation_key(training: Training) -> tuple[float, float]:
-    return training.metrics["val_accuracy"], -training.metrics["val_loss"]
 
 
 def _selection_of(run: Run, retraining: Retraining, training: Training) -> ExportSelection:

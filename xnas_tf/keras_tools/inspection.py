@@ -175,11 +175,10 @@ def _final_layer(model: keras.Model) -> Any:
 
 
 def _activation_of(layer: Any) -> str | None:
-    function = getattr(layer, "activation", None)
-    for name in ("softmax", "sigmoid"):
-        if type(layer).__name__.lower() == name or function is getattr(keras.activations, name):
-            return name
-    return None
+    # By name, because `keras.ops` and TensorFlow have the same functions as `keras.activations`.
+    function = getattr(getattr(layer, "activation", None), "__name__", "")
+    names = type(layer).__name__.lower(), function
+    return next((name for name in ("softmax", "sigmoid") if name in names), None)
 
 
 def hidden_activation(model: keras.Model) -> str | None:

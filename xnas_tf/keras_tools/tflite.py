@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Literal
 
@@ -116,15 +116,13 @@ def time_batches(content: bytes, batch_size: int, repeats: int, threads: int) ->
 
     for _ in range(WARM_UP):
         run()
-    return np.array([*_seconds(run, repeats)])
-
-
-def _seconds(run: Callable[[], None], repeats: int) -> Iterator[float]:
-    for _ in range(repeats):
+    seconds = np.empty(repeats)
+    for number in range(repeats):
         report_progress()
         start = perf_counter_ns()
         run()
-        yield (perf_counter_ns() - start) / 1e9
+        seconds[number] = (perf_counter_ns() - start) / 1e9
+    return seconds
 
 
 def _interpreter(content: bytes, threads: int | None) -> tf.lite.Interpreter:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
+from keras import layers
 
 from xnas_tf.spaces.base import Space
-
-if TYPE_CHECKING:
-    import keras
+from xnas_tf.spaces.layers import batch_norm, convolution
 
 Shape = tuple[int, int, int]
 STAGES = 3
@@ -66,9 +67,6 @@ class ResNet:
             image_shape: Shape (H, W, C) of the images.
             classes: Number of classes.
         """
-        import keras
-        from keras import layers
-
         inputs = keras.Input(image_shape, name="image")
         x = _conv_norm(inputs, self.channels, 3, "stem")
         x = layers.Activation("relu", name="stem_relu")(x)
@@ -134,14 +132,10 @@ class BaselineSpace(Space):
 def _conv_norm(
     x: keras.KerasTensor, channels: int, kernel: int, name: str, strides: int = 1
 ) -> keras.KerasTensor:
-    from xnas_tf.spaces.layers import batch_norm, convolution
-
     return batch_norm(convolution(x, channels, kernel, f"{name}_conv", strides), f"{name}_norm")
 
 
 def _block(x: keras.KerasTensor, channels: int, name: str, strides: int) -> keras.KerasTensor:
-    from keras import layers
-
     shortcut = x
     if strides > 1:
         # Take every second position, then apply a 1x1 convolution. This is equivalent to a strided

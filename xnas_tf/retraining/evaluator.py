@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -71,20 +72,15 @@ class Retrainer:
         include the test metrics.
         """
         evaluator = self._baselines if candidate.id == BASELINE else self._candidates
+        pictures = self._pictures if candidate.seed == 0 else None
         stopping = EarlyStopping(
             callback or EvaluationCallback(),
             self._communicator,
             self._patience,
-            lambda model, history: self._draw_epoch(candidate, model, history),
+            pictures and partial(pictures, task_name(candidate)),
             self._test_metrics,
         )
         return evaluator.evaluate(candidate, keep, stopping)
-
-    def _draw_epoch(
-        self, candidate: Candidate, model: keras.Model, history: list[dict[str, float]]
-    ) -> None:
-        if self._pictures is not None and candidate.seed == 0:
-            self._pictures(task_name(candidate), model, len(history))
 
     def _test_metrics(self, model: keras.Model) -> dict[str, float]:
         """Compute the test metrics from sums over all ranks."""
@@ -133,7 +129,7 @@ class EarlyStopping(EvaluationCallback):
         callback: Stores the checkpoints.
         communicator: All ranks.
         patience: Number of epochs without improvement after which training ends.
-        report: Called on all ranks with the model and the history after each epoch.
+        draw: Called with the model and the number of each epoch; may be None on some ranks.
         test: Returns the test metrics of a model; called on all ranks.
     """
 
@@ -142,13 +138,13 @@ class EarlyStopping(EvaluationCallback):
         callback: EvaluationCallback,
         communicator: Communicator,
         patience: int,
-        report: Callable[[keras.Model, list[dict[str, float]]], None],
+        draw: Callable[[keras.Model, int], None] | None,
         test: Callable[[keras.Model], dict[str, float]],
     ) -> None:
         self._callback = callback
         self._communicator = communicator
         self._patience = patience
-        self._report = report
+        self._draw = draw
         self._test = test
         for name in _PASSED_ON:
             setattr(self, name, getattr(callback, name))
@@ -159,8 +155,9 @@ class EarlyStopping(EvaluationCallback):
         """See ``EvaluationCallback.on_epoch_end``."""
         save()
         self._callback.on_epoch_end(model, history, save)
-        with escaping():
-            self._report(model, history)
+        if self._draw:
+            with escaping():
+                self._draw(model, len(history))
         best = self._communicator.broadcast(best_epoch(history))
         return len(history) - best >= self._patience
 

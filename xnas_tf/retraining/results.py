@@ -210,7 +210,7 @@ class Retraining:
                 f"{model.parameters:,}",
                 *(percent_text(value, 2) for value in model.test_accuracy),
                 model.kind,
-                *(_mean_text(model.measured(column.name)) for column in columns),
+                *(format_value((model.measured(c.name) or {}).get("mean")) for c in columns),
             ]
             for model in self.models()
         ]
@@ -301,10 +301,6 @@ class Retraining:
             "models": [model.as_dict(self.config) for model in self.models()],
             "trainings": [asdict(training) for training in self.trainings()],
         }
-
-
-def _mean_text(measured: dict[str, Any] | None) -> str:
-    return "" if measured is None else format_value(measured["mean"])
 
 
 @check_types()

@@ -188,9 +188,10 @@ class RetrainingSession:
         )
         self._ended[training.name] = training
         if is_done:
+            final = {f"objective/{name}": value for name, value in training.objectives.items()}
+            final["test/accuracy"] = training.metrics["test_accuracy"]
             with self._curves_optional(training.name):
-                folder = self._folder / training.name
-                self._curves.finish(folder, training.history, _final_metrics(training))
+                self._curves.finish(self._folder / training.name, training.history, final)
         file = self._retraining.path / "results" / f"{training.name}.json"
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
@@ -247,12 +248,6 @@ def _title(task: Task) -> str:
     """Return the name of a task's network as shown to users."""
     is_baseline = task.id == BASELINE
     return ResNet(**task.hyperparameters).title if is_baseline else f"candidate {task.id}"
-
-
-def _final_metrics(training: Training) -> dict[str, float]:
-    """Return the metrics that TensorBoard shows next to the curves."""
-    values = {f"objective/{name}": value for name, value in training.objectives.items()}
-    return {**values, "test/accuracy": training.metrics["test_accuracy"]}
 
 
 def _summary(training: Training) -> str:

@@ -167,13 +167,13 @@ class Run:
             InputError: If there is none, or the candidate is not from this run.
         """
         if isinstance(which, Candidate):
-            found = self.candidate(which.id)
-            if found.genotype != which.genotype:
+            own = self.candidate(which.id)
+            if own.genotype != which.genotype:
                 raise InputError(
                     f"`candidate` {which.id} is another architecture in {self.path}: it is from "
                     "another run"
                 )
-            return found
+            return own
         if not isinstance(which, str):
             return self.candidate(which)
         if which not in CHOICES:
