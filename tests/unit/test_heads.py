@@ -177,9 +177,13 @@ def test_other_heads_are_taken(classes, head):
     check_head(head.build(keras_tuner.HyperParameters()), classes)
 
 
-@pytest.mark.parametrize("function", [tf.sigmoid, keras.ops.sigmoid])
+@pytest.mark.parametrize("function", [tf.sigmoid, keras.ops.sigmoid, layers.Lambda(tf.sigmoid)])
 def test_a_sigmoid_of_tensorflow_is_not_taken_for_a_logit(function):
-    model = Head(1, function).build(keras_tuner.HyperParameters())
+    model = Head(1, None).build(keras_tuner.HyperParameters())
+    if isinstance(function, layers.Layer):
+        model = keras.Model(model.input, function(model.output))
+    else:
+        model.layers[-1].activation = function
     check_head(model, 2)
     compile_head(model, "sgd")
     assert ending_of(model).activation == "sigmoid" and not takes_logits(model.loss)

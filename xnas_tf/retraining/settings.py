@@ -59,10 +59,11 @@ class RetrainingOptions:
         Known folders are compared by their settings, because an earlier version may have had fewer
         settings, and so another ``key``.
         """
-        for known in retrainings(run):
+        path = run.path / FOLDER / self.key
+        for known in () if path.exists() else retrainings(run):
             if RetrainingOptions(known.config, known.patience).facts == self.facts:
                 return known.path
-        return run.path / FOLDER / self.key
+        return path
 
 
 def resolve(
