@@ -69,8 +69,8 @@ def _known_code(path: Path, code: dict[str, str]) -> dict[str, str]:
     if before.models():
         raise InputError(
             f"the code has changed since networks in {path} were trained: {', '.join(files)}. "
-            f"Undo the change to resume this retraining, or move the folder out of {path.parent} to "
-            "start again"
+            "Undo the change to resume this retraining, or move the folder out of "
+            f"{path.parent} to start again"
         )
     for checkpoint in (path / "checkpoints").iterdir():
         checkpoint.unlink()
