@@ -77,7 +77,7 @@ class Retrainer:
             callback or EvaluationCallback(),
             self._communicator,
             self._patience,
-            pictures and partial(pictures, task_name(candidate)),
+            partial(pictures, task_name(candidate)) if pictures else None,
             self._test_metrics,
         )
         return evaluator.evaluate(candidate, keep, stopping)
