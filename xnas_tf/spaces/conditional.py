@@ -56,6 +56,17 @@ def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParamete
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
 
 
+def integers(number: kt_hp.Int) -> Sequence[int]:
+    """Return the possible values of an integer hyperparameter, in increasing order.
+
+    keras-tuner's own ``values`` are floats if ``step`` is a factor, and ten examples in no order if
+    logarithmic sampling has no step.
+    """
+    if number.step is None:
+        return range(number.min_value, number.max_value + 1)
+    return sorted(map(int, number.values))
+
+
 def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
     """Add hyperparameters to the declared ones."""
     for hyperparameter in found:
@@ -86,7 +97,8 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
         for choice in choices.values():
             if budget <= 0:
                 break
-            values = list(choice.values)[-budget:]
+            is_number = isinstance(choice, kt_hp.Int)
+            values = list(integers(choice) if is_number else choice.values)[-budget:]
             asked = _asked_by_value(declared, build, choice, values, failures)
             budget -= len(asked)
             for value, hyperparameters in asked.items():

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -26,7 +27,7 @@ from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, code_of, name_of
-from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
+from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, integers, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.model_checks import check_model, check_outputs
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -340,16 +341,23 @@ class SearchSpace(Space):
 
     def _largest(self, number: kt_hp.Int) -> int:
         """Return the largest value of an integer hyperparameter with which a model can be built."""
-        values = tuple(number.values)
-        buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
-        return (buildable or values)[-1]
+        values = integers(number)
+        named = ((f"{number.name}={value!r}", value) for value in reversed(values))
+        return next((value for name, value in named if name not in self._failures), values[-1])
 
 
 def _variable(hp: Any) -> Variable:
     conditions = tuple(Condition(c.name, tuple(c.values)) for c in hp.conditions)
-    if isinstance(hp, kt_hp.Float) and hp.step is None:
-        return Range(hp.name, hp.prob_to_value, conditions)
-    ordered = isinstance(hp, kt_hp.Int | kt_hp.Float) or bool(getattr(hp, "ordered", False))
+    is_number = isinstance(hp, kt_hp.Int | kt_hp.Float)
+    if is_number and hp.step is None:
+        return Range(hp.name, partial(_at, hp), conditions)
     if isinstance(hp, kt_hp.Fixed):
         return Choice(hp.name, (hp.value,), conditions=conditions)
-    return Choice(hp.name, tuple(hp.values), ordered, conditions)
+    values = integers(hp) if isinstance(hp, kt_hp.Int) else hp.values
+    ordered = is_number or bool(getattr(hp, "ordered", False))
+    return Choice(hp.name, tuple(values), ordered, conditions)
+
+
+def _at(hp: kt_hp.Int | kt_hp.Float, position: float) -> float:
+    """Return the value at a position in [0, 1]; keras-tuner's integers exceed the limits there."""
+    return min(max(hp.prob_to_value(position), hp.min_value), hp.max_value)
