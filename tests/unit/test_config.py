@@ -158,12 +158,34 @@ def test_an_example_is_imported_from_the_package_unless_there_is_another(tmp_pat
         import_object("mymodels.calibration:A", "objective")
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00"])
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00", "a: 2026-13-01"])
 def test_a_broken_file_is_named(tmp_path, text):
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match="broken.yaml"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "search: {seed: 1}\ntest: all\nsearch: {seed: 2}",
+            "'search' is already .* line 1(.|\n)*3",
+        ),
+        ("objectives:\n- {name: latency,\n   name: error}", "'name' is already given in line 2"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_an_error(tmp_path, text, message):
+    """PyYAML would ignore the first."""
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(path)
+    with pytest.raises(InputError, match="'seed' is already given in line 1"):
+        load_config(overrides=["search={seed: 1, seed: 2}"])
+    path.write_text("dataset: &base {seed: 1}\nsearch: {<<: *base, seed: 2}")
+    assert load_config(path).search.seed == 2
 
 
 def test_local_file_comes_before_the_quickstart(tmp_path, monkeypatch):

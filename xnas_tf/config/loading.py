@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
+from yaml.error import MarkedYAMLError
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
@@ -193,9 +194,24 @@ def flattened(value: Any, key: str = "") -> dict[str, Any]:
     }
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which would silently ignore a key that is given again below."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if line := lines.get(key.value):
+                    problem = f"{key.value!r} is already given in line {line}"
+                    raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                lines[key.value] = key.start_mark.line + 1
+        return node
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else Path()
         files = (*folder.glob("*.y*ml"), *Path("configs").glob("*.y*ml"))
@@ -203,7 +219,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"there is no configuration file {suggest(str(path), near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"configuration file {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a date with month 13
         raise InputError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data or {}, dict):
         kind = type(data).__name__
@@ -222,8 +238,8 @@ def _override(data: dict[str, Any], text: str) -> None:
     if not equals or not key:
         raise InputError(f"`overrides` {text!r} is not of the form key=value")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        parsed = _Loader(value).get_single_data()
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"`overrides` {text!r}: the value is not valid YAML: {error}") from error
     *path, last = key.split(".")
     parent: Any = data
