@@ -69,6 +69,13 @@ def test_a_column_can_be_chosen(tmp_path):
     path = write(tmp_path / "t.csv", ROWS, ("arch", "valid_accuracy", "test"))
     costs = make_problem(read_table(path), ["error", "valid_accuracy"], column="test").costs
     assert costs.tolist() == [[100 - row[2], 100 - row[1]] for row in ROWS]
+    path = write(tmp_path / "t.csv", ROWS, ("arch", "val_acc", "loss"))
+    swapped = write(
+        tmp_path / "s.csv", [(a, c, b) for a, b, c in ROWS], ("arch", "loss", "val_acc")
+    )
+    for each in (path, swapped):  # a loss is no accuracy, even if it comes first
+        costs = make_problem(read_table(each), ["error", "loss"]).costs
+        assert costs.tolist() == [[100 - row[1], row[2]] for row in ROWS]
 
 
 def test_the_published_reference_is_taken_where_any_row_is_better(tmp_path):

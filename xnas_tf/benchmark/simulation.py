@@ -123,11 +123,7 @@ def run_search(
 
 
 def _run_own(simulation: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
-    space = CellSpace(simulation.problem.rows)
     search = create_algorithm(name, seed, simulation.problem, overrides)
     while not simulation.is_over and (proposal := search.ask()):
-        if space.infeasible(proposal.hyperparameters):
-            search.reject(proposal)
-        else:
-            costs = simulation.train(proposal.genotype)
-            search.tell(proposal, proposal.number, costs.tolist())
+        costs = simulation.train(proposal.genotype)
+        search.tell(proposal, proposal.number, costs.tolist())

@@ -86,8 +86,8 @@ def read_table(path: Path) -> Table:
     Args:
         path: A name from ``TABLES``; a CSV file, optionally gzipped, with the header
             ``arch,column…``; or NATS-Bench's files (see ``read_nats_bench``). A file with a
-            ``seed`` column has one row per network and seed: the values are averaged over the seeds
-            and apply to all cells that build the network.
+            ``seed`` column has one row per genotype and seed: the values are averaged over all rows
+            of a network and apply to all cells that build it.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these formats.
@@ -148,9 +148,10 @@ def _numbered_rows(
 def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
     """Parse a table with one row per network and seed."""
     rows: dict[str, list[list[str]]] = {}
-    lines: dict[str, int] = {}
+    first: dict[str, tuple[str, int]] = {}
     trainings: dict[tuple[str, str], int] = {}
     for line, genotype, row in _numbered_rows(name, header, reader):
+        network = network_of(parse_genotype(genotype))
         training = genotype, row[header.index(SEED)].strip()
         if known := trainings.get(training):
             raise InputError(
@@ -158,8 +159,8 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
                 f"{known}"
             )
         trainings[training] = line
-        rows.setdefault(genotype, []).append(row)
-        lines.setdefault(genotype, line)
+        rows.setdefault(network, []).append(row)
+        first.setdefault(network, (genotype, line))
     if not rows:
         raise InputError(f"{name}: the table has no rows")
     columns: dict[str, Sequence[str | float]] = {
@@ -167,7 +168,8 @@ def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
         for index, column in enumerate(header)
         if column not in ("arch", SEED)
     }
-    return Table(name, tuple(rows), columns, tuple(lines.values()), is_of_networks=True)
+    genotypes, lines = zip(*first.values(), strict=True)
+    return Table(name, genotypes, columns, lines, is_of_networks=True)
 
 
 def _mean(values: list[str]) -> str | float:
