@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
@@ -135,7 +136,7 @@ class HyperModelOptions(SpaceOptions):
     def hypermodel_module(self) -> str:
         """See ``SpaceOptions.hypermodel_module``."""
         if self.hypermodel.startswith(OBJECT):  # see ``space_section`` of the tuner
-            name = self.hypermodel.removeprefix(OBJECT).partition(".<locals>")[0]
+            name = re.split(r"\(|\.<locals>", self.hypermodel.removeprefix(OBJECT))[0]
             return name.rpartition(".")[0]
         return self.hypermodel.partition(":")[0]
 

@@ -125,10 +125,10 @@ def _definitions(owners: Iterable[Any]) -> tuple[dict[str, str], list[str]]:
             continue
         functions = list(_functions(owner))
         used = {key: value for each in functions for key, value in _globals_of(each).items()}
-        plain = {key: text for key, value in used.items() if (text := _json(value))}
-        own = {key: _json(value) for key, value in vars(owner).items() if key[:2] != "__"}
+        plain = {key: text for key, value in used.items() if (text := json_text(value))}
+        own = {key: json_text(value) for key, value in vars(owner).items() if key[:2] != "__"}
         hashes[name] = _hash(json.dumps([*map(_source, functions), plain, own], sort_keys=True))
-        for value in [*used.values(), *getattr(owner, "__bases__", ())]:
+        for value in _flat([*used.values(), getattr(owner, "__bases__", ())]):
             if _module(value) == MAIN and isinstance(value, FunctionType | type):
                 waiting.append(value)
             else:
@@ -172,12 +172,31 @@ def _normalised(source: str) -> str:
         return source
 
 
-def _json(value: Any) -> str:
-    """Return a constant as text; empty for other values."""
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield values, and instead of lists, tuples and dictionaries their elements."""
+    for value in values:
+        if isinstance(value, list | tuple | dict):
+            yield from _flat(value.values() if isinstance(value, dict) else value)
+        else:
+            yield value
+
+
+def json_text(value: Any) -> str:
+    """Return a constant as text, with the names of functions and classes; empty for others."""
     try:
-        return json.dumps(value, sort_keys=True)
-    except (TypeError, ValueError):
+        is_code = isinstance(value, FunctionType | type)
+        return "" if is_code else json.dumps(value, sort_keys=True, default=_element)
+    except (TypeError, ValueError, RecursionError):
         return ""
+
+
+def _element(value: Any) -> Any:
+    """Return an element of a container as JSON; raise a ``TypeError`` if that is not possible."""
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, FunctionType | type):
+        return value.__qualname__
+    raise TypeError
 
 
 def _module(value: Any) -> str:
