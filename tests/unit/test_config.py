@@ -107,6 +107,20 @@ def test_overrides_reach_into_short_forms_and_defaults(tmp_path):
     assert [objective.name for objective in config.objectives] == ["flops", "introspectability"]
 
 
+def test_defaults_follow_overrides_of_a_config_as_of_a_file():
+    own = "space={hypermodel: 'mine:Net'}"
+    for source in (None, Config(), Config(training={"epochs": 3}), load_config("quickstart")):
+        training = load_config(source, ["training.optimizer=adam"]).training
+        assert (training.optimizer, training.learning_rate) == ("adam", 0.001)
+        training = load_config(source, [own]).training
+        assert (training.optimizer, training.learning_rate) == ("adam", 0.001)
+        assert load_config(source).training == Config().training
+    slow = Config(training={"learning_rate": 0.01})
+    assert load_config(slow, ["training.optimizer=adam"]).training.learning_rate == 0.01
+    every = load_config(Config(search={"algorithm": "all"}), ["search.seed=1"])
+    assert "candidates" not in every.search.model_fields_set  # every network is trained
+
+
 def test_a_run_is_named_after_the_file_and_a_config_needs_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert default_run_dir("configs/pets.yaml") == Path("runs/pets")

@@ -15,6 +15,7 @@ from yaml.error import MarkedYAMLError
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import installed_folder
+from xnas_tf.training.options import RATES
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_FILE = Path("xnas.yaml")
@@ -36,8 +37,7 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         InputError: If the file is missing or invalid, or an override is invalid.
     """
     if isinstance(source, Config):
-        dumped = source.model_dump(mode="json")
-        data, origin = {**dumped, "callbacks": source.callbacks}, "configuration"
+        data, origin = _given(source), "configuration"
     else:
         path = find_config(source)
         data, origin = (_read_yaml(path), str(path)) if path else ({}, "quickstart")
@@ -47,6 +47,18 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     given = ", ".join(f"`overrides` {text}" for text in overrides)
     where = f"{origin} with {given}" if overrides else origin
     return validate_config(data, where)
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """Return the sections of a configuration, without defaults that follow from other keys."""
+    data = {**config.model_dump(mode="json"), "callbacks": config.callbacks}
+    data["search"] = config.search.model_dump(mode="json", exclude_unset=True)
+    training = data["training"]
+    if training["learning_rate"] == RATES[training["optimizer"]]:
+        del training["learning_rate"]
+    if training["optimizer"] == config.space.optimizer:
+        del training["optimizer"]
+    return data
 
 
 _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
