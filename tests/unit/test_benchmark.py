@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.benchmark import make_problem, parse_reference, read_table
 from xnas_tf.benchmark.problem import parameters
-from xnas_tf.benchmark.simulation import run_search
+from xnas_tf.benchmark.simulation import create_algorithm, run_search
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
@@ -168,6 +168,14 @@ def test_wrong_objectives_are_named(tmp_path, options, message):
     table = read_table(write(tmp_path / "t.csv", ROWS))
     with pytest.raises(InputError, match=message):
         make_problem(table, **options)
+
+
+def test_options_that_change_no_simulated_search_are_refused(tmp_path):
+    problem = make_problem(read_table(write(tmp_path / "t.csv", ROWS)))
+    for text in ("search.plateau=5", "search.fidelity.epochs=[1, 3]", "search.seed=1", "test=all"):
+        with pytest.raises(InputError, match=r"given .* search.crossover, search.mode, search.mut"):
+            create_algorithm("nsga2", 0, problem, [text])
+    assert create_algorithm("nsga2", 0, problem, ["search.population=5"])._size == 5
 
 
 def test_a_reference_is_numbers():
