@@ -36,12 +36,7 @@ def build_model(
     """Build the model for the given hyperparameters.
 
     Automatically named layers get the same names each time, because hyperparameters may be named
-    after layers.
-
-    Args:
-        hypermodel: The HyperModel.
-        hp: The hyperparameters.
-        input_shape: The input shape for models that do not define one.
+    after layers. ``input_shape`` is used by models that do not define one.
 
     Returns:
         The model, and whether it has weights that do not come from initializers, such as pretrained
