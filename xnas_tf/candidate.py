@@ -47,18 +47,16 @@ class Candidate:
         objectives: Values by objective; empty unless the candidate is done.
         metrics: Other values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
-            validate, score, record (saving the model) and clean (freeing it). Two more entries give
-            the time spent on communication between ranks, which is part of these phases, and the
-            time that the group waited for the candidate. A promotion's seconds exclude those of the
-            rungs below.
+            validate, score, record (saving the model) and clean (freeing it), without those of the
+            rungs below. Two more entries give the time of communication between ranks, which is
+            part of these phases, and the time that the group waited for the candidate.
         history: Metrics of each epoch.
         versions: Versions of the packages used in the evaluation.
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
-        finish_order: Number of candidates that had ended when this one ended, counting itself; 0
-            until then.
+        finish_order: The same when this one ended, counting itself; 0 until then.
         lost_groups: Number of times that the group was lost while training this candidate.
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.
@@ -96,10 +94,7 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether the candidate counts towards its generation.
-
-        A failed or done candidate counts, even if its results are reused.
-        """
+        """Whether the candidate counts towards its generation, even with reused results."""
         return self.state in ("done", "failed")
 
     @property
@@ -194,10 +189,7 @@ class Candidate:
 
 @dataclass
 class Result:
-    """The result of an evaluation, passed from the evaluator to the database.
-
-    See ``Candidate`` for the fields.
-    """
+    """The result of an evaluation; see ``Candidate`` for the fields."""
 
     state: State = "running"
     reason: str = ""

@@ -46,8 +46,7 @@ class Registry:
         """Return the implementation called ``name``, or the object at ``module:Name``.
 
         Raises:
-            InputError: If there is no such implementation. The error message names the nearest
-                match.
+            InputError: If there is none. The message names the nearest match.
         """
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))
@@ -172,11 +171,7 @@ _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m
 
 
 def _message(text: str) -> str:
-    """Return the line that describes the error.
-
-    TensorFlow puts a traceback before this line, either from the code being traced or from the code
-    that created the failing graph node.
-    """
+    """Return the line that describes the error, before which TensorFlow may put a traceback."""
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()
         return f"{reason.strip()} (in {layer})"

@@ -73,12 +73,11 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    If the version that wrote the file lacked an objective's option, the option is set to the value
-    closest to that version's behaviour. An old run is therefore never resumed with today's
-    defaults. The results still differ slightly: that version used different images and did not
-    correct disentanglement for chance.
+    An objective's option that the version lacked is set to the value closest to that version's
+    behaviour, so an old run is never resumed with today's defaults. The results still differ
+    slightly: that version used different images and did not correct disentanglement for chance.
 
-    If the search algorithm no longer exists, its name is kept: the run can still be read, but it
+    The name of a search algorithm that no longer exists is kept: the run can still be read, but it
     cannot be resumed.
 
     Args:
@@ -129,8 +128,7 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
 def find_config(source: str | Path | None) -> Path | None:
     """Return the file that ``load_config`` reads; None for the quickstart.
 
-    If there is no file ``NAME`` or ``configs/NAME.yaml``, the packaged configuration of that name
-    is returned.
+    A packaged configuration is used for ``NAME`` or ``configs/NAME.yaml`` if there is no such file.
     """
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
@@ -146,7 +144,7 @@ def find_config(source: str | Path | None) -> Path | None:
 def default_note() -> str:
     """Return a note on the configuration used by default; empty if it is ``./xnas.yaml``.
 
-    The note is a warning if the current folder contains other configurations.
+    It is a warning if the current folder contains other configurations.
     """
     if DEFAULT_FILE.is_file():
         return ""

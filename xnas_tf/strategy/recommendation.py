@@ -39,13 +39,13 @@ class Recommendation:
 
     Attributes:
         id: Id of the candidate; None if none is recommended.
-        why: One line with the reason for the recommendation and a comparison with the lowest error;
-            or, if none is recommended, the reason and advice on what to change.
+        why: One line with the reason, and a comparison with the lowest error or, if none is
+            recommended, advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, even if this error
             is high; None if no error is known.
-        on_test: What is noticeable about the recommended model on the test split, on which the
-            choice did not depend: an accuracy clearly below that of validation, and classes for
-            which the model is much worse. Empty if there is nothing, or it has not been tested.
+        on_test: What is noticeable about the model on the test split, on which the choice did not
+            depend: an accuracy clearly below that of validation, and classes for which it is much
+            worse. Empty if there is nothing, or it has not been tested.
     """
 
     id: int | None

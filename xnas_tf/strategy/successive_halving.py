@@ -45,7 +45,7 @@ class SuccessiveHalving:
 
         Args:
             number: The candidate's id.
-            epochs: Rung of the candidate. Results of the last rung are ignored.
+            epochs: Its rung. Results of the last rung are ignored.
             costs: Objective values, negated where higher is better.
             violation: Total constraint violation; candidates that violate a limit come last.
         """
@@ -76,13 +76,10 @@ class _Rung:
 
     def __init__(self, lower: int, upper: int, every: int) -> None:
         self._lower, self.upper, self._every = lower, upper, every
-        self.results: list[tuple[int, Sequence[float], float]] = []
-        """Id, costs and constraint violation of each candidate."""
+        self.results: list[tuple[int, Sequence[float], float]] = []  # id, costs, violation
         self.promoted: set[int] = set()
-        self._ranked = 0
-        """Number of results in the last ranking."""
-        self._promotable: list[int] = []
-        """Candidates that may be promoted according to the last ranking, best last."""
+        self._ranked = 0  # number of results in the last ranking
+        self._promotable: list[int] = []  # according to the last ranking, best last
 
     def best(self, is_idle: bool) -> int | None:
         """Return the best candidate that is due for promotion but has not been promoted yet.
@@ -142,8 +139,7 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
     """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, because some promoted candidates turn out not to be among the best
-    when later results arrive.
+    The actual number is higher, because later results show that some promotions were not due.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)

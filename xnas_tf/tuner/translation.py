@@ -102,8 +102,7 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check additional sections of the configuration, and return those that are not None.
 
     Raises:
-        InputError: If a section whose keys are set by arguments is not a mapping, or itself has a
-            key that an argument sets.
+        InputError: If a section is not a mapping, or has a key that an argument sets.
     """
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
@@ -123,8 +122,7 @@ def validated(sections: Mapping[str, Any]) -> Config:
     """Return the configuration that consists of these sections.
 
     Raises:
-        InputError: If the configuration is invalid. The message names the arguments of ``xt.Tuner``
-            that set the values.
+        InputError: If it is invalid. The message names the arguments that set the values.
     """
     try:
         return validate_config(sections, "xt.Tuner")
@@ -147,8 +145,7 @@ def translated(objective: Any) -> Any:
     """Translate keras-tuner's objectives for the configuration; return any others unchanged.
 
     Raises:
-        InputError: If the objective is not measured on validation images, or its direction is
-            unknown.
+        InputError: If one is not measured on validation images, or its direction is unknown.
     """
     if isinstance(objective, str):
         if objective not in _OF_TRAINING and not objective.startswith("val_"):

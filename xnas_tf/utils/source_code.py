@@ -25,16 +25,14 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 
     A module is hashed as a whole, together with the modules that it imports, except libraries. In a
     script or notebook, only the classes and functions themselves are hashed, together with the
-    functions, classes and constants of the script that they use. Comments and the code's layout do
-    not change the hashes.
+    functions, classes and constants of the script that they use. Comments and layout do not count.
 
     Args:
         owners: Classes and functions.
         modules: Names of further modules.
 
     Returns:
-        Hashes by module, such as ``mine``, or by definition in a script, such as
-        ``__main__.build``.
+        Hashes by module, such as ``mine``, or by a script's definition, such as ``__main__.build``.
     """
     owners = list(owners)
     definitions, used = _definitions(each for each in owners if _module(each) == MAIN)
@@ -43,11 +41,9 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 
 
 def copyable_file(module: str) -> Path | None:
-    """Return the file of a user's imported module.
+    """Return the file of a user's imported module; None if a copy of it alone would not do.
 
-    Returns:
-        The file; None if the module is part of a package, or installed as a library, so that a copy
-        of its file alone would not do.
+    This is the case if the module is part of a package, or installed as a library.
     """
     file = _source_file(module)
     if file is None or "." in module or file.name == "__init__.py":
