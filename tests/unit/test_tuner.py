@@ -275,6 +275,7 @@ def test_objects_with_other_values_are_other_hypermodels():
 
     objects = [Dense([4]), Dense([8]), builder(4), builder(8), Dense([4]).build, Dense([8]).build]
     objects += [functools.partial(build, 4), functools.partial(build, units=8)]
+    objects += [Dense(keras.activations.relu), Dense(keras.activations.tanh)]
     names = [space_section(each)["hypermodel"] for each in objects]
     assert len(set(names)) == len(objects) and not any("hidden" in name for name in names)
     assert [space_section(each)["hypermodel"] for each in objects] == names

@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -77,19 +78,19 @@ def _object_name(hypermodel: Any) -> str:
     """Return a name with an object's class or function, and the values that it was made with.
 
     A search with other values therefore counts as another search. Text is hashed, because it may be
-    secret and the name is stored in the run; values that are not JSON are left out.
+    secret and the name is stored in the run; other objects are left out.
     """
-    owner = getattr(hypermodel, "func", hypermodel)  # of a functools.partial
+    owner, values = hypermodel, dict[Any, Any]()
+    if isinstance(hypermodel, partial):
+        owner, values = hypermodel.func, dict(enumerate(hypermodel.args)) | hypermodel.keywords
     kind = owner if hasattr(owner, "__qualname__") else type(owner)
-    values: dict[Any, Any] = dict(enumerate(getattr(hypermodel, "args", ())))
-    values |= getattr(hypermodel, "keywords", None) or {}
     if isinstance(owner, FunctionType):
         values |= inspect.getclosurevars(owner).nonlocals
     elif not isinstance(owner, type):
         values |= getattr(getattr(owner, "__self__", owner), "__dict__", {})
     shown = []
     for name, value in values.items():
-        text = json_text(value)
+        text = json_text([value])[1:-1]
         if text and name not in ("name", "tunable"):  # of every HyperModel
             is_plain = len(text) <= _MOST_SHOWN and '"' not in text
             digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
