@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 import xnas_tf as xt
 from examples.small_convnet import SmallConvNet
 from tests.conftest import left_to_all
+from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
@@ -117,6 +118,22 @@ def test_a_notebook_shows_the_results_as_one_table(searched, monkeypatch):
     (output,) = shown
     assert output.data.count("<table>") == 1 and output.data.count("<tr>") == 4
     assert html.escape(f"recommended: {searched[1].recommendation().text}") in output.data
+
+
+def test_a_promoted_candidate_is_listed_once_and_before_those_trained_for_less():
+    config = load_config(overrides=["objectives=[error, parameters]"])
+    rows = [(1, 3, 0.1, 0), (2, 3, 0.2, 0), (3, 3, 0.3, 0), (4, 9, 0.5, 1), (5, 9, 0.4, 3)]
+    candidates = [
+        Candidate(n, "", {}, epochs=e, state="done", promoted_from=p, objectives={"error": v})
+        for n, e, v, p in rows
+    ]
+    run = SimpleNamespace(
+        config=config,
+        candidates=lambda: candidates,
+        pareto=lambda: candidates[4:],
+        recommendation=lambda: SimpleNamespace(id=5),
+    )
+    assert [candidate.id for candidate in xt.Tuner._ordered(run)] == [5, 4, 2]
 
 
 @pytest.mark.long

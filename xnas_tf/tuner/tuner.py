@@ -245,7 +245,8 @@ class Tuner:
         """Return the hyperparameters of the best candidates.
 
         The recommended candidate comes first, then the others on the front, and then the rest, both
-        sorted by the first objective, best first.
+        sorted by the first objective, best first. With ``search.fidelity``, the rest are sorted by
+        the number of epochs first, and promoted candidates occur once.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -318,9 +319,11 @@ class Tuner:
         first = run.config.objectives[0]
         front = {candidate.id for candidate in run.pareto()}
         recommended = run.recommendation().id
+        done = [candidate for candidate in run.candidates() if candidate.state == "done"]
+        promoted = {candidate.promoted_from for candidate in done}
 
-        def sort_key(c: Candidate) -> tuple[bool, bool, float, int]:
+        def sort_key(c: Candidate) -> tuple[bool, bool, int, float, int]:
             value = first.sign * c.objectives[first.name]
-            return c.id != recommended, c.id not in front, value, c.id
+            return c.id != recommended, c.id not in front, -c.epochs, value, c.id
 
-        return sorted((c for c in run.candidates() if c.state == "done"), key=sort_key)
+        return sorted((c for c in done if c.id not in promoted), key=sort_key)
