@@ -121,19 +121,27 @@ def test_a_notebook_shows_the_results_as_one_table(searched, monkeypatch):
 
 
 def test_a_promoted_candidate_is_listed_once_and_before_those_trained_for_less():
-    config = load_config(overrides=["objectives=[error, parameters]"])
+    limit = "constraints={parameters: '<= 9'}"
+    config = load_config(overrides=["objectives=[error, parameters]", limit])
     rows = [(1, 3, 0.1, 0), (2, 3, 0.2, 0), (3, 3, 0.3, 0), (4, 9, 0.5, 1), (5, 9, 0.4, 3)]
+    rows += [(6, 9, 0.3, 0)]
     candidates = [
-        Candidate(n, "", {}, epochs=e, state="done", promoted_from=p, objectives={"error": v})
-        for n, e, v, p in rows
+        Candidate(
+            *(number, "", {}),
+            epochs=epochs,
+            state="done",
+            promoted_from=lower,
+            objectives={"error": error, "parameters": 10 if number == 6 else 5},
+        )
+        for number, epochs, error, lower in rows
     ]
     run = SimpleNamespace(
         config=config,
         candidates=lambda: candidates,
-        pareto=lambda: candidates[4:],
+        pareto=lambda: candidates[4:5],
         recommendation=lambda: SimpleNamespace(id=5),
     )
-    assert [candidate.id for candidate in xt.Tuner._ordered(run)] == [5, 4, 2]
+    assert [candidate.id for candidate in xt.Tuner._ordered(run)] == [5, 4, 2, 6]
 
 
 @pytest.mark.long

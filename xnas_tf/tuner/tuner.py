@@ -245,8 +245,8 @@ class Tuner:
         """Return the hyperparameters of the best candidates.
 
         The recommended candidate comes first, then the others on the front, and then the rest, both
-        sorted by the first objective, best first. With ``search.fidelity``, the rest are sorted by
-        the number of epochs first, and promoted candidates occur once.
+        sorted by the first objective, best first. Those that violate constraints come last. With
+        ``search.fidelity``, those trained for more epochs come first, and promoted ones occur once.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -322,8 +322,9 @@ class Tuner:
         done = [candidate for candidate in run.candidates() if candidate.state == "done"]
         promoted = {candidate.promoted_from for candidate in done}
 
-        def sort_key(c: Candidate) -> tuple[bool, bool, int, float, int]:
+        def sort_key(c: Candidate) -> tuple[bool, bool, bool, int, float, int]:
             value = first.sign * c.objectives[first.name]
-            return c.id != recommended, c.id not in front, -c.epochs, value, c.id
+            is_outside = bool(c.violations(run.config.constraints))
+            return c.id != recommended, c.id not in front, is_outside, -c.epochs, value, c.id
 
         return sorted((c for c in done if c.id not in promoted), key=sort_key)
