@@ -61,8 +61,7 @@ class Candidate:
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.
         reused_from: Source of reused results, as ``candidate N of RUN``; empty if none are reused.
-        model_path: File of the saved Keras model, if the candidate was on the front when it
-            finished.
+        model_path: File of the saved Keras model, if it was on the front when it finished.
         module: Name of the module that defines the HyperModel and may register Keras layers.
     """
 
@@ -156,16 +155,14 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
-        The model expects images with values from 0 to 1; use ``Run.prepare`` to convert other
-        images.
+        The model expects images with values from 0 to 1; ``Run.prepare`` converts others.
 
         Args:
-            safe: Whether to reject a model that contains Python code, for example in a Lambda
-                layer.
+            safe: Whether to reject a model that contains Python code, as in a Lambda layer.
 
         Raises:
-            InputError: If the model cannot be loaded or was not saved: only candidates that were
-                on the front when they finished have a saved model.
+            InputError: If the model cannot be loaded or was not saved, as only those of candidates
+                that were on the front when they finished are.
         """
         if self.model_path is None or not self.model_path.is_file():
             raise InputError(

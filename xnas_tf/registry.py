@@ -24,8 +24,8 @@ class Registry:
 
     Args:
         kind: Name for this kind of implementation in messages, such as "objective".
-        group: Entry-point group in which other packages register their implementations.
-        builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
+        group: Entry-point group in which other packages register implementations.
+        builtin: ``module:Name`` of those that are part of xnas-tf, by name.
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
@@ -95,10 +95,8 @@ def import_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         is_missing = f"{name}.".startswith(f"{error.name}.")
         package, _, module = name.partition(".")
-        is_example = (
-            package == "examples" and (installed_folder(package) / f"{module}.py").is_file()
-        )
-        if not is_missing or not is_example:
+        is_ours = package == "examples" and (installed_folder(package) / f"{module}.py").is_file()
+        if not is_missing or not is_ours:
             raise
         return importlib.import_module(f"xnas_tf.{name}")
 

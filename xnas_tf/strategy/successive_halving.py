@@ -1,17 +1,16 @@
 """Asynchronous successive halving over non-domination rank.
 
-All candidates are trained on the lowest rung, for a few epochs. The best candidates of a rung are
+All candidates are trained on the lowest rung, for a few epochs. The best ones of a rung are
 promoted, that is, trained for more epochs. As in ASHA (Li et al. 2020, "A System for Massively
-Parallel Hyperparameter Tuning", algorithm 2), no candidate waits for a rung to be full. With
-several objectives, the best candidates are those with the lowest non-domination rank (Schmucker et
-al. 2021, "Multi-objective Asynchronous Successive Halving").
+Parallel Hyperparameter Tuning", algorithm 2), none waits for a rung to be full. With several
+objectives, the best have the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective
+Asynchronous Successive Halving").
 
-ASHA ranks a rung after each result, but the first few results of a rung do not show which
-candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
-do. With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes
-6.7 to 7.8 promotions and ours makes 5.3 to 5.7. In simulations, the results of both rules agree
-within 0.5% with noise of 0.3 standard deviations between rungs, and within 2% with noise of one
-standard deviation.
+ASHA ranks a rung after each result, but the first few do not show which candidates are good. Here,
+a rung is ranked once per generation, or when there is nothing else to do. With 16 candidates, 2
+objectives and 3 times the epochs on the second rung, ASHA's rule makes 6.7 to 7.8 promotions and
+ours 5.3 to 5.7. In simulations, the results of both rules agree within 0.5% with noise of 0.3
+standard deviations between rungs, and within 2% with noise of one standard deviation.
 """
 
 from __future__ import annotations
