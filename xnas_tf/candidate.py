@@ -47,24 +47,21 @@ class Candidate:
         objectives: Values by objective; empty unless the candidate is done.
         metrics: Other values by name.
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
-            validate, score, record (saving the model) and clean (freeing it). Two more entries give
-            the time spent on communication between ranks, which is part of these phases, and the
-            time that the group waited for the candidate. A promotion's seconds exclude those of the
-            rungs below.
+            validate, score, record (saving the model) and clean (freeing it), without those of the
+            rungs below. Two more entries give the time of communication between ranks, which is
+            part of these phases, and the time that the group waited for the candidate.
         history: Metrics of each epoch.
         versions: Versions of the packages used in the evaluation.
         started: Start time, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
-        finish_order: Number of candidates that had ended when this one ended, counting itself; 0
-            until then.
+        finish_order: The same when this one ended, counting itself; 0 until then.
         lost_groups: Number of times that the group was lost while training this candidate.
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.
         reused_from: Source of reused results, as ``candidate N of RUN``; empty if none are reused.
-        model_path: File of the saved Keras model, if the candidate was on the front when it
-            finished.
+        model_path: File of the saved Keras model, if it was on the front when it finished.
         module: Name of the module that defines the HyperModel and may register Keras layers.
     """
 
@@ -96,10 +93,7 @@ class Candidate:
 
     @property
     def counts(self) -> bool:
-        """Whether the candidate counts towards its generation.
-
-        A failed or done candidate counts, even if its results are reused.
-        """
+        """Whether the candidate counts towards its generation, even with reused results."""
         return self.state in ("done", "failed")
 
     @property
@@ -161,16 +155,14 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
-        The model expects images with values from 0 to 1; use ``Run.prepare`` to convert other
-        images.
+        The model expects images with values from 0 to 1; ``Run.prepare`` converts others.
 
         Args:
-            safe: Whether to reject a model that contains Python code, for example in a Lambda
-                layer.
+            safe: Whether to reject a model that contains Python code, as in a Lambda layer.
 
         Raises:
-            InputError: If the model cannot be loaded or was not saved: only candidates that were
-                on the front when they finished have a saved model.
+            InputError: If the model cannot be loaded or was not saved, as only those of candidates
+                that were on the front when they finished are.
         """
         if self.model_path is None or not self.model_path.is_file():
             raise InputError(
@@ -194,10 +186,7 @@ class Candidate:
 
 @dataclass
 class Result:
-    """The result of an evaluation, passed from the evaluator to the database.
-
-    See ``Candidate`` for the fields.
-    """
+    """The result of an evaluation; see ``Candidate`` for the fields."""
 
     state: State = "running"
     reason: str = ""

@@ -41,8 +41,7 @@ def _devices() -> list[Finding]:
     try:
         import tensorflow as tf  # noqa: PLC0415 - heavy
     except Exception as error:  # noqa: BLE001 - missing, or broken in one of many ways
-        advice = "run bin/setup" if _is_of_installation(error) else ""
-        return [Finding("TensorFlow", f"cannot be loaded: {describe(error)}", advice)]
+        return [_not_loaded("TensorFlow", error, "run bin/setup")]
     gpus = tf.config.list_physical_devices("GPU")
     details = map(tf.config.experimental.get_device_details, gpus)
     names = ", ".join(str(each.get("device_name")) for each in details)
@@ -62,12 +61,8 @@ def _horovod() -> list[Finding]:
     try:
         import horovod.tensorflow as hvd  # noqa: PLC0415 - optional
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
-        advice = ""
-        if _is_of_installation(error):
-            advice = (
-                "it was built against another TensorFlow: remove .venv, then run bin/setup horovod"
-            )
-        return [Finding("Horovod", f"cannot be loaded: {describe(error)}", advice)]
+        advice = "it was built against another TensorFlow: remove .venv, then run bin/setup horovod"
+        return [_not_loaded("Horovod", error, advice)]
     libraries = {
         "Gloo": hvd.gloo_built(),
         "NCCL": bool(hvd.nccl_built()),
@@ -78,9 +73,10 @@ def _horovod() -> list[Finding]:
     return [Finding("Horovod's build", built), _program("horovodrun")]
 
 
-def _is_of_installation(error: Exception) -> bool:
-    """Return whether a package failed to load because of its files rather than its environment."""
-    return isinstance(error, ImportError) or "undefined symbol" in str(error)
+def _not_loaded(name: str, error: Exception, advice: str) -> Finding:
+    """Report that a package failed to load, with advice if its files rather than others are why."""
+    is_of_files = isinstance(error, ImportError) or "undefined symbol" in str(error)
+    return Finding(name, f"cannot be loaded: {describe(error)}", advice if is_of_files else "")
 
 
 def _cache() -> Finding:

@@ -24,8 +24,8 @@ class Registry:
 
     Args:
         kind: Name for this kind of implementation in messages, such as "objective".
-        group: Entry-point group in which other packages register their implementations.
-        builtin: ``module:Name`` of the implementations that are part of xnas-tf, by name.
+        group: Entry-point group in which other packages register implementations.
+        builtin: ``module:Name`` of those that are part of xnas-tf, by name.
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
@@ -46,8 +46,7 @@ class Registry:
         """Return the implementation called ``name``, or the object at ``module:Name``.
 
         Raises:
-            InputError: If there is no such implementation. The error message names the nearest
-                match.
+            InputError: If there is none. The message names the nearest match.
         """
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))
@@ -96,10 +95,8 @@ def import_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         is_missing = f"{name}.".startswith(f"{error.name}.")
         package, _, module = name.partition(".")
-        is_example = (
-            package == "examples" and (installed_folder(package) / f"{module}.py").is_file()
-        )
-        if not is_missing or not is_example:
+        is_ours = package == "examples" and (installed_folder(package) / f"{module}.py").is_file()
+        if not is_missing or not is_ours:
             raise
         return importlib.import_module(f"xnas_tf.{name}")
 
@@ -172,11 +169,7 @@ _IN_LAYER = re.compile(r"Exception encountered when calling (.+)\.\s+(?:\x1b\[1m
 
 
 def _message(text: str) -> str:
-    """Return the line that describes the error.
-
-    TensorFlow puts a traceback before this line, either from the code being traced or from the code
-    that created the failing graph node.
-    """
+    """Return the line that describes the error, before which TensorFlow may put a traceback."""
     if found := _IN_LAYER.search(text):
         layer, reason = found.groups()
         return f"{reason.strip()} (in {layer})"

@@ -69,6 +69,9 @@ def test_variables_mutate_to_other_values_of_their_own():
         near = np.mean([abs(a - b) == 1 for a, b in moves])
         assert (near > 0.6) == ordered
     assert Choice("v", ("only",)).mutate(0, rng) == 0
+    for size, step in ((20, 2), (1000, 100)):  # the mean step; in the middle, no bound shortens it
+        moves = [Choice("v", range(size), True).mutate(size // 2, rng) for _ in range(4000)]
+        assert np.mean(np.abs(np.subtract(moves, size // 2))) == pytest.approx(step, rel=0.1)
     places = [Range("r", float).mutate(p, rng) for p in np.linspace(0, 1, 300)]
     assert min(places) >= 0 and max(places) <= 1
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.benchmark import make_problem, parse_reference, read_table
 from xnas_tf.benchmark.problem import parameters
-from xnas_tf.benchmark.simulation import run_search
+from xnas_tf.benchmark.simulation import create_algorithm, run_search
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
@@ -69,6 +69,13 @@ def test_a_column_can_be_chosen(tmp_path):
     path = write(tmp_path / "t.csv", ROWS, ("arch", "valid_accuracy", "test"))
     costs = make_problem(read_table(path), ["error", "valid_accuracy"], column="test").costs
     assert costs.tolist() == [[100 - row[2], 100 - row[1]] for row in ROWS]
+    path = write(tmp_path / "t.csv", ROWS, ("arch", "val_acc", "loss"))
+    swapped = write(
+        tmp_path / "s.csv", [(a, c, b) for a, b, c in ROWS], ("arch", "loss", "val_acc")
+    )
+    for each in (path, swapped):  # a loss is no accuracy, even if it comes first
+        costs = make_problem(read_table(each), ["error", "loss"]).costs
+        assert costs.tolist() == [[100 - row[1], row[2]] for row in ROWS]
 
 
 def test_the_published_reference_is_taken_where_any_row_is_better(tmp_path):
@@ -161,6 +168,14 @@ def test_wrong_objectives_are_named(tmp_path, options, message):
     table = read_table(write(tmp_path / "t.csv", ROWS))
     with pytest.raises(InputError, match=message):
         make_problem(table, **options)
+
+
+def test_options_that_change_no_simulated_search_are_refused(tmp_path):
+    problem = make_problem(read_table(write(tmp_path / "t.csv", ROWS)))
+    for text in ("search.plateau=5", "search.fidelity.epochs=[1, 3]", "search.seed=1", "test=all"):
+        with pytest.raises(InputError, match=r"given .* search.crossover, search.mode, search.mut"):
+            create_algorithm("nsga2", 0, problem, [text])
+    assert create_algorithm("nsga2", 0, problem, ["search.population=5"])._size == 5
 
 
 def test_a_reference_is_numbers():

@@ -107,6 +107,20 @@ def test_overrides_reach_into_short_forms_and_defaults(tmp_path):
     assert [objective.name for objective in config.objectives] == ["flops", "introspectability"]
 
 
+def test_defaults_follow_overrides_of_a_config_as_of_a_file():
+    own = "space={hypermodel: 'mine:Net'}"
+    for source in (None, Config(), Config(training={"epochs": 3}), load_config("quickstart")):
+        training = load_config(source, ["training.optimizer=adam"]).training
+        assert (training.optimizer, training.learning_rate) == ("adam", 0.001)
+        training = load_config(source, [own]).training
+        assert (training.optimizer, training.learning_rate) == ("adam", 0.001)
+        assert load_config(source).training == Config().training
+    slow = Config(training={"learning_rate": 0.01})
+    assert load_config(slow, ["training.optimizer=adam"]).training.learning_rate == 0.01
+    every = load_config(Config(search={"algorithm": "all"}), ["search.seed=1"])
+    assert "candidates" not in every.search.model_fields_set  # every network is trained
+
+
 def test_a_run_is_named_after_the_file_and_a_config_needs_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert default_run_dir("configs/pets.yaml") == Path("runs/pets")
@@ -158,12 +172,34 @@ def test_an_example_is_imported_from_the_package_unless_there_is_another(tmp_pat
         import_object("mymodels.calibration:A", "objective")
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00"])
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", "\x00", "a: 2026-13-01"])
 def test_a_broken_file_is_named(tmp_path, text):
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match="broken.yaml"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "search: {seed: 1}\ntest: all\nsearch: {seed: 2}",
+            "'search' is already .* line 1(.|\n)*3",
+        ),
+        ("objectives:\n- {name: latency,\n   name: error}", "'name' is already given in line 2"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_an_error(tmp_path, text, message):
+    """PyYAML would ignore the first."""
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(path)
+    with pytest.raises(InputError, match="'seed' is already given in line 1"):
+        load_config(overrides=["search={seed: 1, seed: 2}"])
+    path.write_text("dataset: &base {seed: 1}\nsearch: {<<: *base, seed: 2}")
+    assert load_config(path).search.seed == 2
 
 
 def test_local_file_comes_before_the_quickstart(tmp_path, monkeypatch):

@@ -222,6 +222,30 @@ def test_hyperparameters_without_a_scope_are_found_with_their_conditions():
             space.build(values)
 
 
+def logarithmic(hp):
+    x = inputs = keras.Input(SHAPE)
+    for index in range(hp.Int("layers", 1, 3, sampling="reverse_log")):
+        filters = hp.Int(f"filters_{index}", 2, 8, step=2, sampling="log")
+        x = keras.layers.Conv2D(filters, 3, padding="same")(x)
+    x = keras.layers.Dense(hp.Int("units", 16, 512, sampling="log"))(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def test_integers_on_a_logarithmic_scale_are_those_of_keras_tuner():
+    """Its ``values`` are floats if there is a step, and otherwise ten examples in no order."""
+    space, rng = make(f"{HERE}:logarithmic"), np.random.default_rng(0)
+    variables = {variable.name: variable for variable in space.variables}
+    assert variables["filters_0"].values == (2, 4, 8)
+    assert conditions_of(space)["filters_2"] == [("layers", (3,))]
+    units = variables["units"]
+    assert [units.decode(position) for position in (0.0, 0.5, 1.0)] == [16, 90, 512]
+    assert {units.decode(units.sample(rng)) for _ in range(9999)} > set(range(16, 100))
+    for _ in range(5):
+        values = decode(space.variables, [v.sample(rng) for v in space.variables])
+        assert {type(value) for value in values.values()} == {int}
+        space.build(values)
+
+
 def shared_name(hp):
     """Two branches ask for a hyperparameter of one name, with other values."""
     kind = hp.Choice("kind", ["wide", "narrow"])

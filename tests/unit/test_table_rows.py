@@ -18,7 +18,7 @@ from benchmarks.table_sample import sample
 from tests.unit.test_benchmark import CELLS
 from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
 from xnas_tf.benchmark import table as tables
-from xnas_tf.benchmark.published_order import published_order
+from xnas_tf.benchmark.published_order import published_cells
 from xnas_tf.benchmark.simulation import run_search
 from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
@@ -255,6 +255,24 @@ def test_bad_rows_are_named(tmp_path, row, message):
         write_table([tmp_path / "bad.csv.gz"], tmp_path / "t.csv.gz")
 
 
+def test_rows_of_the_same_network_are_averaged(tmp_path):
+    """Two runs may have found two cells with the same network."""
+    empty = dict.fromkeys(EDGES, "none")
+    cells = [
+        format_genotype({**empty, edge: "nor_conv_3x3", more: "skip_connect"})
+        for edge, more in (("edge_0_1", "edge_1_3"), ("edge_0_2", "edge_2_3"))
+    ]
+    better = format_genotype({**empty, "edge_0_3": "nor_conv_1x1"})
+    rows = [(cells[0], 0, 0.1, 9), (cells[1], 1, 0.3, 9), (better, 0, 0.15, 8)]
+    with gzip.open(tmp_path / "t.csv.gz", "wt", newline="") as file:
+        csv.writer(file).writerows([("arch", "seed", "error", "loss"), *rows])
+    table = read_table(tmp_path / "t.csv.gz")
+    assert len(table.genotypes) == 2 and table.rows[cells[0]] == table.rows[cells[1]] == 0
+    problem = make_problem(table, ["error", "loss"], reference=[1, 10])
+    assert problem.costs.tolist() == [[0.2, 9], [0.15, 8]]
+    assert run_search(problem, "nsga2", 0, 9, [])[-1] == 1
+
+
 def test_a_training_in_two_rows_is_an_error(tmp_path):
     with gzip.open(tmp_path / "twice.csv.gz", "wt") as file:
         file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.5\n{GENOTYPES[0]},0,0.6\n")
@@ -292,7 +310,7 @@ PUBLISHED = {
 
 
 def test_the_published_order():
-    order = published_order()
+    order = [format_genotype(cell) for cell in published_cells()]
     assert sorted(order) == sorted(CELLS)
     for index, operations in PUBLISHED.items():
         cell = dict(zip(EDGES, operations.split(", "), strict=True))
@@ -301,7 +319,8 @@ def test_the_published_order():
 
 def test_rows_have_the_indices_of_all_cells_of_their_network(runs, tmp_path):
     write_table(runs, tmp_path / "t.csv.gz")
-    table, order = read_table(tmp_path / "t.csv.gz"), published_order()
+    table = read_table(tmp_path / "t.csv.gz")
+    order = [format_genotype(cell) for cell in published_cells()]
     cells = {genotype: [] for genotype in table.genotypes}
     for cell, row in table.rows.items():
         cells[table.genotypes[row]].append(cell)

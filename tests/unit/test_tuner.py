@@ -1,5 +1,6 @@
 """``xt.Tuner``: keras-tuner's way to a search."""
 
+import functools
 import html
 import subprocess
 import sys
@@ -15,11 +16,15 @@ from sklearn.datasets import load_digits
 import xnas_tf as xt
 from examples.small_convnet import SmallConvNet
 from tests.conftest import left_to_all
+from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
 from xnas_tf.execution.session import _notes
+from xnas_tf.registry import find_object
+from xnas_tf.spaces.building import code_of
+from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import DATABASE
 from xnas_tf.tuner import tuner as tuner_module
@@ -115,6 +120,30 @@ def test_a_notebook_shows_the_results_as_one_table(searched, monkeypatch):
     assert html.escape(f"recommended: {searched[1].recommendation().text}") in output.data
 
 
+def test_a_promoted_candidate_is_listed_once_and_before_those_trained_for_less():
+    limit = "constraints={parameters: '<= 9'}"
+    config = load_config(overrides=["objectives=[error, parameters]", limit])
+    rows = [(1, 3, 0.1, 0), (2, 3, 0.2, 0), (3, 3, 0.3, 0), (4, 9, 0.5, 1), (5, 9, 0.4, 3)]
+    rows += [(6, 9, 0.3, 0)]
+    candidates = [
+        Candidate(
+            *(number, "", {}),
+            epochs=epochs,
+            state="done",
+            promoted_from=lower,
+            objectives={"error": error, "parameters": 10 if number == 6 else 5},
+        )
+        for number, epochs, error, lower in rows
+    ]
+    run = SimpleNamespace(
+        config=config,
+        candidates=lambda: candidates,
+        pareto=lambda: candidates[4:5],
+        recommendation=lambda: SimpleNamespace(id=5),
+    )
+    assert [candidate.id for candidate in xt.Tuner._ordered(run)] == [5, 4, 2, 6]
+
+
 @pytest.mark.long
 def test_a_run_of_an_object_can_be_read_elsewhere_and_says_what_it_lacks(searched):
     _, run, folder = searched
@@ -128,7 +157,7 @@ except xt.InputError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
-    assert "object:tests.unit.test_tuner.Dense (None, 10)" in done.stdout
+    assert "object:tests.unit.test_tuner.Dense(units=[4, 8]) (None, 10)" in done.stdout
     assert "run the same script again" in done.stdout
 
 
@@ -261,6 +290,38 @@ def test_what_can_be_imported_is_named():
     assert space_section(SmallConvNet) == {"hypermodel": "examples.small_convnet:SmallConvNet"}
     assert space_section("vgg_like") == {"name": "vgg_like"}
     assert space_section(lambda hp: build(hp))["hypermodel"].startswith("object:")
+
+
+def test_objects_with_other_values_are_other_hypermodels():
+    """Otherwise, their searches would be mixed, in one run or when a model is built again."""
+
+    def builder(units, secret="hidden"):
+        return lambda hp: Dense([units, secret]).build(hp)
+
+    objects = [Dense([4]), Dense([8]), builder(4), builder(8), Dense([4]).build, Dense([8]).build]
+    objects += [functools.partial(build, 4), functools.partial(build, units=8)]
+    objects += [Dense(keras.activations.relu), Dense(keras.activations.tanh)]
+    names = [space_section(each)["hypermodel"] for each in objects]
+    assert len(set(names)) == len(objects) and not any("hidden" in name for name in names)
+    assert [space_section(each)["hypermodel"] for each in objects] == names
+    options = [HyperModelOptions(hypermodel=name) for name in names]
+    assert [find_object(name, "") for name in names] == objects
+    objects[0].units.append(5)  # as by its build(), during a search
+    assert space_section(objects[0])["hypermodel"] == names[0]
+    assert {each.hypermodel_module for each in options[:4]} == {__name__}
+    assert (
+        space_section(Dense([4]))["hypermodel"] == names[0] == f"object:{__name__}.Dense(units=[4])"
+    )
+
+
+def test_the_code_of_a_method_and_of_what_can_be_called_is_that_of_its_class():
+    class Called:
+        def __call__(self, hp):
+            """Build nothing."""
+
+    for given, kind in ((Dense([4]).build, Dense), (Called(), Called)):
+        name = space_section(given)["hypermodel"]
+        assert kind in code_of(HyperModelOptions(hypermodel=name).create((8, 8, 1), 10))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def compare(
         algorithms: Names of xnas-tf's algorithms or of baselines.
         seeds: Number of searches per algorithm, with seeds starting at 0.
         trainings: Number of candidates that each search trains.
-        overrides: ``search.key=value`` overrides for xnas-tf's algorithms.
+        overrides: ``search.key=value``, for xnas-tf's algorithms.
 
     Raises:
         InputError: If an algorithm is unknown, its package is missing, or an override or a number

@@ -33,9 +33,8 @@ def read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
     try:
         import nats_bench
     except ImportError:
-        raise InputError(
-            f"--table {path} needs the package nats-bench: pip install nats-bench"
-        ) from None
+        needed = f"--table {path} needs the package nats-bench: pip install nats-bench"
+        raise InputError(needed) from None
     try:
         with contextlib.redirect_stdout(sys.stderr):  # the package prints
             api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)

@@ -81,10 +81,9 @@ def make_problem(
         table: The table.
         objectives: Two to five objectives: ``error``, ``parameters`` (in millions), or names of
             columns, which take precedence. Columns are minimised unless they have the prefix
-            ``max:``. An accuracy column without the prefix is converted to an error: 100 minus the
-            accuracy.
-        column: Accuracy column from which to compute ``error``. If None, the first column is used,
-            unless there is an ``error`` column.
+            ``max:``. An accuracy column without it is converted to an error: 100 minus accuracy.
+        column: Accuracy column from which to compute ``error``. If None, and there is no
+            ``error`` column, the first one with "acc" in its name is used, or else the first one.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
             published point is used for ``error`` and ``parameters`` if at least one row is better
             than that point; otherwise, each objective's worst value is used.
@@ -132,7 +131,8 @@ def _values(table: Table, objective: str, column: str | None) -> np.ndarray:
     """Return the values of an objective, (rows,)."""
     name = objective.removeprefix(MAXIMISED)
     if objective == "error" and (column or "error" not in table.columns):
-        return _error(table, column or next(iter(table.columns), "accuracy"))
+        named = (each for each in table.columns if "acc" in each.lower())
+        return _error(table, column or next(named, next(iter(table.columns), "accuracy")))
     if name not in table.columns:
         if name != "parameters" or table.is_of_networks:
             allowed = ["error", "parameters", *table.columns]
@@ -157,8 +157,8 @@ def _error(table: Table, column: str) -> np.ndarray:
 def parameters(genotype: str) -> float:
     """Return the number of trainable parameters, in millions, of a cell's network.
 
-    The number is for a network with C=16 and N=5, RGB images and 10 classes. As in NAS-Bench-201,
-    convolutions that do not lead to the output also count.
+    The network has C=16 and N=5, RGB images and 10 classes. As in NAS-Bench-201, convolutions that
+    do not lead to the output also count.
     """
     operations = parse_genotype(genotype).values()
     full = _in_cells([KERNELS["nor_conv_3x3"]] * len(operations))

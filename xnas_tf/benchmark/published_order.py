@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 
-from xnas_tf.spaces.cells import EDGES, all_operations, format_genotype, network_of
+from xnas_tf.spaces.cells import EDGES, all_operations, network_of
 
 SEED = 88
 """Seed of the authors' shuffle."""
@@ -25,17 +25,13 @@ def published_indices() -> Mapping[str, tuple[int, ...]]:
     The keys are those of ``network_of``; the empty text stands for all infeasible cells.
     """
     indices: dict[str, list[int]] = defaultdict(list)
-    for index, cell in enumerate(_published_cells()):
+    for index, cell in enumerate(published_cells()):
         indices[network_of(cell)].append(index)
     return {network: tuple(each) for network, each in indices.items()}
 
 
-def published_order() -> list[str]:
-    """Return the genotypes of all cells; a genotype's position is its published index."""
-    return [format_genotype(cell) for cell in _published_cells()]
-
-
-def _published_cells() -> list[dict[str, str]]:
+def published_cells() -> list[dict[str, str]]:
+    """Return all cells; a cell's position is its published index."""
     cells = [dict(zip(EDGES, each, strict=True)) for each in all_operations()]
     random.Random(SEED).shuffle(cells)
     return cells

@@ -8,10 +8,10 @@ from xnas_tf.benchmark.problem import Problem
 from xnas_tf.spaces.cells import EDGES, OPERATIONS
 
 PATIENCE = 100
-"""A search ends after this many consecutive requests without a new cell. The number applies to a
-table with all cells; if cells are missing, it is proportionally higher. In 600 trainings, pymoo
-makes at most 3 such requests in a row, and Optuna's NSGA-II fewer than 100. Optuna's TPE makes 131
-such requests after 150 trainings, because it then repeats itself."""
+"""A search ends after this many consecutive requests without a new cell of a table with all cells;
+if cells are missing, the number is proportionally higher. In 600 trainings, pymoo makes at most 3
+such requests in a row, Optuna's NSGA-II fewer than 100, and Optuna's TPE 131 after 150 trainings,
+because it then repeats itself."""
 
 
 class SimulatedTraining:

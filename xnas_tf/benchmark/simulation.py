@@ -11,7 +11,7 @@ from xnas_tf.benchmark.other_packages import BASELINES
 from xnas_tf.benchmark.problem import Problem
 from xnas_tf.benchmark.simulated_training import SimulatedTraining
 from xnas_tf.config import Config, load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, suggest
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.cells import (
     EDGES,
@@ -34,8 +34,8 @@ OWN_ALGORITHMS = tuple(
     # As in publications, "random" samples cells, not networks.
     if name != "all" and name + suffix not in BASELINES
 )
-FIXED = ("algorithm", "surrogate", "seed", "candidates", "reference", "epsilons")
-"""Keys of ``search`` that cannot be overridden."""
+CHANGEABLE = tuple(f"search.{key}" for key in ("population", "crossover", "mutation", "mode"))
+"""Keys that can be overridden; the others are determined by the options, or have no effect."""
 
 
 class CellSpace(Space):
@@ -76,19 +76,14 @@ class CellSpace(Space):
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """Create one of ``OWN_ALGORITHMS``, with ``search.key=value`` overrides.
+    """Create one of ``OWN_ALGORITHMS``, with ``KEY=VALUE`` overrides of ``CHANGEABLE`` keys.
 
     Raises:
         InputError: If an override is invalid.
     """
-    fixed = [f"search.{key}" for key in FIXED]
     for text in overrides:
-        key = text.partition("=")[0]
-        if not key.startswith("search.") or key in fixed:
-            raise InputError(
-                f"--set {text!r}: allowed: keys of search, except {', '.join(fixed)}, which "
-                "the options and the table determine"
-            )
+        if (key := text.partition("=")[0]) not in CHANGEABLE:
+            raise InputError(f"--set {text}: given {suggest(key, CHANGEABLE)}")
     search = load_config(Config(), overrides).search.model_copy(
         update={
             "algorithm": name.removesuffix(WITH_SURROGATE),
@@ -123,11 +118,7 @@ def run_search(
 
 
 def _run_own(simulation: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
-    space = CellSpace(simulation.problem.rows)
     search = create_algorithm(name, seed, simulation.problem, overrides)
     while not simulation.is_over and (proposal := search.ask()):
-        if space.infeasible(proposal.hyperparameters):
-            search.reject(proposal)
-        else:
-            costs = simulation.train(proposal.genotype)
-            search.tell(proposal, proposal.number, costs.tolist())
+        costs = simulation.train(proposal.genotype)
+        search.tell(proposal, proposal.number, costs.tolist())

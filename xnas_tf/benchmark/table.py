@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -86,8 +85,8 @@ def read_table(path: Path) -> Table:
     Args:
         path: A name from ``TABLES``; a CSV file, optionally gzipped, with the header
             ``arch,column…``; or NATS-Bench's files (see ``read_nats_bench``). A file with a
-            ``seed`` column has one row per network and seed: the values are averaged over the seeds
-            and apply to all cells that build the network.
+            ``seed`` column has one row per genotype and seed: the values are averaged over all rows
+            of a network and apply to all cells that build it.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these formats.
@@ -100,9 +99,9 @@ def read_table(path: Path) -> Table:
         raise InputError(f"--table: there is no file {suggest(str(path), near)}")
     if path.is_dir() or path.suffix == ".pbz2":
         genotypes, columns = read_nats_bench(path)
-        numbers = range(len(genotypes))
-        checked = [_checked_genotype(genotypes[i], f"{path.name}, cell {i}") for i in numbers]
-        return Table(path.name, tuple(checked), columns, numbers)
+        for number, genotype in enumerate(genotypes):
+            parse_genotype(genotype, f"{path.name}, cell {number}")
+        return Table(path.name, tuple(genotypes), columns, range(len(genotypes)))
     try:
         with (gzip.open if path.suffix == ".gz" else open)(
             path, "rt", encoding="utf-8-sig", newline=""
@@ -115,65 +114,40 @@ def read_table(path: Path) -> Table:
 def _parse(name: str, text: Iterable[str]) -> Table:
     reader = csv.reader(text)
     header = _header(name, next(reader, []))
-    if SEED in header:
-        return _parse_networks(name, header, reader)
-    rows: dict[str, list[str]] = {}
-    lines: dict[str, int] = {}
-    for line, genotype, row in _numbered_rows(name, header, reader):
-        if genotype in lines:
-            known = lines[genotype]
-            raise InputError(f"{name}, line {line}: {genotype} is already in line {known}")
-        rows[genotype], lines[genotype] = row, line
-    if not rows:
-        raise InputError(f"{name}: the table has no rows")
-    columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
-    del columns["arch"]
-    return Table(name, tuple(rows), columns, tuple(lines.values()))
-
-
-def _numbered_rows(
-    name: str, header: list[str], reader: Any
-) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the line number, genotype and cells of each row."""
-    arch = header.index("arch")
+    has_seeds = SEED in header
+    rows: dict[str, list[list[str]]] = {}
+    first: dict[str, tuple[str, int]] = {}  # genotype and line of each network or cell
+    trainings: dict[tuple[str, str], int] = {}
     for row in filter(None, reader):
         line = reader.line_num
         if len(row) != len(header):
             raise InputError(
                 f"{name}, line {line}: {len(row)} values, but the header has {len(header)} columns"
             )
-        yield line, _checked_genotype(row[arch].strip(), f"{name}, line {line}"), row
-
-
-def _parse_networks(name: str, header: list[str], reader: Any) -> Table:
-    """Parse a table with one row per network and seed."""
-    rows: dict[str, list[list[str]]] = {}
-    lines: dict[str, int] = {}
-    trainings: dict[tuple[str, str], int] = {}
-    for line, genotype, row in _numbered_rows(name, header, reader):
-        training = genotype, row[header.index(SEED)].strip()
-        if known := trainings.get(training):
-            raise InputError(
-                f"{name}, line {line}: {genotype} with seed {training[1]} is already in line "
-                f"{known}"
-            )
-        trainings[training] = line
-        rows.setdefault(genotype, []).append(row)
-        lines.setdefault(genotype, line)
+        genotype = row[header.index("arch")].strip()
+        cell = parse_genotype(genotype, f"{name}, line {line}")
+        seed = f" with seed {row[header.index(SEED)].strip()}" if has_seeds else ""
+        if known := trainings.get((genotype, seed)):
+            raise InputError(f"{name}, line {line}: {genotype}{seed} is already in line {known}")
+        trainings[genotype, seed] = line
+        unit = network_of(cell) if has_seeds else genotype
+        rows.setdefault(unit, []).append(row)
+        first.setdefault(unit, (genotype, line))
     if not rows:
         raise InputError(f"{name}: the table has no rows")
-    columns: dict[str, Sequence[str | float]] = {
+    columns = {
         column: [_mean([row[index] for row in each]) for each in rows.values()]
         for index, column in enumerate(header)
         if column not in ("arch", SEED)
     }
-    return Table(name, tuple(rows), columns, tuple(lines.values()), is_of_networks=True)
+    genotypes, lines = zip(*first.values(), strict=True)
+    return Table(name, genotypes, columns, lines, has_seeds)
 
 
 def _mean(values: list[str]) -> str | float:
-    """Return the mean over the seeds with a value, or the first value if they are not numbers.
+    """Return the mean over the rows with a value, or the first value if they are not numbers.
 
-    A value that is the same for all seeds, such as an index, is returned as it is.
+    A value that is the same in all rows, such as an index, is returned as it is.
     """
     given = [value for value in values if value.strip()]
     if len(set(given)) == 1:
@@ -193,11 +167,3 @@ def _header(name: str, cells: list[str]) -> list[str]:
         twice = next(column for column in header if header.count(column) > 1)
         raise InputError(f"{name}, line 1: two columns are called {twice!r}")
     return header
-
-
-def _checked_genotype(text: str, where: str) -> str:
-    try:
-        parse_genotype(text)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    return text

@@ -52,12 +52,14 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
         The number of rows.
 
     Raises:
-        InputError: If a source is neither a run of NAS-Bench-201 nor a table, if two sources have
-            different values for the same network and seed, if two runs have different data or
-            settings, if an earlier table has another skeleton than the runs, or if the file cannot
-            be written.
+        InputError: If a source is neither a run of NAS-Bench-201 nor a table, if sources differ in
+            the values of a network and seed, the data, the settings or the skeleton, or if the file
+            cannot be written.
     """
-    _check_path(path)
+    if path.suffix != ".gz":
+        raise InputError(f"--out: given {path}; allowed: a name that ends in .csv.gz")
+    if not path.parent.is_dir():
+        raise InputError(f"--out: there is no folder {path.parent}")
     runs = [Run(source) for source in sources if source.is_dir()]
     _check_same_settings(runs)
     rows: dict[tuple[str, ...], Row] = {}
@@ -120,13 +122,6 @@ def _count_flops(run: Run) -> Callable[[str], int] | None:
         return CellFlops(run.config.space.create((height, width, channels), classes))
 
 
-def _check_path(path: Path) -> None:
-    if path.suffix != ".gz":
-        raise InputError(f"--out: given {path}; allowed: a name that ends in .csv.gz")
-    if not path.parent.is_dir():
-        raise InputError(f"--out: there is no folder {path.parent}")
-
-
 def _check_same_settings(runs: Sequence[Run]) -> None:
     """Check that all runs have the same data and, except for the search, the same settings."""
     for run in runs[1:]:
@@ -163,7 +158,7 @@ def _rows(source: Path) -> Iterator[Row]:
                         f"{source}, line {reader.line_num}: allowed: {count} values, as many as "
                         "the header has columns"
                     )
-                _check_genotype(row["arch"], f"{source}, line {reader.line_num}")
+                parse_genotype(row["arch"], f"{source}, line {reader.line_num}")
                 yield row
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source} is neither a run nor a table: {error}") from error
@@ -174,16 +169,9 @@ def _rows_of_run(path: Path) -> Iterator[Row]:
     for candidate in run.candidates():
         # Successive halving leaves candidates that were not trained to the end.
         if candidate.state == "done" and candidate.epochs == run.config.training.epochs:
-            _check_genotype(candidate.genotype, f"{path}: a table needs nas_bench_201")
+            parse_genotype(candidate.genotype, f"{path}: a table needs nas_bench_201")
             formatted = {name: _format(value) for name, value in _values(candidate)}
             yield {"arch": candidate.genotype, "seed": str(run.config.search.seed), **formatted}
-
-
-def _check_genotype(genotype: str, where: str) -> None:
-    try:
-        parse_genotype(genotype)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
 
 
 def _format(value: float) -> str:

@@ -57,8 +57,7 @@ def _loading_options(command: Callable) -> Callable:
 def _source(options: dict[str, Any], kind: str, needs_data: bool = True) -> ModelSource:
     """Return the model, data set and output folder specified by a command's options.
 
-    An error is raised, before TensorFlow is imported, if the model or the data set does not exist,
-    or if the output folder already exists.
+    They are checked before TensorFlow is imported.
     """
     from xnas_tf.storage.model_source import ModelSource
 

@@ -59,19 +59,12 @@ def _checked_picture(
     return path
 
 
-def _set_verbosity(verbose: int) -> Callable:
+def _verbosity_option(*names: str, verbose: int, text: str) -> Callable:
     def callback(_context: click.Context, _option: click.Parameter, is_given: bool) -> None:
-        handler = display()
-        if is_given and handler:
+        if is_given and (handler := display()):
             handler.set_verbosity(verbose)
 
-    return callback
-
-
-def _verbosity_option(*names: str, verbose: int, text: str) -> Callable:
-    return click.option(
-        *names, is_flag=True, expose_value=False, callback=_set_verbosity(verbose), help=text
-    )
+    return click.option(*names, is_flag=True, expose_value=False, callback=callback, help=text)
 
 
 PATH = click.Path(path_type=Path)

@@ -73,8 +73,8 @@ def make_output_robust() -> None:
 def _open_closed_streams() -> None:
     """Discard output to streams that were closed when the process started, as by ``2>&-``.
 
-    Otherwise, the next files to be opened, such as a run's database, would get these streams'
-    descriptor numbers, and TensorFlow would write its log into them.
+    Otherwise, a file such as a run's database would get a stream's descriptor number, and
+    TensorFlow would write its log into it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

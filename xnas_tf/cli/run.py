@@ -296,17 +296,8 @@ def export(  # noqa: PLR0913 - options
     folders = export_models(
         opened, candidates, out, formats, licence, print_message, retrained, pareto, safe
     )
-    print_tables(
-        [
-            files_table(
-                [
-                    json.loads((folder / "card.json").read_text(encoding="utf-8"))
-                    for folder in folders
-                ]
-            )
-        ],
-        err=True,
-    )
+    cards = [json.loads((folder / "card.json").read_text(encoding="utf-8")) for folder in folders]
+    print_tables([files_table(cards)], err=True)
     for folder in folders:
         click.echo(str(folder))
 

@@ -21,10 +21,7 @@ CALLBACKS = Registry(
 
 
 def create_callback(entry: Any) -> Any:
-    """Create a callback from its entry in the configuration.
-
-    Args:
-        entry: A name, a mapping with a name and constructor arguments, or a callback.
+    """Create a callback from a name, a mapping with a name and arguments, or a callback.
 
     Raises:
         PydanticCustomError: If the callback does not exist or cannot be created.

@@ -10,10 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
+from yaml.error import MarkedYAMLError
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import installed_folder
+from xnas_tf.training.options import RATES
 from xnas_tf.utils.argument_types import LIST, check_types
 
 DEFAULT_FILE = Path("xnas.yaml")
@@ -35,8 +37,7 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
         InputError: If the file is missing or invalid, or an override is invalid.
     """
     if isinstance(source, Config):
-        dumped = source.model_dump(mode="json")
-        data, origin = {**dumped, "callbacks": source.callbacks}, "configuration"
+        data, origin = _given(source), "configuration"
     else:
         path = find_config(source)
         data, origin = (_read_yaml(path), str(path)) if path else ({}, "quickstart")
@@ -46,6 +47,18 @@ def load_config(source: str | Path | Config | None = None, overrides: Iterable[s
     given = ", ".join(f"`overrides` {text}" for text in overrides)
     where = f"{origin} with {given}" if overrides else origin
     return validate_config(data, where)
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """Return the sections of a configuration, without defaults that follow from other keys."""
+    data = {**config.model_dump(mode="json"), "callbacks": config.callbacks}
+    data["search"] = config.search.model_dump(mode="json", exclude_unset=True)
+    training = data["training"]
+    if training["learning_rate"] == RATES[training["optimizer"]]:
+        del training["learning_rate"]
+    if training["optimizer"] == config.space.optimizer:
+        del training["optimizer"]
+    return data
 
 
 _EARLIER_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -60,12 +73,11 @@ _DROPPED_ALGORITHMS = ("nsga3", "moead", "spea2", "eps_moea")
 def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType({})) -> Config:
     """Load the configuration stored with a run or a retraining.
 
-    If the version that wrote the file lacked an objective's option, the option is set to the value
-    closest to that version's behaviour. An old run is therefore never resumed with today's
-    defaults. The results still differ slightly: that version used different images and did not
-    correct disentanglement for chance.
+    An objective's option that the version lacked is set to the value closest to that version's
+    behaviour, so an old run is never resumed with today's defaults. The results still differ
+    slightly: that version used different images and did not correct disentanglement for chance.
 
-    If the search algorithm no longer exists, its name is kept: the run can still be read, but it
+    The name of a search algorithm that no longer exists is kept: the run can still be read, but it
     cannot be resumed.
 
     Args:
@@ -116,8 +128,7 @@ def validate_config(data: Mapping[str, Any], where: str) -> Config:
 def find_config(source: str | Path | None) -> Path | None:
     """Return the file that ``load_config`` reads; None for the quickstart.
 
-    If there is no file ``NAME`` or ``configs/NAME.yaml``, the packaged configuration of that name
-    is returned.
+    A packaged configuration is used for ``NAME`` or ``configs/NAME.yaml`` if there is no such file.
     """
     if source is None:
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
@@ -133,7 +144,7 @@ def find_config(source: str | Path | None) -> Path | None:
 def default_note() -> str:
     """Return a note on the configuration used by default; empty if it is ``./xnas.yaml``.
 
-    The note is a warning if the current folder contains other configurations.
+    It is a warning if the current folder contains other configurations.
     """
     if DEFAULT_FILE.is_file():
         return ""
@@ -193,9 +204,24 @@ def flattened(value: Any, key: str = "") -> dict[str, Any]:
     }
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which would silently ignore a key that is given again below."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if line := lines.get(key.value):
+                    problem = f"{key.value!r} is already given in line {line}"
+                    raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                lines[key.value] = key.start_mark.line + 1
+        return node
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else Path()
         files = (*folder.glob("*.y*ml"), *Path("configs").glob("*.y*ml"))
@@ -203,7 +229,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"there is no configuration file {suggest(str(path), near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"configuration file {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a date with month 13
         raise InputError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(data or {}, dict):
         kind = type(data).__name__
@@ -222,8 +248,8 @@ def _override(data: dict[str, Any], text: str) -> None:
     if not equals or not key:
         raise InputError(f"`overrides` {text!r} is not of the form key=value")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        parsed = _Loader(value).get_single_data()
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"`overrides` {text!r}: the value is not valid YAML: {error}") from error
     *path, last = key.split(".")
     parent: Any = data

@@ -49,6 +49,26 @@ def _invalid(messages: Sequence[str], *key: str) -> PydanticCustomError:
     return PydanticCustomError("nested", "{errors}", {"errors": errors, "model": SearchOptions})
 
 
+def _rungs_problem(rungs: Sequence[int], training: TrainingOptions) -> str:
+    """Describe why models cannot be trained in these rungs; empty if they can."""
+    if rungs and training.callbacks:
+        return (
+            "cannot be combined with training.callbacks, whose state cannot be resumed; leave one "
+            "of them out"
+        )
+    if rungs and rungs[-1] != training.epochs:
+        return (
+            f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: make them "
+            "equal, or leave training.epochs out"
+        )
+    if rungs and training.warmup_epochs >= rungs[0]:
+        return (
+            f"its first rung is {rungs[0]}, but training.warmup_epochs is "
+            f"{training.warmup_epochs:g}, which must be less"
+        )
+    return ""
+
+
 AnyObjective = Annotated[SerializeAsAny[Objective], _named(OBJECTIVES, Objective)]
 AnySpace = Annotated[SerializeAsAny[SpaceOptions], _named(SPACES, SpaceOptions)]
 AnyCallback = Annotated[Any, BeforeValidator(create_callback)]
@@ -167,24 +187,8 @@ class Config(Section):
                     "two out"
                 )
                 raise _invalid([text], "skip")
-        rungs, training = search.fidelity.epochs, info.data.get("training")
-        if rungs and training and training.callbacks:
-            text = (
-                "cannot be combined with training.callbacks, whose state cannot be resumed; leave "
-                "one of them out"
-            )
-            raise _invalid([text], "fidelity", "epochs")
-        if rungs and training and rungs[-1] != training.epochs:
-            text = (
-                f"its last rung is {rungs[-1]}, but training.epochs is {training.epochs}: make "
-                "them equal, or leave training.epochs out"
-            )
-            raise _invalid([text], "fidelity", "epochs")
-        if rungs and training and training.warmup_epochs >= rungs[0]:
-            text = (
-                f"its first rung is {rungs[0]}, but training.warmup_epochs is "
-                f"{training.warmup_epochs:g}, which must be less"
-            )
+        training = info.data.get("training")
+        if training and (text := _rungs_problem(search.fidelity.epochs, training)):
             raise _invalid([text], "fidelity", "epochs")
         return search
 
@@ -202,8 +206,7 @@ class Config(Section):
     @classmethod
     def _check_constraints(cls, constraints: Any) -> Any:
         for name in constraints if isinstance(constraints, dict) else ():
-            measure = create(OBJECTIVES, name, Objective)
-            if measure.name != name:
+            if (measure := create(OBJECTIVES, name, Objective)).name != name:
                 raise ValueError(f"{name!r} is called {measure.name!r}: use that name")
         return constraints
 
@@ -218,10 +221,7 @@ class Config(Section):
         return self.search.fidelity.epochs or [self.training.epochs]
 
     def measures(self) -> list[Objective]:
-        """Return the objectives, the recorded measures, and those that only constraints require.
-
-        Measures that only constraints require get default options.
-        """
+        """Return the objectives, the recorded measures, and those of constraints, with defaults."""
         named = [*self.objectives, *self.record]
         names = {measure.name for measure in named}
         extra = [

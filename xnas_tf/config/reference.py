@@ -60,22 +60,18 @@ def _sections() -> Iterator[str]:
     yield "## `objectives`\n\nA list of one to five objectives, each a name or a name with options."
     for name in OBJECTIVES.names():
         yield _model_section(f"### `{name}`", OBJECTIVES.get(name))
-    measures = Config.model_fields["record"].description
-    yield f"## `record`\n\nA list of {measures}, such as `[introspectability]`."
-    early = Config.model_fields["record_at"].description
-    yield f"## `record_at`\n\nA mapping that lists {early}."
-    tested = Config.model_fields["test"].description
-    yield f"## `test`\n\n`front` (the default) or `all`: {tested}."
-    limits = Config.model_fields["constraints"].description
+    about = {name: field.description for name, field in Config.model_fields.items()}
+    yield f"## `record`\n\nA list of {about['record']}, such as `[introspectability]`."
+    yield f"## `record_at`\n\nA mapping that lists {about['record_at']}."
+    yield f"## `test`\n\n`front` (the default) or `all`: {about['test']}."
     yield (
-        f"## `constraints`\n\nA mapping of {limits}. A candidate that violates a limit on a "
-        "value known before training is infeasible and is not trained. A candidate that violates "
-        "any other limit is never on the front."
+        f"## `constraints`\n\nA mapping of {about['constraints']}. A candidate that violates a "
+        "limit on a value known before training is infeasible and is not trained. A candidate that "
+        "violates any other limit is never on the front."
     )
-    called = Config.model_fields["callbacks"].description
     names = ", ".join(f"`{name}`" for name in CALLBACKS.names())
     yield (
-        f"## `callbacks`\n\nA list of {called}: {names}, or `module:Name` for your own "
+        f"## `callbacks`\n\nA list of {about['callbacks']}: {names}, or `module:Name` for your own "
         "(see docs/how-to/callbacks.md). Callbacks are not stored with the run, "
         "so you can change them when you resume it."
     )

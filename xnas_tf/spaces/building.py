@@ -20,10 +20,12 @@ def name_of(hypermodel: keras_tuner.HyperModel) -> str:
 
 
 def code_of(hypermodel: keras_tuner.HyperModel) -> list[Any]:
-    """Return the classes of a HyperModel, and its function ``build(hp)`` if it is not a method."""
+    """Return the classes of a HyperModel, and its function ``build(hp)`` or that one's classes."""
     build = getattr(hypermodel.build, "func", hypermodel.build)
-    functions = [build] if isinstance(build, FunctionType) else []
-    return [*type(hypermodel).__mro__, *functions]
+    if isinstance(build, FunctionType):
+        return [*type(hypermodel).__mro__, build]
+    owner = getattr(build, "__self__", build)  # of a method, or any object that can be called
+    return [*dict.fromkeys([*type(hypermodel).__mro__, *type(owner).__mro__])]
 
 
 def build_model(
@@ -34,12 +36,7 @@ def build_model(
     """Build the model for the given hyperparameters.
 
     Automatically named layers get the same names each time, because hyperparameters may be named
-    after layers.
-
-    Args:
-        hypermodel: The HyperModel.
-        hp: The hyperparameters.
-        input_shape: The input shape for models that do not define one.
+    after layers. ``input_shape`` is used by models that do not define one.
 
     Returns:
         The model, and whether it has weights that do not come from initializers, such as pretrained

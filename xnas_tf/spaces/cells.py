@@ -32,23 +32,21 @@ def format_genotype(cell: Mapping[str, str]) -> str:
     return "+".join(nodes)
 
 
-def parse_genotype(genotype: str) -> dict[str, str]:
+def parse_genotype(genotype: str, where: str = "") -> dict[str, str]:
     """Parse a genotype string into a cell; the inverse of ``format_genotype``.
 
     Raises:
-        InputError: If the text is not a genotype or names an unknown operation.
+        InputError: If the text is not a genotype or names an unknown operation. The message begins
+            with ``where``.
     """
+    named = f"{where}: " * bool(where) + f"genotype {genotype!r}"
     operations = re.findall(r"\|?([^|~+]+)~\d", genotype)
     for operation in operations:
         if operation not in OPERATIONS:
-            raise InputError(
-                f"genotype {genotype!r}: unknown operation {suggest(operation, OPERATIONS)}"
-            )
+            raise InputError(f"{named}: unknown operation {suggest(operation, OPERATIONS)}")
     cell = dict(zip(EDGES, operations, strict=False))
     if len(operations) != len(EDGES) or format_genotype(cell) != genotype:
-        raise InputError(
-            f"genotype {genotype!r} is not of the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-        )
+        raise InputError(f"{named} is not of the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
     return cell
 
 
@@ -74,9 +72,9 @@ def network_of(cell: Mapping[str, str]) -> str:
 
     Two cells have the same text if and only if their networks differ at most in the names of
     layers. Only live edges count, a skip connection is replaced by its source, and the order of
-    summands does not matter. The text is the sum at the output, followed by ``with`` and a list of
-    all layers, which distinguishes one convolution used twice from two convolutions of the same
-    input. The 15,625 cells form 5,425 networks; the text of the 341 infeasible cells is empty.
+    summands does not matter. The list of all layers after ``with`` distinguishes one convolution
+    used twice from two convolutions of the same input. The 15,625 cells form 5,425 networks; the
+    text of the 341 infeasible cells is empty.
     """
     live = live_edges(cell)
     terms: dict[int, list[str]] = {0: ["0"], **{node: [] for node in range(1, NODES)}}

@@ -7,11 +7,10 @@ for i in range(hp.Int("blocks", 1, 3)):
     filters = hp.Int(f"filters_{i}", 8, 64)
 ```
 
-In this example, keras-tuner discovers ``units`` and ``filters_1`` during its trials. A search needs
-to know from the start that such hyperparameters exist, and when they are active. Here, ``units`` is
-active only if ``head`` is ``hidden``, and ``filters_1`` only if ``blocks`` is 2 or 3. A model is
-therefore built for each value of each choice. If the largest value of an integer adds
-hyperparameters, a model is built for each of the integer's values, too.
+A search needs to know from the start that such hyperparameters exist, and when they are active:
+here, ``units`` if ``head`` is ``hidden``, and ``filters_1`` if ``blocks`` is 2 or 3. keras-tuner
+discovers them only during its trials. A model is therefore built for each value of each choice, and
+for each value of an integer whose largest value adds hyperparameters.
 """
 
 from __future__ import annotations
@@ -48,12 +47,20 @@ def active_values(
 
 
 def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters) -> list[Any]:
-    """Return the hyperparameters of ``hp`` whose names have not been declared yet.
-
-    Outside a scope, a model requests a conditional hyperparameter without naming its condition.
-    """
+    """Return the hyperparameters of ``hp`` whose names have not been declared yet."""
     known = {hyperparameter.name for hyperparameter in declared.space}
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
+
+
+def integers(number: kt_hp.Int) -> Sequence[int]:
+    """Return the possible values of an integer hyperparameter, in increasing order.
+
+    keras-tuner's own ``values`` are floats if ``step`` is a factor, and ten examples in no order if
+    logarithmic sampling has no step.
+    """
+    if number.step is None or number.sampling == "linear":
+        return range(number.min_value, number.max_value + 1, number.step or 1)
+    return tuple(sorted(map(int, number.values)))
 
 
 def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None:
@@ -86,7 +93,8 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
         for choice in choices.values():
             if budget <= 0:
                 break
-            values = list(choice.values)[-budget:]
+            known = integers(choice) if isinstance(choice, kt_hp.Int) else choice.values
+            values = list(known[-budget:])
             asked = _asked_by_value(declared, build, choice, values, failures)
             budget -= len(asked)
             for value, hyperparameters in asked.items():

@@ -43,8 +43,8 @@ def discover_in_fit(
     does not call callbacks trains on a single batch for one epoch.
 
     Returns:
-        The names of arguments that must not be passed to ``fit``, because it sets them itself, as
-        in ``model.fit(*args, batch_size=hp.Choice(…), **kwargs)``, or does not accept them.
+        The names of arguments that ``fit`` sets itself, as in ``model.fit(*args,
+        batch_size=hp.Choice(…), **kwargs)``, or does not accept.
     """
     arguments = {"epochs": 1, "batch_size": len(data[0]), "verbose": 0}
     dropped: set[str] = set()

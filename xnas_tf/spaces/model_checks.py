@@ -35,12 +35,8 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
 def check_outputs(model: keras.Model, images: np.ndarray) -> None:
     """Check that a model's probabilities come from a softmax layer, so that logits can be computed.
 
-    Args:
-        model: The model.
-        images: Any images in the model's range, (N, H, W, C).
-
     Raises:
-        TypeError: If the probabilities come from another kind of layer.
+        TypeError: If they, for any images (N, H, W, C), come from another kind of layer.
     """
     if has_single_output(model):  # ``check_head`` has checked its form
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
@@ -43,19 +44,17 @@ class SpaceOptions(BaseModel):
 
         A HyperModel may also define the following. Each method receives the active hyperparameters.
 
-        - ``genotype(values) -> str``: the canonical text of the architecture.
+        - ``genotype(values) -> str``: the canonical text of the architecture, by default all
+          hyperparameters.
         - ``simplify(values) -> dict``: the simplest hyperparameters that give the same network,
           which are proposed instead.
-        - ``identity(values) -> str``: architectures with the same identity are the same network,
-          and only one of them is ever trained, so anything that affects training or measurements
-          must change the identity. The default identity is the genotype, and the default genotype
-          consists of all hyperparameters.
+        - ``identity(values) -> str``: only one network per identity is ever trained, so anything
+          that affects training or measurements must change it; by default, the genotype.
         - ``infeasible(values) -> str | None``: the reason why no network can be built.
-        - ``shows_all = True``: the default model and the models of each ``conditional_scope``
-          together request all hyperparameters. Otherwise, a model is built for each value of each
-          choice to discover the hyperparameters.
+        - ``shows_all = True``: the default model and those of each ``conditional_scope`` together
+          request all hyperparameters. Otherwise, a model is built for each value of each choice.
         - ``features(values) -> Sequence[float]``: additional inputs for surrogates, always of the
-            same length.
+          same length.
 
         Args:
             image_shape: Shape of an image, (height, width, channels).
@@ -135,7 +134,7 @@ class HyperModelOptions(SpaceOptions):
     def hypermodel_module(self) -> str:
         """See ``SpaceOptions.hypermodel_module``."""
         if self.hypermodel.startswith(OBJECT):  # see ``space_section`` of the tuner
-            name = self.hypermodel.removeprefix(OBJECT).partition(".<locals>")[0]
+            name = re.split(r"\(|\.<locals>", self.hypermodel.removeprefix(OBJECT))[0]
             return name.rpartition(".")[0]
         return self.hypermodel.partition(":")[0]
 

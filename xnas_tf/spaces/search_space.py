@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -26,7 +27,7 @@ from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, code_of, name_of
-from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, unknown
+from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, integers, unknown
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.model_checks import check_model, check_outputs
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -37,7 +38,7 @@ MOST_SHOWN = 5
 
 
 class SearchSpace(Space):
-    """Variables, genotypes and Keras models of a HyperModel.
+    """Variables, genotypes and Keras models of a HyperModel, whose methods replace the defaults.
 
     Attributes:
         hypermodel: Any keras-tuner HyperModel.
@@ -59,6 +60,9 @@ class SearchSpace(Space):
         check_data_format()
         self._settings = KerasSettings.current()
         self.hypermodel = hypermodel
+        for name in ("genotype", "simplify", "infeasible", "features"):
+            if callable(own := getattr(hypermodel, name, None)):
+                setattr(self, name, own)
         self._given_weights: WeakSet[keras.Model] = WeakSet()
         self._failures: dict[str, str] = {}  # descriptions of values, each with the reason
         self._input = (None, *image_shape)
@@ -73,7 +77,7 @@ class SearchSpace(Space):
         if not self.is_built_in:
             self._check_saving()
         if self.has_fit:
-            self._dropped_by_fit = self._discover_in_fit(self._declared)
+            self._dropped_by_fit = self._discover_in_fit()
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
         self.size = float(np.prod([float(variable.size) for variable in self.variables]))
         if not any(variable.size > 1 for variable in self.variables):
@@ -87,9 +91,7 @@ class SearchSpace(Space):
         return name_of(self.hypermodel)
 
     def genotype(self, values: Mapping[str, Any]) -> str:
-        """Return the genotype of an architecture as the HyperModel defines it, or as JSON."""
-        if hasattr(self.hypermodel, "genotype"):
-            return self.hypermodel.genotype(values)
+        """Return the hyperparameters as JSON."""
         return json.dumps(dict(values), sort_keys=True)
 
     def identity(self, values: Mapping[str, Any]) -> str:
@@ -100,22 +102,7 @@ class SearchSpace(Space):
     def own_identity(self, values: Mapping[str, Any]) -> str | None:
         """Return a network's identity if the HyperModel defines one, otherwise None."""
         identity = getattr(self.hypermodel, "identity", None)
-        return identity(values) if identity else None
-
-    def simplify(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the HyperModel's simplest hyperparameters for the same network, if any."""
-        simplify = getattr(self.hypermodel, "simplify", None)
-        return simplify(values) if simplify else values
-
-    def features(self, values: Mapping[str, Any]) -> Sequence[float]:
-        """Return the HyperModel's additional inputs for a surrogate, if any."""
-        features = getattr(self.hypermodel, "features", None)
-        return features(values) if features else ()
-
-    def infeasible(self, values: Mapping[str, Any]) -> str | None:
-        """Return the reason why no network can be built, or None if one can be built."""
-        check = getattr(self.hypermodel, "infeasible", None)
-        return check(values) if check else None
+        return identity(values) if callable(identity) else None
 
     def build(self, values: Mapping[str, Any]) -> keras.Model:
         """Build the Keras model for the given active hyperparameters.
@@ -147,10 +134,9 @@ class SearchSpace(Space):
     @property
     def notes(self) -> list[str]:
         """Warnings about failing values, scaled images, names, and models that cannot be loaded."""
-        failures = list(self._failures.items())
-        found = [f"build() fails with {values}: {why}" for values, why in failures[:MOST_SHOWN]]
-        if more := len(failures) - len(found):
-            found.append(f"build() fails with {more} other values")
+        found = [f"build() fails with {values}: {why}" for values, why in self._failures.items()]
+        if more := len(found[MOST_SHOWN:]):
+            found[MOST_SHOWN:] = [f"build() fails with {more} other values"]
         if self.range_problem:
             found.append(self.range_problem)
         if self._renamed:
@@ -207,11 +193,7 @@ class SearchSpace(Space):
     def fit(self, values: Mapping[str, Any], model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
-        Args:
-            values: The active hyperparameters of the model.
-            model: The model.
-            *args: Images and targets.
-            **kwargs: Arguments of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
+        The arguments are those of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
 
         Raises:
             TypeError: If ``fit`` requests hyperparameters that were not discovered before.
@@ -229,8 +211,7 @@ class SearchSpace(Space):
         hp = self._declared.copy()
         hp.values = dict(values)
         yield hp
-        new = [found.name for found in unknown(hp, self._declared)]
-        if new:
+        if new := [found.name for found in unknown(hp, self._declared)]:
             raise TypeError(
                 f"{function}() asks for hyperparameters that were not discovered before: "
                 f"{', '.join(new)}. Put them into an hp.conditional_scope"
@@ -289,21 +270,18 @@ class SearchSpace(Space):
         """Check that the default model can be saved, and record whether it loads safely."""
         with self._named_errors(f"{self.name}: its models cannot be saved"):
             model = self._new_model(self._declared.copy())
-            if not model.built:
-                model.build(self._input)
             self._renamed = use_accepted_names(model)
             self.loads_safely, self._loading_problem = check_loading(model, self._images())
             self._hidden_layers = layers_out_of_reach(model)
 
-    def _images(self) -> np.ndarray:
-        """Return two noise images."""
-        return np.random.default_rng(0).random((2, *self._input[1:]), np.float32)
+    def _images(self, count: int = 2) -> np.ndarray:
+        """Return images of noise."""
+        return np.random.default_rng(0).random((count, *self._input[1:]), np.float32)
 
-    def _discover_in_fit(self, declared: keras_tuner.HyperParameters) -> frozenset[str]:
+    def _discover_in_fit(self) -> frozenset[str]:
         """Add the hyperparameters that ``fit`` requests; see ``discover_in_fit``."""
         classes = self._classes
-        images = np.random.default_rng(0).random((classes, *self._input[1:]), np.float32)
-        data = images, np.arange(classes, dtype=np.int32)
+        data = self._images(classes), np.arange(classes, dtype=np.int32)
         with uninterrupted():
             # With op determinism, TensorFlow does not allow shuffling without a seed, but Keras
             # shuffles without one.
@@ -313,13 +291,10 @@ class SearchSpace(Space):
             "are used to discover its hyperparameters"
         )
         with self._named_errors(message):
-            return discover_in_fit(self.hypermodel, declared, self._built, data)
+            return discover_in_fit(self.hypermodel, self._declared, self._built, data)
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Add hyperparameters that appear only if several integers are large, as in nested loops.
-
-        Such hyperparameters are found by building the model with all integers at their maximum.
-        """
+        """Add hyperparameters that appear if all integers are largest, as in nested loops."""
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
             largest = {p.name: self._largest(p) for p in hp.space if isinstance(p, kt_hp.Int)}
@@ -332,24 +307,30 @@ class SearchSpace(Space):
                 values = ", ".join(f"{name}={value!r}" for name, value in largest.items())
                 self._failures[values] = explain_weights(error) or describe_failure(error)
                 break
-            new = unknown(hp, declared)
-            if not new:
+            if not (new := unknown(hp, declared)):
                 break
             add_new(declared, new)
         return declared
 
     def _largest(self, number: kt_hp.Int) -> int:
         """Return the largest value of an integer hyperparameter with which a model can be built."""
-        values = tuple(number.values)
-        buildable = [v for v in values if f"{number.name}={v!r}" not in self._failures]
-        return (buildable or values)[-1]
+        values = integers(number)
+        named = ((f"{number.name}={value!r}", value) for value in reversed(values))
+        return next((value for name, value in named if name not in self._failures), values[-1])
 
 
 def _variable(hp: Any) -> Variable:
     conditions = tuple(Condition(c.name, tuple(c.values)) for c in hp.conditions)
-    if isinstance(hp, kt_hp.Float) and hp.step is None:
-        return Range(hp.name, hp.prob_to_value, conditions)
-    ordered = isinstance(hp, kt_hp.Int | kt_hp.Float) or bool(getattr(hp, "ordered", False))
+    is_number = isinstance(hp, kt_hp.Int | kt_hp.Float)
+    if is_number and hp.step is None:
+        return Range(hp.name, partial(_at, hp), conditions)
     if isinstance(hp, kt_hp.Fixed):
         return Choice(hp.name, (hp.value,), conditions=conditions)
-    return Choice(hp.name, tuple(hp.values), ordered, conditions)
+    values = integers(hp) if isinstance(hp, kt_hp.Int) else tuple(hp.values)
+    ordered = is_number or bool(getattr(hp, "ordered", False))
+    return Choice(hp.name, values, ordered, conditions)
+
+
+def _at(hp: kt_hp.Int | kt_hp.Float, position: float) -> float:
+    """Return the value at a position in [0, 1]; keras-tuner's integers exceed the limits there."""
+    return min(max(hp.prob_to_value(position), hp.min_value), hp.max_value)

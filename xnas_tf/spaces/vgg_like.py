@@ -1,11 +1,10 @@
 """VGG-like networks (Simonyan & Zisserman 2015, arXiv 1409.1556) as a HyperModel.
 
-A network is a chain of blocks. Each block consists of convolutions with ReLU, followed by 2x2
-pooling. Each block has twice as many filters as the previous block, up to eight times as many as
-the first, like VGG's 64, 128, 256, 512, 512. The search chooses the number of blocks; the number,
-kernel size and width of the convolutions in each block; the kind of pooling; whether batch
-normalisation follows each convolution (Ioffe & Szegedy 2015); and the kind of classifier at the
-end.
+A network is a chain of blocks of convolutions with ReLU, followed by 2x2 pooling. Each block has
+twice as many filters as the previous one, up to eight times as many as the first, like VGG's 64,
+128, 256, 512, 512. The search chooses the number of blocks; the number, kernel size and width of
+the convolutions in each block; the kind of pooling; whether batch normalisation follows each
+convolution (Ioffe & Szegedy 2015); and the kind of classifier at the end.
 """
 
 from __future__ import annotations

@@ -43,10 +43,9 @@ class Algorithm:
     steady-state search (Durillo et al. 2009, section 3) generates each proposal from all results
     known at that moment.
 
-    Given the same seed and the same results at the same points, the search proposes the same
-    architectures, so it is resumed by asking it again and telling it the recorded results. Failed
-    and infeasible candidates never enter the population. Infeasible architectures, and those whose
-    network has already been proposed, are never proposed.
+    The same seed and the same results at the same points give the same proposals, so a search is
+    resumed by asking it again and telling it the recorded results. Failed and infeasible candidates
+    never enter the population. Infeasible architectures and known networks are never proposed.
 
     Args:
         search: The ``search`` section of the configuration.
@@ -81,8 +80,7 @@ class Algorithm:
         self.is_steady_state = steady_state
         self._population: list[platypus.Solution] = []
         self._offspring: dict[int, platypus.Solution] = {}
-        self._told = 0
-        """Results since the last complete generation."""
+        self._told = 0  # results since the last complete generation
         self._pending: dict[int, Proposal] = {}
         self._asked = 0
         self._seen: set[str] = set()
@@ -109,9 +107,8 @@ class Algorithm:
         """Propose a new architecture.
 
         Args:
-            expected: The genotype proposed at this point before the search was resumed. In that
-                case, the surrogate is not used, because it would have to be fitted, and rounding
-                might change its choice on another machine.
+            expected: The genotype proposed at this point before the search was resumed. The
+                surrogate is then not used, since rounding might change its choice elsewhere.
 
         Returns:
             The proposal; None when no architecture is left.
@@ -153,8 +150,7 @@ class Algorithm:
             violation: Total constraint violation; 0 if all constraints hold.
 
         Returns:
-            Whether this result completes a generation, that is, whether there are now as many
-            results as members of the population.
+            Whether this result completes a generation: as many results as the population's size.
         """
         del self._pending[proposal.number]
         costs = None
@@ -168,12 +164,9 @@ class Algorithm:
             self._offspring[proposal.number] = solution
         if self._surrogate:
             self._surrogate.update(proposal, costs, violation)
-        self._told += 1
-        if self._told < self._size:
-            return False
-        self._told = 0
-        self.generation += 1
-        return True
+        complete, self._told = divmod(self._told + 1, self._size)
+        self.generation += complete
+        return bool(complete)
 
     def reject(self, proposal: Proposal) -> None:
         """Drop a proposal without evaluation, because it is infeasible or its network is known.
@@ -232,11 +225,10 @@ class Algorithm:
         number = 0
         for proposal in self._enumeration:
             self._seen.add(proposal.identity)
-            if listed and proposal.identity not in listed:
-                continue
-            number += 1
-            if number > search.skip:
-                yield proposal
+            if not listed or proposal.identity in listed:
+                number += 1
+                if number > search.skip:
+                    yield proposal
 
     def _new(self, solutions: Solutions) -> Iterator[Proposal]:
         """Yield the feasible solutions whose networks were not proposed before."""

@@ -26,12 +26,11 @@ def compromise(
 ) -> tuple[Candidate, str]:
     """Find the eligible candidate with the smallest mean of the costs, each scaled to [0, 1].
 
-    Several objectives are scaled over all candidates that are better than chance. Two candidates
-    scaled by themselves would always tie: each would be worst where the other is best.
-
     Args:
         eligible: Those to choose from, at least one.
-        learned: All candidates that are better than chance.
+        learned: All candidates that are better than chance, over which costs are scaled. Two
+            candidates scaled by themselves would always tie: each would be worst where the other is
+            best.
         config: The run's configuration.
         prefer: The only objective that counts; all except the error if None.
 
@@ -82,13 +81,8 @@ def _ignore_small_differences(
 ) -> None:
     """Set costs of eligible candidates within one standard error of the best to the best cost.
 
-    This is the one-standard-error rule (Breiman et al. 1984, section 3.4.3) for each objective.
-
-    Args:
-        values: Costs, (N, M), changed in place.
-        learned: The N candidates with these costs.
-        eligible: Those near the best error, at least one.
-        names: The M objectives.
+    This is the one-standard-error rule (Breiman et al. 1984, section 3.4.3) for each objective. It
+    changes the costs (N, M) of the N learned candidates and the M named objectives in place.
     """
     ids = {candidate.id for candidate in eligible}
     rows = [row for row, candidate in enumerate(learned) if candidate.id in ids]

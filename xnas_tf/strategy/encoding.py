@@ -31,12 +31,11 @@ class Encoding:
         """Encode an architecture.
 
         Args:
-            values: Active hyperparameters of the architecture.
-            encoded: Encoded variables of the architecture. Only the values of ``Range`` variables
-                are used.
+            values: Its active hyperparameters.
+            encoded: Its encoded variables, of which only those of a ``Range`` are used.
 
         Returns:
-            Array of shape (features,), the same length for all architectures.
+            Array (features,), of the same length for all architectures.
         """
         features: list[float] = []
         for variable, indices, position in zip(

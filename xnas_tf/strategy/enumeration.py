@@ -18,9 +18,8 @@ MAX_ENUMERATED = 1_000_000
 def enumerate_space(space: Space) -> Iterator[tuple[int, ...]]:
     """Yield the encoded values of each architecture once, in a random order.
 
-    The order is always the same for the same variables, so several runs can each
-    search a part of a space. Nothing is yielded for a space of more than ``MAX_ENUMERATED``
-    architectures.
+    The order is always the same for the same variables, so several runs can each search a part of a
+    space. Nothing is yielded for a space of more than ``MAX_ENUMERATED`` architectures.
     """
     if space.size > MAX_ENUMERATED:
         return

@@ -36,9 +36,8 @@ class Box:
 def spanned_box(candidates: Sequence[Candidate], config: Goals) -> Box:
     """Return the box from the best to the worst value of every objective among the candidates.
 
-    Where all candidates have the same value, the side of the box is the distance to the best
-    possible value. The reference point is then worse than the candidates' value by this distance,
-    so the objective does not change the volume.
+    Where all candidates have the same value, the side is the distance to the best possible value,
+    and the reference point is worse by this distance, so the objective does not change the volume.
     """
     rows = costs(candidates, config)
     worst = rows.max(axis=0)
@@ -63,16 +62,13 @@ def _to_the_best(worst: np.ndarray, config: Goals) -> np.ndarray:
 class HypervolumeMeter:
     """Measures a front's hypervolume in a unit that stays fixed once it has been determined.
 
-    With ``search.reference``, the unit is the box from the reference to the best possible value of
-    every objective; a side is 1 where no best possible value is known. A candidate that is no
-    better than the reference in at least one objective adds nothing. This hypervolume depends only
-    on the front, so it can be used to compare runs.
+    With ``search.reference``, the unit is ``reference_box``. A candidate that is no better than the
+    reference in at least one objective adds nothing. This hypervolume depends only on the front, so
+    it can be used to compare runs.
 
-    Without a reference, the unit is the box that generation 0 spans, from the best to the worst
-    value of every objective among its done candidates; the worst corner is the reference point.
-    This hypervolume can exceed 1. The unit is known once there are as many results as the
-    population has members, and at least two of them are done; with several fidelities, only results
-    of the lowest one count.
+    Without a reference, the unit is ``spanned_box`` of generation 0. This hypervolume can exceed 1.
+    The unit is known once there are as many results as the population has members, and at least two
+    of them are done; with several fidelities, only results of the lowest one count.
 
     With the front of ``Front(config, is_exact=True)``, the hypervolume rises with every candidate
     that enters the front, and never falls within a fidelity.
@@ -80,7 +76,7 @@ class HypervolumeMeter:
     Args:
         candidates: The first candidates, in the order in which they ended.
         config: The run's configuration.
-        box: A fixed unit; if None, the unit is determined as described above.
+        box: A fixed unit, instead.
     """
 
     def __init__(

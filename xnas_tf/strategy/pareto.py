@@ -54,16 +54,15 @@ def comparable_candidates(
 class Front:
     """The Pareto front, which is updated with one candidate at a time.
 
-    Among the finished candidates that satisfy all constraints, the front consists of those that no
-    other candidate dominates. With ``search.epsilons``, the front is an epsilon-Pareto set
-    (Laumanns, Thiele, Deb and Zitzler 2002, section 4): objective space is divided into boxes. A
-    box that another box dominates keeps no candidate, and every other box keeps one: the candidate
-    nearest to the best corner of the box, in units of epsilon. Ties go to the candidate that is
-    better in the first objective that differs, then to the one with the lower id. The result is a
-    subset of the Pareto front and does not depend on the order of the candidates. A candidate on
-    the final front has been on the front since it finished, so its model was kept.
-
-    Only candidates of the highest fidelity reached so far are compared.
+    Among the finished candidates of the highest fidelity reached so far that satisfy all
+    constraints, the front consists of those that no other candidate dominates. With
+    ``search.epsilons``, the front is an epsilon-Pareto set (Laumanns, Thiele, Deb and Zitzler 2002,
+    section 4): objective space is divided into boxes. A box that another box dominates keeps no
+    candidate, and every other box keeps one: the one nearest to its best corner, in units of
+    epsilon. Ties go to the candidate that is better in the first objective that differs, then to
+    the lower id. The result is a subset of the Pareto front and does not depend on the order of the
+    candidates. A candidate on the final front has been on the front since it finished, so its model
+    was kept.
 
     Args:
         config: The run's configuration.
@@ -80,8 +79,7 @@ class Front:
         self._epsilons = np.array([epsilons[o.name] for o in config.objectives if epsilons])
         self.candidates: list[Candidate] = []
         self.epochs = 0
-        # Cached, as most new candidates do not enter the front: with many groups, the coordinator
-        # spent a tenth of its time recomputing them.
+        # Cached: with many groups, the coordinator spent a tenth of its time recomputing them.
         self._boxes = costs([], config)
 
     def wants(self, new: Candidate) -> bool:
@@ -97,11 +95,7 @@ class Front:
         )
 
     def add(self, new: Candidate) -> bool:
-        """Add a candidate if it belongs to the front, and remove those that it replaces.
-
-        Returns:
-            Whether it was added.
-        """
+        """Add a candidate if it belongs to the front, and return whether."""
         if not self.wants(new):
             return False
         if new.epochs > self.epochs:
@@ -126,8 +120,8 @@ class Front:
     def _order(self, candidate: Candidate) -> tuple[float, ...]:
         """Return a candidate's sort key; a box keeps the candidate with the smallest key.
 
-        A candidate that dominates another in its box comes first even where rounding makes
-        their distances equal.
+        A candidate that dominates another comes first even where rounding makes their distances
+        equal.
         """
         values = costs([candidate], self._config)[0]
         inside = values / self._epsilons - self._box(candidate)

@@ -17,10 +17,10 @@ class Proposal:
         genotype: Canonical text of the architecture.
         identity: Text that is the same for equal networks.
         hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates from which the architecture was generated.
+        parents: Ids of the candidates from which it was generated.
         solution: The Platypus solution.
         number: Number of the proposal in the search, counted from 1.
-        generation: Generation in which the architecture was proposed.
+        generation: Generation in which it was proposed.
         features: Numeric encoding of the architecture, for a surrogate.
     """
 

@@ -39,13 +39,13 @@ class Recommendation:
 
     Attributes:
         id: Id of the candidate; None if none is recommended.
-        why: One line with the reason for the recommendation and a comparison with the lowest error;
-            or, if none is recommended, the reason and advice on what to change.
+        why: One line with the reason, and a comparison with the lowest error or, if none is
+            recommended, advice on what to change.
         best: Id of the candidate with the lowest validation error on the front, even if this error
             is high; None if no error is known.
-        on_test: What is noticeable about the recommended model on the test split, on which the
-            choice did not depend: an accuracy clearly below that of validation, and classes for
-            which the model is much worse. Empty if there is nothing, or it has not been tested.
+        on_test: What is noticeable about the model on the test split, on which the choice did not
+            depend: an accuracy clearly below that of validation, and classes for which it is much
+            worse. Empty if there is nothing, or it has not been tested.
     """
 
     id: int | None
@@ -73,14 +73,12 @@ def recommend(
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
-    A candidate is never recommended if its validation accuracy (lower end of the 95% interval) is
-    not higher than the accuracy of always predicting the most frequent class. Other candidates are
-    eligible if their error is inside the 95% interval of the best error, or at most 2 percentage
-    points above the best error. Among these, the best candidate in the remaining objective is
-    chosen. With several remaining objectives, this is the candidate with the smallest mean of the
-    costs, each scaled to [0, 1] over the candidates that are better than chance. Differences within
-    the standard error of the best value do not count. Ties go to the lower error, then to the lower
-    id.
+    Only candidates are recommended whose validation accuracy (lower end of the 95% interval) is
+    higher than that of always predicting the most frequent class. They are eligible if their error
+    is inside the 95% interval of the best error, or at most 2 percentage points above it. The best
+    of these in the remaining objective is chosen; with several, the one with the smallest mean of
+    the costs, each scaled to [0, 1] over the candidates that are better than chance. Differences
+    within the standard error of the best value do not count. Ties go to the lower error, then id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.
@@ -92,8 +90,7 @@ def recommend(
         within: Tolerance above the best error in percentage points, instead of the 95% interval or
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
-            they do.
+        range_problem: Why the models do not suit the images' range of values; empty if they do.
 
     Raises:
         InputError: If ``prefer`` is not an allowed value, or ``within`` is negative or not finite.

@@ -39,10 +39,7 @@ class Regression:
         self._kernel = process.kernel_
 
     def fit(self, features: np.ndarray, values: np.ndarray) -> None:
-        """Fit to features (N, features) with values (N,), where lower is better.
-
-        Call ``tune`` first.
-        """
+        """Fit to features (N, features) with values (N,), lower is better; call ``tune`` first."""
         self._transform = _Transform.of(values)
         self._process = GaussianProcessRegressor(self._kernel, optimizer=None)
         self._process.fit(features, self._transform.apply(values))

@@ -24,12 +24,7 @@ class CrowdedComparison(platypus.Dominance):
 
 
 class Selection(ABC):
-    """Base class that selects survivors and parents.
-
-    Args:
-        size: Population size.
-        rng: The generator for tournaments.
-    """
+    """Base class that selects survivors and parents of a population of the given size."""
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self._size = size

@@ -1,17 +1,16 @@
 """Asynchronous successive halving over non-domination rank.
 
-All candidates are trained on the lowest rung, for a few epochs. The best candidates of a rung are
+All candidates are trained on the lowest rung, for a few epochs. The best ones of a rung are
 promoted, that is, trained for more epochs. As in ASHA (Li et al. 2020, "A System for Massively
-Parallel Hyperparameter Tuning", algorithm 2), no candidate waits for a rung to be full. With
-several objectives, the best candidates are those with the lowest non-domination rank (Schmucker et
-al. 2021, "Multi-objective Asynchronous Successive Halving").
+Parallel Hyperparameter Tuning", algorithm 2), none waits for a rung to be full. With several
+objectives, the best have the lowest non-domination rank (Schmucker et al. 2021, "Multi-objective
+Asynchronous Successive Halving").
 
-ASHA ranks a rung after each result, but the first few results of a rung do not show which
-candidates are good. Here, a rung is ranked once per generation, or when there is nothing else to
-do. With 16 candidates, 2 objectives and 3 times the epochs on the second rung, ASHA's rule makes
-6.7 to 7.8 promotions and ours makes 5.3 to 5.7. In simulations, the results of both rules agree
-within 0.5% with noise of 0.3 standard deviations between rungs, and within 2% with noise of one
-standard deviation.
+ASHA ranks a rung after each result, but the first few do not show which candidates are good. Here,
+a rung is ranked once per generation, or when there is nothing else to do. With 16 candidates, 2
+objectives and 3 times the epochs on the second rung, ASHA's rule makes 6.7 to 7.8 promotions and
+ours 5.3 to 5.7. In simulations, the results of both rules agree within 0.5% with noise of 0.3
+standard deviations between rungs, and within 2% with noise of one standard deviation.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class SuccessiveHalving:
 
         Args:
             number: The candidate's id.
-            epochs: Rung of the candidate. Results of the last rung are ignored.
+            epochs: Its rung. Results of the last rung are ignored.
             costs: Objective values, negated where higher is better.
             violation: Total constraint violation; candidates that violate a limit come last.
         """
@@ -76,13 +75,10 @@ class _Rung:
 
     def __init__(self, lower: int, upper: int, every: int) -> None:
         self._lower, self.upper, self._every = lower, upper, every
-        self.results: list[tuple[int, Sequence[float], float]] = []
-        """Id, costs and constraint violation of each candidate."""
+        self.results: list[tuple[int, Sequence[float], float]] = []  # id, costs, violation
         self.promoted: set[int] = set()
-        self._ranked = 0
-        """Number of results in the last ranking."""
-        self._promotable: list[int] = []
-        """Candidates that may be promoted according to the last ranking, best last."""
+        self._ranked = 0  # number of results in the last ranking
+        self._promotable: list[int] = []  # according to the last ranking, best last
 
     def best(self, is_idle: bool) -> int | None:
         """Return the best candidate that is due for promotion but has not been promoted yet.
@@ -142,8 +138,7 @@ def _ranks(costs: np.ndarray, violations: np.ndarray) -> np.ndarray:
 def expected_epochs(rungs: Sequence[int], count: int) -> int:
     """Estimate the number of epochs for candidates on the lowest rung and all promotions.
 
-    The actual number is higher, because some promoted candidates turn out not to be among the best
-    when later results arrive.
+    The actual number is higher, because later results show that some promotions were not due.
     """
     promotions = [(count * rungs[0] // upper) * (upper - lower) for lower, upper in pairwise(rungs)]
     return count * rungs[0] + sum(promotions)

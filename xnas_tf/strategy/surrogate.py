@@ -50,8 +50,8 @@ class Surrogate:
         space: The search space.
         objectives: Number of objectives.
         costs: Computes the exact costs that require no training, which replace predictions.
-        reference: Reference point of the hypervolume, as costs (objectives,). If empty, the worst
-            costs of the first results are used.
+        reference: Reference point of the hypervolume, as costs (objectives,); if empty, the worst
+            costs of the first results.
     """
 
     def __init__(
@@ -83,13 +83,7 @@ class Surrogate:
         return self._encoding.encode(proposal.hyperparameters, proposal.solution.variables[:])
 
     def update(self, proposal: Proposal, costs: Sequence[float] | None, violation: float) -> None:
-        """Add the result of a proposal.
-
-        Args:
-            proposal: The proposal, with its features.
-            costs: Objective values to be minimised; None if the training failed.
-            violation: Total constraint violation.
-        """
+        """Add the result of a proposal: costs to be minimised, or None if the training failed."""
         self._features.append(proposal.features)
         self._is_feasible.append(costs is not None and violation == 0)
         self._costs.append(np.full(self._objectives, np.nan) if costs is None else np.array(costs))
@@ -120,12 +114,10 @@ class Surrogate:
         return min(MAX_CHOICES, 1 + count // RESULTS_PER_CHOICE)
 
     def best(self, pool: Sequence[Proposal], pending: Sequence[Proposal]) -> int:
-        """Return the index of the most promising proposal of a pool.
+        """Return the index of the most promising of the proposals that are still in the pool.
 
-        Args:
-            pool: The proposals still in the pool; predictions are made once, on the first call
-                after ``begin_pool``.
-            pending: Proposals whose results are not known yet.
+        Predictions are made once, on the first call after ``begin_pool``. The results of
+        ``pending`` are not known yet.
         """
         if not self._is_fitted:
             self._fit()

@@ -73,11 +73,11 @@ def refuse(
 
     Args:
         given: The arguments.
-        known: ``OF_TUNERS`` or ``OF_FIT``.
+        known: ``OF_TUNERS`` or ``OF_FIT``, with the alternatives that errors suggest.
         method: The method of ``Tuner`` that got them.
 
     Raises:
-        InputError: If an argument is rejected; the message suggests an alternative.
+        InputError: If an argument is rejected.
     """
     own = [n for n in inspect.signature(method).parameters if n not in ("self", "others")]
     for name, value in given.items():
@@ -91,11 +91,7 @@ def refuse(
 
 
 def check_hooks(kind: type) -> None:
-    """Check that a subclass does not override methods of KerasTuner that are never called here.
-
-    Raises:
-        InputError: If the subclass overrides one of these methods.
-    """
+    """Raise an ``InputError`` if a subclass overrides methods that are never called here."""
     if found := [name for name in HOOKS if hasattr(kind, name)]:
         raise InputError(
             f"{kind.__name__}.{found[0]}() would never be called: a search trains models of a "

@@ -51,7 +51,7 @@ class Stored:
             raise
 
     def weights(self, given: Any) -> dict[str, float]:
-        """Convert class weights keyed by label, as in Keras, to class weights keyed by class name.
+        """Convert class weights by label, as in Keras, to class weights by class name.
 
         Raises:
             InputError: If the weights are not a mapping, or no image has one of the labels.
@@ -128,9 +128,6 @@ def _check_classes(argument: str, x: Any, pair: Any) -> None:
 
     ``image_dataset_from_directory`` numbers the folders that it finds. If a class has no folder,
     the classes after it have other numbers than in ``x``.
-
-    Raises:
-        InputError: If a label means another class than in ``x``.
     """
     names, others = (list(getattr(each, "class_names", None) or ()) for each in (x, pair))
     if any(name != other for name, other in zip(names, others, strict=False)):

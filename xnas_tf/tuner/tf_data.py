@@ -44,7 +44,7 @@ def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
 def sorted_by_content(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return images and labels in an order that depends only on their content.
 
-    A ``tf.data.Dataset`` that shuffles returns the same data in a different order each time.
+    A ``tf.data.Dataset`` may shuffle them.
     """
     digests = digests_of(images)
     keys = [(digests[row].tobytes(), str(label)) for row, label in enumerate(labels.tolist())]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 from xnas_tf.config import Config, validate_config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.registry import register_object
+from xnas_tf.registry import OBJECT, OBJECTS, register_object
 from xnas_tf.spaces import SPACES
 from xnas_tf.spaces.variables import Choice, Variable
+from xnas_tf.utils.source_code import json_text
 
 _OF_TRAINING = ("accuracy", "loss")
 _COMMON = ("val_accuracy", "val_loss")
@@ -32,6 +37,9 @@ _OPTIONAL = {
     "training.callbacks": "callbacks",
 }
 """Keys that arguments set only if they are given."""
+
+_MOST_SHOWN = 40
+"""Longest text of a value that the name of an object shows."""
 
 
 def space_section(hypermodel: Any) -> Any:
@@ -61,16 +69,41 @@ def space_section(hypermodel: Any) -> Any:
     is_main = module == "__main__"  # another program in other processes
     if not is_main and name and getattr(sys.modules.get(module), name, None) is hypermodel:
         return {"hypermodel": f"{module}:{name}"}
-    kind = hypermodel if hasattr(hypermodel, "__qualname__") else type(hypermodel)
-    return {"hypermodel": register_object(hypermodel, f"{kind.__module__}.{kind.__qualname__}")}
+    known = (name for name, thing in OBJECTS.items() if thing is hypermodel)
+    name = next(known, "").removeprefix(OBJECT) or _object_name(hypermodel)
+    return {"hypermodel": register_object(hypermodel, name)}
+
+
+def _object_name(hypermodel: Any) -> str:
+    """Return a name with an object's class or function, and the values that it was made with.
+
+    A search with other values therefore counts as another search. Text is hashed, because it may be
+    secret and the name is stored in the run; other objects are left out.
+    """
+    owner, values = hypermodel, dict[Any, Any]()
+    if isinstance(hypermodel, partial):
+        owner, values = hypermodel.func, dict(enumerate(hypermodel.args)) | hypermodel.keywords
+    kind = owner if hasattr(owner, "__qualname__") else type(owner)
+    if isinstance(owner, FunctionType):
+        values |= inspect.getclosurevars(owner).nonlocals
+    elif not isinstance(owner, type):
+        values |= getattr(getattr(owner, "__self__", owner), "__dict__", {})
+    shown = []
+    for name, value in values.items():
+        text = json_text([value])[1:-1]
+        if text and name not in ("name", "tunable"):  # of every HyperModel
+            is_plain = len(text) <= _MOST_SHOWN and '"' not in text
+            digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+            shown.append(f"{name}={text if is_plain else digest}")
+    arguments = f"({', '.join(shown)})" if shown else ""
+    return f"{kind.__module__}.{kind.__qualname__}{arguments}"
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check additional sections of the configuration, and return those that are not None.
 
     Raises:
-        InputError: If a section whose keys are set by arguments is not a mapping, or itself has a
-            key that an argument sets.
+        InputError: If a section is not a mapping, or has a key that an argument sets.
     """
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
@@ -90,8 +123,7 @@ def validated(sections: Mapping[str, Any]) -> Config:
     """Return the configuration that consists of these sections.
 
     Raises:
-        InputError: If the configuration is invalid. The message names the arguments of ``xt.Tuner``
-            that set the values.
+        InputError: If it is invalid. The message names the arguments that set the values.
     """
     try:
         return validate_config(sections, "xt.Tuner")
@@ -114,8 +146,7 @@ def translated(objective: Any) -> Any:
     """Translate keras-tuner's objectives for the configuration; return any others unchanged.
 
     Raises:
-        InputError: If the objective is not measured on validation images, or its direction is
-            unknown.
+        InputError: If one is not measured on validation images, or its direction is unknown.
     """
     if isinstance(objective, str):
         if objective not in _OF_TRAINING and not objective.startswith("val_"):

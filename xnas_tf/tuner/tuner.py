@@ -220,8 +220,7 @@ class Tuner:
         return self._space().create(*self._data()[:2])
 
     def _space(self) -> Any:
-        section = space_section(self._hypermodel)  # under the name in this process
-        return Config(space=section).space
+        return Config(space=space_section(self._hypermodel)).space  # registered in this process
 
     def _data(self) -> tuple[tuple[int, int, int], int, bool]:
         """Return the image shape and number of classes, and whether they come from a run."""
@@ -245,9 +244,9 @@ class Tuner:
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[keras_tuner.HyperParameters]:
         """Return the hyperparameters of the best candidates.
 
-        The recommended candidate comes first, then the others on the front, and then the rest.
-        Within the front and within the rest, candidates are sorted by the first objective, best
-        first.
+        The recommended candidate comes first, then the others on the front, and then the rest, both
+        sorted by the first objective, best first. Those that violate constraints come last. With
+        ``search.fidelity``, those trained for more epochs come first, and promoted ones occur once.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -264,9 +263,9 @@ class Tuner:
         The models expect values from 0 to 1, as in ``model.evaluate(tuner.run.prepare(x),
         numbers)``. If the search's images had other values, a warning says so.
 
-        The models are built and compiled by the HyperModel, or compiled as in the search, and have
-        the trained weights. The models are in the same order as in ``get_best_hyperparameters``.
-        Only the models of candidates that were on the front when they finished are kept. See
+        The models are built by the HyperModel, compiled by it or as in the search, and have the
+        trained weights. They are in the same order as in ``get_best_hyperparameters``. Only the
+        models of candidates that were on the front when they finished are kept. See
         ``Candidate.load_model`` for ``safe``.
 
         Raises:
@@ -316,13 +315,16 @@ class Tuner:
 
     @staticmethod
     def _ordered(run: Run) -> list[Candidate]:
-        """Return the finished candidates: the recommended one, then the front, then the rest."""
+        """Return the finished candidates in the order of ``get_best_hyperparameters``."""
         first = run.config.objectives[0]
         front = {candidate.id for candidate in run.pareto()}
         recommended = run.recommendation().id
+        done = [candidate for candidate in run.candidates() if candidate.state == "done"]
+        promoted = {candidate.promoted_from for candidate in done}
 
-        def sort_key(c: Candidate) -> tuple[bool, bool, float, int]:
+        def sort_key(c: Candidate) -> tuple[bool, bool, bool, int, float, int]:
             value = first.sign * c.objectives[first.name]
-            return c.id != recommended, c.id not in front, value, c.id
+            is_outside = bool(c.violations(run.config.constraints))
+            return c.id != recommended, c.id not in front, is_outside, -c.epochs, value, c.id
 
-        return sorted((c for c in run.candidates() if c.state == "done"), key=sort_key)
+        return sorted((c for c in done if c.id not in promoted), key=sort_key)

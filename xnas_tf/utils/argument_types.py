@@ -31,16 +31,10 @@ NAMES = Kind(Iterable, "a name or a list of names")
 
 
 def check_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a function to check the types of some of its arguments.
+    """Decorate a function to check the types of these arguments.
 
-    None is accepted where it is the default. A string does not count as a ``LIST``.
-
-    Args:
-        **kinds: The kinds of these arguments, by name.
-
-    Returns:
-        The decorator. If an argument is missing, unknown or of the wrong type, the decorated
-        function raises an ``InputError`` that names it.
+    If an argument is missing, unknown or of the wrong type, the function raises an ``InputError``
+    that names it. None is accepted where it is the default. A string does not count as a ``LIST``.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

@@ -15,8 +15,7 @@ from pathlib import Path
 def cache_folder(entry: str = "") -> Path:
     """Return the path of the cache directory or of an entry in it, which may not exist yet.
 
-    If the usual directory cannot be written and lacks the entry, a directory in
-    ``private_folder`` is used.
+    It is in ``private_folder`` if the usual directory cannot be written and lacks the entry.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     usual = Path(base) / "xnas-tf" / entry

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -55,13 +55,13 @@ def html_page(
     style, page = _asset("page.css"), _asset("page.html")
     script = "\n".join(['"use strict";', *scripts])
     chosen = list(sections)
-    links = "".join(f'<a href="#{_escape(s.id)}">{_escape(s.title)}</a>' for s in chosen)
+    links = "".join(f'<a href="#{escape(s.id)}">{escape(s.title)}</a>' for s in chosen)
     content = Template(page).substitute(
         mark=f'{MARK} report">',
         policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
-        title=_escape(title),
-        subtitle=_escape(subtitle),
+        title=escape(title),
+        subtitle=escape(subtitle),
         style=style,
         links=links,
         sections="".join(map(_section_html, chosen)),
@@ -77,22 +77,18 @@ def picture_uri(png: bytes) -> str:
 
 
 def figure_html(png: bytes, alt: str, caption: str = "") -> str:
-    """Return a picture on a white card, with a caption below.
-
-    The picture is never wider than the page. On narrow pages, the picture scrolls instead of
-    becoming unreadably small.
-    """
-    below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
-    picture = f'<img src="{picture_uri(png)}" alt="{_escape(alt)}">'
+    """Return a picture on a white card, with a caption below; on narrow pages, it scrolls."""
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    picture = f'<img src="{picture_uri(png)}" alt="{escape(alt)}">'
     card = (
-        f'<div class="card" tabindex="0" role="region" aria-label="{_escape(alt)}">{picture}</div>'
+        f'<div class="card" tabindex="0" role="region" aria-label="{escape(alt)}">{picture}</div>'
     )
     return f'<figure class="wide">{card}{below}</figure>'
 
 
 def _section_html(section: Section) -> str:
-    about = f'<p class="about">{_escape(section.about)}</p>' if section.about else ""
-    name, title = _escape(section.id), _escape(section.title)
+    about = f'<p class="about">{escape(section.about)}</p>' if section.about else ""
+    name, title = escape(section.id), escape(section.title)
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
         f"{about}{section.content}</section>"
@@ -115,7 +111,3 @@ def _asset(name: str) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _escape(text: str) -> str:
-    return html.escape(text)

@@ -17,8 +17,7 @@ compare several alternatives."""
 FEWEST = 5
 """Minimum number of values for estimating the standard error of their mean."""
 _QUANTILE = 1.959963984540054
-"""Quantile of the normal distribution at that level. The quantile is a constant, because importing
-SciPy takes a second."""
+"""Quantile of the normal distribution at that level; importing SciPy would take a second."""
 
 
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
@@ -45,8 +44,8 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly above that of a constant prediction.
 
-    The difference is significant if the lower end of the confidence interval is above the share of
-    the most frequent class. The result is False if there are no images.
+    It is if the lower end of the confidence interval is above the share of the most frequent class,
+    and not if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.

@@ -20,10 +20,7 @@ def table_html(
     most: int = ROWS,
     name: str = "",
 ) -> str:
-    """Return a table with headings and at most ``most`` rows; the row at index ``marked`` is bold.
-
-    ``name`` is the table's CSS class, which lets a page style it.
-    """
+    """Return a table of at most ``most`` rows, that at index ``marked`` bold, with a CSS class."""
     lines = [
         _row(row, "td", ' style="font-weight:bold"' if number == marked else "")
         for number, row in enumerate(rows[:most])

@@ -12,7 +12,7 @@ PIXELS_PER_INCH = 100
 class NotebookFigure(Figure):
     """A figure that a notebook draws if it is the result of a cell.
 
-    The figure does not belong to pyplot, which keeps its figures in memory until they are closed.
+    Unlike those of pyplot, it does not stay in memory until it is closed.
     """
 
     def _repr_png_(self) -> bytes:

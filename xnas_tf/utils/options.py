@@ -25,7 +25,7 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     Args:
         registry: The implementations, by name.
         entry: A name, a mapping with a name and options, or an instance of ``base``.
-        base: The class that the implementation must be derived from.
+        base: The class of all implementations.
 
     Raises:
         PydanticCustomError: If the entry is invalid.

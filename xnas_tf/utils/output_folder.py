@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +25,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     check_new(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        draft.mkdir(parents=True)
         try:
             yield draft
-            draft.chmod(0o777 & ~_umask())
             draft.rename(path)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -43,9 +41,3 @@ def check_new(path: Path) -> Path:
     if path.exists():
         raise InputError(f"{path} already exists and was not touched; choose another with `out`")
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -33,10 +33,8 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
 def check_picture(path: Path, option: str) -> None:
     """Check, before any work, that a PNG file can be written at the path given by an option.
 
-    Only an earlier picture may be overwritten.
-
     Raises:
-        InputError: If the folder does not exist, or the path is something other than a picture.
+        InputError: If the folder does not exist, or there is something other than a PNG file.
     """
     if not path.parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}")

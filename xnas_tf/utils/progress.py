@@ -1,7 +1,6 @@
 """Shows messages and the progress of a running command in a terminal, notebook or log file.
 
-All messages are records of the ``xnas_tf`` logger. While a command is running, a ``Display`` shows
-these messages.
+All messages are records of the ``xnas_tf`` logger, which a ``Display`` shows during a command.
 """
 
 from __future__ import annotations

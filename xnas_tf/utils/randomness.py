@@ -1,8 +1,7 @@
 """Seeds candidates, and lets only one thread at a time use Python's global random generator.
 
 Keras and Platypus use the global generator. The watchdog's thread may report a hang to the search
-while the main thread is building models. Random numbers drawn in one thread must not affect the
-other.
+while the main thread is building models, and must not affect its random numbers.
 """
 
 from __future__ import annotations

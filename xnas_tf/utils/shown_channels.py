@@ -8,13 +8,10 @@ import numpy as np
 
 
 def shown_channels(images: np.ndarray) -> np.ndarray:
-    """Return the channels to show: three as red, green and blue, or one in grey.
+    """Return the channels of images (…, H, W, C) to show.
 
-    Args:
-        images: Images of any number of channels, (…, H, W, C).
-
-    Returns:
-        The first three channels, (…, H, W, 3), or the first one, (…, H, W), if there are fewer.
+    These are the first three as red, green and blue, (…, H, W, 3), or, if there are fewer, the
+    first one in grey, (…, H, W).
     """
     return images[..., :3] if images.shape[-1] >= 3 else images[..., 0]
 
@@ -29,10 +26,6 @@ def shown_channels_text(channels: int) -> str:
 
 
 def shown_channels_sentence(shape: Sequence[int]) -> str:
-    """Say which channels pictures of an array of images show; empty if they show all.
-
-    Args:
-        shape: The shape of the array, (N, H, W) or (N, H, W, C).
-    """
+    """Say which channels pictures of an array (N, H, W[, C]) show; empty if they show all."""
     text = shown_channels_text(shape[-1]) if len(shape) == 4 else ""
     return f"Pictures of images show {text}." if text else ""

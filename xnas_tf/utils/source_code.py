@@ -25,16 +25,14 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 
     A module is hashed as a whole, together with the modules that it imports, except libraries. In a
     script or notebook, only the classes and functions themselves are hashed, together with the
-    functions, classes and constants of the script that they use. Comments and the code's layout do
-    not change the hashes.
+    functions, classes and constants of the script that they use. Comments and layout do not count.
 
     Args:
         owners: Classes and functions.
         modules: Names of further modules.
 
     Returns:
-        Hashes by module, such as ``mine``, or by definition in a script, such as
-        ``__main__.build``.
+        Hashes by module, such as ``mine``, or by a script's definition, such as ``__main__.build``.
     """
     owners = list(owners)
     definitions, used = _definitions(each for each in owners if _module(each) == MAIN)
@@ -43,11 +41,9 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 
 
 def copyable_file(module: str) -> Path | None:
-    """Return the file of a user's imported module.
+    """Return the file of a user's imported module; None if a copy of it alone would not do.
 
-    Returns:
-        The file; None if the module is part of a package, or installed as a library, so that a copy
-        of its file alone would not do.
+    This is the case if the module is part of a package, or installed as a library.
     """
     file = _source_file(module)
     if file is None or "." in module or file.name == "__init__.py":
@@ -125,10 +121,10 @@ def _definitions(owners: Iterable[Any]) -> tuple[dict[str, str], list[str]]:
             continue
         functions = list(_functions(owner))
         used = {key: value for each in functions for key, value in _globals_of(each).items()}
-        plain = {key: text for key, value in used.items() if (text := _json(value))}
-        own = {key: _json(value) for key, value in vars(owner).items() if key[:2] != "__"}
+        plain = {key: text for key, value in used.items() if (text := json_text(value))}
+        own = {key: json_text(value) for key, value in vars(owner).items() if key[:2] != "__"}
         hashes[name] = _hash(json.dumps([*map(_source, functions), plain, own], sort_keys=True))
-        for value in [*used.values(), *getattr(owner, "__bases__", ())]:
+        for value in _flat([*used.values(), getattr(owner, "__bases__", ())]):
             if _module(value) == MAIN and isinstance(value, FunctionType | type):
                 waiting.append(value)
             else:
@@ -172,12 +168,31 @@ def _normalised(source: str) -> str:
         return source
 
 
-def _json(value: Any) -> str:
-    """Return a constant as text; empty for other values."""
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield values, and instead of lists, tuples and dictionaries their elements."""
+    for value in values:
+        if isinstance(value, list | tuple | dict):
+            yield from _flat(value.values() if isinstance(value, dict) else value)
+        else:
+            yield value
+
+
+def json_text(value: Any) -> str:
+    """Return a constant as text, with the names of functions and classes; empty for others."""
     try:
-        return json.dumps(value, sort_keys=True)
-    except (TypeError, ValueError):
+        is_code = isinstance(value, FunctionType | type)
+        return "" if is_code else json.dumps(value, sort_keys=True, default=_element)
+    except (TypeError, ValueError, RecursionError):
         return ""
+
+
+def _element(value: Any) -> Any:
+    """Return an element of a container as JSON; raise a ``TypeError`` if that is not possible."""
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, FunctionType | type):
+        return value.__qualname__
+    raise TypeError
 
 
 def _module(value: Any) -> str:

@@ -19,13 +19,9 @@ class TrainingCurves:
         self._running: dict[Path, _Curves] = {}
 
     def update(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-        """Write the new epochs of a training, so that TensorBoard shows them immediately.
+        """Write the new epochs of a training to its folder, so that TensorBoard shows them at once.
 
         If a training was resumed or restarted, its folder is replaced.
-
-        Args:
-            folder: TensorBoard's log directory of the training.
-            history: Metrics of each epoch so far.
         """
         curves = self._running.get(folder)
         if curves is None or curves.epochs >= len(history):
@@ -42,9 +38,7 @@ class TrainingCurves:
         hyperparameters: Mapping[str, Any] | None = None,
         title: str = "",
     ) -> None:
-        """Write the final metrics of a training, and its curves if they are missing.
-
-        Nothing is written twice.
+        """Write the final metrics of a training, and its curves if they are missing, only once.
 
         Args:
             folder: TensorBoard's log directory of the training.
