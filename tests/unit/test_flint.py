@@ -98,6 +98,17 @@ def test_weights_follow_the_published_schedule():
     assert stretched == [each for each in grey for _ in range(2)]
 
 
+def test_the_order_in_which_weights_are_given_does_not_matter():
+    """The last pair given once replaced those of later epochs."""
+    ramp = ((5, 0.2), (1, 0.8), (3, 0.1))
+    mixed = SETTINGS["grey"].changed(sparsity=ramp)
+    ordered = SETTINGS["grey"].changed(sparsity=sorted(ramp))
+    assert [mixed.weights(epoch, 12) for epoch in range(12)] == [
+        ordered.weights(epoch, 12) for epoch in range(12)
+    ]
+    assert [mixed.weights(epoch, 12)[3] for epoch in (1, 2, 4)] == [0.8, 0.1, 0.2]
+
+
 @given(st.sampled_from(sorted(SETTINGS)), st.integers(1, 60))
 def test_a_training_of_any_length_ends_with_all_weights(name, epochs):
     assert SETTINGS[name].weights(epochs - 1, epochs) == SETTINGS[name].final
@@ -170,6 +181,14 @@ def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
     again.fit(x, y, verbose=0)  # compiled as it was
+
+
+def test_images_without_labels_build_a_model():
+    images = tf.data.Dataset.from_tensor_slices(np.ones((4, 8, 8, 1), np.float32)).batch(2)
+    model = Interpreter(Subclassed(), attributes=2)
+    model.compile("adam", jit_compile=False)
+    model.fit(images, epochs=0, verbose=0)
+    assert model.image_shape == (8, 8, 1)
 
 
 def test_own_parts_are_used_and_saved(tmp_path):
@@ -405,6 +424,11 @@ def cached_network():
         (cached_network, {"settings": {"batsch": 3}}, "did you mean 'batch'"),
         (cached_network, {"settings": {"sparsity": 0.1}}, "settings: sparsity: given 0.1"),
         (cached_network, {"settings": {"rate": "a"}}, "settings: rate: given 'a'"),
+        (
+            cached_network,
+            {"settings": {"entropy": [[1, -2]]}},
+            "entropy.0.1: given -2; .* or equal",
+        ),
         (cached_network, {"settings": {"attributes": 0}}, "settings: attributes: given 0"),
     ],
 )

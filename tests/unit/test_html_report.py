@@ -257,6 +257,14 @@ def test_chance_is_not_called_influence():
     assert all(each["importance"][0] <= 0 for each in found["hyperparameters"])
 
 
+def test_equal_values_are_not_called_predicted(few_resamples):
+    everyone = [replace(each, objectives={"error": 0.1}) for each in varied(20, lambda _: 0.1)]
+    (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    assert found["foreseen"] == [0, 0, 0]
+    for each in found["hyperparameters"]:
+        assert each["importance"] == pytest.approx([0, 0, 0], abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("everyone", "why"),
     [

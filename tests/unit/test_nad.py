@@ -270,6 +270,23 @@ def test_the_gradient_is_that_of_the_paper():
         assert found[layer][unit, channel] == pytest.approx(slope, rel=1e-3, abs=1e-6)
 
 
+def test_gradients_of_half_precision_layers_do_not_vanish():
+    """The squared error of each of 65,536 values has a gradient below the least float16."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 1), dtype=np.uint8)
+    found = []
+    for policy in ("float32", "mixed_float16"):
+        inputs, weights = keras.Input((64, 64, 1)), keras.initializers.GlorotUniform(0)
+        x = layers.Conv2D(16, 1, dtype=policy, kernel_initializer=weights)(inputs)
+        x = layers.GlobalAveragePooling2D()(x)
+        network = MaskedNetwork(keras.Model(inputs, layers.Dense(2)(x)), images)
+        zeros, plain = np.zeros(2, np.int32), network.originals(tf.constant(images))
+        weights = np.zeros(2, np.float32), np.full(2, 1 / 32, np.float32)
+        given = images, zeros, zeros, *weights, *plain, np.ones((1, 16), np.float32)
+        (gradient,) = network.gradients(*map(tf.constant, given))
+        found.append(gradient.numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=0.02, atol=0.01 * np.ptp(found[0]))
+
+
 @pytest.mark.parametrize("count", left_to_all(1, 2, 10))
 def test_objective_does_not_depend_on_the_number_of_ranks(count):
     """Nor on ranks that have no image of some step, or none at all."""
@@ -386,6 +403,40 @@ def test_layers_by_name_and_pattern():
     assert several == ["twice", "twice_2", "sum"]
     with pytest.raises(InputError, match="`layers`.*'twyce' .did you mean 'twice'"):
         find_taps(model, images, ["twyce"])
+    with pytest.raises(InputError, match="`layers` is empty"):
+        find_taps(model, images, [])
+
+
+class Block(layers.Layer):
+    """Contains a layer of the same name as every other block."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(CLASSES, 1, name="conv")
+
+    def call(self, x):
+        return self.conv(x)
+
+
+def test_layers_of_the_same_name_get_names_of_their_own():
+    """Masks are saved by name, so one of them was lost."""
+    inputs, shared = keras.Input((6, 6, CLASSES)), layers.Conv2D(CLASSES, 1, name="deep")
+    x = shared(shared(Block()(Block()(inputs))))
+    model = keras.Model(inputs, layers.Conv2D(CLASSES, 1, name="deep_2")(x))
+    images = tf.zeros((1, 6, 6, CLASSES))
+    names = ["conv", "conv_2", "deep", "deep_3", "deep_2"]
+    taps = find_taps(model, images)
+    assert [tap.name for tap in taps] == names
+    for tap in taps:
+        assert find_taps(model, images, tap.name) == [tap]
+
+
+def test_channels_that_come_first_are_not_taken_for_columns():
+    inputs = keras.Input((6, 5, CLASSES))
+    x = layers.Permute((3, 1, 2))(inputs)
+    outputs = layers.Conv2D(4, 1, data_format="channels_first", name="turned")(x)
+    with pytest.raises(InputError, match="layer 'turned' expects its channels first"):
+        find_taps(keras.Model(inputs, outputs), tf.zeros((1, 6, 5, CLASSES)))
 
 
 def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
@@ -497,6 +548,44 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
     assert rows["of these, between classes with paths"] == "0"
     with pytest.raises(InputError, match="need 2 or more"):
         disentangle(blind_model(seen=(0,)), colours(), epochs=1)
+
+
+def test_a_class_without_validation_images_is_left_out_where_its_accuracy_decides():
+    """Any path would do for such a class, even one that never recognises it."""
+    data = colours()
+    seen = data.validation.select(np.flatnonzero(data.validation.labels != 1))
+    found = disentangle(sharing_model(), replace(data, validation=seen), epochs=1, images=4)
+    why = "there is no validation image of this kind on which to measure a path"
+    assert found.left_out == {"green": why} and found.paths.class_names == ["red", "blue"]
+    assert f"green has no path: {why}." in paths_page(facts(found)).summary
+    with pytest.raises(InputError, match="1 of the chosen classes can have a path, but .* image"):
+        disentangle(sharing_model(), replace(data, validation=seen), [0, 1], images=4)
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_an_empty_split_is_named(name):
+    data = colours()
+    empty = replace(data, **{name: data.test.select(np.arange(0))})
+    with pytest.raises(InputError, match=f"data set colours: its {name} split is empty"):
+        disentangle(cached_network(), empty)
+
+
+def deviating_model():
+    """The root of a mean has no slope at 0, where half of the channels always are."""
+    inputs = keras.Input((6, 6, CLASSES))
+    x = layers.Conv2D(6, 1, use_bias=False, activation="relu", name="first")(inputs)
+    x = keras.ops.sqrt(keras.ops.mean(x, axis=(1, 2)))
+    model = keras.Model(inputs, layers.Dense(CLASSES, use_bias=False)(x))
+    signs = np.concatenate([np.eye(CLASSES), -np.eye(CLASSES)])
+    return weighted(model, [signs.T, 10 * signs])
+
+
+def test_gradients_that_are_not_finite_give_no_paths():
+    """They gave empty paths, or full ones with the limits as the reason."""
+    with pytest.raises(InputError, match="the gradients of the masks are not finite"):
+        disentangle(deviating_model(), colours(), epochs=1)
+    found = scored(deviating_model(), colours(), epochs=1)
+    assert np.isnan(found.value) and "not finite" in found.reason
 
 
 def test_the_accuracy_is_that_of_all_test_images_however_few_are_examined():

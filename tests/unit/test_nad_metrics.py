@@ -160,6 +160,9 @@ def test_rank_correlation_by_hand():
     found = metrics.rank_correlation(np.array([1, 2, 3, 4]), np.array([2, 1, 4, 3]))
     assert found == pytest.approx(1 - 6 * 4 / (4 * 15))
     assert np.isnan(metrics.rank_correlation(np.ones(3), np.arange(3)))
+    without_images = np.array([1, np.nan, 2, 4, 3])  # one class has none
+    known = metrics.rank_correlation(np.array([1, 9, 2, 3, 4]), without_images)
+    assert known == pytest.approx(1 - 6 * 2 / (4 * 15))
 
 
 def test_confusions_are_mean_probabilities():

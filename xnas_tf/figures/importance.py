@@ -155,11 +155,12 @@ def _resample(
         random_state=int(rng.integers(2**31)),
     )
     # Relative to the variance of all values, because that of the few held-out values may be nearly
-    # zero.
-    variance = values.var() or 1.0
+    # zero. Nothing is predicted of equal values.
+    is_varied = np.ptp(values) > 0
+    variance = values.var() if is_varied else 1.0
     error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
     dependence = [_dependence(forest, codes, c, each) for c, each in enumerate(shown)]
-    return 1 - error / variance, permuted.importances_mean / variance, dependence
+    return is_varied * (1 - error / variance), permuted.importances_mean / variance, dependence
 
 
 def _dependence(

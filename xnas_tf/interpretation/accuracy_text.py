@@ -76,7 +76,7 @@ def range_warning(known: Mapping[str, Any]) -> str:
     if best is None:
         return ""
     used, other = known["input_range"], best["input_range"]
-    how = "assumed to be in" if _origin(known) == "assumed" else "in"
+    how = "assumed to be in" if known.get("range_origin") == "assumed" else "in"
     return (
         f"The values that the model received were {how} the range {range_words(used)}. With "
         f"{range_words(other)}, the model is right on {best['correct']:,} of {best['images']:,} "
@@ -93,7 +93,7 @@ def assumed_range_text(known: Mapping[str, Any]) -> str:
     Args:
         known: See ``range_warning``.
     """
-    if _origin(known) != "assumed" or _better_range(known):
+    if known.get("range_origin") != "assumed" or _better_range(known):
         return ""
     text = (
         "The model does not say which range of pixel values it expects. The range was assumed "
@@ -120,7 +120,8 @@ def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
         )
         if _better_range(accuracy):
             return text
-        return f"{text} {_TRAINING_CAUSE if _origin(accuracy) == 'trained' else _CHANCE_CAUSES}"
+        is_trained = accuracy.get("range_origin") == "trained"
+        return f"{text} {_TRAINING_CAUSE if is_trained else _CHANCE_CAUSES}"
     if accuracy["at_chance"]:
         return (
             "The accuracy is not clearly better than that of always predicting the most frequent "
@@ -176,7 +177,7 @@ def _surer_range_text(accuracy: Mapping[str, Any]) -> str:
         for each in _other_ranges(accuracy)
         if each["correct"] >= each["correct_before"] and each["confidence"] > least
     ]
-    if not surer or _origin(accuracy) == "given":
+    if not surer or accuracy.get("range_origin") == "given":
         return ""
     best = max(surer, key=lambda each: (each["value"], each["confidence"]))
     return (
@@ -197,11 +198,6 @@ def range_words(name: str) -> str:
 def _other_ranges(accuracy: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return the comparisons with other ranges, except the unpaired ones of earlier versions."""
     return [each for each in accuracy.get("other_ranges") or [] if "clearly_better" in each]
-
-
-def _origin(accuracy: Mapping[str, Any]) -> str | None:
-    """Return how the input range was determined; None in files from earlier versions."""
-    return accuracy.get("range_origin")
 
 
 def _chance(accuracy: Mapping[str, Any]) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import Ending, observed_ending
 from xnas_tf.registry import describe
@@ -44,12 +43,15 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
     return classes, ending
 
 
-def check_classes(classes: int, class_names: Sequence[str], dataset: str) -> None:
-    """Raise an ``InputError`` unless a data set has as many classes as the model."""
-    if classes != len(class_names):
+def check_dataset(classes: int, data: Dataset) -> None:
+    """Raise an ``InputError`` unless a data set has the model's number of classes, and images."""
+    if classes != data.classes:
         raise InputError(
-            f"data set {dataset} has {len(class_names)} classes, but the model has {classes}"
+            f"data set {data.name} has {data.classes} classes, but the model has {classes}"
         )
+    for name, split in data.parts.items():
+        if not len(split):
+            raise InputError(f"data set {data.name}: its {name} split is empty")
 
 
 def _classes(outputs: tf.Tensor) -> int:

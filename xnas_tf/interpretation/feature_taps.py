@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import count
 
 import keras
 import tensorflow as tf
 
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.keras_tools.compat import sublayers
-from xnas_tf.keras_tools.inspection import edited_calls, inlined_calls
+from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_calls
 
 CONVOLUTIONS = tuple(
     getattr(keras.layers, name)
@@ -34,7 +35,8 @@ class Tap:
     """One call of a layer that outputs feature maps.
 
     Attributes:
-        name: The layer's name, or ``NAME_2`` for the second call of the same layer.
+        name: The layer's name, or ``NAME_2`` for its second call. If another layer has the name,
+            as layers inside other layers may, it is ``NAME_2`` or the next number that is free.
         layer: The layer.
         call: Index of this call among the layer's calls, from 0.
         shape: Shape of the output for one image, (H, W, channels).
@@ -78,13 +80,16 @@ def find_taps(
         The taps, in call order.
 
     Raises:
-        InputError: If the model has no convolutions, or a name or pattern matches no layer with
-            feature maps.
+        InputError: If the model has no convolutions or expects its channels first, no layers are
+            named, or a name or pattern matches no layer with feature maps.
     """
+    for layer in all_layers(model):
+        if getattr(layer, "data_format", "") == "channels_first":
+            raise InputError(f"layer {layer.name!r} expects its channels first; allowed: last")
     calls = _record_calls(model, images)
     with_maps = [call for call in calls if call.outputs.shape.rank == 4]
     if layers is not None:
-        patterns = [layers] if isinstance(layers, str) else layers
+        patterns = [layers] if isinstance(layers, str) else list(layers)
         return _matching([call.tap for call in with_maps], patterns)
     ends = [_block_end(c, calls) for c in with_maps if isinstance(c.tap.layer, CONVOLUTIONS)]
     if not ends:
@@ -95,14 +100,18 @@ def find_taps(
 def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
     calls: list[_Call] = []
     seen: Counter[int] = Counter()
+    own_names = {layer.name for layer in all_layers(model)}
+    taken: set[str] = set()
 
     def record(layer: keras.layers.Layer, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
-        count = seen[id(layer)]
-        seen[id(layer)] += 1
-        name = layer.name if not count else f"{layer.name}_{count + 1}"
         if not sublayers(layer) or isinstance(layer, CONVOLUTIONS):
-            tap = Tap(name, layer, count, tuple(outputs.shape[1:]))
+            numbered = (f"{layer.name}_{number}" for number in count(2))
+            free = (each for each in numbered if each not in own_names | taken)
+            name = next(free) if layer.name in taken else layer.name
+            taken.add(name)
+            tap = Tap(name, layer, seen[id(layer)], tuple(outputs.shape[1:]))
             calls.append(_Call(tap, inputs, outputs))
+        seen[id(layer)] += 1
         return outputs
 
     with inlined_calls(model):
@@ -122,6 +131,8 @@ def _block_end(call: _Call, calls: list[_Call]) -> _Call:
 
 
 def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
+    if not patterns:
+        raise InputError("`layers` is empty; allowed: at least one name or pattern")
     names = [tap.name for tap in taps]
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in names):

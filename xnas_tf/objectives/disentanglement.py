@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from xnas_tf.errors import InputError
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ class DisentanglementObjective(Objective):
             images = np.zeros((1, *images.shape[1:]), np.uint8)
         network = MaskedNetwork(subject.model, images, self.layers)
         labelled = Images(images, labels, is_right, ranks)
-        paths = learn(network, labelled, classes, self.mask_options())
-        if not all(np.isfinite(each).all() for each in paths.logits):
-            return ObjectiveValue(float("nan"), {}, f"{self.name}: the gradients are not finite")
+        try:
+            paths = learn(network, labelled, classes, self.mask_options())
+        except InputError as error:
+            return ObjectiveValue(float("nan"), {}, f"{self.name}: {error}")
         metrics = {
             f"{self.name}/{layer}": 1 - mean_of_pairs(similarity)
             for layer, similarity in zip(paths.layers, paths.layer_similarity, strict=True)

@@ -204,7 +204,8 @@ class InterpretedModel(keras.Model):
             )
         if not self.built:  # Keras would build it symbolically, but ``build`` needs real values
             spec = getattr(x, "element_spec", None)
-            self.build((None, *np.shape(x)[1:]) if spec is None else tuple(spec[0].shape))
+            shape = np.shape(x) if spec is None else keras.tree.flatten(spec)[0].shape
+            self.build((None, *shape[1:]))
         with_schedule = [*keras.tree.flatten(callbacks or []), _LossWeightSchedule()]
         return super().fit(x, *args, callbacks=with_schedule, **options)
 

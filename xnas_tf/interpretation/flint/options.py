@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeFloat, ValidationError
 
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.options import Section, problems
@@ -19,9 +19,9 @@ FASTER = 20.0
 """Maximum factor by which the initial learning rate is increased if there are few images. It is the
 factor that mnist5k, with 3,000 training images instead of 60,000, needs for the same number of
 epochs (docs/explanation/flint.md)."""
-Ramp = tuple[tuple[int, float], ...]
-"""Pairs of an epoch, counted from 1, and the weight from that epoch on. Before the first of these
-epochs, the weight is 0."""
+Ramp = tuple[tuple[int, NonNegativeFloat], ...]
+"""Pairs, in any order, of an epoch, counted from 1, and the weight from that epoch on. Before the
+first of these epochs, the weight is 0."""
 
 
 class FlintOptions(Section):
@@ -92,7 +92,8 @@ class FlintOptions(Section):
 
 
 def _weight(ramp: Ramp, epoch: int) -> float:
-    return float(next((weight for first, weight in reversed(ramp) if epoch >= first), 0.0))
+    started = [pair for pair in ramp if pair[0] <= epoch]
+    return max(started, default=(0, 0.0))[1]
 
 
 SETTINGS: dict[str, FlintOptions] = {

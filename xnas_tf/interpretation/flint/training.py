@@ -12,7 +12,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.interpretation.classifier import check_classes
+from xnas_tf.interpretation.classifier import check_dataset
 from xnas_tf.interpretation.flint.evaluation import answers
 from xnas_tf.interpretation.flint.interpretation import Interpretation, Mode
 from xnas_tf.interpretation.flint.interpreter import (
@@ -86,7 +86,7 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
         model, attributes, layers, settings=settings, input_range=resolved.name, seed=seed
     )
     interpreter.build((None, *data.image_shape))
-    _check_dataset(data, interpreter)
+    check_dataset(interpreter.classes, data)
     ranks = communicator or SingleProcess()
     log(resolved.text)
     before = _accuracy_before(interpreter, model, data, resolved, ranks, log)
@@ -152,18 +152,6 @@ def check_options(
             )
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"`rate` {rate!r}: allowed: more than 0")
-
-
-def _check_dataset(data: Dataset, interpreter: InterpretedModel) -> None:
-    if interpreter.image_shape != data.image_shape:
-        raise InputError(
-            f"data set {data.name}: images of shape {data.image_shape}; the model expects "
-            f"{interpreter.image_shape}"
-        )
-    check_classes(interpreter.classes, data.class_names, data.name)
-    for name, split in (("validation", data.validation), ("test", data.test)):
-        if not len(split):
-            raise InputError(f"data set {data.name}: its {name} split is empty")
 
 
 def learn(

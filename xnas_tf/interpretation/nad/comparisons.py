@@ -1,4 +1,4 @@
-"""Counts uninformative comparisons of paths, in which a mask is full or empty."""
+"""Counts what can be compared: pairs of paths, and misclassified images with paths."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ def full_layers(known: Mapping[str, Any]) -> int:
         all(kept == layer["channels"] for kept in layer["kept"].values())
         for layer in known["layers"]
     )
+
+
+def mistakes_count(known: Mapping[str, Any]) -> str:
+    """Return the number of misclassified images, and how many were examined if it is known."""
+    count, examined = known["mistakes"]["count"], known.get("images", {}).get("test")
+    return f"{count:,} of {examined:,}" if examined else f"{count:,}"
+
+
+def compared_mistakes(mistakes: Mapping[str, Any]) -> int:
+    """Return the number of mistakes compared with paths: in earlier versions, all that count."""
+    return int(mistakes.get("compared", mistakes["count"]))
+
+
+def can_differ_from_chance(mistakes: Mapping[str, Any]) -> bool:
+    """Return whether there are mistakes and more than three classes that could be confused."""
+    return bool(compared_mistakes(mistakes)) and mistakes["by_chance"] < 1

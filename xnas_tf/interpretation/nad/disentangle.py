@@ -14,7 +14,7 @@ from xnas_tf.data.class_names import class_number
 from xnas_tf.data.disk_images import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.interpretation.classifier import check_classes
+from xnas_tf.interpretation.classifier import check_dataset
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.interpretation.nad import evaluation, metrics
 from xnas_tf.interpretation.nad.disentanglement import Disentanglement
@@ -90,7 +90,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     )
     resolved = range_of(model, data.image_shape, input_range)
     network = MaskedNetwork(model, data.train.images, layers, resolved.name)
-    check_classes(network.classes, data.class_names, data.name)
+    check_dataset(network.classes, data)
     ranks = communicator or SingleProcess()
     log(resolved.text)
     if preset is not None:
@@ -107,7 +107,15 @@ def disentangle(  # noqa: PLR0913 - options with defaults
             f"the metrics of the paths use {len(test):,} of these images: at most {images:,} of "
             "each class"
         )
-    learnable, left_out = _learnable(wanted, shown, data.class_names, images)
+    measured = held_out.labels if mask_options.beta == "auto" else wanted
+    left_out = _left_out(wanted, shown, measured, images)
+    learnable = np.setdiff1d(wanted, list(left_out))
+    if len(learnable) < 2:
+        reasons = "; ".join(sorted({*left_out.values()}))
+        raise InputError(
+            f"{len(learnable)} of the chosen classes can have a path, but paths need 2 or more; of "
+            f"the others, {reasons}"
+        )
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
         learned = learn(network, shown, learnable, mask_options, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
@@ -125,7 +133,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         hits=evaluation.path_hits(network, correct, learnable, paths.hard, seed),
         mistakes=evaluation.find_mistakes(network, test, predicted, learnable, paths.hard),
         mask_options=mask_options,
-        left_out=left_out,
+        left_out={data.class_names[c]: why for c, why in left_out.items()},
         images={"train": len(train), "validation": len(validation), "test": len(test)},
         all_class_names=data.class_names,
         input_range=resolved,
@@ -197,26 +205,25 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
     return probabilities
 
 
-def _learnable(
-    wanted: np.ndarray, train: Images, names: Sequence[str], most: int | None
-) -> tuple[np.ndarray, dict[str, str]]:
-    """Return the classes with a correctly classified image, and reasons why others have no path.
+def _left_out(
+    wanted: np.ndarray, train: Images, measured: np.ndarray, most: int | None
+) -> dict[int, str]:
+    """Return the reasons why classes cannot have a path, by class number.
 
-    ``most`` is the maximum number of images per class; None if all images are used.
+    Args:
+        wanted: The chosen classes.
+        train: The training images.
+        measured: Classes for which the accuracy of a path can be measured.
+        most: Maximum number of images per class; None if all images are used.
     """
-    known = np.unique(train.labels[train.is_right])
     reason = "no training image of this kind is classified correctly"
     if most is not None:
         reason = (
             f"none of the training images used (at most {most:,} of each kind) is classified "
             "correctly"
         )
-    left_out = {names[c]: reason for c in np.setdiff1d(wanted, known)}
-    learnable = np.intersect1d(wanted, known)
-    if len(learnable) < 2:
-        used = "" if most is None else f" among the {most:,} used of each"
-        raise InputError(
-            f"only {len(learnable)} of the chosen classes has training images that the network "
-            f"classifies correctly{used}; paths need 2 or more"
-        )
-    return learnable, left_out
+    unmeasured = "there is no validation image of this kind on which to measure a path"
+    return {
+        **dict.fromkeys(np.setdiff1d(wanted, measured).tolist(), unmeasured),
+        **dict.fromkeys(np.setdiff1d(wanted, train.labels[train.is_right]).tolist(), reason),
+    }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xnas_tf.interpretation.expert_page import Metric, Rows, listed, percent
-from xnas_tf.interpretation.nad.comparisons import comparisons
-from xnas_tf.interpretation.nad.mistakes import can_differ_from_chance, mistakes_count
+from xnas_tf.interpretation.nad.comparisons import (
+    can_differ_from_chance,
+    comparisons,
+    mistakes_count,
+)
 from xnas_tf.interpretation.nad.tables import has_own_path, most_similar
 from xnas_tf.interpretation.tables import number
 

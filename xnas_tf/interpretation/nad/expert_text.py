@@ -12,9 +12,13 @@ from xnas_tf.interpretation.accuracy_text import (
     range_warning,
 )
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed, percent
-from xnas_tf.interpretation.nad.comparisons import comparisons, full_layers
+from xnas_tf.interpretation.nad.comparisons import (
+    can_differ_from_chance,
+    compared_mistakes,
+    comparisons,
+    full_layers,
+)
 from xnas_tf.interpretation.nad.expert_metrics import path_findings, path_metrics
-from xnas_tf.interpretation.nad.mistakes import can_differ_from_chance, compared_mistakes
 from xnas_tf.interpretation.nad.tables import has_own_path
 from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import STANDARD_ERRORS

@@ -21,6 +21,9 @@ from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
 """Batch size outside training, which limits memory use."""
+LOSS_SCALE = 2.0**10
+"""Factor on the loss while gradients are computed, so that those of float16 layers do not vanish. As
+a power of two, it does not change how other gradients are rounded."""
 Masks = list[np.ndarray]
 """The masks of all units, (units, channels) for each layer."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]
@@ -109,7 +112,10 @@ class MaskedNetwork:
             units = np.zeros(len(images), np.int32)
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
         if summary not in self._traces:
-            self._traces[summary] = self._traced_with_masks(summary)
+            specs = self._image_spec, tf.TensorSpec((None,), tf.int32), *self._mask_specs
+            self._traces[summary] = self._traced(
+                lambda images, units, *masks: summary(*self._run(images, units, masks)), *specs
+            )
         constants = [tf.constant(each, tf.float32) for each in masks]
         batches = []
         for start in range(0, len(images), BATCH):
@@ -119,20 +125,10 @@ class MaskedNetwork:
             report_progress()
         return [np.concatenate(each) for each in zip(*batches, strict=True)]
 
-    def _traced_with_masks(self, summary: Summary) -> tf.types.experimental.ConcreteFunction:
-        def function(images: tf.Tensor, units: tf.Tensor, *masks: tf.Tensor) -> list[tf.Tensor]:
-            return summary(*self._run(images, units, masks))
-
-        units = tf.TensorSpec((None,), tf.int32)
-        return self._traced(function, self._image_spec, units, *self._mask_specs)
-
     @cached_property
     def originals(self) -> tf.types.experimental.ConcreteFunction:
         """A function that maps uint8 images (M, H, W, C) to each layer's outputs without masks."""
-        return self._traced(self._originals, self._image_spec)
-
-    def _originals(self, images: tf.Tensor) -> list[tf.Tensor]:
-        return self._run(images)[1]
+        return self._traced(lambda images: self._run(images)[1], self._image_spec)
 
     @cached_property
     def gradients(self) -> tf.types.experimental.ConcreteFunction:
@@ -163,14 +159,16 @@ class MaskedNetwork:
             outputs, masked = self._run(images, units, [tf.sigmoid(each) for each in logits])
             errors = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
             losses = loss_weights * errors
-            loss = tf.reduce_sum(losses) / len(self.taps)
+            loss = LOSS_SCALE * tf.reduce_sum(losses) / len(self.taps)
         # The gradients of the squared errors are implemented here, because the tape would need
         # twice as many passes over the feature maps, and a quarter more time for tracing.
         slopes = []
         for ours, original in zip(masked, originals, strict=True):
             values = tf.cast(tf.size(ours[0]) * len(self.taps), tf.float32)
-            slopes.append((2 * error_weights / values)[:, None, None, None] * (ours - original))
-        return tape.gradient([loss, *masked], logits, [tf.ones(()), *slopes])
+            weights = (2 * LOSS_SCALE * error_weights / values)[:, None, None, None]
+            slopes.append(weights * (ours - original))
+        gradients = tape.gradient([loss, *masked], logits, [tf.ones(()), *slopes])
+        return [each / LOSS_SCALE for each in gradients]
 
     def _traced(
         self, function: Callable[..., list[tf.Tensor]], *specs: tf.TensorSpec

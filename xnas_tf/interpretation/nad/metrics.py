@@ -94,7 +94,12 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute Spearman's rank correlation, or NaN if a series is constant or too short."""
+    """Compute Spearman's rank correlation of the pairs without NaN.
+
+    The result is NaN if a series is constant or too short.
+    """
+    known = np.isfinite(first) & np.isfinite(second)
+    first, second = first[known], second[known]
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

@@ -9,13 +9,14 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.nad.comparisons import comparisons, full_layers
-from xnas_tf.interpretation.nad.metrics import NEAREST
-from xnas_tf.interpretation.nad.mistakes import (
+from xnas_tf.interpretation.nad.comparisons import (
     can_differ_from_chance,
     compared_mistakes,
+    comparisons,
+    full_layers,
     mistakes_count,
 )
+from xnas_tf.interpretation.nad.metrics import NEAREST
 from xnas_tf.interpretation.tables import number, share, table
 
 

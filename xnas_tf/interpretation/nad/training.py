@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator, SingleProcess
+from xnas_tf.errors import InputError
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
 from xnas_tf.interpretation.nad.original_outputs import kept_originals
@@ -109,6 +110,9 @@ def learn(
 
     Each of the K classes needs at least one training image. The masks' accuracy and false alarms
     are measured on held-out images or, if there are none, on the training images.
+
+    Raises:
+        InputError: If the gradients are not finite.
     """
     plans = [_plan(train.labels, number, mask_options) for number in classes]
     logits = [np.full((len(classes), tap.channels), START, np.float32) for tap in network.taps]
@@ -130,6 +134,8 @@ def learn(
             maps = network.originals(batch[0])
         gradients = network.gradients(*batch, *maps, *map(tf.constant, logits))
         gradients = train.ranks.sum(*(each.numpy() for each in gradients))
+        if not all(np.isfinite(each).all() for each in gradients):
+            raise InputError("the gradients of the masks are not finite")
         logits = [
             _updated(each, gradient, betas[step] / len(logits), counts)
             for each, gradient in zip(logits, gradients, strict=True)

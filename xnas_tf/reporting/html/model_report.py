@@ -17,7 +17,7 @@ from xnas_tf.interpretation.accuracy_text import (
     range_warning,
     worst_classes_text,
 )
-from xnas_tf.interpretation.classifier import check_classes, examine
+from xnas_tf.interpretation.classifier import check_dataset, examine
 from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
 from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
@@ -68,7 +68,7 @@ def model_data(
     resolved = range_of(subject.model, data.image_shape, input_range)
     log(resolved.text)
     count_of_classes, _ = examine(subject.model, scaled(data.test.images[:2], resolved.name))
-    check_classes(count_of_classes, data.class_names, data.name)
+    check_dataset(count_of_classes, data)
     found = predictions(subject.model, data.test, resolved.name)
     accuracy = report_accuracy(found, resolved, log, subject.model, data.test, data.scaling)
     facts = _facts(subject.model, data, accuracy, resolved)
