@@ -2,6 +2,7 @@
 
 import html
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from xnas_tf.explanation.trust_text import trust_paragraphs
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.interpretation.drawing import short, wrapped
 from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed
+from xnas_tf.interpretation.flint.drawing import _relevance_figure
 from xnas_tf.interpretation.flint.expert_text import interpretation_page
+from xnas_tf.interpretation.nad.drawing import _similarity_figure
 from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.other_ranges import OtherRange
@@ -472,3 +475,19 @@ def test_images_have_the_same_numbers_in_the_table_and_above_the_pictures(files)
     first, *others = explanation_tables(known)[0].columns
     assert [*first.cells] == [row[0] for row in rows]
     assert [column.header for column in others][: 2 * files] == ["file", "predicted"][: 2 * files]
+
+
+@pytest.mark.parametrize("count", [5, 100, 1000])
+def test_figures_of_many_classes_are_not_too_large_to_draw(count):
+    """A thousand classes took six gigapixels; all names are shown while there is room for them."""
+    names = [f"class {number}" for number in range(count)]
+    values = np.eye(count)
+    paths = SimpleNamespace(class_names=names, similarity=values)
+    answers = SimpleNamespace(class_relevance=values)
+    for figure in (_similarity_figure(paths, values), _relevance_figure(answers, names)):
+        width, height = figure.get_size_inches()
+        assert width < 50 and height < 30
+        axis = figure.axes[0]
+        shown = [axis.get_yticks(), [each.get_text() for each in axis.get_yticklabels()]]
+        assert [names[int(place)] for place in shown[0]] == shown[1]
+        assert len(shown[1]) == min(count, 112 if count > 120 else count)

@@ -18,7 +18,7 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
-from xnas_tf.interpretation.nad import disentangle
+from xnas_tf.interpretation.nad import disentangle, training
 from xnas_tf.interpretation.nad import original_outputs as originals
 from xnas_tf.interpretation.nad.comparisons import comparisons
 from xnas_tf.interpretation.nad.disentanglement import facts
@@ -205,6 +205,15 @@ def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch, lesson)
     monkeypatch.setattr(originals, "MEMORY", size - 1)
     assert_same_logits(learn(*lesson, np.array([0, 2]), how), kept)
     assert sum(shown[1:]) == 5 * 32
+
+
+def test_masks_do_not_depend_on_how_many_images_are_in_memory(monkeypatch, lesson):
+    how = MaskTrainingOptions(1.0, 2, batch=8)
+    together = learn(*lesson, np.arange(CLASSES), how)
+    monkeypatch.setattr(training, "BATCH", 5)
+    assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)
+    monkeypatch.setattr(originals, "MEMORY", 0)
+    assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)
 
 
 def test_masks_do_not_depend_on_the_number_of_ranks(lesson):

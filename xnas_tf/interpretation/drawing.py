@@ -21,6 +21,11 @@ BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 
 LONGEST = 24
 """Maximum number of characters in a tick label."""
+MOST_NAMES = 120
+"""Maximum number of names along an axis; of more names, some are left out at regular intervals."""
+MOST_CELLS = MOST_NAMES // 2
+"""Maximum number of a matrix's rows or columns that increase the size of a figure. With 1,000 rows,
+drawing a figure took more memory than there was."""
 CHARACTERS_PER_INCH = 117
 """Number of characters per inch, multiplied by the font size in points."""
 
@@ -69,8 +74,10 @@ def draw_image(axis: Axes, image: np.ndarray) -> None:
 
 def name_ticks(axis: Axes, across: Sequence[str], down: Sequence[str]) -> None:
     """Label a matrix's columns and rows."""
-    axis.set_xticks(range(len(across)), map(short, across), rotation=60, ha="right", fontsize=7)
-    axis.set_yticks(range(len(down)), map(short, down), fontsize=7)
+    columns, rows = (range(0, len(each), -(-len(each) // MOST_NAMES)) for each in (across, down))
+    texts = [short(across[place]) for place in columns]
+    axis.set_xticks(columns, texts, rotation=60, ha="right", fontsize=7)
+    axis.set_yticks(rows, [short(down[place]) for place in rows], fontsize=7)
 
 
 def ticks_width(names: Sequence[str]) -> float:

@@ -11,6 +11,7 @@ from xnas_tf.data import Split
 from xnas_tf.interpretation.drawing import (
     BLUE,
     GREY,
+    MOST_CELLS,
     ORANGE,
     draw_image,
     name_ticks,
@@ -64,8 +65,9 @@ def _relevance_figure(answers: InterpreterPredictions, names: Sequence[str]) -> 
     """Draw each attribute's mean relevance (columns) for each class (rows)."""
     values = answers.class_relevance
     attributes = [str(j) for j in range(values.shape[1])]
-    width = 2.2 + 0.27 * len(attributes) + ticks_width(names)
-    figure = new_figure(width, 1.4 + 0.3 * max(3, len(values)))
+    rows, columns = (min(MOST_CELLS, len(each)) for each in (names, attributes))
+    width = 2.2 + 0.27 * columns + ticks_width(names)
+    figure = new_figure(width, 1.4 + 0.3 * max(3, rows))
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     figure.colorbar(picture, ax=axis, label="relevance")

@@ -10,6 +10,7 @@ import numpy as np
 from xnas_tf.interpretation.drawing import (
     BLUE,
     GREY,
+    MOST_CELLS,
     ORANGE,
     PALE,
     draw_image,
@@ -68,7 +69,7 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     A line in the colour bar marks the similarity expected by chance.
     """
     names, similarity = paths.class_names, paths.similarity
-    side = 1.4 + 0.36 * len(names) + ticks_width(names)
+    side = 1.4 + 0.36 * min(MOST_CELLS, len(names)) + ticks_width(names)
     figure = new_figure(2 * side + 0.8, side + 0.5)
     left, right = figure.subplots(1, 2)
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
@@ -148,7 +149,7 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
         _draw_framed(column[0], image, region)
         for axis, layer in zip(column[1:], layers, strict=True):
             _draw_framed(axis, image, region)
-            axis.imshow(hits.maps[layer][number], cmap="cividis", alpha=0.75)
+            axis.imshow(hits.maps[hits.owners[number]][layer], cmap="cividis", alpha=0.75)
             rate = hits.rates[layer, number]
             axis.set_title(f"{rate:.0%} inside" if np.isfinite(rate) else "empty", fontsize=7)
     labels = ["collage", *(f"{layer + 1}: {short(paths.layers[layer])}" for layer in layers)]

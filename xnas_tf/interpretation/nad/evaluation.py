@@ -40,14 +40,15 @@ class PathHits:
     Attributes:
         collages: The N collages.
         owners: The class to locate in each collage, as an index into the K classes, (N,).
-        maps: Each layer's masked outputs, summed over the channels, (N, H, W).
+        maps: Each layer's masked outputs for the first collage of each class, summed over the
+            channels, (L, H, W) by index of the class.
         rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
         by_class: The mean hit rate of each class, (L, K).
     """
 
     collages: Collages
     owners: np.ndarray
-    maps: list[np.ndarray]
+    maps: dict[int, np.ndarray]
     rates: np.ndarray
     by_class: np.ndarray
 
@@ -134,8 +135,13 @@ def path_hits(
     if not len(collages.owners):
         return None
     units = np.searchsorted(classes, collages.owners)
-    maps = network.maps(collages.images, units, hard)
-    rates = np.stack([metrics.hit_rates(each, collages.inside, TOP_PIXELS) for each in maps])
+    rates, maps = np.zeros((len(hard), len(units))), {}
+    for unit in np.unique(units).tolist():  # the maps of all classes may not fit into memory
+        own = np.flatnonzero(units == unit)
+        found = np.stack(network.maps(collages.images[own], units[own], hard))
+        inside = collages.inside[own]
+        rates[:, own] = [metrics.hit_rates(each, inside, TOP_PIXELS) for each in found]
+        maps[unit] = found[:, 0].copy()
     is_empty = np.stack([~mask[units].any(axis=1) for mask in hard])
     rates = np.where(is_empty, np.nan, rates)
     by_class = [defined_mean(rates[:, units == unit], axis=1) for unit in range(len(classes))]

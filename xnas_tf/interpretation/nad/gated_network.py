@@ -22,8 +22,8 @@ from xnas_tf.utils.heartbeat import report_progress
 BATCH = 256
 """Batch size outside training, which limits memory use."""
 LOSS_SCALE = 2.0**10
-"""Factor on the loss while gradients are computed, so that those of float16 layers do not vanish. As
-a power of two, it does not change how other gradients are rounded."""
+"""Factor on the loss during differentiation, so that the gradients of float16 layers do not vanish.
+As it is a power of two, it does not change others."""
 Masks = list[np.ndarray]
 """The masks of all units, (units, channels) for each layer."""
 Summary = Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]

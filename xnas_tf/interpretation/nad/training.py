@@ -18,7 +18,7 @@ from scipy.special import expit
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks
+from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
 from xnas_tf.interpretation.nad.original_outputs import kept_originals
 from xnas_tf.interpretation.nad.paths import Paths
@@ -128,12 +128,8 @@ def learn(
     betas = np.append(mask_options.betas, 0.0)[stages]
     for step in range(steps):
         rows, batch = _batch(plans, step, train, classes)
-        if kept and len(rows):
-            maps = [tf.gather(layer, np.searchsorted(used, rows)) for layer in kept]
-        else:
-            maps = network.originals(batch[0])
-        gradients = network.gradients(*batch, *maps, *map(tf.constant, logits))
-        gradients = train.ranks.sum(*(each.numpy() for each in gradients))
+        places = np.searchsorted(used, rows)
+        gradients = train.ranks.sum(*_gradients(network, batch, kept, places, logits))
         if not all(np.isfinite(each).all() for each in gradients):
             raise InputError("the gradients of the masks are not finite")
         logits = [
@@ -161,7 +157,7 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
 
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
-) -> tuple[np.ndarray, list[tf.Tensor]]:
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the positions of a step's images in the rank's share, and arguments for the gradients.
 
     These are the first five arguments of ``MaskedNetwork.gradients``.
@@ -180,12 +176,36 @@ def _batch(
         return np.pad(values[train.is_own(rows)], (0, missing))
 
     return indices, [
-        tf.constant(np.zeros((1, *images.shape[1:]), np.uint8) if missing else images),
-        tf.constant(own(units), tf.int32),
-        tf.constant(classes[own(units)], tf.int32),
-        tf.constant(own(loss_weights), tf.float32),
-        tf.constant(own(error_weights), tf.float32),
+        np.zeros((1, *images.shape[1:]), np.uint8) if missing else images,
+        own(units).astype(np.int32),
+        classes[own(units)].astype(np.int32),
+        own(loss_weights).astype(np.float32),
+        own(error_weights).astype(np.float32),
     ]
+
+
+def _gradients(
+    network: MaskedNetwork,
+    batch: list[np.ndarray],
+    kept: list[tf.Tensor],
+    places: np.ndarray,
+    logits: Masks,
+) -> Masks:
+    """Return the gradients of all images of a batch, a limited number of which are in memory.
+
+    ``places`` are the positions of the images in ``kept``, see ``kept_originals``; there are none
+    for the image of a rank without images.
+    """
+    total = [np.zeros_like(each) for each in logits]
+    for start in range(0, len(batch[0]), BATCH):
+        part = [each[start : start + BATCH] for each in batch]
+        if kept and len(places):
+            maps = [tf.gather(layer, places[start : start + BATCH]) for layer in kept]
+        else:
+            maps = network.originals(part[0])
+        gradients = network.gradients(*part, *maps, *logits)
+        total = [before + each.numpy() for before, each in zip(total, gradients, strict=True)]
+    return total
 
 
 def _updated(
