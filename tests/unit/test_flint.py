@@ -421,6 +421,7 @@ def cached_network():
         (cached_network, {"seed": 2**40}, "`seed` 1099511627776: allowed: whole numbers, 0 to"),
         (cached_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
         (cached_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),
+        (cached_network, {"settings": ["grey"]}, "settings: no settings are called "),
         (cached_network, {"settings": {"batsch": 3}}, "did you mean 'batch'"),
         (cached_network, {"settings": {"sparsity": 0.1}}, "settings: sparsity: given 0.1"),
         (cached_network, {"settings": {"rate": "a"}}, "settings: rate: given 'a'"),

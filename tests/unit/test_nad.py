@@ -18,6 +18,7 @@ from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
+from xnas_tf.interpretation.files import write_facts
 from xnas_tf.interpretation.nad import disentangle, training
 from xnas_tf.interpretation.nad import original_outputs as originals
 from xnas_tf.interpretation.nad.comparisons import comparisons
@@ -467,6 +468,13 @@ def test_a_beta_that_empties_masks_is_recorded_and_leaves_no_nan(tmp_path):
         assert set(masks.files) == {"class_names", "first"}
     with pytest.raises(InputError, match="already exists and was not touched"):
         found.save(out)
+
+
+def test_options_that_are_numpy_numbers_are_saved(tmp_path, brief):
+    options = MaskTrainingOptions(seed=np.arange(3)[1], tolerance=np.float32(0.5))
+    write_facts(tmp_path / "facts.json", facts(replace(brief, mask_options=options)))
+    settings = json.loads((tmp_path / "facts.json").read_text())["settings"]
+    assert (settings["seed"], settings["tolerance"]) == (1, 0.5)
 
 
 def test_only_classes_that_images_were_taken_for_are_confused(brief):

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xnas_tf.utils.html_page import Section, figure_html, html_page
 from xnas_tf.utils.markup import table_html
@@ -72,7 +72,8 @@ class ExpertPage:
         if rows:
             content = _scroller("Findings", table_html(headings, rows, most=len(rows)))
             sections.append(Section("findings", "Findings", "", content))
-        for name in sorted(pictures, key=_order(self.captions)):
+        known = [name for name in self.captions if name in pictures]
+        for name in [*known, *sorted({*pictures} - {*known})]:
             title, text = self.caption(name)
             shown = figure_html(pictures[name], title)
             sections.append(Section(name, title, text, shown))
@@ -97,11 +98,6 @@ def listed(names: Sequence[str]) -> str:
     """Join names with commas, and with *and* before the last one."""
     *others, last = names or ["none"]
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _order(captions: Mapping[str, Caption]) -> Any:
-    places = {name: place for place, name in enumerate(captions)}
-    return lambda name: (places.get(name, len(places)), name)
 
 
 def _paragraphs(texts: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import count
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,7 @@ import tensorflow as tf
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_calls
+from xnas_tf.keras_tools.tracing import freed_custom_gradients
 
 CONVOLUTIONS = tuple(
     getattr(keras.layers, name)
@@ -105,9 +107,10 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
 
     def record(layer: keras.layers.Layer, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
         if not sublayers(layer) or isinstance(layer, CONVOLUTIONS):
-            numbered = (f"{layer.name}_{number}" for number in count(2))
-            free = (each for each in numbered if each not in own_names | taken)
-            name = next(free) if layer.name in taken else layer.name
+            name = layer.name
+            if name in taken:
+                numbered = (f"{name}_{number}" for number in count(2))
+                name = next(each for each in numbered if each not in own_names | taken)
             taken.add(name)
             tap = Tap(name, layer, seen[id(layer)], tuple(outputs.shape[1:]))
             calls.append(_Call(tap, inputs, outputs))
@@ -140,6 +143,14 @@ def _matching(taps: list[Tap], patterns: Sequence[str]) -> list[Tap]:
                 f"`layers`: no layer with feature maps is called {suggest(pattern, names)}"
             )
     return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in patterns)]
+
+
+def concrete(
+    model: keras.Model, function: Callable[..., Any], *specs: tf.TensorSpec
+) -> tf.types.experimental.ConcreteFunction:
+    """Trace a function that calls a model, the layers of which it may replace."""
+    with freed_custom_gradients(), inlined_calls(model):
+        return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
 @contextmanager

@@ -34,8 +34,9 @@ def write_page(
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:
-    """Write NaN-free values as JSON."""
-    file.write_text(json.dumps(facts, indent=2, allow_nan=False), encoding="utf-8")
+    """Write NaN-free values as JSON, including numbers from NumPy, such as a seed."""
+    text = json.dumps(facts, indent=2, allow_nan=False, default=np.generic.item)
+    file.write_text(text, encoding="utf-8")
 
 
 def plain(values: Any) -> Any:

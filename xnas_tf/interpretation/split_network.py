@@ -10,11 +10,10 @@ import tensorflow as tf
 
 from xnas_tf.errors import NotApplicable
 from xnas_tf.interpretation.classifier import examine
-from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
+from xnas_tf.interpretation.feature_taps import Tap, concrete, find_taps, tapped
 from xnas_tf.keras_tools.class_outputs import class_probabilities
-from xnas_tf.keras_tools.inspection import has_feature_map, inlined_calls
+from xnas_tf.keras_tools.inspection import has_feature_map
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
@@ -56,9 +55,8 @@ class SplitNetwork:
         image = tf.TensorSpec((None, *sample.shape[1:]), tf.uint8)
         maps = tf.TensorSpec((None, *self._tap.shape), tf.float32)
         mask = tf.TensorSpec((self.channels,), tf.float32)
-        with freed_custom_gradients(), inlined_calls(model):
-            self._first = _traced(self._run, image)
-            self._rest = _traced(self._run, image, maps, mask)
+        self._first = concrete(model, self._run, image)
+        self._rest = concrete(model, self._run, image, maps, mask)
 
     @property
     def channels(self) -> int:
@@ -72,11 +70,7 @@ class SplitNetwork:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Compute the last feature map (N, h, w, channels), float32, for uint8 images."""
-        batches = []
-        for start in range(0, len(images), BATCH):
-            batches.append(self._first(tf.constant(images[start : start + BATCH]))[1].numpy())
-            report_progress()
-        return np.concatenate([np.zeros((0, *self._tap.shape), np.float32), *batches])
+        return _in_batches(lambda batch: self._first(batch)[1], self._tap.shape, images)
 
     def probabilities(
         self, images: np.ndarray, features: np.ndarray, mask: np.ndarray
@@ -94,13 +88,10 @@ class SplitNetwork:
         Returns:
             Class probabilities, (N, classes), float32.
         """
-        batches, factors = [], tf.constant(mask, tf.float32)
-        for start in range(0, len(images), BATCH):
-            rows = slice(start, start + BATCH)
-            batch = tf.constant(images[rows]), tf.constant(features[rows])
-            batches.append(self._rest(*batch, factors)[0].numpy())
-            report_progress()
-        return np.concatenate([np.zeros((0, self.classes), np.float32), *batches])
+        factors = tf.constant(mask, tf.float32)
+        return _in_batches(
+            lambda *batch: self._rest(*batch, factors)[0], (self.classes,), images, features
+        )
 
     def _run(
         self, images: tf.Tensor, features: tf.Tensor | None = None, mask: tf.Tensor | None = None
@@ -121,5 +112,13 @@ class SplitNetwork:
         return class_probabilities(outputs, self._ending.activation), given
 
 
-def _traced(function: Callable, *specs: tf.TensorSpec) -> Callable:
-    return tf.function(function, autograph=False).get_concrete_function(*specs)
+def _in_batches(
+    function: Callable[..., tf.Tensor], shape: tuple[int, ...], *arrays: np.ndarray
+) -> np.ndarray:
+    """Apply a function to batches of N rows; return its results, (N, *shape)."""
+    batches = [np.zeros((0, *shape), np.float32)]
+    for start in range(0, len(arrays[0]), BATCH):
+        rows = slice(start, start + BATCH)
+        batches.append(function(*(tf.constant(each[rows]) for each in arrays)).numpy())
+        report_progress()
+    return np.concatenate(batches)

@@ -10,10 +10,10 @@ from xnas_tf.data import Split
 from xnas_tf.data.batches import shard
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.distributed import Communicator
+from xnas_tf.interpretation.feature_taps import concrete
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel, InterpreterOutputs
 from xnas_tf.interpretation.flint.predictions import InterpreterPredictions
 from xnas_tf.keras_tools.preprocessing import to_model_input
-from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 250
@@ -36,9 +36,8 @@ def answers(
 
 def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.ndarray:
     """Return a row per image: f's class, g's class, the rank of f's class in g's logits, and Φ."""
-    with freed_custom_gradients():
-        look = tf.function(lambda batch: model.look(to_model_input(batch)), autograph=False)
-        look = look.get_concrete_function(tf.TensorSpec((None, *model.image_shape), tf.uint8))
+    spec = tf.TensorSpec((None, *model.image_shape), tf.uint8)
+    look = concrete(model.predictor, lambda batch: model.look(to_model_input(batch)), spec)
     rows = [np.zeros((0, 3 + model.settings.attributes))]
     for start in range(0, len(images), BATCH):
         batch = tf.constant(images[start : start + BATCH])

@@ -100,7 +100,7 @@ class InterpretedModel(keras.Model):
         with tf.init_scope():  # runs eagerly, even if Keras is tracing
             # Use noise, because ``examine`` may mistake zeros for the output of a softmax.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
-            sample = self._scaled(tf.constant(sample))
+            sample = from_unit(tf.constant(sample), self._arguments["input_range"])
             self.classes, self._ending = examine(self.predictor, sample)
             layers = self._arguments["layers"]
             taps = find_taps(self.predictor, sample, layers)
@@ -146,7 +146,8 @@ class InterpretedModel(keras.Model):
 
     def look(self, images: tf.Tensor, training: bool = False) -> InterpreterOutputs:
         """Compute the outputs of f, Ψ, g and d for images (B, H, W, C) in [0, 1]."""
-        logits, hidden = self._predict(self._scaled(images), training and self.is_by_design)
+        scaled = from_unit(images, self._arguments["input_range"])
+        logits, hidden = self._predict(scaled, training and self.is_by_design)
         attributes = self._attributes(hidden)
         return InterpreterOutputs(
             logits, attributes, self.linear(attributes), self.decoder(attributes)
@@ -226,9 +227,6 @@ class InterpretedModel(keras.Model):
         models = ("model", "attribute_network", "decoder")
         loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
         return cls(**{**config, **loaded})
-
-    def _scaled(self, images: tf.Tensor) -> tf.Tensor:
-        return from_unit(images, self._arguments["input_range"])
 
     def _attributes(self, hidden: list[tf.Tensor]) -> tf.Tensor:
         return self.attribute_network(hidden[0] if len(hidden) == 1 else hidden)

@@ -8,7 +8,7 @@ from itertools import count
 import keras
 
 from xnas_tf.interpretation.feature_taps import Tap
-from xnas_tf.interpretation.flint.layers import NonNegative, average_pooling_to
+from xnas_tf.interpretation.flint.layers import NonNegative, pooled_to_grid
 
 CELLS = 3
 """Side of the grid to which feature maps are pooled, as in the paper."""
@@ -45,7 +45,7 @@ def attribute_network(
         )(maps)
         sides = maps.shape[1:3]
         if min(sides) > 1:  # Keras 3.15 cannot pool one row to one row
-            x = average_pooling_to([min(CELLS, side) for side in sides])(x)
+            x = pooled_to_grid(x, [min(CELLS, side) for side in sides])
         features.append(keras.layers.Flatten()(x))
     x = features[0] if len(features) == 1 else keras.layers.Concatenate()(features)
     x = keras.layers.Dense(attributes, kernel_initializer=next(weights))(x)

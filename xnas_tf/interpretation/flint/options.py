@@ -145,9 +145,9 @@ def settings_for(
     """
     if isinstance(given, FlintOptions):
         return given.changed(attributes=attributes)
-    if isinstance(given, str) and given not in SETTINGS:
-        raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
-    default = "grey" if channels == 1 else "colour"
-    settings = SETTINGS[given if isinstance(given, str) else default]
     values = given if isinstance(given, Mapping) else {}
-    return settings.changed(**values).changed(attributes=attributes)
+    if given is None or isinstance(given, Mapping):
+        given = "grey" if channels == 1 else "colour"
+    if str(given) not in SETTINGS:
+        raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
+    return SETTINGS[given].changed(**values).changed(attributes=attributes)

@@ -110,12 +110,6 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     measured = held_out.labels if mask_options.beta == "auto" else wanted
     left_out = _left_out(wanted, shown, measured, images)
     learnable = np.setdiff1d(wanted, list(left_out))
-    if len(learnable) < 2:
-        reasons = "; ".join(sorted({*left_out.values()}))
-        raise InputError(
-            f"{len(learnable)} of the chosen classes can have a path, but paths need 2 or more; of "
-            f"the others, {reasons}"
-        )
     with steps_bar(f"learning masks of {len(learnable)} classes") as show_step:
         learned = learn(network, shown, learnable, mask_options, held_out, show_step)
     paths = replace(learned, class_names=[data.class_names[c] for c in learnable])
@@ -133,7 +127,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         hits=evaluation.path_hits(network, correct, learnable, paths.hard, seed),
         mistakes=evaluation.find_mistakes(network, test, predicted, learnable, paths.hard),
         mask_options=mask_options,
-        left_out={data.class_names[c]: why for c, why in left_out.items()},
+        left_out={data.class_names[number]: why for number, why in left_out.items()},
         images={"train": len(train), "validation": len(validation), "test": len(test)},
         all_class_names=data.class_names,
         input_range=resolved,
@@ -208,13 +202,16 @@ def _probabilities(network: MaskedNetwork, split: Split, ranks: Communicator) ->
 def _left_out(
     wanted: np.ndarray, train: Images, measured: np.ndarray, most: int | None
 ) -> dict[int, str]:
-    """Return the reasons why classes cannot have a path, by class number.
+    """Return the reasons why some of the classes ``wanted`` cannot have a path, by class number.
 
     Args:
         wanted: The chosen classes.
         train: The training images.
         measured: Classes for which the accuracy of a path can be measured.
         most: Maximum number of images per class; None if all images are used.
+
+    Raises:
+        InputError: If fewer than two classes can have a path.
     """
     reason = "no training image of this kind is classified correctly"
     if most is not None:
@@ -223,7 +220,11 @@ def _left_out(
             "correctly"
         )
     unmeasured = "there is no validation image of this kind on which to measure a path"
-    return {
-        **dict.fromkeys(np.setdiff1d(wanted, measured).tolist(), unmeasured),
-        **dict.fromkeys(np.setdiff1d(wanted, train.labels[train.is_right]).tolist(), reason),
-    }
+    found = dict.fromkeys(np.setdiff1d(wanted, measured).tolist(), unmeasured)
+    found |= dict.fromkeys(np.setdiff1d(wanted, train.labels[train.is_right]).tolist(), reason)
+    if len(wanted) - len(found) < 2:
+        raise InputError(
+            f"{len(wanted) - len(found)} of the chosen classes can have a path, but paths need 2 "
+            f"or more; of the others, {'; '.join(sorted({*found.values()}))}"
+        )
+    return found

@@ -11,12 +11,11 @@ import tensorflow as tf
 
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.interpretation.classifier import examine
-from xnas_tf.interpretation.feature_taps import Tap, find_taps, tapped
+from xnas_tf.interpretation.feature_taps import Tap, concrete, find_taps, tapped
 from xnas_tf.keras_tools.class_outputs import class_logits
 from xnas_tf.keras_tools.input_range import scaled
-from xnas_tf.keras_tools.inspection import inlined_calls, linear_output
+from xnas_tf.keras_tools.inspection import linear_output
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
-from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.utils.heartbeat import report_progress
 
 BATCH = 256
@@ -113,8 +112,10 @@ class MaskedNetwork:
             masks = [np.ones((1, tap.channels), np.float32) for tap in self.taps]
         if summary not in self._traces:
             specs = self._image_spec, tf.TensorSpec((None,), tf.int32), *self._mask_specs
-            self._traces[summary] = self._traced(
-                lambda images, units, *masks: summary(*self._run(images, units, masks)), *specs
+            self._traces[summary] = concrete(
+                self._model,
+                lambda images, units, *masks: summary(*self._run(images, units, masks)),
+                *specs,
             )
         constants = [tf.constant(each, tf.float32) for each in masks]
         batches = []
@@ -128,7 +129,7 @@ class MaskedNetwork:
     @cached_property
     def originals(self) -> tf.types.experimental.ConcreteFunction:
         """A function that maps uint8 images (M, H, W, C) to each layer's outputs without masks."""
-        return self._traced(lambda images: self._run(images)[1], self._image_spec)
+        return concrete(self._model, lambda images: self._run(images)[1], self._image_spec)
 
     @cached_property
     def gradients(self) -> tf.types.experimental.ConcreteFunction:
@@ -142,7 +143,7 @@ class MaskedNetwork:
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         originals, logits = self.originals.structured_outputs, self._mask_specs
         specs = self._image_spec, many, many, one, one, *originals, *logits
-        return self._traced(self._gradients, *specs)
+        return concrete(self._model, self._gradients, *specs)
 
     def _gradients(
         self,
@@ -169,12 +170,6 @@ class MaskedNetwork:
             slopes.append(weights * (ours - original))
         gradients = tape.gradient([loss, *masked], logits, [tf.ones(()), *slopes])
         return [each / LOSS_SCALE for each in gradients]
-
-    def _traced(
-        self, function: Callable[..., list[tf.Tensor]], *specs: tf.TensorSpec
-    ) -> tf.types.experimental.ConcreteFunction:
-        with freed_custom_gradients(), inlined_calls(self._model):
-            return tf.function(function, autograph=False).get_concrete_function(*specs)
 
     def _run(
         self, images: tf.Tensor, units: tf.Tensor | None = None, masks: Sequence[tf.Tensor] = ()

@@ -148,10 +148,9 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
     own = np.flatnonzero(labels == number)
     steps: list[np.ndarray] = []
     for _ in range(mask_options.epochs):
-        order = rng.permutation(own)
-        steps += [
-            order[i : i + mask_options.batch] for i in range(0, len(order), mask_options.batch)
-        ]
+        steps += np.split(
+            rng.permutation(own), range(mask_options.batch, len(own), mask_options.batch)
+        )
     return steps
 
 
