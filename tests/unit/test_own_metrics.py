@@ -89,3 +89,36 @@ def test_an_objective_of_no_metric_is_refused_before_the_search():
         _check_training(config, make_dataset(), space, 1)
     with pytest.raises(InputError, match="direction"):
         load_config(overrides=["objectives=['metric:top2']"])
+
+
+def share(labels, outputs):
+    """Is a number on batches of 20 training images, and none on the 30 of the validation split."""
+    return outputs[:, 0] * (np.nan if outputs.shape[0] == 30 else 1)
+
+
+def test_a_metric_without_a_validation_value_is_not_that_of_training():
+    hypermodel, measure = Plain(), keras.metrics.MeanMetricWrapper(share, name="share")
+    hypermodel.compiled = {**Plain.compiled, "metrics": [measure]}
+    objective = "[{name: 'metric:share', direction: maximize}]"
+    outcome, _ = evaluate(hypermodel, f"objectives={objective}")
+    assert (outcome.state, outcome.reason) == ("failed", "metric:share is nan")
+    outcome, _ = evaluate(hypermodel, f"record={objective}")
+    assert outcome.state == "done" and "not recorded: metric:share is nan" in outcome.reason
+    assert "share" in outcome.metrics and "metric:share" not in outcome.metrics
+
+
+def test_metrics_of_the_best_epoch_are_not_those_of_the_last(monkeypatch):
+    """Even if they have no value for the weights that are kept."""
+
+    class Scripted(Validator):
+        def validate(self, model, predictor, epoch):
+            found = super().validate(model, predictor, epoch)
+            best = epoch == 1
+            self.undefined = ["val_share"] if best else []
+            shares = {} if best else {"val_share": 0.5}
+            return found | shares | {"val_accuracy": 0.9 if best else 0.1}
+
+    monkeypatch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
+    outcome, _ = evaluate(Plain(), "training.keep=best")
+    assert outcome.history[1]["val_share"] == 0.5 and outcome.metrics["best_epoch"] == 1
+    assert outcome.state == "done" and "val_share" not in outcome.metrics

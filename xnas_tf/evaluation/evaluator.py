@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -34,10 +35,9 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
 from xnas_tf.training.checkpoint import TrainingProgress
-from xnas_tf.training.custom_fit import CustomFitTrainer, check_own_training
+from xnas_tf.training.custom_fit import CustomFitTrainer
 from xnas_tf.training.keras_callbacks import new_callbacks
 from xnas_tf.training.metrics import finite_metrics
-from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.timing import TimedCommunicator
 from xnas_tf.training.trainer import Trainer
@@ -181,8 +181,7 @@ class Evaluator:
             trainer = self._train(candidate, result, callback)
         with result.seconds.timed("score"), trainer.checkpoint_if_interrupted():
             self._note_collapse(result)
-            subject = self._trained_subject(dict(result.metrics))
-            self._scorer.score(subject, result, trained=True)
+            self._scorer.score(self._trained_subject(result.metrics), result, trained=True)
             result.metrics.update(callback.further_metrics(self._network))
         result.state = "done"
         self._trainings += 1
@@ -223,43 +222,48 @@ class Evaluator:
     def _train(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        # The learning rate decays fully on each rung, so that all rungs rank candidates alike.
-        training = self._config.training.model_copy(update={"epochs": candidate.epochs})
-        if self._space.has_fit:
-            return self._train_with_own_fit(candidate, result, callback, training)
-        trainer = self._trainer(candidate, result, callback, training)
-        result.history = trainer.progress.history
-        images, times = len(self._validator.split), self._config.training.epochs
-        predictor = self._backend.predictor(self._model, images, times)
-        early = trainer.progress.early
-        if trainer.progress == TrainingProgress():
-            early |= self._measure_untrained(predictor, result)
-        while (epoch := trainer.progress.epoch) < candidate.epochs:
-            metrics = trainer.run_epoch()
+        trainer = self._trainer(candidate, result, callback)
+        result.history, early = trainer.progress.history, trainer.progress.early
+        if isinstance(trainer, CustomFitTrainer):
+            predictor = Predictor(self._model)
+        else:
+            images, times = len(self._validator.split), self._config.training.epochs
+            predictor = self._backend.predictor(self._model, images, times)
+        if trainer.progress == TrainingProgress() and self._config.record_at.get(0):
+            metrics = self._validate(predictor, 0, result)
+            early.update(self._measure_early(0, metrics, result))
+
+        def end_of_epoch(metrics: dict[str, float]) -> bool:
+            epoch = len(result.history) + 1
             with trainer.checkpoint_if_interrupted():
-                metrics |= self._validate(predictor, epoch + 1, result)
-                early |= self._measure_early(epoch + 1, metrics, result)
+                metrics |= self._validate(predictor, epoch, result)
+                early.update(self._measure_early(epoch, metrics, result))
             result.history.append(metrics)
             is_stopped = trainer.end_epoch(result.history)
             ends = callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch)
-            if ends or is_stopped:
-                break
-        result.metrics.update(result.history[-1])
+            return ends or is_stopped
+
+        trainer.train(end_of_epoch)
         if candidate.epochs < self._config.training.epochs:
             trainer.save_end_of_epoch()
-        result.metrics.update(early)
         with trainer.checkpoint_if_interrupted():
             self._end_training(trainer, predictor, result)
         return trainer
 
     def _trainer(
-        self,
-        candidate: Candidate,
-        result: Result,
-        callback: EvaluationCallback,
-        training: TrainingOptions,
-    ) -> Trainer:
-        """Return the backend's trainer, and note what it could not resume."""
+        self, candidate: Candidate, result: Result, callback: EvaluationCallback
+    ) -> AnyTrainer:
+        """Return the trainer of a candidate, and note what it could not resume."""
+        # The learning rate decays fully on each rung, so that all rungs rank candidates alike.
+        training = self._config.training.model_copy(update={"epochs": candidate.epochs})
+        names, rank = training.callbacks, self._communicator.rank
+        callbacks = new_callbacks(names, f"candidate-{candidate.id:05d}", rank)
+        if self._space.has_fit:
+            fit = partial(self._space.fit, candidate.hyperparameters)
+            split, seed = self._validator.split, candidate.seed
+            return CustomFitTrainer(
+                self._model, self._dataset, split, training, fit, seed, callbacks
+            )
         trainer = self._backend.trainer(
             candidate,
             self._model,
@@ -270,18 +274,13 @@ class Evaluator:
             callback,
             result.seconds,
             self._config.training.epochs,
-            self._new_callbacks(candidate),
+            callbacks,
         )
         result.note(trainer.ignored)
         is_new = trainer.progress == TrainingProgress() and not trainer.ignored
         if candidate.promoted_from and is_new:
             result.note("the checkpoint of the rung below was not found: trained from scratch")
         return trainer
-
-    def _measure_untrained(self, predictor: Predictor, result: Result) -> dict[str, float]:
-        if not self._config.record_at.get(0):
-            return {}
-        return self._measure_early(0, self._validate(predictor, 0, result), result)
 
     def _measure_early(
         self, epoch: int, metrics: dict[str, float], result: Result
@@ -294,58 +293,21 @@ class Evaluator:
 
     def _end_training(self, trainer: AnyTrainer, predictor: Predictor, result: Result) -> None:
         """Set the final weights, and validate them if they differ from the last epoch's."""
-        has_changed, epoch = trainer.finish(), len(result.history)
+        has_changed = trainer.finish()
+        epoch = trainer.best.epoch if trainer.best else len(result.history)
+        result.metrics.update(result.history[epoch - 1] | trainer.progress.early)
         if trainer.best:
-            epoch = trainer.best.epoch
-            result.metrics.update({**result.history[epoch - 1], "best_epoch": float(epoch)})
+            result.metrics["best_epoch"] = float(epoch)
         if has_changed:
             result.metrics.update(self._validate(predictor, epoch, result))
+            for name in self._validator.undefined:
+                result.metrics.pop(name, None)
         if self._config.test == "all":
             with result.seconds.timed("score", within="train"):
                 tested = self._validator.test(predictor)
             result.metrics.update(finite_metrics(tested))
             for name in sorted(tested.keys() - result.metrics.keys()):
                 result.note(f"not recorded: {name} is {tested[name]}")
-
-    def _train_with_own_fit(
-        self,
-        candidate: Candidate,
-        result: Result,
-        callback: EvaluationCallback,
-        training: TrainingOptions,
-    ) -> CustomFitTrainer:
-        """Train with the HyperModel's ``fit``, and validate as usual."""
-        check_own_training(
-            self._space.name,
-            self._config.training,
-            len(self._config.rungs),
-            self._dataset,
-            self._communicator.size,
-        )
-        fit = partial(self._space.fit, candidate.hyperparameters)
-        split = self._validator.split
-        callbacks = self._new_callbacks(candidate)
-        trainer = CustomFitTrainer(self._model, self._dataset, split, training, fit, callbacks)
-        predictor = Predictor(self._model)
-
-        early = self._measure_untrained(predictor, result)
-
-        def end_of_epoch(metrics: dict[str, float]) -> bool:
-            epoch = len(result.history) + 1
-            metrics |= self._validate(predictor, epoch, result)
-            early.update(self._measure_early(epoch, metrics, result))
-            result.history.append(metrics)
-            trainer.end_epoch(result.history)
-            return callback.on_epoch_end(self._model, result.history, lambda: None)
-
-        trainer.train(candidate.seed, end_of_epoch)
-        result.metrics.update(result.history[-1] | trainer.returned | early)
-        self._end_training(trainer, predictor, result)
-        return trainer
-
-    def _new_callbacks(self, candidate: Candidate) -> list[keras.callbacks.Callback]:
-        names, folder = self._config.training.callbacks, f"candidate-{candidate.id:05d}"
-        return new_callbacks(names, folder, self._communicator.rank)
 
     def _validate(self, predictor: Predictor, epoch: int, result: Result) -> dict[str, float]:
         with result.seconds.timed("validate", within="train"):
@@ -365,6 +327,7 @@ class Evaluator:
             result.note(f"collapsed: {why}")
 
     def _trained_subject(self, metrics: dict[str, float]) -> Subject:
+        undefined = dict.fromkeys(self._validator.undefined, math.nan)
         return Subject(
             self._network,
             self._communicator,
@@ -372,7 +335,7 @@ class Evaluator:
             self._validator.split.images,
             self._validator.split.labels,
             self._validator.probabilities,
-            metrics,
+            {**metrics, **undefined},
             self._backend.shared_models(),
             self._validator.split.masks,
             self._dataset.bug,

@@ -26,6 +26,7 @@ class Validator:
     Attributes:
         split: This rank's share, in the order in which objectives receive it.
         probabilities: The latest predictions for this share, (N, classes).
+        undefined: Names of the compiled metrics that were not finite in the latest validation.
 
     Args:
         config: The configuration.
@@ -45,6 +46,7 @@ class Validator:
     def clear(self) -> None:
         """Discard the latest predictions."""
         self.probabilities = np.zeros((0, 0), np.float32)
+        self.undefined: list[str] = []
 
     def validate(self, model: keras.Model, predictor: Predictor, epoch: int) -> dict[str, float]:
         """Compute the loss, accuracy and compiled metrics as Keras' ``evaluate`` does.
@@ -66,6 +68,7 @@ class Validator:
         if not np.isfinite(found["loss"]):
             raise RunError(f"the validation loss became {found['loss']} in epoch {epoch}")
         metrics = finite_metrics({**found, "accuracy": accuracy})
+        self.undefined = [f"val_{name}" for name in found.keys() - metrics.keys()]
         return {f"val_{name}": value for name, value in metrics.items()}
 
     def test(self, predictor: Predictor) -> dict[str, float]:

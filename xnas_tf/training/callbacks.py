@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import keras
 
 
+EndOfEpoch = Callable[[dict[str, float]], bool]
+"""Receives the metrics of an epoch and returns whether to stop the training."""
+
+
 class Interrupted(XnasError):
     """Raised when an evaluation is asked to stop; its candidate has not failed.
 

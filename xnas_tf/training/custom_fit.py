@@ -16,6 +16,7 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.best_epoch import BestEpoch
+from xnas_tf.training.callbacks import EndOfEpoch
 from xnas_tf.training.checkpoint import TrainingProgress
 from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.compilation import compile_model
@@ -26,8 +27,6 @@ from xnas_tf.utils.randomness import uninterrupted
 
 Fit = Callable[..., Any]
 """``fit(model, x, y, validation_data=…, epochs=…, …)`` of a HyperModel with hyperparameters."""
-EndOfEpoch = Callable[[dict[str, float]], bool]
-"""Receives the metrics of an epoch and returns whether to stop the training."""
 MOST_BYTES = 2**32
 """Maximum size of training and validation images, which ``fit`` receives as float32 arrays."""
 
@@ -86,9 +85,8 @@ class CustomFitTrainer:
     interrupted, training starts again from the beginning.
 
     Attributes:
-        progress: Always the initial progress.
+        progress: The initial progress. ``early`` also holds the metrics that ``fit`` returns.
         best: See ``Trainer``.
-        returned: Metrics that ``fit`` returned, if any.
 
     Args:
         model: The model, which is compiled according to the configuration unless it is already
@@ -97,10 +95,9 @@ class CustomFitTrainer:
         validation: The validation split, in the order in which objectives receive it.
         config: The ``training`` section.
         fit: Trains the model.
+        seed: Seed of Keras' random generators, which the user's code uses.
         keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
     """
-
-    progress = TrainingProgress()
 
     def __init__(
         self,
@@ -109,13 +106,15 @@ class CustomFitTrainer:
         validation: Split,
         config: TrainingOptions,
         fit: Fit,
+        seed: int,
         keras_callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self._model = model
         self._config = config
         self._fit = fit
+        self._seed = seed
+        self.progress = TrainingProgress()
         self.best = BestEpoch(model, SingleProcess()) if config.keep == "best" else None
-        self.returned: dict[str, float] = {}
         batch_size = min(config.batch_size, len(dataset.train))
         if not model.compiled:
             # An incomplete last batch also counts as a step, unlike in the search's own training.
@@ -132,33 +131,26 @@ class CustomFitTrainer:
             self._arguments["class_weight"] = dict(enumerate(weights.tolist()))
         self._keras_callbacks = keras_callbacks
 
-    def train(self, seed: int, end_of_epoch: EndOfEpoch) -> None:
-        """Train the model.
-
-        Args:
-            seed: Seed of Keras' random generators, which the user's code uses.
-            end_of_epoch: Called after each epoch.
-
-        Raises:
-            RunError: If the loss is not finite.
-        """
+    def train(self, end_of_epoch: EndOfEpoch) -> None:
+        """Train the model; see ``Trainer.train``."""
         with uninterrupted():
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(self._seed)
         callback = _FitCallback(end_of_epoch)
         callbacks = [*self._keras_callbacks, callback]
         with without_trace_warnings():
             found = self._fit(self._model, *self._arrays, **self._arguments, callbacks=callbacks)
-        if isinstance(found, Mapping):
-            self.returned = finite_metrics(found)
-        elif isinstance(found, int | float | np.number):
-            self.returned = finite_metrics({"fit": found})
+        if isinstance(found, int | float | np.number):
+            found = {"fit": found}
+        returned = finite_metrics(found) if isinstance(found, Mapping) else {}
         if not callback.epochs:
-            end_of_epoch(self.returned)
+            end_of_epoch(dict(returned))
+        self.progress.early.update(returned)
 
-    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> None:
-        """See ``Trainer.end_epoch``."""
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
+        """See ``Trainer.end_epoch``; Keras stops the training itself."""
         if self.best:
             self.best.update(history)
+        return False
 
     def finish(self) -> bool:
         """Restore the weights of the best epoch if they were kept.
@@ -170,9 +162,12 @@ class CustomFitTrainer:
             self.best.restore()
         return True
 
+    def save_end_of_epoch(self) -> None:
+        """Do nothing: if training is interrupted, it starts again from the beginning."""
+
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
-        """Do nothing: if training is interrupted, it starts again from the beginning."""
+        """See ``save_end_of_epoch``."""
         yield
 
 

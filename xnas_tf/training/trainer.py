@@ -19,7 +19,13 @@ from xnas_tf.errors import RunError
 from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.best_epoch import BestEpoch
-from xnas_tf.training.callbacks import CallbackError, EvaluationCallback, Interrupted, escaping
+from xnas_tf.training.callbacks import (
+    CallbackError,
+    EndOfEpoch,
+    EvaluationCallback,
+    Interrupted,
+    escaping,
+)
 from xnas_tf.training.checkpoint import (
     CheckpointError,
     TrainingProgress,
@@ -144,6 +150,16 @@ class Trainer:
         if self._communicator.rank != 0:
             self._model.reset_metrics()  # rank 0's checkpoint holds those for its own images
         return TrainingProgress(**fields), ignored
+
+    def train(self, end_of_epoch: EndOfEpoch) -> None:
+        """Train until all epochs are completed or ``end_of_epoch`` returns True.
+
+        Raises:
+            RunError: If the loss is not finite.
+        """
+        while self.progress.epoch < self._config.epochs:
+            if end_of_epoch(self.run_epoch()):
+                break
 
     def run_epoch(self) -> dict[str, float]:
         """Train for an epoch, or for the rest of one that was interrupted.
