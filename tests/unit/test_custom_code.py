@@ -1,6 +1,7 @@
 """Candidates with code of a user's own are never called the same for different hyperparameters."""
 
 import functools
+import importlib
 import math
 import sys
 
@@ -189,6 +190,16 @@ class Valued(keras_tuner.HyperModel):
         return self.make(hp.Choice("value", [1.0, 2.0]))
 
 
+LAYER = """
+import keras
+from helper_of_mine import FACTOR
+
+class Scale(keras.layers.Layer):
+    def call(self, x):
+        return x * FACTOR
+"""
+
+
 def loss_after_a_step(model):
     images = np.random.default_rng(0).random((6, *SHAPE), np.float32)
     labels = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 2]]
@@ -216,17 +227,52 @@ def test_what_trains_differently_is_never_the_same(kind):
 
 
 def test_code_that_has_changed_since_is_another_network(tmp_path, monkeypatch):
-    """As in a later run that uses the results of earlier ones."""
-    file, values = tmp_path / "mine.py", {"value": 1.0}
-    monkeypatch.setattr(sys.modules[__name__], "__file__", str(file))
-    space = SearchSpace(Valued(KINDS["loss"]), SHAPE, 3)
-    model, digests = space.build(values), []
-    for content in ("power", "power + 1", "power"):
-        file.write_text(content)
-        evaluation_hash._source.cache_clear()
-        digests.append(evaluation_digest(model, OPTIONS, space, values))
-    evaluation_hash._source.cache_clear()
+    """As in a later run that uses the results of earlier ones; also code that a layer imports."""
+    monkeypatch.syspath_prepend(tmp_path)
+    mine, helper = tmp_path / "layers_of_mine.py", tmp_path / "helper_of_mine.py"
+    mine.write_text(LAYER)
+    helper.write_text("FACTOR = 2.0")
+    module = importlib.import_module(mine.stem)
+    kind, space = module.Scale, SearchSpace(Valued(lambda _: compiled(module.Scale())), SHAPE, 3)
+
+    def digest():
+        model = space.build({"value": 1.0})
+        return evaluation_digest(model, OPTIONS, space, {"value": 1.0})
+
+    first = digest()
+    helper.write_text("FACTOR = 3.0")
+    assert digest() == first  # the loaded code is still the old one
+    importlib.reload(sys.modules[helper.stem])
+    importlib.reload(module)
+    assert module.Scale is not kind and digest() != first
+    monkeypatch.delattr(module, "__file__")
+    module.Scale = type("Scale", (module.Scale,), {"__module__": module.__name__})
+    unknown = digest()
+    evaluation_hash._source.cache_clear()  # as in another process
+    assert digest() != unknown
+
+
+class Wide(keras_tuner.HyperModel):
+    """Its argument does not show in the shapes of the weights."""
+
+    def __init__(self, rate, made=None):
+        super().__init__()
+        self._rate = rate
+        self.made = made
+
+    def build(self, hp):
+        hp.Boolean("idle")
+        return compiled(layers.Dropout(self._rate), loss=Loss(1.0))
+
+
+def test_an_argument_of_a_hypermodel_makes_another_network():
+    digests = []
+    for rate in (0.1, 0.5, 0.1):
+        space = SearchSpace(Wide(rate, made=object()), SHAPE, 3)
+        model = space.build({"idle": False})
+        digests.append(evaluation_digest(model, OPTIONS, space, {"idle": False}))
     assert digests[0] == digests[2] != digests[1]
+    assert evaluation_hash.constructor_arguments(Wide((1, 2), math.nan)) == {"rate": [1, 2]}
 
 
 class Metric(keras.metrics.Mean):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.utils.source_code import source_hashes
+
+_KNOWN = ("keras", "keras_tuner", "xnas_tf")
 
 
 def evaluation_digest(
@@ -37,8 +42,8 @@ def evaluation_digest(
     in the model or its compilation that are not from Keras, weights that were loaded or set, and
     the HyperModel's own ``fit``. If a model has any of these, the HyperModel's identity replaces
     the graph; by default, the identity consists of all hyperparameters. The digest then combines
-    the identity, the options of the search space, and the code, which may have changed since an
-    earlier run.
+    the identity, the options of the search space, the HyperModel's arguments, and the code with
+    what it imports, which may have changed since an earlier run.
 
     Args:
         model: The model, built by the search space and not trained.
@@ -48,13 +53,28 @@ def evaluation_digest(
     """
     graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
     if graph is None:
-        section = options.model_dump(mode="json")
-        code = [_source(name) for name in _modules(space, model)]
+        section = [options.model_dump(mode="json"), constructor_arguments(space.hypermodel)]
+        owners, module = _owners(space, model), options.hypermodel_module
+        code = sorted({each for owner in owners for each in _source(owner, module)})
         return "genotype:" + _hash([section, space.identity(values), _outline(model), code])
     own: Any = space.own_identity(values)
     if hypermodel_options := getattr(options, "options", None):
         own = [own, hypermodel_options]
     return graph if own is None else "identity:" + _hash([graph, own])
+
+
+def constructor_arguments(hypermodel: Any) -> dict[str, Any]:
+    """Return a HyperModel's arguments that are JSON values, by name.
+
+    A HyperModel given as an object is expected to keep an argument as an attribute ``NAME`` or
+    ``_NAME``. Other arguments are unknown.
+    """
+    kept, found = vars(hypermodel), {}
+    for name in inspect.signature(type(hypermodel)).parameters:
+        with suppress(TypeError, ValueError):  # not a JSON value
+            value = kept.get(name, kept.get(f"_{name}"))
+            found[name] = json.loads(json.dumps(value, allow_nan=False))
+    return found
 
 
 def _graph(model: keras.Model) -> str | None:
@@ -70,21 +90,37 @@ def _outline(model: keras.Model) -> list[Any]:
     return [[type(layer).__qualname__, [list(w.shape) for w in layer.weights]] for layer in layers]
 
 
-def _modules(space: SearchSpace, model: keras.Model) -> list[str]:
-    """Return the modules of the HyperModel and of the custom code in a model."""
-    owners = [*space.code, *custom_code(model)]
-    modules = {getattr(owner, "__module__", None) or "builtins" for owner in owners}
-    return sorted(modules - set(sys.builtin_module_names))
+def _owners(space: SearchSpace, model: keras.Model) -> set[Any]:
+    """Return the classes and functions of the HyperModel and of the custom code in a model.
+
+    Libraries are left out unless the HyperModel is part of them, as versions are not compared.
+    """
+    custom = [each for each in custom_code(model) if not _is_of_library(_module(each))]
+    return {
+        each if hasattr(each, "__qualname__") else type(each) for each in (*space.code, *custom)
+    }
 
 
-@cache
-def _source(module: str) -> str:
-    """Return a hash of a module's file or, if there is none, a text unique to this process."""
-    try:
-        content = Path(sys.modules[module].__file__ or "").read_bytes()
-    except (KeyError, AttributeError, OSError):
-        return uuid.uuid4().hex
-    return hashlib.sha256(content).hexdigest()
+@cache  # the code as it was loaded: files may be edited during a search
+def _source(owner: Any, module: str) -> list[str]:
+    """Return hashes of the code of a class or function, of a module, and of what they import.
+
+    If the owner's source is not available, a text unique to this process is returned with them.
+    """
+    hashes = [*source_hashes([owner]).values()]
+    is_known = _module(owner).partition(".")[0] in {*_KNOWN, *sys.stdlib_module_names}
+    if not (hashes or is_known):
+        hashes = [uuid.uuid4().hex]
+    return [*hashes, *source_hashes((), [module]).values()]
+
+
+def _module(owner: Any) -> str:
+    return getattr(owner, "__module__", None) or "builtins"
+
+
+def _is_of_library(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
 
 
 def _hash(value: Any) -> str:

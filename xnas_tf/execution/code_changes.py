@@ -64,8 +64,7 @@ def shared_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
 
 
 def _hashes(config: Config, owners: Sequence[Any]) -> dict[str, str]:
-    named = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
-    modules = [name for name in named if name not in ("", MAIN)]
+    modules = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
     return source_hashes(owners, modules) | _file_hashes(config)
 
 
