@@ -1,5 +1,6 @@
 """New image files are read for a run's models exactly as the search read those of its data set."""
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -83,6 +84,19 @@ def test_files_of_8_bits_need_no_data_set(pets, tmp_path):
     assert run.prepare(pets / "cat" / "logo.png").shape == (1, 12, 12, 3)
     with pytest.raises(InputError, match="moved"):  # their scale is not known
         run.prepare(pets / "dog" / "deep.png")
+
+
+def test_the_scale_of_deep_files_is_that_of_the_search(pets, tmp_path):
+    """A brighter image that is added later would make all others darker."""
+    root = make_folder(tmp_path / "deep", {"cat": 9, "dog": 9})
+    shutil.copy(pets / "dog" / "deep.png", root / "dog")
+    run = searched(tmp_path / "run", f"folder:{root}")
+    before = run.stored_images(pets / "dog" / "deep.png")
+    assert before.max() > 250
+    bright = np.full((12, 12), 65535, np.uint16)
+    Image.fromarray(bright).save(root / "cat" / "bright.png")
+    with pytest.raises(InputError, match="data of .* have changed since the search"):
+        run.stored_images(pets / "dog" / "deep.png")
 
 
 def arrays(low, high, channels):

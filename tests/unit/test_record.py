@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -205,17 +206,31 @@ def test_fresh_moves_aside_and_deletes_nothing(tmp_path, caplog):
     assert moved == [f"moved the existing run to {path}.{number}" for number in (1, 2)]
 
 
+def test_the_current_folder_cannot_be_moved_aside(tmp_path, monkeypatch):
+    make(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    with pytest.raises(InputError, match=f"current folder aside; allowed: .* {tmp_path / 'run'},"):
+        locked_run_directory(Path("."), Config(), fresh=True).__enter__()
+    assert [p.name for p in tmp_path.iterdir()] == ["run"] and Run(".").config == Config()
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="is not a run"):
-        make(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    folder = tmp_path / "university"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    for fresh in (False, True):
+        with pytest.raises(InputError, match="is not a run; nothing was changed there"):
+            locked_run_directory(folder, Config(), fresh).__enter__()
+    assert [[p.name for p in each.iterdir()] for each in (tmp_path, folder)] == [
+        ["university"],
+        ["thesis.tex"],
+    ]
     with pytest.raises(InputError, match="is not a directory"):
-        make(tmp_path / "thesis.tex")
+        make(folder / "thesis.tex")
     with pytest.raises(InputError, match="is not a run"):
-        Run(tmp_path)
+        Run(folder)
     with pytest.raises(InputError, match="cannot be written"):
-        make(tmp_path / "thesis.tex" / "run")
+        make(folder / "thesis.tex" / "run")
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, RunError), (errno.EACCES, InputError)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xnas_tf.data import load_dataset
+from xnas_tf.data import Dataset
 from xnas_tf.data.given_values import check_several, stored_images
 from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.options import DatasetOptions
@@ -21,6 +22,7 @@ def new_images(
     shape: tuple[int, int, int],
     value_range: tuple[float, float],
     run: Path,
+    load: Callable[[], Dataset],
 ) -> np.ndarray:
     """Convert images to levels, (N, H, W, C), as uint8; see ``Run.prepare`` for errors.
 
@@ -30,12 +32,13 @@ def new_images(
         shape: The shape of one of the data set's images: height, width, channels.
         value_range: The values of arrays that become level 0 and level 255.
         run: The run directory, for messages.
+        load: Loads the data set as it was in the search.
     """
     if files := image_paths(images):
         _check_files_fit(shape[2], value_range, run)
         # Only the scale of images with more than 8 bits depends on the data set.
         is_any_deep = any(map(is_deep, files))
-        scales = load_dataset(**options.model_dump()).findings.full_scales if is_any_deep else None
+        scales = load().findings.full_scales if is_any_deep else None
         return np.stack(read_files(files, shape[:2], shape[2], scales))
     check_several(images, shape)
     size = shape[:2] if options.size else None

@@ -304,7 +304,8 @@ class Run:
         facts: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
         height, width, channels = facts["image_shape"]
         shape = (height, width, channels)
-        return new_images(images, self.config.dataset, shape, self.value_range, self.path)
+        options, values = self.config.dataset, self.value_range
+        return new_images(images, options, shape, values, self.path, self.load_dataset)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.

@@ -175,13 +175,18 @@ def _try_lock(path: Path) -> int | None:
 
 def _make_directory(path: Path, fresh: bool) -> None:
     with _write_errors(path):
+        _check_free(path)  # only a run may be moved aside
         if fresh and path.is_dir():
+            if not path.name:
+                raise InputError(
+                    f"`fresh` cannot move the current folder aside; allowed: `run_dir` "
+                    f"{path.resolve()}, from another folder"
+                )
             names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
             with locked(path):
                 aside = next(each for each in names if not each.exists())
                 path.rename(aside)
             log_message(f"moved the existing run to {aside}")
-        _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise PermissionError("permission denied, or the file system is read-only")
