@@ -55,6 +55,7 @@ def test_a_frequent_answer_is_right_where_the_class_is_frequent():
     assert collapsed([96, 4], [96, 4], 100) == ""
     assert collapsed([97, 3], [95, 5], 98) == ""
     assert collapsed([100, 0], [96, 4], 96) != ""
+    assert collapsed([7, 0], [7, 0], 7) == ""  # the split has images of one class only
 
 
 def test_a_loss_that_does_not_fall_is_a_collapse_only_at_chance():

@@ -184,6 +184,8 @@ def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
             10,
         ),
         ([{"CPU": 4, "GPU": 8}], 2, 4, {"GPU": 1, "CPU": 0.5}, 2),
+        ([{"CPU": 0, "GPU": 1}, {"CPU": 8, "GPU": 2}], None, 1, {"GPU": 1, "CPU": 4}, 2),
+        ([{"CPU": 0, "GPU": 1}], None, 1, {"CPU": 1}, 0),  # nothing may run on a head node
     ],
 )
 def test_what_a_rank_takes_leaves_room_for_all_groups(nodes, groups, size, bundle, fit):

@@ -32,7 +32,7 @@ def describe_collapse(
     """
     images, most_predicted = int(labels.sum()), int(predictions.argmax())
     share, others = predictions[most_predicted] / images, 1 - labels[most_predicted] / images
-    if share >= NEARLY_ALL and 1 - share <= others / 4:
+    if share >= NEARLY_ALL and 1 - share < others / 4:
         return f"one class is predicted for {share:.0%} of the validation images"
     losses = [epoch["loss"] for epoch in history if "loss" in epoch]
     has_fallen = len(losses) < 2 or losses[-1] < losses[0]

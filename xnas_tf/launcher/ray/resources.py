@@ -66,9 +66,9 @@ def bundle_for(nodes: Sequence[Resources], groups: int | None, size: int) -> dic
     as many cores as possible while leaving room for all groups, or for one group per node if the
     number of groups is not given. ``size`` is the number of ranks per group.
     """
-    with_gpus = [node for node in nodes if node.get("GPU")]
+    with_gpus = [node for node in nodes if node.get("GPU") and node.get("CPU")]
     if with_gpus:
-        cores = min(node.get("CPU", 0) / node["GPU"] for node in with_gpus)
+        cores = min(node["CPU"] / node["GPU"] for node in with_gpus)
         return {"GPU": 1.0, "CPU": float(cores // 1) or math.floor(100 * cores) / 100}
     with_cores = [node for node in nodes if node.get("CPU", 0) >= 1]
     wanted = (groups or len(with_cores)) * size
