@@ -17,6 +17,7 @@ from xnas_tf.storage import schema
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import (
+    DATABASE,
     locked,
     locked_run_directory,
     model_path,
@@ -192,6 +193,20 @@ def test_a_run_goes_on_with_its_own_configuration_only(tmp_path):
     with pytest.raises(InputError, match=r"training.epochs: 3 -> 4"):
         make(path, load_config(Config(), ["training.epochs=4"]))
     assert Run(path).config == Config()
+
+
+@pytest.mark.parametrize("file", ["models/00001.keras", "checkpoints/00001.npz"])
+def test_files_of_a_lost_database_are_not_those_of_new_candidates(tmp_path, file):
+    make(tmp_path / "run")
+    (tmp_path / "run" / DATABASE).unlink()
+    make(tmp_path / "run")
+    (tmp_path / "run" / DATABASE).unlink()
+    (tmp_path / "run" / file).parent.mkdir(exist_ok=True)
+    (tmp_path / "run" / file).write_text("of the old run")
+    with pytest.raises(InputError, match="but no run.sqlite that describes them: restore it, or"):
+        make(tmp_path / "run")
+    with locked_run_directory(tmp_path / "run", Config(), fresh=True):
+        assert (tmp_path / "run.1" / file).is_file() and not (tmp_path / "run" / file).exists()
 
 
 def test_fresh_moves_aside_and_deletes_nothing(tmp_path, caplog):

@@ -48,11 +48,6 @@ class Backend(Protocol):
         """Return the fastest way to query a trained model that was saved.
 
         The returned object is valid until this method is called again.
-
-        Args:
-            candidate: The candidate.
-            model: The candidate's trained model.
-            images: The number of images to predict.
         """
 
     def release(self) -> None:

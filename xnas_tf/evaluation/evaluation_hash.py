@@ -44,12 +44,6 @@ def evaluation_digest(
     the graph; by default, the identity consists of all hyperparameters. The digest then combines
     the identity, the options of the search space, the HyperModel's arguments, and the code with
     what it imports, which may have changed since an earlier run.
-
-    Args:
-        model: The model, built by the search space and not trained.
-        options: The ``space`` section of the configuration.
-        space: The search space.
-        values: The active hyperparameters from which the model was built.
     """
     graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
     if graph is None:

@@ -60,10 +60,6 @@ class Evaluator:
     the data. No evaluation leaves any state behind.
 
     Args:
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        communicator: The ranks that evaluate a candidate together.
         backend: Trains and queries models; ``SeparateModels`` if None.
     """
 

@@ -19,10 +19,6 @@ from xnas_tf.utils.heartbeat import report_progress
 class Scorer:
     """Computes objectives, recorded measures, and values for constraints.
 
-    Args:
-        config: The configuration.
-        dataset: The data set.
-
     Raises:
         InputError: If an objective or its options do not fit the data set.
     """
@@ -58,12 +54,7 @@ class Scorer:
                 measure.check_model(model)
 
     def score(self, subject: Subject, result: Result, trained: bool) -> None:
-        """Measure the costs of an untrained candidate, or the other values of a trained one.
-
-        Args:
-            subject: The candidate.
-            result: The result to which the values are added.
-            trained: Whether the candidate is trained.
+        """Add the costs of an untrained candidate, or the other values of a trained one.
 
         Raises:
             RunError: If a value that the search needs is not finite.

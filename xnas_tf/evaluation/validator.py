@@ -27,11 +27,6 @@ class Validator:
         split: This rank's share, in the order in which objectives receive it.
         probabilities: The latest predictions for this share, (N, classes).
         undefined: Names of the compiled metrics that were not finite in the latest validation.
-
-    Args:
-        config: The configuration.
-        dataset: The data set.
-        communicator: The ranks that evaluate a candidate together.
     """
 
     def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:
@@ -50,11 +45,6 @@ class Validator:
 
     def validate(self, model: keras.Model, predictor: Predictor, epoch: int) -> dict[str, float]:
         """Compute the loss, accuracy and compiled metrics as Keras' ``evaluate`` does.
-
-        Args:
-            model: The model.
-            predictor: Predicts with the model.
-            epoch: Epoch number, for messages.
 
         Raises:
             RunError: If the loss is not finite.

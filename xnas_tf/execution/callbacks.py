@@ -58,11 +58,8 @@ class Callback:
     ) -> None:
         """Called when an epoch of a candidate's training has ended.
 
-        Args:
-            run: The search.
-            candidate: The candidate, with the ``history`` of its epochs so far.
-            epoch: Epoch number, counted from 1.
-            logs: The metrics of the epoch.
+        Epochs are counted from 1. ``logs`` are the metrics of this epoch, and the candidate's
+        ``history`` has those of all epochs so far.
         """
 
     def on_candidate_end(self, run: SearchRun, candidate: Candidate) -> None:

@@ -56,11 +56,8 @@ class ResultCache:
     ) -> Result | None:
         """Return the known result of a candidate's network; None if unknown.
 
-        Args:
-            candidate: The candidate.
-            result: The candidate's result so far, with the digest and costs of its network.
-            wants: Returns whether a candidate would be on the front.
-            keep: Saves the model of the candidate.
+        ``result`` has the digest and the costs of the network, ``wants`` returns whether a
+        candidate would be on the front, and ``keep`` saves the model of the candidate.
         """
         network = result.digest, candidate.epochs
         if number := self._own.get(network):

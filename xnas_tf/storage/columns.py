@@ -54,17 +54,11 @@ def candidate_rows(
     front: Collection[int],
     recommended: int | None,
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the columns of a table of candidates in any state, and its rows.
+    """Return the columns of a table of candidates in any state, and its rows, one per candidate.
 
     Objectives and metrics are in columns of the same name, hyperparameters in
     ``hyperparameters/NAME`` columns, and the seconds of each phase in ``seconds/PHASE`` columns. A
-    row is blank in columns that do not apply to it.
-
-    Args:
-        candidates: The candidates, one per row.
-        config: The run's configuration.
-        front: Ids of the Pareto-optimal candidates.
-        recommended: Id of the recommended candidate; None if there is none.
+    row is blank in columns that do not apply to it. ``front`` and ``recommended`` are ids.
     """
     rows = [_row(candidate, config, front, recommended) for candidate in candidates]
     objectives = [objective.name for objective in config.objectives]

@@ -212,8 +212,7 @@ class Run:
     def collapse_text(self, candidates: Sequence[Candidate] | None = None) -> str:
         """Return how many candidates collapsed, and the likely cause; empty if none did.
 
-        Args:
-            candidates: This run's candidates, if they have been read already.
+        This run's candidates can be given if they have been read already.
         """
         return collapse_text(
             self.candidates() if candidates is None else candidates,
@@ -236,8 +235,7 @@ class Run:
     def load_dataset(self, log: Callable[[str], None] = lambda _: None) -> Dataset:
         """Load the data set that the search used.
 
-        Args:
-            log: Called with a message before work that takes a while.
+        ``log`` is called with a message before work that takes a while.
 
         Raises:
             InputError: If the data set no longer exists, or has changed since the search.
@@ -251,14 +249,7 @@ class Run:
         return dataset
 
     def changes_of(self, dataset: Dataset) -> str:
-        """Say how the images, labels, classes or splits have changed since the search.
-
-        Args:
-            dataset: The data set that the search used, loaded again.
-
-        Returns:
-            A message; empty if nothing has changed.
-        """
+        """Say how images, labels, classes or splits have changed since the search; empty if not."""
         facts = dataset.facts
         lines = differences(self.fact("dataset") or facts, facts, "in the search, now")
         listed = "\n  ".join(lines)

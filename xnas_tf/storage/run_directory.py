@@ -91,6 +91,12 @@ def open_database(path: Path, config: Config) -> Database:
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+        files = [*path.glob("models/*"), *path.glob("checkpoints/*")]
+        if files and not (path / DATABASE).is_file():  # they would count as those of new candidates
+            raise InputError(
+                f"{path} has models or checkpoints, but no {DATABASE} that describes them: restore "
+                "it, or use `fresh` to move the directory aside and start again"
+            )
         if (path / CONFIG).is_file():
             config_changes(path, config)
         else:

@@ -55,12 +55,7 @@ class Snapshot:
         return pandas.DataFrame(rows, columns=columns)
 
     def html(self, images: Mapping[str, int], collapsed: str) -> str:
-        """Return a page for notebooks, with the front as a table.
-
-        Args:
-            images: The number of images of each split; empty if unknown.
-            collapsed: The result of ``Run.collapse_text``.
-        """
+        """Return a page for notebooks, with the number of images per split, and the front."""
         search, training = self.config.search, self.config.training
         parts = ", ".join(f"{count:,} {name}" for name, count in images.items())
         trained = sum(candidate.trained for candidate in self.candidates)

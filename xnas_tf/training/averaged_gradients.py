@@ -38,14 +38,8 @@ def averaged_gradients(
     """Let a model's optimizers apply averaged gradients while a training step is traced.
 
     The context replaces the class of the optimizers, since Keras' ``train_step`` calls ``apply``
-    itself.
-
-    Args:
-        model: The compiled model.
-        communicator: The ranks.
-        share: This rank's share of the global batch, in (0, 1]: the weight of its gradients.
-        weight_decay: Factor by which the weights are multiplied before they are added to the
-            averaged gradients.
+    itself. ``share`` is this rank's share of the global batch, in (0, 1]: the weight of its
+    gradients. ``weight_decay`` times the weights is added to the averaged gradients.
     """
     names = (f"gradients_{number}" for number in count())  # for Horovod's operations
 

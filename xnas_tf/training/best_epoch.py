@@ -25,10 +25,6 @@ class BestEpoch:
     Attributes:
         epoch: Number of the best epoch, the same on all ranks; 0 until the first epoch has ended.
         weights: Weights of the best epoch as a checkpoint; empty on ranks other than 0.
-
-    Args:
-        model: The model in training.
-        communicator: The ranks that train the model together.
     """
 
     def __init__(self, model: keras.Model, communicator: Communicator) -> None:

@@ -65,10 +65,8 @@ class EvaluationCallback:
     def known(self, result: Result) -> Result | None:
         """Return a network's result if it is already known, so that its training can be skipped.
 
-        Called on rank 0 only, when the network is ready to be trained.
-
-        Args:
-            result: The result so far, with the network's digest and costs.
+        Called on rank 0 only, when the network is ready to be trained. The given result already
+        contains the network's digest and costs.
 
         Returns:
             The known result; None if the network must be trained.
@@ -101,11 +99,7 @@ class EvaluationCallback:
 
 
 class CallbackError(BaseException):
-    """Wrapper that carries an exception past everything that catches ``Exception``.
-
-    Args:
-        error: The exception.
-    """
+    """Wrapper that carries an exception past everything that catches ``Exception``."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

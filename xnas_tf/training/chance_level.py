@@ -140,15 +140,8 @@ def report_accuracy(
     Unless the input range is certain, other ranges are tried. The warnings concern models that are
     not clearly better than chance, a mean confidence that is far below the accuracy, and another
     range that is clearly better. If there is no warning, and the user did not name the range, it is
-    compared with the data's own range if that is unusual.
-
-    Args:
-        found: The model's predictions for the images.
-        input_range: The range of the pixel values that the model received.
-        log: Called with each message; warnings begin with ``WARNING``.
-        model: The model.
-        split: The images.
-        scaling: The scaling of the data set.
+    compared with the data's own range if that is unusual. Messages that are warnings begin with
+    ``WARNING``. ``input_range`` is the range of the values that the model received.
 
     Returns:
         The accuracy with its input range and the comparisons with other ranges.

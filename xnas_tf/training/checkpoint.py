@@ -57,11 +57,7 @@ def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> byt
 
 
 def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress:
-    """Set variables to the values in a checkpoint.
-
-    Args:
-        data: The checkpoint.
-        variables: The variables, in the order in which they were packed.
+    """Set variables, in the order in which they were packed, to the values in a checkpoint.
 
     Returns:
         The progress of the training.

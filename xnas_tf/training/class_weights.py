@@ -12,9 +12,7 @@ from xnas_tf.errors import InputError, suggest
 def class_weights(given: Mapping[str, float], class_names: Sequence[str]) -> np.ndarray | None:
     """Return the weight of each class, (classes,), as float32; None if none is given.
 
-    Args:
-        given: Weights by class name, or by class number if no class has that name.
-        class_names: The names of the classes.
+    Weights are given by class name, or by class number if no class has that name.
 
     Raises:
         InputError: If a class does not exist, or is given twice.

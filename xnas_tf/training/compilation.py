@@ -11,13 +11,7 @@ from xnas_tf.training.options import TrainingOptions
 
 
 def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> None:
-    """Compile a model according to the configuration.
-
-    Args:
-        model: A classifier; see ``check_head``.
-        config: The ``training`` section.
-        steps: Number of steps per epoch, for the learning rate schedule.
-    """
+    """Compile a classifier with the options for training and the number of steps per epoch."""
     rate = learning_rate(config, steps)
     options = {"momentum": config.momentum, "nesterov": config.nesterov}
     optimizer = keras.optimizers.get(
@@ -32,14 +26,10 @@ def compile_model(model: keras.Model, config: TrainingOptions, steps: int) -> No
 def learning_rate(config: TrainingOptions, steps: int) -> float | LearningRateSchedule:
     """Return the learning rate as Keras expects it: a number or a schedule.
 
-    During the warm-up, if there is one, the rate rises linearly from 0 in the first step to the
-    configured value. A cosine schedule then decreases it over the rest of the training. (The XNAS
-    paper's code counts the cosine's steps from the beginning of the warm-up, so the rate reaches 0
-    too early, by the length of the warm-up.)
-
-    Args:
-        config: The ``training`` section.
-        steps: Number of steps per epoch.
+    ``steps`` is the number of steps per epoch. During the warm-up, if there is one, the rate rises
+    linearly from 0 in the first step to the configured value. A cosine schedule then decreases it
+    over the rest of the training. (The XNAS paper's code counts the cosine's steps from the
+    beginning of the warm-up, so the rate reaches 0 too early, by the length of the warm-up.)
     """
     rate, warmup = config.learning_rate, int(config.warmup_epochs * steps)
     if config.schedule == "constant":

@@ -89,12 +89,7 @@ class CustomFitTrainer:
         best: See ``Trainer``.
 
     Args:
-        model: The model, which is compiled according to the configuration unless it is already
-            compiled.
-        dataset: The data set.
         validation: The validation split, in the order in which objectives receive it.
-        config: The ``training`` section.
-        fit: Trains the model.
         seed: Seed of Keras' random generators, which the user's code uses.
         keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
     """

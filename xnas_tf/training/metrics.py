@@ -73,13 +73,7 @@ def _may_add_losses(layer: keras.layers.Layer) -> bool:
 
 
 def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:
-    """Compute the loss and metrics of a compiled model with Keras' ``evaluate``.
-
-    Args:
-        model: The model.
-        split: This rank's share of the images.
-        communicator: The ranks that share the images.
-    """
+    """Compute the loss and metrics of a compiled model with ``evaluate`` on the ranks' images."""
     images = split.take(np.arange(len(split))).images.astype(np.float32) / 255
     targets = targets_for(model, split.labels, number_of_classes(model))
     heartbeat = keras.callbacks.LambdaCallback()
@@ -129,13 +123,7 @@ def metrics_of_all_ranks(
     As in Keras, the values are the results of the model's metrics, unless its last step returned
     values with other names, which are used instead. The variables of Keras' own metrics are sums
     over images or steps, so they are summed over the ranks. Other values are averaged over the
-    images.
-
-    Args:
-        model: The model.
-        logs: Values that the last step returned on this rank.
-        images: The number of images on this rank.
-        communicator: The ranks.
+    images, given the values of the last step, ``logs``, and the number of images on each rank.
     """
     own = model.get_metrics_result()
     if logs and set(logs) != set(own):

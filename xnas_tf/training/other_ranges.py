@@ -63,11 +63,8 @@ def try_ranges(
 ) -> tuple[OtherRange, ...]:
     """Compare other input ranges with the used one on up to ``MOST_TRIED`` images of a split.
 
-    Args:
-        model: A Keras image classifier.
-        split: Labelled images.
-        classes: The classes predicted with the used range, (N,).
-        ranges: The other ranges; those that the model does not accept are left out.
+    ``classes`` are those predicted with the used range, (N,). Ranges that the model does not accept
+    are left out.
     """
     rows = np.arange(len(split))
     if len(split) > MOST_TRIED:  # splits may be sorted, by class for example

@@ -35,12 +35,8 @@ class Step:
         has_run: Whether a step has run; the first step may be traced.
 
     Args:
-        model: The compiled model.
-        dataset: The data set of the images.
         batch_size: Number of images in a global batch.
         weight_decay: The configured weight decay, or 0 if the model has its own optimizer.
-        config: The ``training`` section.
-        communicator: The ranks that share a batch.
         runs: Maximum number of steps; if None, many are assumed.
     """
 

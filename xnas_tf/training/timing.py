@@ -20,7 +20,6 @@ class TimedCommunicator(Communicator):
     """A communicator that measures how long its operations take, including waits for other ranks.
 
     Args:
-        communicator: The communicator to use.
         seconds: Times by phase, to which the ``communication`` time is added. This time is also
             included in the phases that communicate.
     """

@@ -59,11 +59,7 @@ class Trainer:
     Args:
         model: The model, which is compiled according to the configuration unless it is already
             compiled.
-        dataset: The data set; only its train split is used.
-        config: The ``training`` section.
-        communicator: The ranks that train this model together.
         seed: Seed for the order and the augmentation of images.
-        callback: Saves checkpoints.
         seconds: Times to which ``trace``, the time of the first step, is added.
         longest: Largest number of epochs to which this training may later be extended. Because
             tracing affects rounding, either all stages of the training must trace their steps, or

@@ -17,12 +17,12 @@ from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
 from xnas_tf.evaluation.supernet.benefit import is_shared
+from xnas_tf.evaluation.supernet.network import WeightBinding
 from xnas_tf.evaluation.supernet.training import (
     SupernetPredictor,
     SupernetTrainer,
     graphs_of_all_cells,
 )
-from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
@@ -37,12 +37,6 @@ class SupernetBackend:
     """A ``Backend`` that trains and explains one supernet in place of the candidates' models.
 
     Each candidate still has its own model, which is scored and saved.
-
-    Args:
-        config: The configuration.
-        dataset: The data set.
-        space: The search space; its HyperModel is a ``NASBench201``.
-        communicator: The ranks that train a candidate together.
     """
 
     note = "one supernet is traced and trained in place of each cell's own network"
@@ -98,15 +92,7 @@ def backend_for(
     communicator: Communicator,
     groups: int = 1,
 ) -> Backend:
-    """Return whichever backend is faster for a search's candidates.
-
-    Args:
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        communicator: The ranks that train a candidate together.
-        groups: The number of groups of ranks, each of which traces its own networks.
-    """
+    """Return whichever backend is faster for a search's candidates; see ``is_shared``."""
     if is_shared(config, dataset, space, groups):
         return SupernetBackend(config, dataset, space, communicator)
     return SeparateModels()

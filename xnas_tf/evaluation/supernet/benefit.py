@@ -25,13 +25,8 @@ def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int)
 
     The trained weights are the same bit for bit, and attributions are the same except for rounding.
     The supernet is not used on GPUs: it has not been tested there, and choosing the operation of
-    each edge may be slow.
-
-    Args:
-        config: The configuration.
-        dataset: The data set.
-        space: The search space.
-        groups: Number of groups of ranks, each of which traces its own networks.
+    each edge may be slow. ``groups`` is the number of groups of ranks, each of which traces its own
+    networks.
     """
     return _is_possible(config, space) and _gain(config, dataset, groups) > 0
 

@@ -41,9 +41,7 @@ class SupernetCell(keras.layers.Layer):
     only a few variables.
 
     Args:
-        channels: Number of channels of the input and the output.
         numbers: The cell to compute, int32, (11,); see ``numbers_of``.
-        name: The cell's name in the network.
 
     Attributes:
         kernels: Kernels of all edges, (edges, 3, 3, channels, channels).

@@ -67,11 +67,8 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
 def trained_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: Tensors) -> Tensors:
     """Add an edge's output to its target node, with the normalisation folded into its weights.
 
-    Args:
-        operation: See ``training_edge``.
-        x: See ``training_edge``.
-        before: See ``training_edge``.
-        weights: Kernel and bias, for which no gradients are computed.
+    See ``training_edge`` for the arguments. The weights are a kernel and a bias, for which no
+    gradients are computed.
 
     Returns:
         The target node.

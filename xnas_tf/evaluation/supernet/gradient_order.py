@@ -42,9 +42,6 @@ def aliases(cell: Mapping[str, str]) -> tuple[bool, ...]:
 def order_of(cell: Mapping[str, str]) -> Order:
     """Return the order in which the tape of a cell's own network sums the input's gradients.
 
-    Args:
-        cell: The operation of each edge.
-
     Returns:
         The edges whose gradients are summed; the first two may be swapped, because a + b equals b +
         a. An edge that only passes the input on has no gradient of its own. Such an edge is

@@ -1,24 +1,31 @@
-"""The supernet, and the slices of its variables that correspond to a cell's own model."""
+"""The supernet, and its binding to the cells' own models, with which it shares weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import EllipsisType
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.evaluation.supernet.cell import SupernetCell, numbers_of
 from xnas_tf.evaluation.supernet.edge import CONVOLUTIONS
-from xnas_tf.evaluation.supernet.weight_binding import VariableSlice, WeightBinding
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 
+Index = tuple[slice | int | EllipsisType, ...]
+VariableSlice = tuple[keras.Variable, Index, keras.Variable]
+"""A variable of the supernet, a slice of it, and the model's variable with the same values."""
+
 
 class Supernet:
-    """A ``BoundNetwork`` that computes the network of any cell.
+    """A network that computes the network of any cell.
 
-    Args:
-        space: The HyperModel of the search space.
+    Attributes:
+        model: The Keras model.
+        bound: The binding of the model whose values the supernet holds; None if there is none.
     """
 
     def __init__(self, space: NASBench201) -> None:
@@ -30,11 +37,11 @@ class Supernet:
         )
 
     def become(self, cell: Mapping[str, str]) -> None:
-        """See ``BoundNetwork.become``."""
+        """Make the supernet compute a cell's network from now on."""
         self._numbers.assign(numbers_of(cell))
 
     def slices(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
-        """See ``BoundNetwork.slices``.
+        """Return the slices that correspond to the variables of a cell's own model.
 
         If both models are compiled, with built optimizers of the same class, the variables of the
         optimizers and metrics are included.
@@ -102,3 +109,48 @@ def _slots(model: keras.Model) -> list[list[keras.Variable]]:
 def _scalars(model: keras.Model) -> list[keras.Variable]:
     """Return the optimizer's step and learning rate."""
     return [variable for variable in model.optimizer.variables if len(variable.shape) == 0]
+
+
+class WeightBinding:
+    """Copies values between a candidate's own model and a supernet."""
+
+    def __init__(self, network: Supernet, candidate: Mapping[str, Any], model: keras.Model) -> None:
+        self._network = network
+        self._candidate = candidate
+        self._slices = network.slices(candidate, model)
+        self._variables = all_variables(network.model)
+
+    def load(self) -> None:
+        """Copy the model's values to the supernet, unless already copied, and zero all others."""
+        if self._network.bound is self:
+            return
+        self._network.become(self._candidate)
+        values = {id(v): np.zeros(v.shape, v.dtype) for v in self._variables}
+        for shared, index, own in self._slices:
+            values[id(shared)][index] = np.asarray(own)
+        for variable in self._variables:
+            variable.assign(values[id(variable)])
+        self._network.bound = self
+
+    def store(self) -> None:
+        """Copy the supernet's values to the model, if the model is bound."""
+        if self._network.bound is not self:
+            return
+        values = {id(v): np.array(v) for v in self._variables}  # copies: the variables change
+        for shared, index, own in self._slices:
+            own.assign(values[id(shared)][index])
+
+    def synchronize(self) -> None:
+        """Update both the model and the supernet to the latest values."""
+        self.store()
+        self.load()
+
+    def invalidate(self) -> None:
+        """Mark the supernet's values as outdated because the model's values have changed."""
+        self._network.bound = None
+
+
+def all_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of a model, its optimizer and its metrics."""
+    slots = model.optimizer.variables if model.compiled else ()
+    return [*model.variables, *slots, *model.metrics_variables]

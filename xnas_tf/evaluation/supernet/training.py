@@ -14,8 +14,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.supernet.network import Supernet
-from xnas_tf.evaluation.supernet.weight_binding import WeightBinding
+from xnas_tf.evaluation.supernet.network import Supernet, WeightBinding
 from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.training.checkpoint import TrainingProgress
@@ -43,14 +42,7 @@ class SupernetGraphs:
 def graphs_of_all_cells(
     config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
 ) -> SupernetGraphs:
-    """Create a compiled supernet of all cells.
-
-    Args:
-        config: The configuration.
-        dataset: The data set.
-        space: The HyperModel of the search space.
-        communicator: The ranks that train a candidate together.
-    """
+    """Create a compiled supernet of all cells."""
     network, training = Supernet(space), config.training
     model = network.model
     always_trace(model)
@@ -67,12 +59,6 @@ class SupernetTrainer(Trainer):
 
     Checkpoints contain the model's own variables and those of its optimizer, into which the binding
     copies the supernet's values.
-
-    Args:
-        graphs: The supernet.
-        candidate: The candidate's hyperparameters.
-        *args: See ``Trainer``.
-        **kwargs: See ``Trainer``.
 
     Attributes:
         binding: Binds the model to the supernet.
@@ -117,12 +103,7 @@ class SupernetTrainer(Trainer):
 
 
 class SupernetPredictor(Predictor):
-    """Predicts with a candidate's own model through the supernet.
-
-    Args:
-        graphs: The supernet.
-        binding: Binds the model to the supernet.
-    """
+    """Predicts with a candidate's own model through the supernet."""
 
     def __init__(self, graphs: SupernetGraphs, binding: WeightBinding) -> None:
         self._predictor = graphs.predictor

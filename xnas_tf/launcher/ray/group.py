@@ -28,7 +28,6 @@ class Group:
     one.
 
     Args:
-        size: Number of ranks.
         bundle: The CPU and GPU resources for one rank.
         avoided: Nodes on which the group must not be placed.
 

@@ -70,10 +70,6 @@ class Rank:
     """A process that evaluates candidates and stays alive between them.
 
     The group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
-
-    Args:
-        group: The group's number.
-        size: Number of ranks per group.
     """
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
@@ -178,12 +174,7 @@ class Heartbeat:
 
 
 def facts_of(digest: str, code: dict[str, str]) -> dict[str, Any]:
-    """Return what must be the same on all hosts: data, versions, Keras' settings and code.
-
-    Args:
-        digest: The digest of the data.
-        code: The hashes of the user's code; see ``shared_hashes``.
-    """
+    """Return what must be the same on all hosts: data, versions, Keras' settings and code."""
     from xnas_tf.keras_tools.settings import KerasSettings
 
     keras_settings = KerasSettings.current().facts
