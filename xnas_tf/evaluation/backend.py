@@ -1,4 +1,4 @@
-"""Backends, which train and query each candidate's own model or a shared supernet."""
+"""The backend, which trains and queries candidates' models."""
 
 from __future__ import annotations
 
@@ -17,66 +17,42 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class ModelAccess:
-    """A model's predictor, and the models to explain in place of that model.
-
-    Attributes:
-        predictor: Predicts with the model.
-        shared_models: Models to explain instead of this model, by method; see
-            ``Subject.shared_models``.
-    """
+    """A model's predictor, and the models to explain in its place (``Subject.shared_models``)."""
 
     predictor: Predictor
     shared_models: Mapping[AttributionMethod, keras.Model] = field(default_factory=dict)
 
 
-class Backend(Protocol):
-    """Interface for training and querying models. Results do not depend on the backend."""
+class Backend:
+    """Trains and queries each candidate's own model.
 
-    note: str
+    Subclasses may do so in another way, but with the same results.
+    """
+
+    note = ""
     """A message for the user; empty if there is none."""
 
     def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
         """Create the trainer for a candidate's model; see ``Trainer`` for the other arguments."""
+        return Trainer(model, *arguments)
 
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
         """Create the predictor for a model that is being trained; see ``Predictor``."""
+        return Predictor(model, images, times)
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """Return the models to explain instead of the trained one, by attribution method."""
+        return {}
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
         """Return the fastest way to query a trained model that was saved.
 
         The returned object is valid until this method is called again.
         """
-
-    def release(self) -> None:
-        """Free everything that belongs only to the latest candidate."""
-
-
-class SeparateModels:
-    """A ``Backend`` that trains and queries each candidate's own model."""
-
-    note = ""
-
-    def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
-        """See ``Backend.trainer``."""
-        return Trainer(model, *arguments)
-
-    def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
-        """See ``Backend.predictor``."""
-        return Predictor(model, images, times)
-
-    def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
-        """See ``Backend.shared_models``."""
-        return {}
-
-    def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """See ``Backend.reloaded``."""
         return ModelAccess(Predictor(model, images))
 
     def release(self) -> None:
-        """See ``Backend.release``."""
+        """Free everything that belongs only to the latest candidate."""
 
 
 class Reloader(Protocol):
@@ -91,13 +67,10 @@ class SavedModels:
     """A ``Reloader`` for a process that evaluates no candidates, such as Ray's driver.
 
     Unlike an ``Evaluator``, it needs no devices on which to measure objectives.
-
-    Attributes:
-        dataset: The data set of the search.
     """
 
     dataset: Dataset
 
     def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
         """See ``Reloader.reloaded``."""
-        return SeparateModels().reloaded(candidate, model, len(self.dataset.test))
+        return Backend().reloaded(candidate, model, len(self.dataset.test))

@@ -24,11 +24,8 @@ def describe_collapse(
     fewer images belong to that class. Training has also collapsed if the training loss did not fall
     and the predictions are no better than always predicting the most common class.
 
-    Args:
-        predictions: Number of validation images predicted as each class, (classes,).
-        labels: Number of validation images of each class, (classes,).
-        correct: Number of correct predictions.
-        history: Metrics of each epoch.
+    ``predictions`` and ``labels`` are the numbers of validation images that are predicted as, and
+    that belong to, each class, (classes,); ``correct`` is the number of correct predictions.
     """
     images, most_predicted = int(labels.sum()), int(predictions.argmax())
     share, others = predictions[most_predicted] / images, 1 - labels[most_predicted] / images

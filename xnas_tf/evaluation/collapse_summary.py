@@ -74,20 +74,16 @@ def _learned_in_training(candidate: Candidate) -> bool:
 
 
 def _normalization_cause(training: TrainingOptions, momentum: float | None) -> str:
-    advice = (
-        "" if momentum is not None and momentum <= FAST_MOMENTUM else _momentum_advice(momentum)
-    )
+    advice = ""
+    if momentum is None:
+        advice = f"make sure that your model sets momentum={FAST_MOMENTUM}, or "
+    elif momentum > FAST_MOMENTUM:
+        advice = f"set momentum={FAST_MOMENTUM} in your model, which has {momentum:g}, or "
     return (
         "they have learned in training mode only, because the moving averages of batch "
         f"normalisation lag behind; {advice}train for more than "
         f"{counted(training.epochs, 'epoch')} (try training.epochs={3 * training.epochs})"
     )
-
-
-def _momentum_advice(momentum: float | None) -> str:
-    if momentum is None:
-        return f"make sure that your model sets momentum={FAST_MOMENTUM}, or "
-    return f"set momentum={FAST_MOMENTUM} in your model, which has {momentum:g}, or "
 
 
 def _own_step_cause(training: TrainingOptions) -> str:

@@ -19,7 +19,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.bug import check_augmentation
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError, is_temporary
-from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
+from xnas_tf.evaluation.backend import Backend, ModelAccess
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.scorer import Scorer
@@ -58,9 +58,6 @@ class Evaluator:
 
     An evaluation depends only on the candidate's hyperparameters and seed, the configuration and
     the data. No evaluation leaves any state behind.
-
-    Args:
-        backend: Trains and queries models; ``SeparateModels`` if None.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class Evaluator:
         self._config = config
         self._dataset = dataset
         self._space = space
-        self._backend = backend or SeparateModels()
+        self._backend = backend or Backend()
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model: Any = None
         self._network: Any = None
@@ -160,7 +157,9 @@ class Evaluator:
                 self._model = self._network = self._build(candidate)
                 if self._space.trains(self._model):  # scored and saved without being trained itself
                     self._network = network_of(self._model)
-                result.digest = self._digest(candidate)
+                result.digest = evaluation_digest(
+                    self._model, self._config.space, self._space, candidate.hyperparameters
+                )
                 report_progress()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, result, trained=False)
@@ -200,16 +199,10 @@ class Evaluator:
             raise RunError(f"build failed: {failure or 'on another rank'}")
         return model
 
-    def _digest(self, candidate: Candidate) -> str:
-        values = candidate.hyperparameters
-        return evaluation_digest(self._model, self._config.space, self._space, values)
-
     def _is_known(self, result: Result, callback: EvaluationCallback) -> bool:
         """Update the result on all ranks if the callback has one; return whether it does."""
-        known = None
-        if self._communicator.rank == 0:
-            with escaping():
-                known = callback.known(result)
+        with escaping():
+            known = None if self._communicator.rank else callback.known(result)
         fields = self._communicator.broadcast(known and known.as_dict())  # as JSON
         if fields:
             result.update(Result(**fields))

@@ -46,8 +46,7 @@ class Scorer:
     def check_model(self, model: keras.Model) -> None:
         """Check, before training, that the values needed by the search can be measured on a model.
 
-        Raises:
-            NotApplicable: If the values cannot be measured.
+        Raises ``NotApplicable`` if they cannot.
         """
         for measure in self._measures:
             if measure.name not in self._recorded:

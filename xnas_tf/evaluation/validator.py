@@ -51,9 +51,7 @@ class Validator:
         """
         outputs = predictor.outputs(self.split.images)
         self.probabilities = predictor.probabilities(outputs)
-        correct = np.count_nonzero(self.probabilities.argmax(axis=1) == self.split.labels)
-        sums = np.array([cross_entropy(self.probabilities, self.split.labels), correct])
-        loss, accuracy = self._communicator.sum(sums)[0] / self._total
+        loss, accuracy = self._measured(self.probabilities, self.split.labels, self._total)
         found = {"loss": loss, **self._compiled(model, outputs)}
         if not np.isfinite(found["loss"]):
             raise RunError(f"the validation loss became {found['loss']} in epoch {epoch}")
@@ -65,11 +63,17 @@ class Validator:
         """Compute the loss, accuracy and error on the test split."""
         ranks, images = self._communicator, len(self._dataset.test)
         split = self._dataset.test.select(shard(images, ranks.rank, ranks.size))
-        probabilities = predictor(split.images)
-        correct = np.count_nonzero(probabilities.argmax(axis=1) == split.labels)
-        sums = np.array([cross_entropy(probabilities, split.labels), correct])
-        loss, accuracy = map(float, ranks.sum(sums)[0] / images)
+        loss, accuracy = self._measured(predictor(split.images), split.labels, images)
         return {"test_loss": loss, "test_accuracy": accuracy, "test_error": 1 - accuracy}
+
+    def _measured(
+        self, probabilities: np.ndarray, labels: np.ndarray, images: int
+    ) -> tuple[float, float]:
+        """Return the loss and the accuracy on the images of all ranks."""
+        correct = np.count_nonzero(probabilities.argmax(axis=1) == labels)
+        sums = np.array([cross_entropy(probabilities, labels), correct])
+        loss, accuracy = self._communicator.sum(sums)[0] / images
+        return float(loss), float(accuracy)
 
     def _compiled(self, model: keras.Model, outputs: ModelOutputs) -> dict[str, float]:
         """Return the loss and the metrics that a model was compiled with, on the whole split."""

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Candidate
@@ -72,10 +71,10 @@ class Callback:
         """Called with a message for the user."""
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
-        """Called when the search ends.
+        """Called when the search ends. If it finished, the models on the front have been tested.
 
         Args:
-            run: The run. If the search finished, the models on the front have been tested.
+            run: The run.
             error: None if the search finished; otherwise the exception that ended it, such as
                 ``Interrupted`` after SIGINT or SIGTERM. Running the same command again resumes an
                 interrupted search.
@@ -136,21 +135,15 @@ class Callbacks:
     @contextmanager
     def over_search(self, run: SearchRun) -> Iterator[None]:
         """Call ``on_search_begin``, and ``on_search_end`` when the context exits for any reason."""
+
+        def end(callback: Callback, _: object, error: BaseException | None, __: object) -> None:
+            self._attempt(callback, lambda callback: callback.on_search_end(run, error))
+
         with ExitStack() as stack:
             for callback in reversed(self._callbacks):
-                stack.push(partial(self._end, callback, run))
+                stack.push(partial(end, callback))
             self.call(lambda callback: callback.on_search_begin(run))
             yield
-
-    def _end(
-        self,
-        callback: Callback,
-        run: SearchRun,
-        _type: type[BaseException] | None,
-        error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._attempt(callback, lambda callback: callback.on_search_end(run, error))
 
     def _attempt(self, callback: Callback, method: Callable[[Callback], None]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,12 @@ def check_code(search: SearchContext) -> None:
     search.database.set_fact(CODE, {**(before or {}), **now})
 
 
-def code_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
+def code_hashes(config: Config, space: SearchSpace, with_scripts: bool = True) -> dict[str, str]:
     """Return hashes of the code of the HyperModel, and of all that ``measuring_hashes`` covers."""
-    return _hashes(config, [*space.code, *_measuring_code(config)])
+    found = [*space.code, *_measuring_code(config)]
+    owners = [each for each in found if with_scripts or each.__module__ != MAIN]
+    modules = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
+    return source_hashes(owners, modules) | _file_hashes(config)
 
 
 def measuring_hashes(config: Config) -> dict[str, str]:
@@ -59,13 +62,7 @@ def shared_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
     The code of a script is left out: its constants may depend on the rank, and Ray sends it to the
     ranks, so they need no file.
     """
-    owners = [*space.code, *_measuring_code(config)]
-    return _hashes(config, [each for each in owners if each.__module__ != MAIN])
-
-
-def _hashes(config: Config, owners: Sequence[Any]) -> dict[str, str]:
-    modules = [config.space.hypermodel_module]  # a function there may return a class from elsewhere
-    return source_hashes(owners, modules) | _file_hashes(config)
+    return code_hashes(config, space, with_scripts=False)
 
 
 def _measuring_code(config: Config) -> Iterator[Any]:

@@ -77,7 +77,7 @@ class Coordinator:
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
-        kept = checkpoint_path(path, 0).parent.glob("*.npz")
+        kept = path.glob("checkpoints/*.npz")
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._obsolete_checkpoints: list[Path] = []
         self._notifications: deque[Callable[[Callback], None]] = deque()
@@ -233,7 +233,17 @@ class Coordinator:
         if proposal is None:
             self._stopping.close("the search space is exhausted: every architecture was proposed")
             return False
-        candidate = self._candidate_of(proposal)
+        candidate = Candidate(
+            id=self._last_id + 1,
+            genotype=proposal.genotype,
+            hyperparameters=proposal.hyperparameters,
+            parents=proposal.parents,
+            generation=proposal.generation,
+            seed=candidate_seed(self._config.search.seed, proposal.genotype),
+            epochs=self._config.rungs[0],
+            versions=self._versions,
+            finished_before=self._results,
+        )
         self._queue.append(candidate.id)
         self._begin(candidate, proposal)
         return True
@@ -244,9 +254,8 @@ class Coordinator:
         if candidate is None or not self._stopping.has_time:
             return False
         self._queue.appendleft(candidate.id)
-        self._begin(
-            replace(candidate, versions=self._versions, finished_before=self._results), None
-        )
+        candidate = replace(candidate, versions=self._versions, finished_before=self._results)
+        self._begin(candidate, None)
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
@@ -265,19 +274,6 @@ class Coordinator:
             self._proposals[candidate.id] = proposal
         else:
             self._promotions.begin(candidate)
-
-    def _candidate_of(self, proposal: Proposal) -> Candidate:
-        return Candidate(
-            id=self._last_id + 1,
-            genotype=proposal.genotype,
-            hyperparameters=proposal.hyperparameters,
-            parents=proposal.parents,
-            generation=proposal.generation,
-            seed=candidate_seed(self._config.search.seed, proposal.genotype),
-            epochs=self._config.rungs[0],
-            versions=self._versions,
-            finished_before=self._results,
-        )
 
     def _save(self, candidate: Candidate) -> Candidate:
         """Record a pending candidate that has changed, and return it."""

@@ -18,9 +18,8 @@ class ExactCosts:
     """Exact objectives, computed by building the networks that a surrogate considers.
 
     A network that cannot be built or measured has no costs, and its evaluation fails if it is
-    proposed.
-    Measured costs, such as latency, are left to the evaluation, where nothing else affects the
-    measurement.
+    proposed. Measured costs, such as latency, are left to the evaluation, where nothing else
+    affects the measurement.
     """
 
     def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:

@@ -84,11 +84,7 @@ def _work(
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:
-    """Check that the configuration allows all ranks to train each candidate.
-
-    Raises:
-        InputError: If the configuration asks for a different number of ranks.
-    """
+    """Check that the configuration allows all ranks to train each candidate."""
     if wanted not in (None, ranks):
         raise InputError(
             f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job ({ranks}) "

@@ -14,9 +14,7 @@ PROFILED = 2
 class Profiler:
     """A profiler for the second evaluation in this process.
 
-    Args:
-        path: TensorBoard's log directory, in which the profile is written to ``plugins/profile``;
-            None disables profiling.
+    It writes to ``plugins/profile`` in TensorBoard's log directory; None disables it.
     """
 
     def __init__(self, path: Path | None = None) -> None:

@@ -34,11 +34,9 @@ class Promotions:
         return self._halving.next(is_idle=True) is not None
 
     def next(self, number: int, is_idle: bool) -> Candidate | None:
-        """Return the next promotion, as a new candidate; None if there is none.
+        """Return the next promotion, as a new candidate with this id; None if there is none.
 
-        Args:
-            number: The new candidate's id.
-            is_idle: Whether there is nothing else to train.
+        ``is_idle`` says whether there is nothing else to train.
         """
         promotion = self._halving.next(is_idle)
         if promotion is None:

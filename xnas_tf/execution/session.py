@@ -46,8 +46,7 @@ class Session:
     def finish(self, evaluator: Reloader) -> None:
         """Record the end of the search, given the object that can test the models on the front.
 
-        Raises:
-            RunError: If no candidate can be recommended.
+        Raises a ``RunError`` if no candidate can be recommended.
         """
         self.coordinator.end()
         self.coordinator.run.evaluator = evaluator

@@ -93,9 +93,8 @@ class Watchdog:
     def over(self, on_hang: Callable[[], None]) -> Iterator[None]:
         """Watch an evaluation inside the context.
 
-        Args:
-            on_hang: Called in another thread if there was no progress for ``stall_seconds``; the
-                process then ends with exit code 1.
+        ``on_hang`` is called in another thread if there was no progress for ``stall_seconds``; the
+        process then ends with exit code 1.
         """
         self.report_progress()
         self._on_hang = on_hang

@@ -69,7 +69,7 @@ def search(  # noqa: PLR0913 - options with defaults
     set_defaults()
     if not fresh:
         check_resumable(path, resolved)  # before any slow import, and before the data are loaded
-    note = default_note() if config is None else ""
+    note = default_note() if config is None else ""  # only rank 0 shows it
     if chosen_engine(resolved.distributed, address) == "ray":
         if profile:
             raise InputError("`profile`: not available with Ray; allowed: one process")
@@ -77,7 +77,8 @@ def search(  # noqa: PLR0913 - options with defaults
 
         address = address or os.environ.get("RAY_ADDRESS")
         with displayed(verbose):
-            _log(note)
+            if note:
+                log_message(note)
             search_on_ray(path, resolved, fresh, address, insecure, given)
             return _finished(path)
     from xnas_tf.execution.job import run_job
@@ -86,7 +87,8 @@ def search(  # noqa: PLR0913 - options with defaults
 
     with displayed(verbose):
         with joined_ranks(path, resolved) as world:
-            _log(note)
+            if note:
+                log_message(note)
             make_callbacks = partial(search_callbacks, more=given)
             run_job(path, resolved, world, fresh, profile, make_callbacks)
         return _finished(path) if world.rank == 0 else None
@@ -98,12 +100,6 @@ def _finished(path: Path) -> Run:
     if collapsed := run.collapse_text():
         log_message(f"warning: {collapsed}")
     return run
-
-
-def _log(note: str) -> None:
-    """Log a note, if there is any; only rank 0 shows it."""
-    if note:
-        log_message(note)
 
 
 def default_run_dir(config: str | Path | Config | None) -> Path:

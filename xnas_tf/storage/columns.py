@@ -49,10 +49,7 @@ def measured_columns(config: Config) -> list[Column]:
 
 
 def candidate_rows(
-    candidates: Iterable[Candidate],
-    config: Config,
-    front: Collection[int],
-    recommended: int | None,
+    candidates: Iterable[Candidate], config: Config, front: Collection[int], recommended: int | None
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns of a table of candidates in any state, and its rows, one per candidate.
 

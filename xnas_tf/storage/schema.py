@@ -26,7 +26,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE candidates RENAME COLUMN answer TO finish_order",
         "ALTER TABLE candidates RENAME COLUMN deaths TO lost_groups",
         "ALTER TABLE candidates RENAME COLUMN answered_by TO reused_from",
-    ),
+    )
 }
 """SQL statements that bring a database to the next version, by its version. Versions before 3 were
 never released."""

@@ -26,15 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a run at one time; a running search changes it.
-
-    Attributes:
-        path: The run directory.
-        config: The run's configuration.
-        candidates: All candidates.
-        front: The Pareto-optimal ones, in order.
-        recommended: The recommendation for this front.
-    """
+    """The state of a run at one time, with its front in order; a running search changes it."""
 
     path: Path
     config: Config

@@ -67,9 +67,9 @@ def _changing(own: Any, change: Change) -> type:
 
     class Changing(own):
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-            variables = self._trainable_variables if trainable_variables is None else None
-            known = list(trainable_variables if variables is None else variables)
-            return super().apply(change(list(grads), known), trainable_variables)
+            given = trainable_variables
+            variables = list(self._trainable_variables if given is None else given)
+            return super().apply(change(list(grads), variables), given)
 
     return Changing
 
@@ -78,15 +78,12 @@ def _averaged(
     gradients: Gradients, communicator: Communicator, share: float, name: str
 ) -> Gradients:
     """Return the gradients averaged over the ranks; None stays None."""
-    used = [i for i, gradient in enumerate(gradients) if gradient is not None]
-    if not used:  # Keras reports the error
+    mine = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+    if not mine:  # Keras reports the error
         return gradients
-    mine = [tf.convert_to_tensor(gradients[i]) for i in used]
     shares = [gradient * tf.cast(share, gradient.dtype) for gradient in mine]
-    averaged = list(gradients)
-    for i, total in zip(used, communicator.sum_tensors(shares, name), strict=True):
-        averaged[i] = total
-    return averaged
+    totals = iter(communicator.sum_tensors(shares, name))
+    return [None if gradient is None else next(totals) for gradient in gradients]
 
 
 def _decayed(

@@ -21,9 +21,7 @@ EndOfEpoch = Callable[[dict[str, float]], bool]
 class Interrupted(XnasError):
     """Raised when an evaluation is asked to stop; its candidate has not failed.
 
-    Args:
-        message: The reason.
-        exit_code: Exit code of the command: 130 after SIGINT, 143 after SIGTERM.
+    The exit code is that of the command: 130 after SIGINT, 143 after SIGTERM.
     """
 
     def __init__(self, message: str, exit_code: int = 130) -> None:
@@ -63,30 +61,22 @@ class EvaluationCallback:
         return None
 
     def known(self, result: Result) -> Result | None:
-        """Return a network's result if it is already known, so that its training can be skipped.
+        """Return the known result of a network, or None if the network must be trained.
 
         Called on rank 0 only, when the network is ready to be trained. The given result already
         contains the network's digest and costs.
-
-        Returns:
-            The known result; None if the network must be trained.
         """
         return None
 
     def on_epoch_end(
         self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
     ) -> bool:
-        """Decide whether to stop training; called on every rank after an epoch has been validated.
+        """Return whether to stop training; called on every rank after an epoch has been validated.
 
-        Args:
-            model: The model.
-            history: Metrics of each epoch so far.
-            save: Saves a checkpoint from which training can resume after this epoch.
-
-        Returns:
-            Whether to stop training. In a search, the result is never true, so that all candidates
-            of a fidelity are trained in the same way; only ``training.callbacks`` may end training
-            early.
+        ``history`` has the metrics of each epoch so far, and ``save`` saves a checkpoint from which
+        training can resume after this epoch. In a search, the result is never true, so that all
+        candidates of a fidelity are trained in the same way; only ``training.callbacks`` may end
+        training early.
         """
         return False
 

@@ -32,12 +32,7 @@ class Predictions(NamedTuple):
 
 
 def predictions(model: keras.Model, split: Split, input_range: str) -> Predictions:
-    """Predict the class of each image of a split.
-
-    Args:
-        model: A Keras image classifier.
-        split: Labelled images.
-        input_range: The model's input range, as ``LOW-HIGH``.
+    """Predict the class of each image of a split, in the model's input range, ``LOW-HIGH``.
 
     Raises:
         InputError: If the model does not accept these images.

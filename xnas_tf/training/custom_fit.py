@@ -34,14 +34,7 @@ MOST_BYTES = 2**32
 def check_own_training(
     who: str, training: TrainingOptions, rungs: int, dataset: Dataset, ranks: int
 ) -> None:
-    """Check that a user's code can train as the configuration requires.
-
-    Args:
-        who: Name of the training code, for messages.
-        training: The ``training`` section.
-        rungs: Number of fidelities of the search.
-        dataset: The data set.
-        ranks: Number of ranks that train a candidate together.
+    """Check that a user's code, called ``who``, can train as the configuration requires.
 
     Raises:
         InputError: If an option requires the search's own training.
@@ -150,8 +143,7 @@ class CustomFitTrainer:
     def finish(self) -> bool:
         """Restore the weights of the best epoch if they were kept.
 
-        Returns:
-            Always True, because ``fit`` may have restored the weights of an earlier epoch.
+        Always returns True, because ``fit`` may have restored the weights of an earlier epoch.
         """
         if self.best:
             self.best.restore()

@@ -24,17 +24,12 @@ WRITERS = {
 
 
 def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.callbacks.Callback]:
-    """Return new callbacks for training one model.
+    """Return new callbacks for training one model, from the ``training.callbacks`` option.
 
-    Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model. For example,
-    ``model.keras`` becomes ``FOLDER/model.keras``, and the ``logs`` directory becomes
-    ``logs/FOLDER``. On other ranks, callbacks that do nothing take their place, because all ranks
-    must agree on whether there are any callbacks.
-
-    Args:
-        names: The ``training.callbacks`` option.
-        folder: The name of the folder, such as ``candidate-00007``.
-        rank: The number of this rank.
+    Callbacks in ``WRITERS`` write on rank 0 only, into a folder for this model, such as
+    ``candidate-00007``. For example, ``model.keras`` becomes ``FOLDER/model.keras``, and the
+    ``logs`` directory becomes ``logs/FOLDER``. On other ranks, callbacks that do nothing take their
+    place, because all ranks must agree on whether there are any callbacks.
 
     Raises:
         InputError: If a callback cannot be imported, created or copied, or is not a Keras callback.
@@ -42,9 +37,8 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     made = []
     for callback in map(_new, names):
         attribute = next((a for kind, a in WRITERS.items() if isinstance(callback, kind)), None)
-        writes = attribute is not None
-        made.append(keras.callbacks.Callback() if writes and rank != 0 else callback)
-        if attribute and rank == 0:
+        made.append(keras.callbacks.Callback() if attribute and rank else callback)
+        if attribute and not rank:
             path = Path(getattr(callback, attribute))
             is_file = attribute != "log_dir"
             path = path.parent / folder / path.name if is_file else path / folder

@@ -88,13 +88,8 @@ def evaluate_outputs(
 ) -> dict[str, float]:
     """Compute the same values as ``evaluate`` from a model's outputs, in batches of the same size.
 
-    Args:
-        model: A compiled model for which ``needs_evaluate`` is false.
-        outputs: The model's outputs for all images.
-        labels: Class numbers of the images, (N,), converted to the targets that the model expects.
-
-    Returns:
-        The values, by the names that Keras gives them.
+    ``needs_evaluate`` must be false for the compiled model. The labels of all images, class numbers
+    (N,), are converted to the targets that the model expects.
     """
     targets = targets_for(model, labels, number_of_classes(model))
     model.reset_metrics()
@@ -134,7 +129,9 @@ def metrics_of_all_ranks(
     totals = communicator.sum(*map(np.asarray, model.metrics_variables))
     for variable, total in zip(model.metrics_variables, totals, strict=True):
         variable.assign(total)
-    others = {metric.name for metric in _metrics_of(model) if not _is_of_keras(metric)}
+    # Those inside the metric that ``compile`` creates, too.
+    metrics = (inner for each in model.metrics for inner in getattr(each, "metrics", [each]))
+    others = {each.name for each in metrics if not type(each).__module__.startswith("keras.")}
     found = as_floats(model.get_metrics_result())
     # NAME, or NAME_0, NAME_1, … for a metric with several values.
     own_names = {name for name in found if {name, name.rpartition("_")[0]} & others}
@@ -147,12 +144,3 @@ def _mean_over_ranks(
     weighted = np.array([*(images * value for value in values.values()), images], np.float64)
     *totals, count = communicator.sum(weighted)[0].tolist()
     return dict(zip(values, (total / count for total in totals), strict=True))
-
-
-def _metrics_of(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Return the metrics of a model, including those inside the metric that ``compile`` creates."""
-    return [inner for each in model.metrics for inner in getattr(each, "metrics", [each])]
-
-
-def _is_of_keras(metric: keras.metrics.Metric) -> bool:
-    return type(metric).__module__.startswith("keras.")

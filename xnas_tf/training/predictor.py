@@ -78,11 +78,9 @@ class Predictor:
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Compute the cross-entropy of predictions, summed over the images.
+    """Compute the cross-entropy, summed over the images.
 
-    Args:
-        probabilities: Predicted probabilities, (N, classes).
-        labels: True classes, (N,).
+    The probabilities are (N, classes), and the true classes (N,).
     """
     correct = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(correct, np.finfo(np.float32).tiny)).sum())  # NaN stays NaN

@@ -33,6 +33,7 @@ class Step:
 
     Attributes:
         has_run: Whether a step has run; the first step may be traced.
+        logs: Values that the latest step returned on this rank.
 
     Args:
         batch_size: Number of images in a global batch.
@@ -66,27 +67,20 @@ class Step:
             self._run = tf.function(self._step, autograph=False, jit_compile=True)
         else:
             self._run = traced(self._step, runs)
-        self._logs: Logs = {}
+        self.logs: Logs = {}
         self.has_run = False
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Update the weights with one batch.
+        """Update the weights with this rank's images of a batch, (B, H, W, C), uint8.
 
-        Args:
-            images: This rank's images of the batch, (B, H, W, C), uint8.
-            labels: Classes of the images, (B,).
+        The labels are their class numbers, (B,).
         """
-        self._logs = self._run(tf.constant(images), tf.constant(labels))
+        self.logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True
-
-    @property
-    def logs(self) -> Logs:
-        """Values that the latest step returned on this rank."""
-        return self._logs
 
     def wait(self) -> None:
         """Wait until a GPU has computed the latest step."""
-        for value in list(self._logs.values())[:1]:
+        for value in list(self.logs.values())[:1]:
             np.asarray(value)
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> Logs:
@@ -111,10 +105,10 @@ class Step:
 
     def metrics(self) -> dict[str, float]:
         """Return the loss and metrics of the epoch so far, over the images of all ranks."""
-        return metrics_of_all_ranks(self._model, self._logs, self._images, self._communicator)
+        return metrics_of_all_ranks(self._model, self.logs, self._images, self._communicator)
 
     @property
     def unrecorded_logs(self) -> dict[str, float]:
         """Values that the latest step returned but that the model's metrics do not contain."""
-        is_held = set(self._logs) == set(self._model.get_metrics_result())
-        return {} if is_held else finite_metrics(self._logs)
+        is_held = set(self.logs) == set(self._model.get_metrics_result())
+        return {} if is_held else finite_metrics(self.logs)

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class TimedCommunicator(Communicator):
     """A communicator that measures how long its operations take, including waits for other ranks.
 
-    Args:
-        seconds: Times by phase, to which the ``communication`` time is added. This time is also
-            included in the phases that communicate.
+    The ``communication`` time is also included in the phases that communicate.
     """
 
     def __init__(self, communicator: Communicator, seconds: PhaseTimes) -> None:

@@ -26,14 +26,7 @@ from xnas_tf.training.callbacks import (
     Interrupted,
     escaping,
 )
-from xnas_tf.training.checkpoint import (
-    CheckpointError,
-    TrainingProgress,
-    join,
-    pack,
-    split,
-    unpack,
-)
+from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, join, pack, split, unpack
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
@@ -47,7 +40,7 @@ class Trainer:
 
     The model's own ``train_step`` runs on each rank's share of a batch, and the gradients are
     averaged. Training on one rank or on several therefore gives the same model, except that
-    BatchNorm uses the statistics of each rank's own share.
+    BatchNorm uses the statistics, and Dropout the random numbers, of each rank's own share.
 
     Attributes:
         progress: Training progress, which starts with the progress in the callback's checkpoint, if
@@ -104,22 +97,14 @@ class Trainer:
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
         parameters = {"verbose": 0, "epochs": config.epochs, "steps": self._steps}
-        self._keras_callbacks = (
-            keras.callbacks.CallbackList([*keras_callbacks], model=model, **parameters)
-            if keras_callbacks
-            else None
-        )
+        self._keras_callbacks: keras.callbacks.CallbackList | None = None
+        if keras_callbacks:
+            made = keras.callbacks.CallbackList([*keras_callbacks], model=model, **parameters)
+            self._keras_callbacks = made
 
     def _new_step(self, weight_decay: float, runs: int) -> Step:
-        return Step(
-            self._model,
-            self._dataset,
-            self._batch_size,
-            weight_decay,
-            self._config,
-            self._communicator,
-            runs,
-        )
+        data, config, ranks = self._dataset, self._config, self._communicator
+        return Step(self._model, data, self._batch_size, weight_decay, config, ranks, runs)
 
     @property
     def _state(self) -> list[keras.Variable]:
@@ -128,11 +113,7 @@ class Trainer:
         return [*model.variables, *slots, *model.metrics_variables]
 
     def _restore(self) -> tuple[TrainingProgress, str]:
-        """Load rank 0's checkpoint, if any, on all ranks.
-
-        Returns:
-            The progress, and the reason if a checkpoint was ignored.
-        """
+        """Load rank 0's checkpoint, if any; return the progress, and why it was ignored."""
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
@@ -148,11 +129,7 @@ class Trainer:
         return TrainingProgress(**fields), ignored
 
     def train(self, end_of_epoch: EndOfEpoch) -> None:
-        """Train until all epochs are completed or ``end_of_epoch`` returns True.
-
-        Raises:
-            RunError: If the loss is not finite.
-        """
+        """Train until all epochs are completed or ``end_of_epoch`` returns True."""
         while self.progress.epoch < self._config.epochs:
             if end_of_epoch(self.run_epoch()):
                 break
@@ -197,8 +174,7 @@ class Trainer:
     def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
         """Keep the weights if the last epoch of the history is the best one, and run callbacks.
 
-        Returns:
-            Whether a Keras callback stopped the training, on any rank.
+        Returns whether a Keras callback stopped the training, on any rank.
         """
         if self.best:
             self.best.update(history)
@@ -212,14 +188,11 @@ class Trainer:
         return bool(self._communicator.sum(np.array(int(self._model.stop_training)))[0])
 
     def finish(self) -> bool:
-        """Set the final weights.
+        """Set the final weights, and return whether this changed the weights.
 
         The final weights are those of the best epoch if they were kept, as after ``EarlyStopping``
         with ``restore_best_weights``. Otherwise, the final weights are the optimizer's moving
         averages, if there are any, as after ``fit``. Keras callbacks may then change the weights.
-
-        Returns:
-            Whether the weights have changed.
         """
         change = self._final_change()
         if change is not None:
@@ -300,23 +273,16 @@ class Trainer:
             self.step.wait()
 
     def _check_equal_weights(self) -> None:
-        """Check that all ranks have the same weights, even with a user's model or optimizer.
-
-        Raises:
-            RunError: If the weights differ; raised on all ranks.
-        """
-        used = (self._model, *optimizers_of(self._model))
+        """Check that all ranks have the same weights, even with a user's model or optimizer."""
+        used, ranks = (self._model, *optimizers_of(self._model)), self._communicator
         is_own = any(not type(each).__module__.startswith("keras.") for each in used)
-        if self._communicator.size == 1 or not is_own:
+        if ranks.size == 1 or not is_own:
             return
         mine = [np.asarray(variable, np.float64) for variable in self._model.trainable_variables]
-        totals = self._communicator.sum(*mine)
-        pairs = zip(mine, totals, strict=True)
-        differ = not all(
-            np.allclose(own, total / self._communicator.size, equal_nan=True)
-            for own, total in pairs
-        )
-        if self._communicator.sum(np.array(int(differ)))[0]:
+        means = [total / ranks.size for total in ranks.sum(*mine)]
+        pairs = zip(mine, means, strict=True)
+        differ = not all(np.allclose(own, mean, equal_nan=True) for own, mean in pairs)
+        if ranks.sum(np.array(int(differ)))[0]:
             raise RunError(
                 "training gives each rank different weights: train_step must change them with an "
                 "optimizer that is an attribute of the model, whose apply averages gradients"
@@ -352,18 +318,13 @@ class Trainer:
         The mean is computed in float64, in which the mean of equal float32 numbers is exact, so
         frozen weights do not change.
         """
-        statistics = [
-            variable
-            for variable in self._model.non_trainable_variables
-            if keras.backend.is_float_dtype(variable.dtype)
-        ]
-        if self._communicator.size == 1 or not statistics:
+        variables, is_float = self._model.non_trainable_variables, keras.backend.is_float_dtype
+        statistics, ranks = [v for v in variables if is_float(v.dtype)], self._communicator
+        if ranks.size == 1 or not statistics:
             return
-        sums = self._communicator.sum(
-            *(variable.numpy().astype(np.float64) for variable in statistics)
-        )
+        sums = ranks.sum(*(np.asarray(v).astype(np.float64) for v in statistics))
         for variable, total in zip(statistics, sums, strict=True):
-            variable.assign((total / self._communicator.size).astype(variable.dtype))
+            variable.assign((total / ranks.size).astype(variable.dtype))
 
 
 def _sets_final_values(optimizer: Any) -> bool:
@@ -373,11 +334,7 @@ def _sets_final_values(optimizer: Any) -> bool:
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:
-    """Check that a loss is a mean over images, since gradients are averaged over the ranks.
-
-    Raises:
-        RunError: If the loss is not a mean, and there are several ranks.
-    """
+    """Check that a loss is a mean over images, since gradients are averaged over the ranks."""
     for loss in keras.tree.flatten(model.loss):
         reduction = getattr(loss, "reduction", "mean")
         wrong = ("sum", "none", None, *(["mean_with_sample_weight"] if has_weights else []))

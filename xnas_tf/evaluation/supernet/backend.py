@@ -15,7 +15,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
-from xnas_tf.evaluation.backend import Backend, ModelAccess, SeparateModels
+from xnas_tf.evaluation.backend import Backend, ModelAccess
 from xnas_tf.evaluation.supernet.benefit import is_shared
 from xnas_tf.evaluation.supernet.network import WeightBinding
 from xnas_tf.evaluation.supernet.training import (
@@ -33,8 +33,8 @@ SHARED_METHODS = (GradCAM, IntegratedGradients, SmoothGrad)
 last feature map, which the supernet also has."""
 
 
-class SupernetBackend:
-    """A ``Backend`` that trains and explains one supernet in place of the candidates' models.
+class SupernetBackend(Backend):
+    """Trains and explains one supernet in place of the candidates' models.
 
     Each candidate still has its own model, which is scored and saved.
     """
@@ -75,7 +75,7 @@ class SupernetBackend:
         # If nothing was trained, this process may not have traced the supernet. Also, the saved
         # model of a reused result may belong to another cell that computes the same function.
         if not self._has_trained or candidate.reused_from:
-            return SeparateModels().reloaded(candidate, model, images)
+            return super().reloaded(candidate, model, images)
         binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
         binding.load()
         return ModelAccess(SupernetPredictor(self._graphs, binding), self._shared)
@@ -95,4 +95,4 @@ def backend_for(
     """Return whichever backend is faster for a search's candidates; see ``is_shared``."""
     if is_shared(config, dataset, space, groups):
         return SupernetBackend(config, dataset, space, communicator)
-    return SeparateModels()
+    return Backend()

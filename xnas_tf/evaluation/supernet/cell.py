@@ -163,10 +163,6 @@ def _edge(training: bool, sources: int, befores: int, *inputs: tf.Tensor) -> lis
         inputs: The operation's number, the source node, the target node, then the weights.
     """
     operation, *rest = inputs
-    x = rest[0] if sources == 1 else _copy_or_node(*rest[:3])
+    x = rest[0] if sources == 1 else tf.cond(rest[0] > 0, lambda: rest[2], lambda: rest[1])
     before, weights = rest[sources : sources + befores], rest[sources + befores :]
     return (training_edge if training else trained_edge)(operation, x, before, weights)
-
-
-def _copy_or_node(is_input: tf.Tensor, node: tf.Tensor, copy: tf.Tensor) -> tf.Tensor:
-    return tf.cond(is_input > 0, lambda: copy, lambda: node)

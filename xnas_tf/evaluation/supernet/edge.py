@@ -35,8 +35,8 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
         weights: Kernel, gamma and beta.
 
     Returns:
-        The target node, and the batch's mean and (unbiased) variance. If the operation has no
-        normalisation, the mean and the variance have arbitrary values.
+        The target node, and the batch's mean and (unbiased) variance, which are arbitrary if the
+        operation has no normalisation.
     """
 
     @tf.custom_gradient
@@ -68,10 +68,7 @@ def trained_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: T
     """Add an edge's output to its target node, with the normalisation folded into its weights.
 
     See ``training_edge`` for the arguments. The weights are a kernel and a bias, for which no
-    gradients are computed.
-
-    Returns:
-        The target node.
+    gradients are computed. Returns the target node.
     """
 
     @tf.custom_gradient

@@ -49,7 +49,8 @@ def order_of(cell: Mapping[str, str]) -> Order:
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
-        return (next(i for i, e in enumerate(EDGES) if _is_last(e, cell)),)
+        last = [to == NODES - 1 and plain(cell)[edge] != "none" for edge, (_, to) in EDGES.items()]
+        return (last.index(True),)
     order = []
     uses = Counter(tensor for inputs in graph.operations.values() for tensor, _ in inputs)
     queue = deque([graph.output])
@@ -92,10 +93,6 @@ def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
         if source == node and operations[edge] != "none"
     ]
     return _term(outgoing[0], operations) if len(outgoing) == 1 else str(node)
-
-
-def _is_last(edge: str, cell: Mapping[str, str]) -> bool:
-    return EDGES[edge][1] == NODES - 1 and plain(cell)[edge] != "none"
 
 
 class _Backward:

@@ -26,13 +26,7 @@ from xnas_tf.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class SupernetGraphs:
-    """A supernet with its graphs, which are traced once for all candidates.
-
-    Attributes:
-        network: The supernet.
-        step: Trains the supernet on a batch.
-        predictor: Predicts with the supernet.
-    """
+    """A supernet with its graphs for training and predicting, traced once for all candidates."""
 
     network: Supernet
     step: Step
@@ -55,13 +49,10 @@ def graphs_of_all_cells(
 
 
 class SupernetTrainer(Trainer):
-    """Trains a candidate's own model through the supernet.
+    """Trains a candidate's own model through the supernet, to which ``binding`` binds it.
 
     Checkpoints contain the model's own variables and those of its optimizer, into which the binding
     copies the supernet's values.
-
-    Attributes:
-        binding: Binds the model to the supernet.
     """
 
     def __init__(

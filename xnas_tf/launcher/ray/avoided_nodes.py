@@ -47,11 +47,7 @@ class LostGroups:
         return sorted(bad) if others else []
 
     def check(self, groups: int, why: str) -> None:
-        """Check whether replacing lost groups still makes sense.
-
-        Raises:
-            RunError: If groups are lost repeatedly.
-        """
+        """Raise a ``RunError`` if groups are lost too often to be worth replacing."""
         if self._losses >= MAX_LOSSES * groups:
             raise RunError(
                 f"{self._losses} groups were lost in a row and no candidate finished; "

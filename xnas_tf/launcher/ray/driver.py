@@ -41,9 +41,7 @@ LAST_SECONDS = 5.0
 class Driver:
     """The driver, which hands out candidates to groups and replaces lost groups.
 
-    Args:
-        facts: The result of ``facts_of``, which must be the same on all ranks.
-        size: Number of ranks per group.
+    ``facts`` is the result of ``facts_of``, which must be the same on all ranks.
     """
 
     def __init__(
@@ -70,13 +68,7 @@ class Driver:
         mailbox: ActorHandle[Mailbox] = options.remote()  # type: ignore[assignment]
         self._mailbox = mailbox
         self._setting = Setting(
-            config,
-            mailbox,
-            os.getcwd(),
-            tuple(sys.path),
-            capacity(),
-            dict(OBJECTS),
-            facts,
+            config, mailbox, os.getcwd(), tuple(sys.path), capacity(), dict(OBJECTS), facts
         )
         self._failure: XnasError | None = None
         """Error that ends the search; raised once the other events of the turn are recorded."""
@@ -219,11 +211,7 @@ class Driver:
         self._groups[group.number] = self._new(group.number)
 
     def _stop(self) -> None:
-        """Ask all groups to save and stop.
-
-        Raises:
-            Interrupted: Raised once the groups have stopped or the time is up.
-        """
+        """Ask all groups to save and stop; raise ``Interrupted`` when they have, or time is up."""
         with suppress(ray.exceptions.RayError):
             ray.get(self._mailbox.stop.remote(self._watchdog.stopping))
         evaluating = [group for group in self._groups if group.task]

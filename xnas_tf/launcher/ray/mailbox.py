@@ -39,11 +39,9 @@ class Mailbox:
         return self._exit_code
 
     async def questions(self, seconds: float) -> tuple[list[Question], dict[int, float]]:
-        """Wait for questions, for at most the given number of seconds.
+        """Wait up to the given number of seconds for questions asked since the last call.
 
-        Returns:
-            The questions asked since the last call, and the seconds since each group last made
-            progress.
+        Also returns the seconds since each group last made progress.
         """
         with suppress(TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), seconds)

@@ -87,10 +87,8 @@ class Rank:
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
         """Join the group's other ranks, and prepare to evaluate.
 
-        Args:
-            rank: This rank's number within the group, from 0.
-            environment: Environment variables for Horovod; empty for a group with one rank.
-            threads: Number of CPU threads, unless another number is configured.
+        ``rank`` is this rank's number within the group, from 0, and the environment contains
+        variables for Horovod. ``threads`` is used unless another number is configured.
 
         Raises:
             InputError: If this rank's data or versions differ from the driver's.

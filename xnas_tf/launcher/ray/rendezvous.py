@@ -14,10 +14,7 @@ from xnas_tf.launcher.ray.rank import RankAddress
 
 
 def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
-    """Start a group's rendezvous server in this process.
-
-    Args:
-        places: The addresses of the group's ranks, sorted by node.
+    """Start the rendezvous server of a group in this process, given its ranks sorted by node.
 
     Returns:
         The server, which runs until it is stopped, and each rank's environment variables.
