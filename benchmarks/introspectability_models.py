@@ -133,7 +133,8 @@ class Bench:
 
         model = keras.models.load_model(self._folder / f"{job.name}.keras")
         part, names = self._validation, self.dataset.class_names
-        access = self._measurer.reloaded(self._candidate(job), model)
+        backend, images = self._measurer.backend, len(self.dataset.test)
+        access = backend.reloaded(self._candidate(job), model, images)
         return Subject(
             model,
             self._communicator,

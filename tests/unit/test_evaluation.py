@@ -11,7 +11,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.backend import SavedModels
+from xnas_tf.evaluation.backend import Backend
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
@@ -232,7 +232,7 @@ def test_saved_models_are_queried_without_the_devices_of_objectives():
     with pytest.raises(InputError, match="latency: device: '/GPU:7'"):
         evaluator("objectives=[error, {name: latency, device: '/GPU:7'}]", dataset=dataset)
     model, images = small_model(), dataset.test.images
-    access = SavedModels(dataset).reloaded(candidate(), model)
+    access = Backend().reloaded(candidate(), model, len(images))
     expected = model.predict(images / np.float32(255), verbose=0)
     np.testing.assert_allclose(access.predictor(images), expected, rtol=1e-5)
     assert access.shared_models == {}

@@ -194,7 +194,7 @@ def test_models_that_were_kept_are_asked_again_in_turn():
         shared.evaluate(candidate, keep)
     images = make_dataset().test.images
     for candidate, model in (kept[1], kept[2], kept[1]):
-        access = shared.reloaded(candidate, model)
+        access = shared.backend.reloaded(candidate, model, len(images))
         predictor, shared_models = access.predictor, access.shared_models
         np.testing.assert_allclose(
             predictor(images), Predictor(model)(images), rtol=1e-5, atol=1e-6
@@ -211,9 +211,9 @@ def test_what_another_cell_answered_is_asked_by_itself(monkeypatch):
     shared, _ = judges()
     cell = dict.fromkeys(EDGES, "nor_conv_3x3")
     model = parts()[2].build(cell)
-    monkeypatch.setattr(shared._backend, "_has_trained", True)
+    monkeypatch.setattr(shared.backend, "_has_trained", True)
     answered = Candidate(9, "cell", ALL_SKIPS, seed=0, epochs=4, reused_from="candidate 1 of other")
-    access = shared.reloaded(answered, model)
+    access = shared.backend.reloaded(answered, model, 30)
     predictor, shared_models = access.predictor, access.shared_models
     images = make_dataset().test.images
     np.testing.assert_allclose(predictor(images), Predictor(model)(images), rtol=1e-5)
@@ -223,7 +223,8 @@ def test_what_another_cell_answered_is_asked_by_itself(monkeypatch):
 def test_nothing_is_traced_to_ask_again():
     fresh = shared_evaluator(*parts(), SingleProcess())
     cell = dict.fromkeys(EDGES, "nor_conv_1x1")
-    access = fresh.reloaded(Candidate(1, "cell", cell), parts()[2].build(cell))
+    candidate = Candidate(1, "cell", cell)
+    access = fresh.backend.reloaded(candidate, parts()[2].build(cell), 30)
     assert not access.shared_models
 
 
@@ -232,7 +233,7 @@ def test_a_failed_training_harms_no_other():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
     first, _ = judged(shared, every, seed=5)
-    tenant_model = shared._backend._graphs.network.model
+    tenant_model = shared.backend._graphs.network.model
     for variable in (*tenant_model.variables, *tenant_model.optimizer.variables):
         if np.issubdtype(variable.dtype, np.floating):
             variable.assign(np.full(variable.shape, np.nan, variable.dtype))

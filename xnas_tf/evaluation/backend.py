@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
-from xnas_tf.data import Dataset
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
@@ -26,7 +25,8 @@ class ModelAccess:
 class Backend:
     """Trains and queries each candidate's own model.
 
-    Subclasses may do so in another way, but with the same results.
+    Subclasses may do so in another way, but with the same results. Saved models can be queried in a
+    process without the devices on which candidates are trained and measured.
     """
 
     note = ""
@@ -53,24 +53,3 @@ class Backend:
 
     def release(self) -> None:
         """Free everything that belongs only to the latest candidate."""
-
-
-class Reloader(Protocol):
-    """Interface for querying trained models that were saved, such as ``Evaluator``."""
-
-    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
-        """Return the fastest way to query a trained model; see ``Backend.reloaded``."""
-
-
-@dataclass(frozen=True)
-class SavedModels:
-    """A ``Reloader`` for a process that evaluates no candidates, such as Ray's driver.
-
-    Unlike an ``Evaluator``, it needs no devices on which to measure objectives.
-    """
-
-    dataset: Dataset
-
-    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
-        """See ``Reloader.reloaded``."""
-        return Backend().reloaded(candidate, model, len(self.dataset.test))

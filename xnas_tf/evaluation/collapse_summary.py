@@ -26,14 +26,11 @@ def collapse_text(
 ) -> str:
     """Describe how many candidates collapsed, and the likely cause; empty if none did.
 
-    Args:
-        candidates: Candidates of a run, in any state.
-        config: The run's configuration.
-        has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
-        range_problem: Why the HyperModel's models do not suit the images' range of values; empty if
-            they do. Such a mismatch is reported as the likely cause.
-        norm_momentum: The largest momentum of the default model's batch normalisation layers; 0 if
-            it has none; None in runs of earlier versions.
+    The candidates may be in any state. ``has_own_optimizer`` says whether the HyperModel compiles
+    its models with their own optimizer, and ``range_problem`` why its models do not suit the
+    images' range of values, which is then the likely cause. ``norm_momentum`` is the largest
+    momentum of the default model's batch normalisation layers; 0 if it has none; None in runs of
+    earlier versions.
     """
     done = [candidate for candidate in candidates if candidate.state == "done"]
     collapsed = [candidate for candidate in done if candidate.collapsed]

@@ -19,7 +19,7 @@ from xnas_tf.data import Dataset
 from xnas_tf.data.bug import check_augmentation
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError, XnasError, is_temporary
-from xnas_tf.evaluation.backend import Backend, ModelAccess
+from xnas_tf.evaluation.backend import Backend
 from xnas_tf.evaluation.collapse import describe_collapse
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.evaluation.scorer import Scorer
@@ -57,7 +57,7 @@ class Evaluator:
     """Evaluates candidates on all ranks of a group together.
 
     An evaluation depends only on the candidate's hyperparameters and seed, the configuration and
-    the data. No evaluation leaves any state behind.
+    the data. No evaluation leaves any state behind. ``backend`` trains and queries the models.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Evaluator:
         self._config = config
         self._dataset = dataset
         self._space = space
-        self._backend = backend or Backend()
+        self.backend = backend or Backend()
         self._communicator = TimedCommunicator(communicator, PhaseTimes())
         self._model: Any = None
         self._network: Any = None
@@ -135,10 +135,6 @@ class Evaluator:
             with result.seconds.timed("clean"):
                 self._release()
         return result
-
-    def reloaded(self, candidate: Candidate, model: keras.Model) -> ModelAccess:
-        """Return the fastest way to query a model that was saved; see ``Backend.reloaded``."""
-        return self._backend.reloaded(candidate, model, len(self._dataset.test))
 
     def _keep(self, keep: Keep, result: Result) -> Result:
         """Save the model; the candidate fails if its model cannot be saved."""
@@ -217,7 +213,7 @@ class Evaluator:
             predictor = Predictor(self._model)
         else:
             images, times = len(self._validator.split), self._config.training.epochs
-            predictor = self._backend.predictor(self._model, images, times)
+            predictor = self.backend.predictor(self._model, images, times)
         if trainer.progress == TrainingProgress() and self._config.record_at.get(0):
             metrics = self._validate(predictor, 0, result)
             early.update(self._measure_early(0, metrics, result))
@@ -253,7 +249,7 @@ class Evaluator:
             return CustomFitTrainer(
                 self._model, self._dataset, split, training, fit, seed, callbacks
             )
-        trainer = self._backend.trainer(
+        trainer = self.backend.trainer(
             candidate,
             self._model,
             self._dataset,
@@ -325,14 +321,14 @@ class Evaluator:
             self._validator.split.labels,
             self._validator.probabilities,
             {**metrics, **undefined},
-            self._backend.shared_models(),
+            self.backend.shared_models(),
             self._validator.split.masks,
             self._dataset.bug,
         )
 
     def _release(self) -> None:
         """Free the model and everything traced with it; ``clear_session`` collects garbage."""
-        self._backend.release()
+        self.backend.release()
         self._model = self._network = None
         self._validator.clear()
         clear_session()

@@ -171,8 +171,3 @@ class SearchContext:
 
 
 MakeCallbacks = Callable[[SearchContext], Sequence[Callback]]
-
-
-def no_callbacks(_context: SearchContext) -> Sequence[Callback]:
-    """Return no callbacks."""
-    return ()

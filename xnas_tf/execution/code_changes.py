@@ -71,7 +71,8 @@ def _measuring_code(config: Config) -> Iterator[Any]:
         yield type(measure)
         yield from map(attribution_method, measure.used_methods)
     for name in config.training.callbacks:
-        yield _owner(find_object(name, "training.callbacks:"))
+        found = find_object(name, "training.callbacks:")
+        yield found if hasattr(found, "__qualname__") else type(found)
 
 
 def _file_hashes(config: Config) -> dict[str, str]:
@@ -100,8 +101,3 @@ def _file_hash(path: Path) -> str:
 def _measures(config: Config) -> list[Objective]:
     early = (measure for measures in config.record_at.values() for measure in measures)
     return [*config.measures(), *early]
-
-
-def _owner(value: Any) -> Any:
-    """Return a class or function unchanged, and the class of any other object."""
-    return value if hasattr(value, "__qualname__") else type(value)

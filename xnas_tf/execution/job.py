@@ -11,7 +11,7 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.backend import backend_for
-from xnas_tf.execution.callbacks import MakeCallbacks, no_callbacks
+from xnas_tf.execution.callbacks import MakeCallbacks
 from xnas_tf.execution.preparation import on_all_ranks, prepare
 from xnas_tf.execution.profiling import PROFILED, Profiler
 from xnas_tf.execution.session import Session, opened_session
@@ -28,7 +28,7 @@ def run_job(
     world: Communicator,
     fresh: bool = False,
     profile: bool = False,
-    make_callbacks: MakeCallbacks = no_callbacks,
+    make_callbacks: MakeCallbacks = lambda _: (),
 ) -> None:
     """Run a search as one rank of a job; see ``xnas_tf.search``.
 
@@ -57,7 +57,7 @@ def run_job(
             if profiler.is_waiting:
                 few = f"rank 0 evaluated fewer than {PROFILED} candidates"
                 session.note(f"nothing was profiled: {few}")
-            session.finish(evaluator)
+            session.finish(evaluator.backend)
 
 
 def _work(

@@ -72,8 +72,7 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
         the search space.
 
     Raises:
-        InputError: On all ranks, if any input is invalid on any rank.
-        RunError: On the other ranks, if one rank failed for another reason.
+        InputError: On all ranks, if any input is invalid on any rank; see ``on_all_ranks``.
     """
     reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
     on_all_ranks(lambda: _check_same(reference, config, world.rank), world)
@@ -81,7 +80,12 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
     digest = world.broadcast(dataset.digest)
 
     def create_space() -> tuple[Config, SearchSpace]:
-        _check_data(dataset, digest, world.rank)
+        if dataset.digest != digest:
+            raise InputError(
+                f"rank {world.rank} on {platform.node()} has different images or labels from rank "
+                f"0 under the name {dataset.name}: make sure that the files are the same on all "
+                "hosts"
+            )
         # A user's HyperModel builds its default model on every rank.
         hypermodel = config.space.create(dataset.image_shape, dataset.classes)
         space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
@@ -105,14 +109,6 @@ def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(f"rank {rank} on {platform.node()} differs from rank 0:\n  {listed}")
-
-
-def _check_data(dataset: Dataset, digest: str, rank: int) -> None:
-    if dataset.digest != digest:
-        raise InputError(
-            f"rank {rank} on {platform.node()} has different images or labels from rank 0 "
-            f"under the name {dataset.name}: make sure that the files are the same on all hosts"
-        )
 
 
 def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> None:

@@ -14,7 +14,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.strategy.pareto import ordered_front
 
 if TYPE_CHECKING:
-    from xnas_tf.evaluation.backend import Reloader
+    from xnas_tf.evaluation.backend import Backend
 
 
 class SearchRun(Run):
@@ -24,7 +24,7 @@ class SearchRun(Run):
     memory, so callbacks can use them cheaply after each candidate.
 
     Attributes:
-        evaluator: Queries saved models, such as an ``Evaluator``; set after the last candidate.
+        backend: Queries saved models; set after the last candidate.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SearchRun(Run):
     ) -> None:
         # Does not call Run's constructor, which would read data that the search has in memory.
         self.path, self.config = path, config
-        self.evaluator: Reloader | None = None
+        self.backend: Backend | None = None
         self._state = state
         self._stop = stop
         self._front: Sequence[Candidate] = ()

@@ -10,9 +10,9 @@ from pathlib import Path
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.backend import Reloader
+from xnas_tf.evaluation.backend import Backend
 from xnas_tf.evaluation.evaluation_hash import constructor_arguments
-from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext, no_callbacks
+from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
@@ -43,13 +43,13 @@ class Session:
         """Pass a message for the user to the callbacks."""
         self.callbacks.on_message(text)
 
-    def finish(self, evaluator: Reloader) -> None:
-        """Record the end of the search, given the object that can test the models on the front.
+    def finish(self, backend: Backend) -> None:
+        """Record the end of the search, given the backend that can query the models on the front.
 
         Raises a ``RunError`` if no candidate can be recommended.
         """
         self.coordinator.end()
-        self.coordinator.run.evaluator = evaluator
+        self.coordinator.run.backend = backend
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def opened_session(
     space: SearchSpace,
     fresh: bool = False,
     groups: int = 1,
-    make_callbacks: MakeCallbacks = no_callbacks,
+    make_callbacks: MakeCallbacks = lambda _: (),
 ) -> Iterator[Session]:
     """Within the context, open and lock the run directory, and resume its search.
 

@@ -35,7 +35,6 @@ class StoppingCriteria:
     have begun, and a run that is killed and resumed must train the same candidates.
 
     Args:
-        database: Database that stores the time spent in earlier sessions.
         notify: Called with the reason when no more candidates are proposed.
         clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
 

@@ -75,13 +75,10 @@ class GroupCallback(EvaluationCallback):
         self._ranks = ranks
 
     def failed(self, reason: str) -> None:
-        """Check that the evaluation failed on all ranks.
+        """Check that the evaluation failed on all ranks; otherwise raise a ``RankFailedError``.
 
         After a failure on a single rank, for example because only its GPU is out of memory, the
         other ranks would wait forever in a collective operation.
-
-        Raises:
-            RankFailedError: If the evaluation did not fail on all ranks.
         """
         if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
             raise RankFailedError(

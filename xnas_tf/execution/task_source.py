@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import RLock
+from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
 from xnas_tf.candidate import Candidate, Result
@@ -48,17 +49,10 @@ class TaskSource(Protocol):
         """Record that a rank was lost while its group evaluated a task."""
 
 
-class _Forwarding:
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        return partial(self._call, method)
-
-
 def forwarding(call: Callable[..., Any]) -> TaskSource:
     """Return a task source whose methods are called as ``call(method, *arguments)``."""
-    return cast(TaskSource, _Forwarding(call))
+    methods = [name for name in vars(TaskSource) if not name.startswith("_")]
+    return cast(TaskSource, SimpleNamespace(**{name: partial(call, name) for name in methods}))
 
 
 def local_source(

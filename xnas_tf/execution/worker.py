@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,9 @@ class Worker:
 
     def _work(self, task: Task, waited: float) -> None:
         try:
-            with self._watched(task), self.profiler.over_evaluation():
+            # Only rank 0 is watched: it waits for the others and so notices if they hang.
+            watched = self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
+            with watched, self.profiler.over_evaluation():
                 result = evaluate(
                     task,
                     self.evaluator,
@@ -101,10 +103,6 @@ class Worker:
     def _tell(self, task: Task, result: Result) -> None:
         if self.source:
             self.source.tell(task, result)
-
-    def _watched(self, task: Task) -> AbstractContextManager[None]:
-        """Watch an evaluation on rank 0, which waits for the others and so notices if they hang."""
-        return self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
 
     def _give_up(self, task: Task) -> None:
         """Record a hanging candidate as failed; called in another thread."""

@@ -12,7 +12,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.candidate import Candidate
 from xnas_tf.data.dataset import sample_images
 from xnas_tf.errors import XnasError
-from xnas_tf.evaluation.backend import Reloader
+from xnas_tf.evaluation.backend import Backend
 from xnas_tf.execution.callbacks import Callback, SearchContext
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.explanation import DEFAULT_METHODS, explain
@@ -47,19 +47,19 @@ class FinalEvaluation(Callback):
 
     def on_search_end(self, run: SearchRun, error: BaseException | None) -> None:
         """Test the models, if the search has finished."""
-        if error or run.evaluator is None:
+        if error or run.backend is None:
             return
         if run.groups()[0] > 1:
             self._board.groups(run.candidates())
         for candidate in run.pareto():
             if candidate.id not in (self._context.database.fact(DRAWN) or ()):
-                self._evaluate(candidate, run.evaluator)
+                self._evaluate(candidate, run.backend)
 
-    def _evaluate(self, candidate: Candidate, evaluator: Reloader) -> None:
+    def _evaluate(self, candidate: Candidate, backend: Backend) -> None:
         self._log(f"testing candidate {candidate.id} and drawing its attributions")
         try:
             with freed_custom_gradients():
-                tested = self._test_and_draw(candidate, evaluator)
+                tested = self._test_and_draw(candidate, backend)
             database = self._context.database
             with database.transaction():
                 database.save(candidate)
@@ -73,13 +73,13 @@ class FinalEvaluation(Callback):
         finally:
             clear_session()
 
-    def _test_and_draw(self, candidate: Candidate, evaluator: Reloader) -> dict[str, Any]:
+    def _test_and_draw(self, candidate: Candidate, backend: Backend) -> dict[str, Any]:
         """Return the metrics on the test split, with what they depend on."""
         # Safe mode is not needed, because this process runs the HyperModel's code anyway.
         model = candidate.load_model(safe=self._context.space.is_built_in)
-        access = evaluator.reloaded(candidate, model)
-        self._draw(candidate, model, access.shared_models)
         data = self._context.dataset
+        access = backend.reloaded(candidate, model, len(data.test))
+        self._draw(candidate, model, access.shared_models)
         figures = metrics_on_test(
             data.test.labels, access.predictor(data.test.images), data.classes
         )

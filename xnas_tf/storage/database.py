@@ -31,11 +31,8 @@ _TO_JSON = json.JSONEncoder(allow_nan=False).encode
 class Database:
     """Candidates of one run, in ``run.sqlite``.
 
-    Args:
-        path: The database file.
-        create: Whether to open the file for writing, creating it or migrating it from an earlier
-            version if needed. Otherwise, the file is only read, and a copy in memory is migrated if
-            necessary.
+    With ``create``, the file is opened for writing, and created or migrated from an earlier version
+    if needed. Otherwise, it is only read, and a copy in memory is migrated if necessary.
 
     Raises:
         InputError: If the file is not the database of a run, or was written by a later version.
@@ -71,7 +68,9 @@ class Database:
         tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
         with self.transaction():
             is_new = not self._connection.execute(tables).fetchone()
-            statements = schema.CREATE if is_new else schema.migration(self._version())
+            steps = () if is_new else range(self._version(), schema.VERSION)
+            later = [statement for step in steps for statement in schema.MIGRATIONS[step]]
+            statements = schema.CREATE if is_new else later
             for statement in statements:
                 self._connection.execute(statement)
             if statements:

@@ -49,8 +49,7 @@ class ModelSource:
     def folder(self, kind: str, needs_data: bool = False) -> Path:
         """Return the folder to write to; by default, it depends on the kind of result.
 
-        This check needs no slow import, so it can come first. Missing input is reported first, and
-        then whether the folder already exists.
+        This check needs no slow import, so it can come first. It reports missing input first.
 
         Raises:
             InputError: If there is no such model, a data set is needed but missing, or the folder

@@ -65,9 +65,6 @@ class Run:
     def __bool__(self) -> bool:
         return True  # even without candidates
 
-    def __getitem__(self, number: int) -> Candidate:
-        return self.candidate(number)
-
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self.candidates())
 
@@ -100,6 +97,8 @@ class Run:
                 return candidate
         allowed = f"1 to {everyone[-1].id}" if everyone else "none yet"
         raise InputError(f"{self.path} has no candidate {number!r}; allowed: {allowed}")
+
+    __getitem__ = candidate
 
     def pareto(self) -> list[Candidate]:
         """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
@@ -195,8 +194,7 @@ class Run:
         """Return the candidates named by the user, without duplicates.
 
         Args:
-            which: See ``choose``; if empty and ``pareto`` is false, the recommended candidate is
-                chosen.
+            which: See ``choose``; if empty and ``pareto`` is false, the recommended candidate.
             pareto: Whether to include the whole front.
 
         Raises:

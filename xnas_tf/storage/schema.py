@@ -30,8 +30,3 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 }
 """SQL statements that bring a database to the next version, by its version. Versions before 3 were
 never released."""
-
-
-def migration(version: int) -> tuple[str, ...]:
-    """Return the SQL statements that bring a database of an earlier version up to date."""
-    return tuple(statement for step in range(version, VERSION) for statement in MIGRATIONS[step])

@@ -60,16 +60,12 @@ def needs_evaluate(model: keras.Model) -> bool:
     if overrides_evaluation(model):
         return True
     layers = [*([] if is_transparent(model) else [model]), *all_layers(model)]
-    if not any(_may_add_losses(layer) for layer in layers):
+    own = [each for each in layers if not type(each).__module__.startswith(_OURS_OR_KERAS)]
+    if not own and all(each.activity_regularizer is None for each in layers):
         return False
     model(np.zeros((1, *model.input_shape[1:]), np.float32), training=False)
     regularized = [v for v in model.trainable_variables if v.regularizer is not None]
     return len(model.losses) > len(regularized)
-
-
-def _may_add_losses(layer: keras.layers.Layer) -> bool:
-    is_known = type(layer).__module__.startswith(_OURS_OR_KERAS)
-    return layer.activity_regularizer is not None or not is_known
 
 
 def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -146,8 +145,11 @@ class Trainer:
             RunError: If the loss is not finite.
         """
         metrics = self.progress.metrics
-        if self._keras_callbacks:
-            self._begin_epoch(self._keras_callbacks)
+        if callbacks := self._keras_callbacks:
+            if self.progress.epoch == 0:
+                self._model.stop_training = False
+                callbacks.on_train_begin()
+            callbacks.on_epoch_begin(self.progress.epoch)
         if not metrics:
             self._run_steps()  # even if none is left: a supernet loads the weights there
             metrics = self.step.metrics()
@@ -164,12 +166,6 @@ class Trainer:
         )
         self.progress = replace(self.progress, epoch=epoch, step=0, metrics={})
         return dict(metrics)
-
-    def _begin_epoch(self, callbacks: keras.callbacks.CallbackList) -> None:
-        if self.progress.epoch == 0:
-            self._model.stop_training = False
-            callbacks.on_train_begin()
-        callbacks.on_epoch_begin(self.progress.epoch)
 
     def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
         """Keep the weights if the last epoch of the history is the best one, and run callbacks.
@@ -208,7 +204,9 @@ class Trainer:
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
-        if not _sets_final_values(optimizer):
+        own = getattr(type(optimizer), "finalize_variable_values", None)
+        of_keras = keras.optimizers.Optimizer.finalize_variable_values
+        if own is None or not (optimizer.use_ema or own is not of_keras):
             return None
         return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
@@ -325,12 +323,6 @@ class Trainer:
         sums = ranks.sum(*(np.asarray(v).astype(np.float64) for v in statistics))
         for variable, total in zip(statistics, sums, strict=True):
             variable.assign((total / ranks.size).astype(variable.dtype))
-
-
-def _sets_final_values(optimizer: Any) -> bool:
-    own = getattr(type(optimizer), "finalize_variable_values", None)
-    of_keras = keras.optimizers.Optimizer.finalize_variable_values
-    return own is not None and (optimizer.use_ema or own is not of_keras)
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from xnas_tf.config import Config
 from xnas_tf.distributed import start
-from xnas_tf.evaluation.backend import SavedModels
+from xnas_tf.evaluation.backend import Backend
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.code_changes import shared_hashes
 from xnas_tf.execution.joining import writing_to
@@ -57,7 +57,7 @@ def search_on_ray(
             session.note(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:
                 Driver(session, config, facts, size, capacity, watchdog).run()
-            session.finish(SavedModels(dataset))
+            session.finish(Backend())
 
 
 def _summary(capacity: Capacity, size: int) -> str:
