@@ -272,7 +272,11 @@ def test_an_argument_of_a_hypermodel_makes_another_network():
         model = space.build({"idle": False})
         digests.append(evaluation_digest(model, OPTIONS, space, {"idle": False}))
     assert digests[0] == digests[2] != digests[1]
-    assert evaluation_hash.constructor_arguments(Wide((1, 2), math.nan)) == {"rate": [1, 2]}
+    arguments = evaluation_hash.constructor_arguments
+    assert arguments(Wide((1, 2), object())) == {"rate": [1, 2]}
+    scales = [functools.partial(Initializer, scale) for scale in (1.0, 2.0, 1.0)]
+    made = [arguments(Wide(0, made=scale))["made"] for scale in scales]
+    assert made[0] == made[2] != made[1]
 
 
 class Metric(keras.metrics.Mean):

@@ -1,5 +1,8 @@
 """Keras callbacks and class weights of a training, against ``fit`` on the same batches."""
 
+from functools import partial
+
+import keras
 import numpy as np
 import pytest
 from keras import callbacks as kc
@@ -208,6 +211,31 @@ def test_other_functions_make_another_search():
     )
     assert first != other
     assert first == register_callbacks([kc.LambdaCallback(on_epoch_end=stop_early)])
+
+
+def decaying(rate):
+    return lambda epoch: rate / (epoch + 1)
+
+
+def decay(epoch, rate):
+    return rate / (epoch + 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        decaying,
+        lambda rate: partial(decay, rate=rate),
+        lambda rate: keras.optimizers.schedules.ExponentialDecay(rate, 3, 0.5),
+        lambda rate: [rate, 2.0],
+    ],
+)
+def test_arguments_that_are_no_plain_values_make_another_search(make):
+    """Whose run is not resumed."""
+    one, other, again = (
+        register_callbacks([kc.LearningRateScheduler(make(rate))]) for rate in (0.1, 0.5, 0.1)
+    )
+    assert one == again != other
 
 
 def test_callbacks_of_equal_arguments_are_told_apart():

@@ -26,7 +26,7 @@ ODD = "Conv 1: 3×3 #1 50%d [x] $\\frac{$"
 
 def final(front, notes, **more):
     """The final evaluation of these candidates."""
-    run = SimpleNamespace(groups=lambda: (1, 1), pareto=lambda: front, evaluator=object())
+    run = SimpleNamespace(groups=lambda: (1, 1), pareto=lambda: front, backend=object())
     FinalEvaluation(SimpleNamespace(**more), SimpleNamespace(), notes.append).on_search_end(
         run, None
     )
@@ -35,7 +35,7 @@ def final(front, notes, **more):
 def test_a_candidate_that_cannot_be_tested_leaves_the_others(monkeypatch):
     front, notes, saved = [Candidate(1, "g", {}), Candidate(2, "h", {})], [], []
 
-    def test(self, candidate, evaluator):
+    def test(self, candidate, backend):
         if candidate.id == 1:
             raise OSError("No space left on device")
 

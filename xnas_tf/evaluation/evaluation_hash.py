@@ -8,7 +8,6 @@ import json
 import sys
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.utils.source_code import source_hashes
+from xnas_tf.utils.source_code import source_hashes, value_text
 
 _KNOWN = ("keras", "keras_tuner", "xnas_tf")
 
@@ -58,16 +57,19 @@ def evaluation_digest(
 
 
 def constructor_arguments(hypermodel: Any) -> dict[str, Any]:
-    """Return a HyperModel's arguments that are JSON values, by name.
+    """Return a HyperModel's arguments by name, as JSON values or hashes of their ``value_text``.
 
     A HyperModel given as an object is expected to keep an argument as an attribute ``NAME`` or
     ``_NAME``. Other arguments are unknown.
     """
     kept, found = vars(hypermodel), {}
     for name in inspect.signature(type(hypermodel)).parameters:
-        with suppress(TypeError, ValueError):  # not a JSON value
-            value = kept.get(name, kept.get(f"_{name}"))
+        value = kept.get(name, kept.get(f"_{name}"))
+        try:
             found[name] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError):  # not a JSON value
+            if text := value_text(value):
+                found[name] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
 

@@ -7,13 +7,13 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import keras
 
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe, find_object, register_object
+from xnas_tf.utils.source_code import value_text
 
 WRITERS = {
     keras.callbacks.ModelCheckpoint: "filepath",
@@ -73,9 +73,10 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
     """Register callbacks in this process, and return their names for ``training.callbacks``.
 
     A name contains the callback's class, its arguments that are strings, numbers or None, and
-    hashes of its functions. A search with different arguments therefore counts as a different
-    search. Addresses, and strings given to a user's own callbacks, may contain passwords. These
-    values are hashed, because callback names are stored in the run. Equal names are numbered.
+    hashes of other arguments (``value_text``). A search with different arguments therefore counts
+    as a different search. Addresses, and strings given to a user's own callbacks, may contain
+    passwords. These values are hashed, because callback names are stored in the run. Equal names
+    are numbered.
     """
     names = [*map(_name, callbacks)]
     counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
@@ -89,10 +90,11 @@ def _name(callback: keras.callbacks.Callback) -> str:
     kind = type(callback)
     values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
     plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
-    functions = {n: _source_hash(v) for n, v in values.items() if inspect.isfunction(v)}
+    others = {n: value_text(v) for n, v in values.items() if n not in plain}
+    hashes = {n: _hash(text) for n, text in others.items() if text}
     is_of_keras = kind.__module__.startswith("keras.")
     shown = {n: v if is_of_keras and "://" not in str(v) else _hidden(v) for n, v in plain.items()}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **functions}.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **hashes}.items())
     module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
 
@@ -100,14 +102,6 @@ def _name(callback: keras.callbacks.Callback) -> str:
 def _hidden(value: Any) -> Any:
     """Return a hash of a string; return other values unchanged, as they are not secret."""
     return _hash(value) if isinstance(value, str) else value
-
-
-def _source_hash(function: FunctionType) -> str:
-    """Return a hash of a function's source, or its name if the source is not available."""
-    try:
-        return _hash(inspect.getsource(function))
-    except OSError:
-        return function.__qualname__
 
 
 def _hash(text: str) -> str:

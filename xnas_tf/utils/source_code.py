@@ -10,6 +10,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -49,6 +50,24 @@ def copyable_file(module: str) -> Path | None:
     if file is None or "." in module or file.name == "__init__.py":
         return None
     return file if {*_LIBRARIES}.isdisjoint(file.parts) else None
+
+
+def value_text(value: Any) -> str:
+    """Return a text by which a value can be compared between processes; empty if there is none.
+
+    A value is described as JSON; a function by its source and the values of its enclosing
+    variables; a partial by its function and arguments; an object of Keras by its configuration.
+    """
+    if isinstance(value, FunctionType):
+        enclosing = inspect.getclosurevars(value).nonlocals.values()
+        values = (each for each in enclosing if not isinstance(each, FunctionType))
+        return "".join([_source(value), *map(value_text, values)])
+    if isinstance(value, partial):
+        return "".join(map(value_text, [value.func, *value.args, *value.keywords.items()]))
+    try:
+        return _json(value.get_config() if hasattr(value, "get_config") else value)
+    except Exception:  # noqa: BLE001 - a user's code may raise anything
+        return ""
 
 
 def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
@@ -157,7 +176,9 @@ def _source(function: FunctionType) -> str:
     try:
         return _normalised(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError):  # typed into an interpreter, which does not keep the source
-        return function.__code__.co_code.hex()
+        code = function.__code__
+        constants = [each for each in code.co_consts if not isinstance(each, CodeType)]
+        return f"{code.co_code.hex()} {code.co_names} {constants}"
 
 
 def _normalised(source: str) -> str:
