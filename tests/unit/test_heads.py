@@ -214,6 +214,36 @@ def test_a_hidden_sigmoid_is_refused_by_a_search_and_found_when_a_model_is_expla
     np.testing.assert_array_equal(found.classes, second > 0.5)
 
 
+@keras.saving.register_keras_serializable("heads")
+class Normalized(layers.Layer):
+    """A softmax that is not recognised."""
+
+    def call(self, x):
+        return tf.nn.softmax(x)
+
+
+def test_probabilities_of_another_layer_fail_also_in_a_candidate_that_is_not_the_default():
+    """They would be taken for logits."""
+
+    class Either(Head):
+        def build(self, hp):
+            model = super().build(hp)
+            is_hidden = hp.Boolean("hidden")
+            end = Normalized() if is_hidden else layers.Softmax()
+            return keras.Model(model.inputs, end(model.outputs[0]))
+
+    words = ["training={epochs: 1, batch_size: 30}", "objectives=[error]"]
+    space = SearchSpace(Either(2, None), SHAPE, 2)
+    evaluator = Evaluator(
+        load_config(overrides=words), make_dataset(classes=2), space, SingleProcess()
+    )
+    for hidden, state in ((False, "done"), (True, "failed")):
+        values = {"filters": 4, "hidden": hidden}
+        result = evaluator.evaluate(Candidate(1, "g", values, seed=1, epochs=1))
+        assert result.state == state
+    assert "its last layer is not a softmax" in result.reason
+
+
 def test_independent_sigmoids_are_not_interpreted():
     model = Head(3, "sigmoid").build(keras_tuner.HyperParameters())
     with pytest.raises(InputError, match="independent sigmoids"):

@@ -38,10 +38,10 @@ def check_outputs(model: keras.Model, images: np.ndarray) -> None:
     Raises:
         TypeError: If they, for any images (N, H, W, C), come from another kind of layer.
     """
-    if has_single_output(model):  # ``check_head`` has checked its form
+    # ``check_head`` has checked the form of a single output.
+    if has_single_output(model) or ending_of(model).activation == "softmax":
         return
-    is_softmax = ending_of(model).activation == "softmax"
-    if not is_softmax and sums_to_one(model(images, training=False)):
+    if sums_to_one(model(images, training=False)):
         raise TypeError(
             "the model's outputs are probabilities, but its last layer is not a softmax; end "
             "it with Dense(…, activation='softmax'), Activation('softmax'), Softmax() or logits"

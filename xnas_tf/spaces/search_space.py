@@ -221,6 +221,7 @@ class SearchSpace(Space):
         """Build the model for the given hyperparameters, and check that it is suitable."""
         model = self._new_model(hp)
         check_model(model, self._input, self._classes)
+        check_outputs(model, self._images())
         use_accepted_names(model)
         return avoid_strided_1x1(model)
 
@@ -252,7 +253,6 @@ class SearchSpace(Space):
             )
             declared = tuner.oracle.get_space()
         model = self._new_model(declared.copy())
-        check_outputs(model, self._images())
         self.trains_default = self.trains(model)
         self.compiles_default = bool(model.compiled)
         self.norm_momentum = normalization_momentum(model)
