@@ -252,33 +252,6 @@ def test_code_that_has_changed_since_is_another_network(tmp_path, monkeypatch):
     assert digest() != unknown
 
 
-class Wide(keras_tuner.HyperModel):
-    """Its argument does not show in the shapes of the weights."""
-
-    def __init__(self, rate, made=None):
-        super().__init__()
-        self._rate = rate
-        self.made = made
-
-    def build(self, hp):
-        hp.Boolean("idle")
-        return compiled(layers.Dropout(self._rate), loss=Loss(1.0))
-
-
-def test_an_argument_of_a_hypermodel_makes_another_network():
-    digests = []
-    for rate in (0.1, 0.5, 0.1):
-        space = SearchSpace(Wide(rate, made=object()), SHAPE, 3)
-        model = space.build({"idle": False})
-        digests.append(evaluation_digest(model, OPTIONS, space, {"idle": False}))
-    assert digests[0] == digests[2] != digests[1]
-    arguments = evaluation_hash.constructor_arguments
-    assert arguments(Wide((1, 2), object())) == {"rate": [1, 2]}
-    scales = [functools.partial(Initializer, scale) for scale in (1.0, 2.0, 1.0)]
-    made = [arguments(Wide(0, made=scale))["made"] for scale in scales]
-    assert made[0] == made[2] != made[1]
-
-
 class Metric(keras.metrics.Mean):
     pass
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import sys
 import uuid
@@ -19,7 +18,7 @@ from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.utils.source_code import source_hashes, value_text
+from xnas_tf.utils.source_code import source_hashes
 
 _KNOWN = ("keras", "keras_tuner", "xnas_tf")
 
@@ -41,12 +40,12 @@ def evaluation_digest(
     in the model or its compilation that are not from Keras, weights that were loaded or set, and
     the HyperModel's own ``fit``. If a model has any of these, the HyperModel's identity replaces
     the graph; by default, the identity consists of all hyperparameters. The digest then combines
-    the identity, the options of the search space, the HyperModel's arguments, and the code with
-    what it imports, which may have changed since an earlier run.
+    the identity, the options of the search space, and the code with what it imports, which may have
+    changed since an earlier run.
     """
     graph = None if space.has_fit or space.gives_weights(model) else _graph(model)
     if graph is None:
-        section = [options.model_dump(mode="json"), constructor_arguments(space.hypermodel)]
+        section = options.model_dump(mode="json")
         owners, module = _owners(space, model), options.hypermodel_module
         code = sorted({each for owner in owners for each in _source(owner, module)})
         return "genotype:" + _hash([section, space.identity(values), _outline(model), code])
@@ -54,23 +53,6 @@ def evaluation_digest(
     if hypermodel_options := getattr(options, "options", None):
         own = [own, hypermodel_options]
     return graph if own is None else "identity:" + _hash([graph, own])
-
-
-def constructor_arguments(hypermodel: Any) -> dict[str, Any]:
-    """Return a HyperModel's arguments by name, as JSON values or hashes of their ``value_text``.
-
-    A HyperModel given as an object is expected to keep an argument as an attribute ``NAME`` or
-    ``_NAME``. Other arguments are unknown.
-    """
-    kept, found = vars(hypermodel), {}
-    for name in inspect.signature(type(hypermodel)).parameters:
-        value = kept.get(name, kept.get(f"_{name}"))
-        try:
-            found[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):  # not a JSON value
-            if text := value_text(value):
-                found[name] = hashlib.sha256(text.encode()).hexdigest()
-    return found
 
 
 def _graph(model: keras.Model) -> str | None:

@@ -11,7 +11,6 @@ from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.backend import Backend
-from xnas_tf.evaluation.evaluation_hash import constructor_arguments
 from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
@@ -106,22 +105,16 @@ def _notes(search: SearchContext) -> Iterator[str]:
 
 
 def _check_data(search: SearchContext) -> None:
-    """Record the facts about the data, or check that they have not changed since the run began.
-
-    The same applies to the arguments of a HyperModel given as an object.
-    """
-    arguments = constructor_arguments(search.space.hypermodel)
-    facts = {"dataset": search.dataset.facts, "hypermodel": arguments}
-    for (name, now), what in zip(facts.items(), ("data", "HyperModel"), strict=True):
-        before = search.database.fact(name)  # runs of earlier versions may lack it
-        if lines := differences(now if before is None else before, now, "when it began, now"):
-            listed = "\n  ".join(lines)
-            raise InputError(
-                f"the {what} of {search.path} has changed; use `fresh` to move the run aside and "
-                f"start a new one:\n  {listed}"
-            )
-    for name, now in facts.items():
-        search.database.set_fact(name, now)
+    """Record the facts about the data, or check that they have not changed since the run began."""
+    facts = search.dataset.facts
+    lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
+    if lines:
+        listed = "\n  ".join(lines)
+        raise InputError(
+            f"the data of {search.path} has changed; use `fresh` to move the run aside and start "
+            f"a new one:\n  {listed}"
+        )
+    search.database.set_fact("dataset", facts)
     # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
     scaling = search.dataset.scaling

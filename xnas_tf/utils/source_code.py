@@ -65,7 +65,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, partial):
         return "".join(map(value_text, [value.func, *value.args, *value.keywords.items()]))
     try:
-        return _json(value.get_config() if hasattr(value, "get_config") else value)
+        return json_text(value.get_config() if hasattr(value, "get_config") else value)
     except Exception:  # noqa: BLE001 - a user's code may raise anything
         return ""
 
