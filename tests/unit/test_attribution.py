@@ -18,7 +18,7 @@ from xnas_tf.attribution.occlusion import Occlusion
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.inspection import ending_of, linear_output
+from xnas_tf.keras_tools.inspection import ending_of, has_feature_map, linear_output
 
 SHAPE = (5, 4, 2)
 
@@ -286,6 +286,34 @@ def test_logits_that_cannot_be_told_are_refused(make):
         GradientInput()(model, images)
     assert GradientInput(output="probabilities")(model, images).shape == (16, 5, 4)
     np.testing.assert_allclose(probabilities_of(model, images), model(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_probabilities_of_a_model_that_returns_logits_are_explained(outputs):
+    """Not its logits, of which 0.3 of a single output is already the second class."""
+    activation = "sigmoid" if outputs == 1 else "softmax"
+    ending, method = {"outputs": outputs, "activation": activation}, GradientInput
+    wanted, found = (
+        method(output="probabilities")(linear_model(softmax=softmax, **ending), images_of() / 9)
+        for softmax in (True, False)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_tensors_inside_attention_are_not_feature_maps():
+    """They have four axes, too: tokens, heads and channels."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Reshape((16, 6))(layers.Conv2D(6, 2, 2, name="patches")(inputs))
+    x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3)(x, x))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    images = np.random.default_rng(0).random((2, 8, 8, 2), np.float32)
+    maps = GradCAM()(model, images, 0)
+    assert maps.any()
+    np.testing.assert_array_equal(maps, GradCAM(layer="patches")(model, images, 0))
+    tokens = keras.Input((16, 6))
+    assert not has_feature_map(keras.Model(tokens, layers.MultiHeadAttention(2, 3)(tokens, tokens)))
 
 
 @settings(deadline=None, max_examples=20)

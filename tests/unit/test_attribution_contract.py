@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.conftest import left_to_all
 from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
-from xnas_tf.attribution.explainer import explainer_of
+from xnas_tf.attribution.explainer import always_trace, explainer_of
 from xnas_tf.attribution.outputs import Outputs, probabilities_of
 
 CLASSES = 3
@@ -200,6 +200,34 @@ def test_another_head_is_explained_anew():
     fresh = keras.models.clone_model(model)
     fresh.set_weights(model.get_weights())
     np.testing.assert_allclose(method(model, images, 1), method(fresh, images, 1), atol=1e-6)
+
+
+def test_inputs_in_another_order_and_new_weights_are_traced_again():
+    keras.utils.set_random_seed(0)
+    b, a = keras.Input((4, 4, 1), name="b"), keras.Input((4, 4, 1), name="a")
+    dense = L.Dense(2)
+    outputs = dense(L.Concatenate()([L.Flatten()(b), L.Flatten()(a)]))
+    model = keras.Model([b, a], outputs)
+    always_trace(model)
+    first, second = np.random.default_rng(0).random((2, 2, 4, 4, 1), np.float32)
+    method = ATTRIBUTIONS.get("gradient_input")()
+    kernel = dense.kernel.numpy()[:16, 1].reshape(4, 4)
+    by_name = method(model, {"b": first, "a": second}, 1)  # explains a, the first name
+    np.testing.assert_allclose(by_name, second[..., 0] * dense.kernel.numpy()[16:, 1].reshape(4, 4))
+    np.testing.assert_allclose(method(model, [first, second], 1), first[..., 0] * kernel)
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.ones((2, 2)))
+    kernel = dense.kernel.numpy()[:16, 1].reshape(4, 4)  # now with the product of both factors
+    found = method(model, [first, second], 1)
+    np.testing.assert_allclose(found, first[..., 0] * kernel, rtol=1e-5)
+
+
+def test_a_dictionary_may_name_inputs_of_different_shapes():
+    extra, images = keras.Input((3,), name="extra"), keras.Input((4, 4, 1), name="a")
+    outputs = L.Dense(2)(L.Concatenate()([extra, L.Flatten()(images)]))
+    model = keras.Model([extra, images], outputs)
+    given = {"extra": np.zeros((2, 3)), "a": np.ones((2, 4, 4, 1))}
+    assert ATTRIBUTIONS.get("gradient_input")()(model, given).any()
 
 
 @pytest.mark.parametrize("name", ATTRIBUTIONS.names())

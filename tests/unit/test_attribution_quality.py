@@ -21,10 +21,11 @@ from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.attribution.metrics.removal import replacement_curves
 from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import pearson, spearman
-from xnas_tf.attribution.outputs import Probabilities
+from xnas_tf.attribution.outputs import PROBABILITIES
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
 from xnas_tf.objectives import OBJECTIVES, attribution_quality
+from xnas_tf.objectives.attribution_quality import MaxSensitivity
 from xnas_tf.objectives.base import Subject
 
 SHAPE = (6, 5, 2)
@@ -119,7 +120,7 @@ def test_the_right_map_deletes_sooner_and_inserts_sooner_than_a_random_one():
 
 
 def curves_of(before, after, maps, steps, targets="predicted"):
-    scores = Scores(linear_model(), after if after.any() else before, targets, Probabilities())
+    scores = Scores(linear_model(), after if after.any() else before, targets, PROBABILITIES)
     return replacement_curves(scores, before, after, maps, steps)
 
 
@@ -243,6 +244,21 @@ def test_what_does_not_vary_is_not_correlated():
 
 def constant_maps(model, images, targets):
     return np.ones(images.shape[:3], np.float32)
+
+
+def test_maps_of_probabilities_are_measured_where_the_logits_are_unknown():
+    class Hidden(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.dense = L.Flatten(), L.Dense(3)
+
+        def call(self, images):
+            return keras.ops.softmax(self.dense(self.flat(images)))
+
+    model, method = Hidden(), GradientInput(output="probabilities")
+    changes = quality.max_sensitivity(model, images_of(), method, rng=rng())
+    correlations = quality.randomization(model, images_of(), method, rng=rng())
+    assert (changes > 0).all() and np.isfinite(correlations).all()
 
 
 def test_a_map_that_never_changes_is_perfectly_stable():
@@ -578,6 +594,12 @@ def test_an_objective_is_the_mean_of_its_measure_with_its_standard_error():
     assert score.value == pytest.approx(values.mean(), abs=1e-4)
     error = values.std(ddof=1) / np.sqrt(7)
     assert score.metrics == {"sparseness/standard_error": pytest.approx(error, rel=1e-2)}
+
+
+def test_options_are_finite_numbers():
+    for cls, options in ((SmoothGrad, {"noise": math.inf}), (MaxSensitivity, {"radius": math.inf})):
+        with pytest.raises(ValidationError, match="finite"):
+            cls(**options)
 
 
 def test_options_reach_the_measure():

@@ -12,7 +12,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tests.ranks import on_ranks
 from xnas_tf.data.watermark import Bug, Watermark, checkerboard
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.errors import InputError, RunError
+from xnas_tf.errors import InputError, NotApplicable, RunError
 from xnas_tf.keras_tools import tflite
 from xnas_tf.objectives import OBJECTIVES, latency
 from xnas_tf.objectives.base import Objective, Subject
@@ -112,6 +112,32 @@ def test_a_metric_is_that_of_the_validation_part(model):
 def test_flops_of_a_dense_layer_are_two_per_weight_and_one_per_bias():
     model = keras.Sequential([keras.Input((20,)), keras.layers.Dense(7)])
     assert count_flops(model) == 2 * 20 * 7 + 7
+
+
+def test_flops_of_grouped_convolutions_and_attention_are_counted():
+    layers, images = keras.layers, keras.Input((8, 8, 4))
+    grouped = layers.Conv2D(6, 3, padding="same", groups=2, use_bias=False)(images)
+    assert count_flops(keras.Model(images, grouped)) == 2 * 64 * 9 * 2 * 6
+    tokens = keras.Input((5, 4))
+    product = layers.EinsumDense("...x,xyz->...yz", (2, 3))(tokens)
+    assert count_flops(keras.Model(tokens, product)) == 2 * 5 * 4 * 6
+    attention = layers.MultiHeadAttention(2, 3, use_bias=False)(tokens, tokens)
+    projections, products = 4 * (2 * 5 * 4 * 6), 2 * (2 * 5 * 5 * 6)
+    others = count_flops(keras.Model(tokens, attention)) - projections - products
+    assert 0 < others < products  # of the softmax and the scaling
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "why"),
+    [
+        ((None, None, 3), keras.layers.Conv2D(4, 3), "takes images of any size"),
+        ((6, 4), keras.layers.GRU(3), "contains a loop"),
+    ],
+)
+def test_flops_that_cannot_be_counted_are_not_0(shape, layer, why):
+    inputs = keras.Input(shape)
+    with pytest.raises(NotApplicable, match=why):
+        count_flops(keras.Model(inputs, layer(inputs)))
 
 
 @pytest.mark.parametrize(

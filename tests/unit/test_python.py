@@ -285,6 +285,7 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         (lambda: xt.explain(FLAT, "a"), "`images` are a str; allowed: .N, H, W. or"),
         (lambda: xt.explain(FLAT, ZEROS, "occlusion"), "`methods` is of type str; allowed: a list"),
         (lambda: xt.explain(FLAT, ZEROS, [3]), "`methods`: one is of type int"),
+        (lambda: xt.explain(FLAT, ZEROS, ["json:JSONEncoder"]), "is not a subclass of"),
         (lambda: xt.explain(FLAT, ZEROS, labels=3), r"`labels` are of shape \(\); .*each of the 2"),
         (lambda: xt.explain(FLAT, ZEROS, class_names=3), "`class_names` is of type int"),
         (lambda: xt.explain(FLAT, ZEROS, class_names="a"), "`class_names` is of type str"),
@@ -429,6 +430,31 @@ def test_a_prediction_that_is_not_finite_is_not_explained():
     images[1, 0] = np.nan
     with pytest.raises(xt.InputError, match="not finite for 1 of 3 images"):
         xt.explain(network, images, ["gradient_input"])
+
+
+def test_a_model_that_has_no_output_for_black_is_explained(tmp_path):
+    inputs = keras.Input((4, 4, 1))
+    scaled = inputs / keras.ops.max(inputs, (1, 2, 3), keepdims=True)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(scaled)))
+    images = np.random.default_rng(0).random((3, 4, 4, 1), np.float32)
+    found = xt.explain(model, images, ["gradient_input"], measured=True)
+    page = (found.save(tmp_path / "out") / "index.html").read_text("utf-8")
+    assert "random maps: undefined" in page
+
+
+@pytest.mark.filterwarnings("error")
+def test_maps_that_are_not_finite_are_named_and_marked(tmp_path):
+    inputs = keras.Input((4, 4, 1))  # the derivative of the square root at 0 is infinite
+    flat = keras.layers.Flatten()(keras.ops.sqrt(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(flat))
+    images = np.ones((2, 4, 4, 1), np.float32)
+    images[0, 0, 0] = 0
+    found = xt.explain(model, images, ["gradient_input"])
+    (warning,) = found.warnings
+    assert warning.startswith("gradient × input is not finite for 1 of 2 images")
+    texts = [each.get_text() for axes in found.plot().axes for each in axes.texts]
+    assert texts.count("not finite") == 1
+    assert found.save(tmp_path / "out").is_dir()
 
 
 def test_models_are_named_in_any_way(tmp_path):

@@ -29,7 +29,7 @@ class AttributionMethod(BaseModel):
     graphs that are traced for a model are cached on the model and freed with it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     name: ClassVar[str]
     """The name under which the method is registered."""
     title: ClassVar[str]

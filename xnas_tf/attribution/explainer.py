@@ -64,7 +64,7 @@ class Explainer:
         self._model = model
         self._method = method
         self._traced: dict[tuple, Callable] = {}
-        self._layers: list[keras.layers.Layer] = []
+        self._parts: list[keras.layers.Layer | keras.Variable] = []
         self._passes = math.inf if _ALWAYS_TRACE in vars(model) else 0.0
         """Forward passes requested so far."""
 
@@ -104,7 +104,7 @@ class Explainer:
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
-        self._update_layers()
+        self._update_parts()
         if self._passes > FEW_PASSES:
             return self._trace(inputs, predicted)
         return inlined_calls(self._model)(self._map_function(inputs, predicted))
@@ -112,7 +112,7 @@ class Explainer:
     def _trace(self, inputs: Any, predicted: bool) -> Callable:
         """Return the method, traced for any number of images of these shapes."""
         specs = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in tf.nest.flatten(inputs)]
-        key = (predicted, *(tuple(spec.shape[1:]) for spec in specs))
+        key = predicted, repr(tf.nest.map_structure(lambda a: a.shape[1:], inputs))
         if key not in self._traced:
             maps = self._map_function(inputs, predicted)
             with freed_custom_gradients(), inlined_calls(self._model):
@@ -145,26 +145,26 @@ class Explainer:
         Raises:
             InputError: If the method cannot be applied to this model or to images of this shape.
         """
-        self._update_layers()
+        self._update_parts()
         maps = self._map_function(np.zeros((1, *shape), np.float32), predicted=False)
         return lambda images, targets: maps([images], targets)
 
-    def _update_layers(self) -> None:
-        """Discard the traces if a layer was added, removed or replaced."""
-        layers = all_layers(self._model)
-        if [*map(id, layers)] != [*map(id, self._layers)]:
+    def _update_parts(self) -> None:
+        """Discard the traces if a layer or weight was added, removed or replaced."""
+        parts = [*all_layers(self._model), *self._model.weights]
+        if [*map(id, parts)] != [*map(id, self._parts)]:
             self._traced.clear()
-        self._layers = layers
+        self._parts = parts
 
     def _ending(self, inputs: Any) -> Ending:
         """Check on every rank that the model can be explained, and return its ``Ending``."""
-        if any(getattr(each, "data_format", "") == "channels_first" for each in self._layers):
+        if any(getattr(each, "data_format", "") == "channels_first" for each in self._parts):
             raise NotApplicable("the model's images have their channels first; allowed: last")
         self._check_shapes(inputs)
         ending = ending_of(self._model)
         if ending.activation is None or len(getattr(ending.layer, "_inbound_nodes", ())) != 1:
             ending = observed_ending(self._model, _example_inputs(inputs))
-            self._layers = all_layers(self._model)  # the first call may have built some
+            self._update_parts()  # the first call may have built some
         if self._method.output == "logits" and not ending.can_be_linear:
             raise InputError(
                 f"the logits of {type(self._model).__name__} cannot be determined from its layers; "
@@ -175,7 +175,10 @@ class Explainer:
 
     def _check_shapes(self, inputs: Any) -> None:
         given = [a.shape for a in tf.nest.flatten(inputs)]
-        declared = [each.shape for each in getattr(self._model, "inputs", None) or ()]
+        tensors = list(getattr(self._model, "inputs", None) or ())
+        if isinstance(inputs, dict) and inputs.keys() == {each.name for each in tensors}:
+            tensors.sort(key=lambda each: each.name)  # in the order of the flattened inputs
+        declared = [each.shape for each in tensors]
         fits = len(declared) == len(given) and all(
             tf.TensorShape(shape).is_compatible_with((None, *have[1:]))
             for shape, have in zip(declared, given, strict=True)

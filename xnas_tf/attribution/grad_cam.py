@@ -12,7 +12,7 @@ from tf_explain.core.grad_cam import GradCAM as _TfExplainGradCAM
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.score import TargetScore
 from xnas_tf.errors import InputError, NotApplicable, suggest
-from xnas_tf.keras_tools.inspection import Call, has_feature_map
+from xnas_tf.keras_tools.inspection import Call, has_feature_map, is_map, layers_in_attention
 
 LayerKey = int | str
 """A layer's name, or its index among the feature maps."""
@@ -71,12 +71,12 @@ class GradCAM(AttributionMethod):
         if not tf.executing_eagerly():
             # A tape would needlessly trace the gradients back to the first layer.
             values, calls = score.recorded()
-            features = _select(calls, self.layer)
+            features = _select(score.model, calls, self.layer)
             return features, tf.gradients(values, features)
         with tf.GradientTape() as tape:
             tape.watch(tf.nest.flatten(score.inputs))
             values, calls = score.recorded()
-        features = _select(calls, self.layer)
+        features = _select(score.model, calls, self.layer)
         return features, tape.gradient(values, features)
 
     def _weighted(self, features: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
@@ -105,11 +105,14 @@ class GradCAMPlusPlus(GradCAM):
         return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
 
 
-def _select(calls: list[Call], wanted: LayerKey | tuple[LayerKey, ...] | None) -> list[tf.Tensor]:
+def _select(
+    model: keras.Model, calls: list[Call], wanted: LayerKey | tuple[LayerKey, ...] | None
+) -> list[tf.Tensor]:
     """Return the requested layers' outputs, or the last feature map if no layers are given."""
-    maps = [(layer.name, out) for layer, out in calls if out.shape.rank == 4]
+    inner = layers_in_attention(model)
+    maps = [(each.name, out) for each, out in calls if out.shape.rank == 4 and each not in inner]
     if wanted is None:
-        spatial = [out for _, out in maps if tuple(out.shape[1:3]) != (1, 1)]
+        spatial = [out for _, out in maps if is_map(out)]
         if not spatial:
             raise _no_feature_map()
         return spatial[-1:]

@@ -11,7 +11,6 @@ import tensorflow as tf
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import explainer_of
 from xnas_tf.attribution.score import TargetScore
-from xnas_tf.attribution.targets import Output
 from xnas_tf.keras_tools.preprocessing import exact_model_input
 
 
@@ -28,19 +27,12 @@ class Outputs(AttributionMethod):
         return score.outputs(images)
 
 
-class Probabilities(Outputs):
-    """Returns class probabilities, (B, classes), even for models that return logits."""
-
-    output: Output = "probabilities"
-
-    def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
-        """See ``AttributionMethod.attribute``."""
-        return score.probabilities(images)
+PROBABILITIES = Outputs(output="probabilities")
 
 
 def probabilities_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return the class probabilities (N, classes) of images (N, H, W[, C]) in the model's range."""
-    return explainer_of(model, Probabilities())(images)
+    return explainer_of(model, PROBABILITIES)(images)
 
 
 def serving_function(
@@ -51,5 +43,5 @@ def serving_function(
     The function takes uint8 images (B, H, W, C), each of the given shape (H, W, C), and returns
     class probabilities (B, classes).
     """
-    probabilities = explainer_of(model, Probabilities()).untraced(image_shape)
+    probabilities = explainer_of(model, PROBABILITIES).untraced(image_shape)
     return lambda images: probabilities(exact_model_input(images), tf.constant([0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,17 +63,11 @@ class TargetScore:
 
     def outputs(self, inputs: Any) -> tf.Tensor:
         """Return all outputs, (B, classes), for inputs nested as the model expects them."""
-        is_linear = self.output == "logits"
-        with linear_output(self.ending) if is_linear else nullcontext():
-            outputs = self._single_output(inputs)
-        if outputs.shape[1] != 1:
-            return outputs
-        other = -outputs if is_linear else 1 - outputs
-        return tf.concat([other, outputs], axis=1)
-
-    def probabilities(self, inputs: Any) -> tf.Tensor:
-        """Return class probabilities, (B, classes), even for a model that returns logits."""
-        return class_probabilities(self._single_output(inputs), self.ending.activation)
+        if self.output == "probabilities":
+            return class_probabilities(self._single_output(inputs), self.ending.activation)
+        with linear_output(self.ending):
+            logits = self._single_output(inputs)
+        return logits if logits.shape[1] != 1 else tf.concat([-logits, logits], axis=1)
 
     def _single_output(self, inputs: Any) -> tf.Tensor:
         outputs = tf.nest.flatten(self.model(inputs, training=False))

@@ -9,7 +9,7 @@ import numpy as np
 from xnas_tf.errors import InputError
 
 Output = Literal["logits", "probabilities"]
-"""The model output to explain, before or after a final softmax."""
+"""The output to explain, before or after the softmax, which the model itself may lack."""
 Targets = Any
 """``"predicted"``, ``"all"``, one class index, or a class index for each image, (N,)."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution import ATTRIBUTIONS, attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset, load_dataset
@@ -130,7 +130,7 @@ def _chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[Attrib
     by_method: dict[str, dict[str, Any]] = {name: {} for name in wanted}
     for text in options:
         key, equals, value = text.partition("=")
-        name, dot, option = key.partition(".")
+        name, dot, option = key.rpartition(".")
         if not (equals and dot and option):
             raise InputError(f"--set {text!r} is not of the form METHOD.OPTION=VALUE")
         if name not in by_method:
@@ -144,7 +144,7 @@ def _chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[Attrib
 
 
 def _create(name: str, options: dict[str, Any]) -> AttributionMethod:
-    method = ATTRIBUTIONS.get(name)
+    method = attribution_method(name)
     try:
         return method(**options)
     except ValidationError as error:

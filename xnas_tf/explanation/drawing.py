@@ -31,6 +31,8 @@ COVER = 0.65
 
 EMPTY = "empty map"
 """The text written over a map that is 0 everywhere."""
+NOT_FINITE = "not finite"
+"""The text written instead of a map with values that are not finite."""
 FLAT = "flat map"
 """The text written over a map that rates all pixels about equally."""
 
@@ -147,6 +149,8 @@ def _grey(picture: np.ndarray) -> np.ndarray:
 
 def _mark(values: np.ndarray) -> str:
     """Return the text to write over a map that shows no place, otherwise an empty string."""
+    if not np.isfinite(values).all():
+        return NOT_FINITE
     if is_empty(values[None])[0]:
         return EMPTY
     return FLAT if is_flat(values[None])[0] else ""
@@ -177,7 +181,9 @@ def _coloured(values: np.ndarray, signed: bool) -> np.ndarray:
 
 
 def _share(values: np.ndarray) -> np.ndarray:
-    return values / (float(np.abs(values).max()) or 1.0)
+    """Scale a map to its largest value; return 0 for a map that is empty or not finite."""
+    largest = float(np.abs(values).max())
+    return values / largest if 0 < largest < np.inf else np.zeros_like(values)
 
 
 def drawable(image: np.ndarray) -> np.ndarray:

@@ -197,11 +197,10 @@ def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
     titles = method_titles(known)
     for key, method in known["methods"].items():
         for name, quality in method["quality"].items():
-            mean = "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
             some = f" ({measured_images(method)} images)" if any(method.get("empty", [])) else ""
-            means.setdefault(name, []).append(f"{titles[key]}: {mean}{some}")
+            means.setdefault(name, []).append(f"{titles[key]}: {_mean_text(quality)}{some}")
     for name, quality in known.get(RANDOM_KEY, {}).items():
-        means.setdefault(name, []).append(f"{RANDOM}: {quality['mean']:.3f}")
+        means.setdefault(name, []).append(f"{RANDOM}: {_mean_text(quality)}")
     return [
         Metric(
             f"{QUALITY[name][0]} {'↑' if name in MORE_IS_BETTER else '↓'}",
@@ -210,6 +209,10 @@ def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
         )
         for name, values in means.items()
     ]
+
+
+def _mean_text(quality: Mapping[str, Any]) -> str:
+    return "undefined" if quality["mean"] is None else f"{quality['mean']:.3f}"
 
 
 def _findings(known: dict[str, Any]) -> Rows:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xnas_tf.attribution import ATTRIBUTIONS
+from xnas_tf.attribution import attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
@@ -224,7 +224,7 @@ def _data_of(subject: NamedModel) -> Dataset:
 
 def _method(method: str | AttributionMethod) -> AttributionMethod:
     if isinstance(method, str):
-        return ATTRIBUTIONS.get(method)()
+        return attribution_method(method)()
     if not isinstance(method, AttributionMethod):
         raise InputError(
             f"`methods`: one is of type {type(method).__name__}; allowed: a name, such as "

@@ -88,6 +88,11 @@ class Explanation:
         total = counted(len(self.images), "image")
         for method, maps in self.maps.items():
             empty, flat = int(is_empty(maps).sum()), int(is_flat(maps).sum())
+            if broken := int((~np.isfinite(maps)).any(axis=(1, 2)).sum()):
+                texts.append(
+                    f"{method.title} is not finite for {broken} of {total}: the model's output, or "
+                    "its gradient, is not a finite number near these images"
+                )
             if empty:
                 left_out = "; its mean quality leaves them out" if self.quality.get(method) else ""
                 texts.append(

@@ -15,7 +15,12 @@ import tensorflow as tf
 
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.keras_tools.compat import sublayers
-from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_calls
+from xnas_tf.keras_tools.inspection import (
+    all_layers,
+    edited_calls,
+    inlined_calls,
+    layers_in_attention,
+)
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 
 CONVOLUTIONS = tuple(
@@ -104,9 +109,10 @@ def _record_calls(model: keras.Model, images: tf.Tensor) -> list[_Call]:
     seen: Counter[int] = Counter()
     own_names = {layer.name for layer in all_layers(model)}
     taken: set[str] = set()
+    inner = layers_in_attention(model)
 
     def record(layer: keras.layers.Layer, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
-        if not sublayers(layer) or isinstance(layer, CONVOLUTIONS):
+        if layer not in inner and (not sublayers(layer) or isinstance(layer, CONVOLUTIONS)):
             name = layer.name
             if name in taken:
                 numbered = (f"{name}_{number}" for number in count(2))

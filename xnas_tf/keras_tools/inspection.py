@@ -98,16 +98,28 @@ def has_feature_map(model: keras.Model) -> bool:
     """Return whether a layer outputs (N, height, width, channels) with more than one pixel."""
     if is_functional(model):
         nodes = [n for n in graph_nodes(model) if isinstance(n.operation, keras.layers.Layer)]
-        if any(_is_map(output) for node in nodes for output in node.outputs):
+        if any(is_map(output) for node in nodes for output in node.outputs):
             return True
     inputs = [tf.zeros([1, *(size or 1 for size in t.shape[1:])], t.dtype) for t in model.inputs]
     with inlined_calls(model), recorded_calls(model) as calls:  # includes layers inside others
         model(inputs[0] if len(inputs) == 1 else inputs, training=False)
-    return any(_is_map(output) for _, output in calls)
+    inner = layers_in_attention(model)
+    return any(is_map(output) for layer, output in calls if layer not in inner)
 
 
-def _is_map(tensor: tf.Tensor | keras.KerasTensor) -> bool:
+def is_map(tensor: tf.Tensor | keras.KerasTensor) -> bool:
+    """Return whether a tensor is (N, height, width, channels) with more than one pixel."""
     return len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1)
+
+
+def layers_in_attention(model: keras.Model) -> set[keras.layers.Layer]:
+    """Return the layers inside Keras' attention layers, whose outputs are not feature maps.
+
+    Such an output has four axes, too: the tokens, the heads, and the channels of a head.
+    """
+    kinds = keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention
+    outer = (layer for layer in all_layers(model) if isinstance(layer, kinds))
+    return {inner for layer in outer for inner in sublayers(layer)}
 
 
 @dataclass(frozen=True)

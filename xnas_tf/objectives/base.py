@@ -111,7 +111,7 @@ class ObjectiveValue:
 class Objective(BaseModel):
     """A value to minimise or maximise. Options are fields. Plug-ins subclass this class."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     needs_training: ClassVar[bool] = True
     """False if the value is known before training, so that constraints on it require no
     training."""

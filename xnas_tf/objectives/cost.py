@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from xnas_tf.errors import NotApplicable
 from xnas_tf.objectives.base import Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -42,14 +43,30 @@ class Flops(Objective):
 
 
 def count_flops(model: keras.Model) -> int:
-    """Count the floating-point operations of a Keras model on one image."""
+    """Count the floating-point operations of a Keras model on one image.
+
+    Raises:
+        NotApplicable: If they depend on the size of the image, or the model contains a loop.
+    """
     import tensorflow as tf
 
     from xnas_tf.keras_tools.compat import freeze_graph
 
     shape = (1, *model.input_shape[1:])
+    if None in shape:
+        raise NotApplicable(
+            f"flops: the model takes images of any size, {model.input_shape}; allowed: one size, "
+            "as in keras.Input((32, 32, 3))"
+        )
     forward = tf.function(lambda image: model(image, training=False))
-    concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(
+        True
+    )  # or functions inside, as of grouped convolutions, count 0
+    try:
+        concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    finally:
+        tf.config.run_functions_eagerly(eager)
     graph_def = freeze_graph(concrete)  # needs eager execution
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
@@ -57,4 +74,21 @@ def count_flops(model: keras.Model) -> int:
         profile = tf.compat.v1.profiler.profile(
             graph, options={**options, "output": "none"}, cmd="op"
         )
-    return profile.total_float_ops
+    operations = graph.get_operations()
+    if any(each.type == "LoopCond" for each in operations):
+        raise NotApplicable("flops: the model contains a loop, whose operations are not known")
+    einsums = (each for each in operations if each.type == "Einsum")
+    return profile.total_float_ops + sum(map(_flops_of_einsum, einsums))
+
+
+def _flops_of_einsum(operation: Any) -> int:
+    """Return two operations per product, as for a matrix product; the profiler counts none."""
+    terms, result = operation.get_attr("equation").decode().split("->")
+    sizes: dict[str, int] = {}
+    for term, operand in zip(terms.split(","), operation.inputs, strict=True):
+        before, _, after = term.partition("...")
+        shape = operand.shape.as_list()
+        sizes |= zip(before, shape, strict=False)
+        sizes |= zip(reversed(after), reversed(shape), strict=False)
+    summed = math.prod(size for label, size in sizes.items() if label not in result)
+    return 2 * summed * operation.outputs[0].shape.num_elements()

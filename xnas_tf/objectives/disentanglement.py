@@ -50,7 +50,6 @@ class DisentanglementObjective(Objective):
     beta: float = Field(
         2.0,
         ge=0,
-        allow_inf_nan=False,
         description="final weight of sparsity, which starts at a hundredth of this value; "
         "published values are 0.02 to 5",
     )

@@ -31,7 +31,7 @@ class _InterpreterObjective(Objective):
     )
     epochs: int = Field(15, ge=1, description="number of passes over these images")
     attributes: int = Field(16, ge=1, description="number of attributes of the interpreter")
-    rate: float = Field(0.003, gt=0, allow_inf_nan=False, description="learning rate")
+    rate: float = Field(0.003, gt=0, description="learning rate")
     layers: tuple[str, ...] | None = Field(
         None,
         min_length=1,
@@ -126,7 +126,7 @@ class Conciseness(_InterpreterObjective):
 
     lowest: ClassVar[float] = 0.0
     name: Literal["conciseness"] = "conciseness"
-    tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper", allow_inf_nan=False)
+    tau: float = Field(5.0, gt=1, description="τ; 1.5 to 5 in the paper")
 
     @property
     def _worst(self) -> float:

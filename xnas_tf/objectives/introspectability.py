@@ -150,7 +150,7 @@ class Introspectability(Objective):
         for source, weight in sources.items():
             if source not in allowed and ":" not in source:
                 raise ValueError(f"unknown source {suggest(source, allowed)}")
-            if not 0 < weight < float("inf"):
+            if weight <= 0:
                 raise ValueError(f"the weight of {source} is {weight}; allowed: more than 0")
         return sources
 

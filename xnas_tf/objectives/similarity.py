@@ -70,7 +70,7 @@ def _key(source: str) -> str:
 
 def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{_key(path)}: the file cannot be read: {error}") from error

@@ -8,7 +8,7 @@ from scipy.integrate import trapezoid
 
 from xnas_tf.attribution.baselines import BaselineName
 from xnas_tf.attribution.metrics.scores import Scores, replaced
-from xnas_tf.attribution.outputs import Probabilities
+from xnas_tf.attribution.outputs import PROBABILITIES
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
 
@@ -28,7 +28,7 @@ def deletion(
     pixels, starting with the most important ones. The curve falls quickly if the map ranks the
     pixels well (RISE, Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
     """
-    scores = Scores(model, images, targets, Probabilities(), maps)
+    scores = Scores(model, images, targets, PROBABILITIES, maps)
     curves, shares = replacement_curves(
         scores, scores.images, scores.baselines(baseline), maps, steps
     )
@@ -51,7 +51,7 @@ def insertion(
     from a blurred image, because sharp edges on black would themselves be evidence. See
     ``replacement_curves``.
     """
-    scores = Scores(model, images, targets, Probabilities(), maps)
+    scores = Scores(model, images, targets, PROBABILITIES, maps)
     curves, shares = replacement_curves(
         scores, scores.baselines(baseline), scores.images, maps, steps
     )

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import relative_to_larger, spearman, with_empty
-from xnas_tf.attribution.outputs import Outputs
+from xnas_tf.attribution.outputs import PROBABILITIES
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import all_layers, inlined_calls, recorded_calls
@@ -45,7 +45,7 @@ def max_sensitivity(
     """
     if samples < 1:
         raise InputError(f"given {samples} samples; allowed: at least 1")
-    scores = Scores(model, images, targets, Outputs())
+    scores = Scores(model, images, targets, PROBABILITIES)
     maps = method(model, scores.images, scores.targets)
     changes = []
     for _ in range(samples):
@@ -86,7 +86,7 @@ def randomization(
     """
     if stages is not None and stages < 1:
         raise InputError(f"given {stages} stages; allowed: at least 1")
-    scores = Scores(model, images, targets, Outputs())
+    scores = Scores(model, images, targets, PROBABILITIES)
     layers = _weights_by_layer(model, scores.images.shape[1:])
     if not layers:
         raise InputError("the model has no weights that could be randomized")
