@@ -11,11 +11,12 @@ from tests.conftest import left_to_all
 from xnas_tf.attribution import activations
 from xnas_tf.attribution.activations import class_activations
 from xnas_tf.attribution.baselines import baseline_of, blurred
+from xnas_tf.attribution.explainer import explainer_of
 from xnas_tf.attribution.grad_cam import GradCAM, GradCAMPlusPlus
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
 from xnas_tf.attribution.occlusion import Occlusion
-from xnas_tf.attribution.outputs import probabilities_of
+from xnas_tf.attribution.outputs import Outputs, probabilities_of
 from xnas_tf.attribution.smooth_grad import SmoothGrad
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.inspection import ending_of, has_feature_map, linear_output
@@ -256,6 +257,22 @@ def test_logits_are_what_comes_before_the_softmax(kind):
         np.testing.assert_allclose(model(x), x @ kernel + bias, atol=1e-5)
     np.testing.assert_array_equal(model(x), before)
     assert (ending_of(model).activation == "softmax") == (kind != "none")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "activation"),
+    [(1, tf.nn.sigmoid), (1, keras.ops.sigmoid), (3, tf.nn.softmax), (3, keras.ops.softmax)],
+)
+def test_functions_of_tensorflow_are_recognised(outputs, activation):
+    model = linear_model(outputs=outputs, activation=activation)
+    model.layers[-1].bias.assign(np.full(outputs, -3.0))
+    images = images_of() / 9
+    found, expected = probabilities_of(model, images), np.asarray(model(images))
+    np.testing.assert_allclose(found[:, -outputs:], expected, rtol=1e-5)
+    kernel, bias = model.get_weights()
+    logits = images.reshape(len(images), -1) @ kernel + bias
+    scores = explainer_of(model, Outputs())(images)
+    np.testing.assert_allclose(scores[:, -outputs:], logits, atol=1e-5)
 
 
 class Hidden(keras.Model):

@@ -20,7 +20,6 @@ from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject, load_data
-from xnas_tf.explanation.named_models import NamedModel
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
@@ -153,24 +152,17 @@ def test_explain_names_the_files_of_a_folder(pets, tmp_path, mistakes):
 def test_the_data_of_a_run_must_not_have_changed(pets):
     run = searched(pets.parent / "run", f"folder:{pets}")
     model = network(12, 12, 3)
-    for subject in (NamedModel(model, run), ModelSubject(model, "m", run)):
-        assert load(subject).digest == run.fact("dataset")["digest"]
+    subject, source = ModelSubject(model, "m", run), ModelSource(None, None, None, None, True)
+    assert load_data(source, subject, EXPLANATIONS).digest == run.fact("dataset")["digest"]
     (pets / "ant").mkdir()
     for number in range(10):
         picture(2, number).save(pets / "ant" / f"{number}.png")
     message = "(?s)^the data of .*run have changed since the search:.* test images.* give `dataset`"
-    for subject in (NamedModel(model, run), ModelSubject(model, "m", run)):
-        with pytest.raises(InputError, match=message):
-            load(subject)
+    with pytest.raises(InputError, match=message):
+        load_data(source, subject, EXPLANATIONS)
     with pytest.raises(InputError, match="class_names: .'cat', 'dog'. in the search, now .'ant'"):
         run.load_dataset()
-    assert NamedModel(model).load_dataset(f"folder:{pets}").classes == 3
-
-
-def load(subject):
-    if isinstance(subject, NamedModel):
-        return subject.load_dataset(None)
-    return load_data(ModelSource(None, None, None, None, True), subject, EXPLANATIONS)
+    assert ModelSubject(model).load_dataset(f"folder:{pets}").classes == 3
 
 
 def test_a_data_set_must_not_number_the_classes_of_a_model_differently(pets):
@@ -185,6 +177,6 @@ def test_a_data_set_must_not_number_the_classes_of_a_model_differently(pets):
     with pytest.raises(InputError, match=message):
         _from_files([other / "bee/000.png"], source, known, None)
     with pytest.raises(InputError, match=message):
-        NamedModel(model, run, run.class_names).load_dataset(f"folder:{other}")
+        ModelSubject(model, "m", run, run.class_names).load_dataset(f"folder:{other}")
     (other / "bee").rename(other / "zebra")
     assert load_data(source, known, EXPLANATIONS).class_names == ("cat", "zebra")

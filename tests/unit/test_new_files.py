@@ -14,7 +14,7 @@ from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_files import folder
 from xnas_tf.errors import InputError
 from xnas_tf.explanation import explaining
-from xnas_tf.explanation.named_models import NamedModel
+from xnas_tf.explanation.model_loading import ModelSubject
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,12 +174,12 @@ def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatc
     model = keras.Sequential(
         [keras.Input((12, 12, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     )
-    named = NamedModel(model, run)
+    named = ModelSubject(model, "m", run)
     monkeypatch.setattr(explaining, "named_model", lambda *_: named)
     found = explaining.explain(
         run, values[:3], ["gradient_input"], measured=False, class_names=list("0123456789")
     )
     np.testing.assert_array_equal(found.images, run.stored_images(values[:3]))
     with pytest.raises(InputError, match="are of shape .9, 9, 1.; the model expects .12, 12, 1."):
-        named = NamedModel(model)
+        named = ModelSubject(model)
         explaining.explain(model, np.zeros((3, 9, 9, 1), np.uint8))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import chain, count
 
 import keras
 import numpy as np
@@ -40,9 +41,8 @@ class LayerActivations:
         sums: Sum of the outputs over the images of each class, (classes, D), float32.
         squares: Sum of the outputs' squared norms over the images of each class, (classes,),
             float64.
-        samples: Outputs of each image at a fixed set of random positions, (N, at most 64), float32.
-            The sampled outputs are scaled so that, on average, their inner products equal those of
-            the complete outputs.
+        samples: Outputs of each image at a fixed set of random positions, (N, at most 64), float32,
+            scaled so that, on average, their inner products equal those of the complete outputs.
     """
 
     name: str
@@ -60,9 +60,8 @@ def class_activations(
 ) -> list[LayerActivations]:
     """For each class, sum the outputs of convolution and activation layers and their squared norms.
 
-    The sums stay on the device between batches, and only a small sample of each image's activations
-    is kept. A final softmax is excluded. Layers are listed in call order; a layer's second call is
-    named ``NAME_2``.
+    A final softmax is excluded. Layers are listed in call order; a layer's second call is named
+    ``NAME_2``.
 
     Args:
         model: A Keras image classifier of any kind.
@@ -74,9 +73,8 @@ def class_activations(
     Raises:
         InputError: If the model has none of these layers.
     """
-    sum_batch = _batch_function(model, images, classes, layers)
-    count = len(images)
-    if not count:  # an image without a class determines the shape of the sums
+    sum_batch, total_images = _batch_function(model, images, classes, layers), len(images)
+    if not total_images:  # an image without a class determines the shape of the sums
         images, groups = np.zeros((1, *images.shape[1:]), np.uint8), np.full(1, -1)
     sums: dict[str, tf.Tensor] = {}
     squares: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(classes))
@@ -91,7 +89,7 @@ def class_activations(
         report_progress()
     activations = []
     for name, total in sums.items():
-        sampled = np.concatenate(samples[name])[:count]
+        sampled = np.concatenate(samples[name])[:total_images]
         scale = np.float32(np.sqrt(total.shape[1] / sampled.shape[1]))
         activations.append(LayerActivations(name, total.numpy(), squares[name], scale * sampled))
     return activations
@@ -131,7 +129,9 @@ def _select(
     outputs: dict[str, tf.Tensor] = {}
     for layer, output in calls:
         if isinstance(layer, LAYERS) and output is not model_output:
-            outputs[_unused_name(layer.name, outputs)] = output
+            numbered = (f"{layer.name}_{number}" for number in count(2))
+            name = next(each for each in chain([layer.name], numbered) if each not in outputs)
+            outputs[name] = output
     if not outputs:
         raise InputError("the model has no convolution or activation layers to compare")
     if layers is None:
@@ -144,15 +144,6 @@ def _select(
     if not selected:
         raise InputError(f"no layer is called {' or '.join(layers)}; allowed: {', '.join(outputs)}")
     return selected
-
-
-def _unused_name(name: str, used: Container[str]) -> str:
-    """Return the name or, if it is taken, the first of ``NAME_2``, ``NAME_3``, … that is unused."""
-    unused, number = name, 1
-    while unused in used:
-        number += 1
-        unused = f"{name}_{number}"
-    return unused
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:

@@ -43,8 +43,8 @@ class _Method(Protocol):
 def explainer_of(model: keras.Model, method: _Method) -> Explainer:
     """Return the explainer for a model and a method, creating it on the first call.
 
-    The explainer is stored in the model's ``__dict__``, where Keras does not track it, so that its
-    traces live as long as the model. A cache stored elsewhere would keep every model alive.
+    It is stored in the model's ``__dict__``, where Keras does not track it; a cache elsewhere would
+    keep every model alive.
     """
     explainers = vars(model).setdefault("_xnas_tf_explainers", {})
     if method not in explainers:
@@ -99,8 +99,7 @@ class Explainer:
     def _batch_function(self, inputs: Any, predicted: bool, batches: float) -> Callable:
         """Return a function that computes maps from flattened inputs and targets.
 
-        The function is not traced until many forward passes have been requested. The choice depends
-        only on the calls, not on timing, so that results are reproducible.
+        It is traced once many passes have been requested: by number, as timing is not reproducible.
         """
         points = self._method.points
         self._passes += math.inf if points is None else math.ceil(batches * points)
@@ -138,9 +137,9 @@ class Explainer:
     def untraced(self, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the method as a function for use in another graph, such as an exported one.
 
-        The function takes float32 images (B, H, W, C), each of the given shape (H, W, C), and int32
-        target classes (B,). The function returns maps (B, H, W). Trace the function inside
-        ``inlined_calls`` and ``freed_custom_gradients``.
+        The function maps float32 images (B, H, W, C) of the given shape (H, W, C) and int32 target
+        classes (B,) to maps (B, H, W). Trace it inside ``inlined_calls`` and
+        ``freed_custom_gradients``.
 
         Raises:
             InputError: If the method cannot be applied to this model or to images of this shape.

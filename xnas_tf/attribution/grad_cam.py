@@ -21,10 +21,9 @@ LayerKey = int | str
 class GradCAM(AttributionMethod):
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391, eq. 1 and 2), resized to the image.
 
-    The feature maps are weighted by tf-explain 0.3.1. This class adds the ReLU of equation 2 and
-    uses plain instead of guided gradients. It also finds layers in Keras 3 and inside nested
-    models, and allows different target classes in a batch. If there are several layers, each map is
-    scaled to a maximum of 1, and their mean is returned.
+    tf-explain 0.3.1 weights the feature maps. This class adds the ReLU of equation 2, plain instead
+    of guided gradients, layers of nested models, and several target classes in a batch. The maps of
+    several layers are scaled to a maximum of 1 and averaged.
     """
 
     name: ClassVar[str] = "grad_cam"
@@ -90,9 +89,9 @@ class GradCAM(AttributionMethod):
 class GradCAMPlusPlus(GradCAM):
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv 1710.11063, eq. 5 and 19).
 
-    Each pixel has its own weight, so that all instances of a class are highlighted. The paper
-    applies an exponential to the score so that its higher derivatives become powers of the first
-    derivative. The common factor exp(score) is omitted here. This method is not part of tf-explain.
+    Each pixel has its own weight, so that all instances of a class are highlighted. The higher
+    derivatives of the exponential of the score, which the paper uses, are powers of the first
+    derivative; the common factor exp(score) is left out. tf-explain lacks this method.
     """
 
     name: ClassVar[str] = "grad_cam_plus_plus"

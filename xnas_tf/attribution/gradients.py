@@ -24,10 +24,9 @@ def mean_gradient(
     ``points`` takes indices (k,) and returns the points with these indices for each image, (B, k,
     H, W[, C]). The network processes ``batch`` points at a time, counted over all images.
 
-    The gradients and their mean are computed by the Python function that tf-explain 0.3.1 wraps in
-    ``get_integrated_gradients``. The surrounding ``tf.function`` is bypassed because it is retraced
-    for each model and class, and keeps every trace. In place of a single-class model, tf-explain's
-    function receives the function that scores each image's target class.
+    tf-explain 0.3.1 averages the gradients, in the Python function inside its
+    ``get_integrated_gradients``. The ``tf.function`` around it is traced again for each model and
+    class, and keeps every trace. Instead of a model, it gets a function that scores the targets.
 
     Raises:
         NotApplicable: If no gradient reaches the images.
@@ -58,8 +57,8 @@ def sum_in_chunks(
 ) -> tf.Tensor:
     """Sum a function over ``count`` indices, at most ``chunk`` at a time, in a graph loop.
 
-    ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. ``chunk_mean``
-    returns the weighted sum of the function's values divided by k, with the shape of ``like``.
+    ``chunk_mean`` takes indices (k,) and weights (k,), which are 0 for padding. It returns the
+    weighted sum of the function's values divided by k, with the shape of ``like``.
     """
     rounds = -(-count // tf.clip_by_value(chunk, 1, count))
     size = -(-count // rounds)

@@ -17,9 +17,9 @@ class IntegratedGradients(AttributionMethod):
     """Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, eq. 1 and 3).
 
     The sum of a map is the change in the score from the baseline to the image, up to the error
-    of the Riemann sum. The gradients along the path are averaged by tf-explain 0.3.1. This class
-    adds the factor (x - baseline) and supports baselines other than black. Gradients are evaluated
-    at the midpoints of the steps rather than at both ends, which halves the error.
+    of the Riemann sum. tf-explain 0.3.1 averages the gradients along the path. This class adds the
+    factor (x - baseline), other baselines than black, and gradients at the midpoints of the steps
+    rather than at both ends, which halves the error.
     """
 
     name: ClassVar[str] = "integrated_gradients"

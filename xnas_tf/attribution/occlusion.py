@@ -21,8 +21,7 @@ class Occlusion(AttributionMethod):
     The decrease in the score when the baseline covers a patch is divided equally among the
     patch's pixels. A pixel's value is the mean over the patches that cover it. If the stride equals
     the patch's side, the map of a linear model sums to the change in the score from the baseline.
-    In tf-explain 0.3.1, occlusion processes one image at a time and can cover patches only with
-    grey.
+    (tf-explain 0.3.1 covers patches only with grey.)
     """
 
     name: ClassVar[str] = "occlusion"

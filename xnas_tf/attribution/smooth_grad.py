@@ -15,12 +15,10 @@ from xnas_tf.attribution.score import TargetScore
 class SmoothGrad(AttributionMethod):
     """SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825, section 3).
 
-    A map is the mean gradient over noisy copies of an image, with its absolute values summed over
-    channels. In contrast, tf-explain 0.3.1 uses the gradient of the cross-entropy, which vanishes
-    where the model is confident, and unseeded noise with a fixed standard deviation. This class
-    uses the gradient of the score, and noise proportional to each image's range, as in the paper.
-    The noise is seeded and is the same for every image, so a map does not depend on the other
-    images in its batch.
+    A map is the mean gradient of the score over noisy copies of an image, with its absolute values
+    summed over channels. The noise is proportional to each image's range, and the same for every
+    image, so a map does not depend on the other images in its batch. (tf-explain 0.3.1 uses the
+    gradient of the cross-entropy, which vanishes where the model is confident, and unseeded noise.)
     """
 
     name: ClassVar[str] = "smooth_grad"

@@ -58,8 +58,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         source: The model, the data set and the folder to write to.
         files: Image files to explain; if empty, images from the data set are explained.
         count: Number of images from the data set to explain.
-        methods: Names of attribution methods; ``all`` stands for every registered method. If empty,
-            the default methods are used.
+        methods: Names of attribution methods, or ``all``; if empty, the default methods.
         options: Options of the methods as ``METHOD.OPTION=VALUE``, with values in YAML.
         target: ``predicted``, ``true``, or a class by name or number.
         class_names: The classes of image files, in the order of the model's outputs. If None, the
@@ -72,8 +71,7 @@ def explain_request(  # noqa: PLR0913 - options of a command
         The explanation, and the folder to which it was written.
 
     Raises:
-        InputError: If anything named in the arguments is missing or invalid, or the folder already
-            exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     check_range(input_range)
     chosen = _chosen_methods(methods or DEFAULT_METHODS, options)

@@ -19,27 +19,20 @@ def disentangle_request(
 ) -> tuple[Disentanglement, Path] | None:
     """Disentangle a model and save the result, in one process or on all ranks of a job.
 
-    β, given as ``auto``, a number as text, or None. The other options are the same as for
-    ``disentangle``.
+    ``beta`` is ``auto``, a number as text, or None. The other options are those of ``disentangle``.
 
     Returns:
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named in the arguments is missing or invalid, or the folder already
-            exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # comes first, because it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
         data = load_data(source, subject, DISENTANGLEMENTS, log)
         found = disentangle(
-            subject.model,
-            data,
-            beta=weight,
-            log=log,
-            communicator=ranks,
-            **options,
+            subject.model, data, beta=weight, log=log, communicator=ranks, **options
         )
     return (found, found.save(out, subject.title)) if ranks.rank == 0 else None
 

@@ -103,18 +103,14 @@ def captions(known: dict[str, Any]) -> dict[str, Caption]:
         "(important). On maps with a white background, purple pixels speak for the class and "
         "orange ones against it."
     )
-    starts = range(0, len(known["images"]), COLUMNS)
     count = len(known["images"])
-    others = [_numbers_text(start + 1, min(start + COLUMNS, count)) for start in starts[1:]]
+    ends = [(start + 1, min(start + COLUMNS, count)) for start in range(COLUMNS, count, COLUMNS)]
+    others = [f"Image {a}" if a == b else f"Images {a} to {b}" for a, b in ends]
     titles = ["The images and their maps", *others]
     return {
         f"overview-{number}": Caption(title, text if number == 1 else "")
         for number, title in enumerate(titles, start=1)
     }
-
-
-def _numbers_text(first: int, last: int) -> str:
-    return f"Image {first}" if first == last else f"Images {first} to {last}"
 
 
 def _summary(known: dict[str, Any]) -> list[str]:

@@ -13,13 +13,12 @@ from xnas_tf.attribution import attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import class_number, class_numbers
 from xnas_tf.data.dataset import Split, sample
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.image_values import check_values, model_images
-from xnas_tf.explanation.named_models import AnyModel, NamedModel, named_model
+from xnas_tf.explanation.named_models import AnyModel, named_model
 from xnas_tf.explanation.quality import quality_of, random_quality
 from xnas_tf.interpretation.model_data import expected_shape
 from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
@@ -86,7 +85,8 @@ def explain(  # noqa: PLR0913 - options with defaults
     chosen = [_method(each) for each in methods]
     files: Sequence[str] = ()
     if images is None:
-        data = _data_of(subject)
+        missing = "`images`: none are given, and the model does not come from a run"
+        data = subject.load_dataset(None, missing=missing)
         shown = sample_of(model, data.test, IMAGES, input_range, mistakes)
         images, labels, files = _checked_images(shown.images, model), shown.labels, shown.names
         class_names = class_names or data.class_names
@@ -214,12 +214,6 @@ def sample_of(
     if not wrong.any():
         raise InputError(f"`mistakes`: the model classifies all {len(test)} test images correctly")
     return sample(test.select(np.flatnonzero(wrong)), count)
-
-
-def _data_of(subject: NamedModel) -> Dataset:
-    if subject.run is None:
-        raise InputError("`images`: none are given, and the model does not come from a run")
-    return subject.load_dataset(None)
 
 
 def _method(method: str | AttributionMethod) -> AttributionMethod:

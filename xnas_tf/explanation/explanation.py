@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,7 +171,7 @@ class Explanation:
                     {**each._asdict(), "target": self.class_names[each.target]}
                     for each in concentrations(self.maps[method], self.targets)
                 ],
-                "quality": self._quality(method),
+                "quality": _measured(self.quality.get(method, {}), ~is_empty(self.maps[method])),
             }
             for key, method in self._methods().items()
         }
@@ -185,23 +185,9 @@ class Explanation:
             "shown_channels": shown_channels_sentence(self.images.shape),
             "images": images,
             "methods": methods,
-            RANDOM_KEY: {
-                name: {"mean": plain(np.mean(values)), "images": plain(values)}
-                for name, values in self.random_quality.items()
-            },
+            RANDOM_KEY: _measured(self.random_quality, np.ones(len(self.images), bool)),
             "failures": self.failures,
             "warnings": self.warnings,
-        }
-
-    def _quality(self, method: AttributionMethod) -> dict[str, dict[str, Any]]:
-        """Return the values of each metric, and their mean over the images with non-empty maps."""
-        kept = ~is_empty(self.maps[method])
-        return {
-            name: {
-                "mean": plain(np.mean(values[kept])) if kept.any() else None,
-                "images": plain(values),
-            }
-            for name, values in self.quality.get(method, {}).items()
         }
 
     def _heading(self, number: int) -> tuple[str, str]:
@@ -245,3 +231,14 @@ class Explanation:
                 image = overlay(self.images[number], values, method.signed)
                 image.save(folder / "overlays" / f"{number:04d}-{key}.png")
         return overviews
+
+
+def _measured(quality: Mapping[str, np.ndarray], kept: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return the values of each metric, (N,), and their mean over the kept images, (N,)."""
+    return {
+        name: {
+            "mean": plain(np.mean(values[kept])) if kept.any() else None,
+            "images": plain(values),
+        }
+        for name, values in quality.items()
+    }

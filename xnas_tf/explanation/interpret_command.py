@@ -43,8 +43,7 @@ def interpret_request(
         The result and its folder; None on ranks other than 0.
 
     Raises:
-        InputError: If a named model, data set or file is missing or invalid, or the folder already
-            exists.
+        InputError: If anything named is missing or invalid, or the folder exists.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:
@@ -54,13 +53,7 @@ def interpret_request(
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)
-        found = train_interpreter(
-            subject.model,
-            data,
-            communicator=ranks,
-            log=log,
-            **options,
-        )
+        found = train_interpreter(subject.model, data, communicator=ranks, log=log, **options)
     if ranks.rank > 0:
         return None
     if warning := low_fidelity_warning(found.answers.fidelity()):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import xnas_tf.interpretation.flint.interpreter  # noqa: F401 - registers its classes with Keras
-from xnas_tf.candidate import RECOMMENDED
+from xnas_tf.candidate import RECOMMENDED, Candidate
 from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import check_order
@@ -30,20 +30,49 @@ from xnas_tf.storage.run_directory import CONFIG, DATABASE
 
 @dataclass(frozen=True)
 class ModelSubject:
-    """A model to explain.
+    """A model to explain, and where it comes from.
 
     Attributes:
+        model: The model.
         title: The model's name in figures.
-        run: The model's run; None if it was given as a file.
+        run: The model's run; None if it has no run or was given as a file.
         class_names: The classes of the run or of the card of an exported model; empty if unknown.
         full_scales: The ``Findings.full_scales`` in this card.
     """
 
     model: keras.Model
-    title: str
+    title: str = ""
     run: Run | None = None
     class_names: Sequence[str] = ()
     full_scales: Mapping[str, int] | None = None
+
+    def load_dataset(
+        self,
+        given: str | Dataset | None,
+        log: Callable[[str], None] = lambda _: None,
+        missing: str = "`dataset`: none is given, and the model does not come from a run",
+    ) -> Dataset:
+        """Return the given data set or, if there is none, the data set of the model's run.
+
+        A named data set is converted to the model's input; see ``data_for``. ``missing`` is the
+        message if no data set is available.
+
+        Raises:
+            InputError: If no data set is available, it cannot be loaded, it does not fit the
+                model, or the run's data set has changed since the search.
+        """
+        if given is None:
+            if self.run is None:
+                raise InputError(missing)
+            return self.run.load_dataset(log)
+        if not isinstance(given, str | Dataset):
+            raise InputError(
+                f"`dataset` is of type {type(given).__name__}; allowed: a name, such as 'digits', "
+                "or a Dataset"
+            )
+        data = data_for(self.model, given, log)
+        check_order(data.class_names, self.class_names, data.name)
+        return data
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
@@ -63,21 +92,8 @@ def load_data(
     kind: str,
     log: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
-    """Load the named data set or, if none is named, the data set of the model's run.
-
-    A named data set is converted to the model's input; see ``data_for``.
-
-    Raises:
-        InputError: If no data set is available, it cannot be loaded, it does not fit the model, or
-            the run's data set has changed since the search.
-    """
-    if source.dataset:
-        data = data_for(subject.model, source.dataset, log)
-        check_order(data.class_names, subject.class_names, data.name)
-        return data
-    if subject.run is None:
-        raise InputError(f"{source.path}: give {NEEDED[kind]}")
-    return subject.run.load_dataset(log)
+    """Load the data set of a source for this kind of result; see ``ModelSubject.load_dataset``."""
+    return subject.load_dataset(source.dataset, log, f"{source.path}: give {NEEDED[kind]}")
 
 
 def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
@@ -87,7 +103,8 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         InputError: If the model does not exist or cannot be loaded.
     """
     if is_run(path):
-        return _load_from_run(Run(path), RECOMMENDED if candidate is None else candidate, safe)
+        run = Run(path)
+        return subject_of(run.choose(RECOMMENDED if candidate is None else candidate), run, safe)
     file = model_file(path, candidate)
     if (module := _module_of_run(file)) is None:
         model = load_exported(file, str(_card(file).get("hypermodel_module", "")), safe)
@@ -131,8 +148,12 @@ def _card(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _load_from_run(run: Run, which: int | str, safe: bool) -> ModelSubject:
-    candidate = run.choose(which)
+def subject_of(candidate: Candidate, run: Run, safe: bool) -> ModelSubject:
+    """Load the model of a run's candidate.
+
+    Raises:
+        InputError: If it cannot be loaded.
+    """
     title = f"candidate {candidate.id} of {run.path.resolve().name}"
     return ModelSubject(candidate.load_model(safe), title, run, run.class_names)
 

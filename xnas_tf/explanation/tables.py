@@ -42,17 +42,13 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
     right = [*(["images"] if has_empty else []), *titles]
     columns = [Column("method"), *(Column(title, justify="right") for title in right)]
     quality = Table(*columns, box=box.SIMPLE_HEAD, title="mean quality of the explanations")
-    for method in methods:
-        means = [method["quality"].get(name, {}).get("mean") for name in metrics]
-        quality.add_row(
-            method["title"],
-            *([measured_images(method)] if has_empty else []),
-            *("" if m is None else f"{m:.4f}" for m in means),
-        )
+    rows = [(each["title"], measured_images(each), each["quality"]) for each in methods]
     if random := known[RANDOM_KEY]:
-        means = [random.get(name, {}).get("mean") for name in metrics]
-        blank = [""] if has_empty else []
-        quality.add_row(RANDOM, *blank, *("" if m is None else f"{m:.4f}" for m in means))
+        rows.append((RANDOM, "", random))
+    for title, measured, values in rows:
+        means = [values.get(name, {}).get("mean") for name in metrics]
+        texts = ["" if mean is None else f"{mean:.4f}" for mean in means]
+        quality.add_row(title, *([measured] if has_empty else []), *texts)
     return [images, quality]
 
 

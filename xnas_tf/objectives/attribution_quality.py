@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
+from xnas_tf.attribution import ATTRIBUTIONS, method_with_steps
 from xnas_tf.errors import NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
@@ -32,22 +32,18 @@ Values = dict[str, np.ndarray]
 """Values of each image, (N,), by metric; the objective's own values have the key ``""``."""
 
 
-def known_method(name: str) -> str:
-    """Return an attribution method's name, which may be ``module:Name``.
-
-    Raises:
-        ValueError: If no method has this name.
-    """
+def _known(name: str) -> str:
     if name not in ATTRIBUTIONS.names() and ":" not in name:
         raise ValueError(f"unknown attribution method {suggest(name, ATTRIBUTIONS.names())}")
     return name
 
 
-class AttributionQuality(Objective):
-    """Mean of a metric over images; the standard error is also recorded.
+MethodName = Annotated[str, AfterValidator(_known)]
+"""An attribution method's name, which may be ``module:Name``."""
 
-    An image with an empty map gets the worst possible value.
-    """
+
+class AttributionQuality(Objective):
+    """Mean of a metric over images; the standard error is also recorded."""
 
     images: int = Field(32, ge=1, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
@@ -100,22 +96,13 @@ class CompletenessError(AttributionQuality):
 class MethodObjective(Objective):
     """An objective that uses any attribution method."""
 
-    method: str = Field("integrated_gradients", description="name of the attribution method")
+    method: MethodName = Field("integrated_gradients", description="name of the attribution method")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
-
-    @field_validator("method")
-    @classmethod
-    def _validate_method(cls, method: str) -> str:
-        return known_method(method)
 
     @property
     def used_methods(self) -> list[str]:
         """See ``Objective.used_methods``."""
         return [self.method]
-
-    def check(self, class_names: tuple[str, ...]) -> None:
-        """See ``Objective.check``."""
-        attribution_method(self.method)
 
     def check_model(self, model: keras.Model) -> None:
         """See ``Objective.check_model``."""
@@ -128,7 +115,7 @@ class MethodObjective(Objective):
 class MethodQuality(MethodObjective, AttributionQuality):
     """A metric defined for any attribution method."""
 
-    further_methods: tuple[str, ...] = Field(
+    further_methods: tuple[MethodName, ...] = Field(
         (),
         description="names of further attribution methods, whose values are recorded as "
         "`NAME/METHOD`",
@@ -140,18 +127,12 @@ class MethodQuality(MethodObjective, AttributionQuality):
         names = [info.data.get("method", ""), *methods]
         if len(set(names)) < len(names):
             raise ValueError(f"the same method is given twice: {', '.join(names)}")
-        return tuple(known_method(name) for name in methods)
+        return methods
 
     @property
     def used_methods(self) -> list[str]:
         """See ``Objective.used_methods``."""
         return [self.method, *self.further_methods]
-
-    def check(self, class_names: tuple[str, ...]) -> None:
-        """See ``Objective.check``."""
-        super().check(class_names)
-        for measure in self._further():
-            measure.check(class_names)
 
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``.
@@ -159,9 +140,10 @@ class MethodQuality(MethodObjective, AttributionQuality):
         A further method that has no value does not affect the others; the reason says why.
         """
         own = super().score(subject)
-        metrics, reasons = dict(own.metrics), [own.reason]
-        for measure in self._further():
-            prefix = f"{self.name}/{measure.method}"
+        metrics, reasons = dict(own.metrics), list[str]()
+        for method in self.further_methods:
+            measure = self.model_copy(update={"method": method, "further_methods": ()})
+            prefix = f"{self.name}/{method}"
             try:
                 score = measure.score(subject)
             except NotApplicable as error:  # raised on all ranks
@@ -169,25 +151,29 @@ class MethodQuality(MethodObjective, AttributionQuality):
             if not math.isfinite(score.value):
                 why = f" ({score.reason})" if score.reason else ""
                 reasons.append(f"not recorded: {prefix} is {score.value}{why}")
-            elif score.reason:
-                reasons.append(f"{prefix}: {score.reason}")
             metrics[prefix] = score.value
             metrics |= {
                 name.replace(self.name, prefix, 1): each for name, each in score.metrics.items()
             }
-        return replace(own, metrics=metrics, reason="; ".join(filter(None, reasons)))
+        return replace(own, metrics=metrics, reason="; ".join(reasons))
 
-    def _further(self) -> list[MethodQuality]:
-        changes = [{"method": name, "further_methods": ()} for name in self.further_methods]
-        return [self.model_copy(update=each) for each in changes]
 
-    def _with_empty(self, values: np.ndarray, maps: np.ndarray) -> np.ndarray:
+class MapQuality(MethodQuality):
+    """A metric of maps; an image with an empty map gets the worst possible value."""
+
+    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics.statistics import with_empty
 
-        return with_empty(values, maps, self.worst)
+        maps = self._attribution()(subject.model, images, subject.predicted)
+        values = self._measure_maps(subject, images, maps)
+        return {**values, "": with_empty(values[""], maps, self.worst)}
+
+    @abstractmethod
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
+        """Compute the metric for maps (N, H, W) of the predicted classes; see ``_measure``."""
 
 
-class Deletion(MethodQuality):
+class Deletion(MapQuality):
     """Area under the probability curve as the most important pixels are turned black.
 
     The area is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
@@ -200,16 +186,14 @@ class Deletion(MethodQuality):
         16, ge=1, description="number of equal steps in which pixels are removed"
     )
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import deletion
 
-        model, targets = subject.model, subject.predicted
-        maps = self._attribution()(model, images, targets)
-        curves = deletion(model, images, maps, targets, steps=self.curve_steps)
-        return {"": self._with_empty(curves, maps)}
+        targets, steps = subject.predicted, self.curve_steps
+        return {"": deletion(subject.model, images, maps, targets, steps=steps)}
 
 
-class Insertion(MethodQuality):
+class Insertion(MapQuality):
     """Area under the probability curve as the most important pixels are inserted.
 
     The inserted pixels replace those of a blurred image. The area is in [0, 1]; higher is better
@@ -224,16 +208,14 @@ class Insertion(MethodQuality):
         16, ge=1, description="number of equal steps in which pixels are inserted"
     )
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import insertion
 
-        model, targets = subject.model, subject.predicted
-        maps = self._attribution()(model, images, targets)
-        curves = insertion(model, images, maps, targets, steps=self.curve_steps)
-        return {"": self._with_empty(curves, maps)}
+        targets, steps = subject.predicted, self.curve_steps
+        return {"": insertion(subject.model, images, maps, targets, steps=steps)}
 
 
-class Sparseness(MethodQuality):
+class Sparseness(MapQuality):
     """Gini index of the maps, which is high if the maps concentrate on a few pixels.
 
     The index is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
@@ -244,11 +226,10 @@ class Sparseness(MethodQuality):
     name: Literal["sparseness"] = "sparseness"
     direction: Direction = "maximize"
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sparseness
 
-        model, targets = subject.model, subject.predicted
-        return {"": sparseness(self._attribution()(model, images, targets))}
+        return {"": sparseness(maps)}
 
 
 class SeededQuality(MethodQuality):
@@ -260,7 +241,7 @@ class SeededQuality(MethodQuality):
         return np.random.default_rng(self.seed)
 
 
-class SensitivityN(SeededQuality):
+class SensitivityN(SeededQuality, MapQuality):
     """Correlation of attributions with the drop in the logit when random pixels are turned black.
 
     The correlation is in [-1, 1]; higher is better (Ancona et al. 2018, arXiv 1711.06104).
@@ -273,18 +254,15 @@ class SensitivityN(SeededQuality):
     share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
     subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import sensitivity_n
 
-        model, targets = subject.model, subject.predicted
-        maps = self._attribution()(model, images, targets)
+        explained = subject.model, images, maps, subject.predicted
         n = max(1, round(self.share * images.shape[1] * images.shape[2]))
-        rng, subsets = self._rng(), self.subsets
-        found = sensitivity_n(model, images, maps, targets, n=n, rng=rng, subsets=subsets)
-        return {"": self._with_empty(found, maps)}
+        return {"": sensitivity_n(*explained, n=n, rng=self._rng(), subsets=self.subsets)}
 
 
-class Infidelity(SeededQuality):
+class Infidelity(SeededQuality, MapQuality):
     """Squared error when attributions predict the drop in the logit as squares turn black.
 
     The error is relative to the larger of the two mean squares, in [0, 4]; lower is better (Yeh et
@@ -298,16 +276,12 @@ class Infidelity(SeededQuality):
     name: Literal["infidelity"] = "infidelity"
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import infidelity
 
-        model, targets = subject.model, subject.predicted
-        maps = self._attribution()(model, images, targets)
-        errors = infidelity(
-            model, images, maps, targets, rng=self._rng(), perturbations=self.perturbations
-        )
-        relative = self._with_empty(errors.relative, maps)
-        return {"": relative, "absolute": errors.absolute}
+        explained, count = (subject.model, images, maps, subject.predicted), self.perturbations
+        errors = infidelity(*explained, rng=self._rng(), perturbations=count)
+        return {"": errors.relative, "absolute": errors.absolute}
 
 
 class MaxSensitivity(SeededQuality):
@@ -325,19 +299,11 @@ class MaxSensitivity(SeededQuality):
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import max_sensitivity
 
-        model, targets = subject.model, subject.predicted
-        method, rng = self._attribution(), self._rng()
-        changes = max_sensitivity(
-            model,
-            images,
-            method,
-            targets,
-            rng=rng,
-            radius=self.radius,
-            samples=self.samples,
-            empty=self.worst,
-        )
-        return {"": changes}
+        explained = subject.model, images, self._attribution(), subject.predicted
+        rng, radius, samples, empty = self._rng(), self.radius, self.samples, self.worst
+        return {
+            "": max_sensitivity(*explained, rng=rng, radius=radius, samples=samples, empty=empty)
+        }
 
 
 class Randomization(SeededQuality):
@@ -354,7 +320,7 @@ class Randomization(SeededQuality):
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 1.0
     name: Literal["randomization"] = "randomization"
-    method: str = Field("smooth_grad", description="name of the attribution method")
+    method: MethodName = Field("smooth_grad", description="name of the attribution method")
     stages: int = Field(
         4, ge=1, description="number of groups of layers that are randomized one after the other"
     )
@@ -362,10 +328,9 @@ class Randomization(SeededQuality):
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
         from xnas_tf.attribution.metrics import randomization
 
-        model, targets = subject.model, subject.predicted
-        method, rng = self._attribution(), self._rng()
+        explained = subject.model, images, self._attribution(), subject.predicted
         correlations = randomization(
-            model, images, method, targets, rng=rng, stages=self.stages, empty=self.worst
+            *explained, rng=self._rng(), stages=self.stages, empty=self.worst
         )
         stages = {f"stage_{i}": each for i, each in enumerate(correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from xnas_tf.attribution import attribution_method
+
 if TYPE_CHECKING:
     import keras
 
@@ -127,27 +129,24 @@ class Objective(BaseModel):
     name: str
     direction: Direction = "minimize"
 
-    def check(self, class_names: tuple[str, ...]) -> None:  # noqa: B027, optional
-        """Validate options that depend on the data set, before any training.
+    def check(self, class_names: tuple[str, ...]) -> None:
+        """Validate attribution methods and options that depend on the data set, before training.
 
         Raises:
-            InputError: If the options don't fit the data set.
+            InputError: If a method does not exist, or the options don't fit the data set.
         """
+        for name in self.used_methods:
+            attribution_method(name)
 
     def check_dataset(self, dataset: Dataset) -> None:  # noqa: B027, optional
         """Check that the data set has what the objective needs, before any training.
 
         Raises:
-            InputError: If the data set lacks something that is needed, such as masks. The caller
-                prefixes the message with the configuration section.
+            InputError: If it lacks something, such as masks. The caller adds the section's name.
         """
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
-        """Return notes on the options and the data set, which the user sees before a search.
-
-        Raises:
-            InputError: See ``check``.
-        """
+        """Return notes on the options and the data set, which the user sees before a search."""
         return []
 
     def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional

@@ -18,6 +18,10 @@ STEP = 0.05
 """Standard deviation of the weights. It is small, so that values are approximately linear in the
 weights. Where classes hardly differ, a bootstrap, with a standard deviation of 1, varies the
 squared noise three times as much as new images would; these weights vary it twice as much."""
+LARGEST_ERROR = 1.0
+"""Largest possible standard deviation of a value from 0 to 2. Estimates exceed it if class means
+nearly vanish, because a distance is then far from linear in the images. The interval from
+this value is wider than the range, so figures do not draw it."""
 _thread_pools = cache(ThreadpoolController)
 """Created only once, because finding the loaded libraries takes 5 ms."""
 
@@ -25,10 +29,9 @@ _thread_pools = cache(ThreadpoolController)
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
     """Return the sorted indices of up to ``count`` images, balanced over the classes.
 
-    Class means are compared in pairs, so an additional image helps most in the smallest class.
-    Balancing also makes it less likely that no image of a rare class is chosen. The classes take
-    turns to contribute their next image; within a round, earlier images come first. ``groups`` (N,)
-    are the images' classes, with the images in random order.
+    Class means are compared in pairs, so an additional image helps most in the smallest class. The
+    classes take turns to contribute their next image; within a round, earlier images come first.
+    ``groups`` (N,) are the images' classes, with the images in random order.
     """
     by_class = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[by_class], groups[by_class])
@@ -52,8 +55,8 @@ def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Return a value's standard error, given its values for the resamples, (resamples,)."""
-    return float(np.std(values, ddof=1) / STEP)
+    """Return a value's standard error, at most 1, from its values for resamples, (resamples,)."""
+    return min(float(np.std(values, ddof=1) / STEP), LARGEST_ERROR)
 
 
 def resampled_sums(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from xnas_tf.attribution import attribution_method, method_with_steps
-from xnas_tf.objectives.attribution_quality import AttributionQuality, Values, known_method
+from xnas_tf.attribution import method_with_steps
+from xnas_tf.objectives.attribution_quality import AttributionQuality, MethodName, Values
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Consistency(AttributionQuality):
     highest: ClassVar[float] = 1.0
     name: Literal["consistency"] = "consistency"
     direction: Direction = "maximize"
-    methods: tuple[str, ...] = Field(
+    methods: tuple[MethodName, ...] = Field(
         ("grad_cam", "integrated_gradients"),
         min_length=2,
         description="names of two or more attribution methods",
@@ -41,17 +41,12 @@ class Consistency(AttributionQuality):
     def _validate_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(methods)) < len(methods):
             raise ValueError(f"the same method is given twice: {', '.join(methods)}")
-        return tuple(known_method(name) for name in methods)
+        return methods
 
     @property
     def used_methods(self) -> list[str]:
         """See ``Objective.used_methods``."""
         return [*self.methods]
-
-    def check(self, class_names: tuple[str, ...]) -> None:
-        """See ``Objective.check``."""
-        for name in self.methods:
-            attribution_method(name)
 
     def check_model(self, model: keras.Model) -> None:
         """See ``Objective.check_model``."""
@@ -59,7 +54,9 @@ class Consistency(AttributionQuality):
             method_with_steps(name, self.steps).check_model(model)
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        maps = [self._positive_maps(name, subject, images) for name in self.methods]
+        methods = [method_with_steps(name, self.steps) for name in self.methods]
+        explained = subject.model, images, subject.predicted
+        maps = [np.maximum(method(*explained), 0) for method in methods]
         every = [subject.gathered(each) for each in maps]
         total = len(every[0])
         # This rank's images have the numbers rank, rank + size, ...: see ``Subject``.
@@ -70,10 +67,6 @@ class Consistency(AttributionQuality):
         if total > 1:
             values["chance"] = [self._agreement(maps[i], others[j]) for i, j in pairs]
         return {name: np.mean(each, axis=0) for name, each in values.items()}
-
-    def _positive_maps(self, name: str, subject: Subject, images: np.ndarray) -> np.ndarray:
-        method = method_with_steps(name, self.steps)
-        return np.maximum(method(subject.model, images, subject.predicted), 0)
 
     def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Correlate pairs of maps (N, H, W); pairs with an empty map get the worst value."""

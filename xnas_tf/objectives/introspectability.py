@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from xnas_tf.attribution import ATTRIBUTIONS, attribution_method, method_with_steps
+from xnas_tf.attribution import ATTRIBUTIONS, method_with_steps
 from xnas_tf.errors import InputError, NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 Computed = dict[tuple[Any, ...], "list[LayerActivations]"]
 """Layers of representations that were computed for a candidate, by what they depend on."""
-LARGEST_ERROR = 1.0
-"""Largest possible standard deviation of a value from 0 to 2. Estimates exceed it if class means
-nearly vanish, because a distance is then far from linear in the images. The interval from
-this value is wider than the range, so figures do not draw it."""
 ACTIVATIONS = "activations"
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 """Default minimum numbers of images, in total and per class. The number per class is at least twice
@@ -220,6 +217,7 @@ class Introspectability(Objective):
 
     def check(self, class_names: tuple[str, ...]) -> None:
         """See ``Objective.check``."""
+        super().check(class_names)
         for name in self.variants:
             self._variant(name).check(class_names)
         read_class_weights(self.similarity, class_names)
@@ -230,9 +228,6 @@ class Introspectability(Objective):
                 f"{needed}, min_images ({self.min_images}) for each of {len(class_names)} classes, "
                 "or a class is always missing and its pairs count as 0; or missing_classes: ignore"
             )
-        for source in self.sources:
-            if source != ACTIVATIONS:
-                attribution_method(source)
 
     def notes(self, class_names: tuple[str, ...]) -> list[str]:
         """See ``Objective.notes``."""
@@ -268,10 +263,14 @@ class Introspectability(Objective):
                     key = f"{self.name}/{source}/{layer.name}"
                     metrics[key] = float(pairs.mean_distance(gram))
             replicates.append(self._resampled_values(means, subject.communicator))
+            metrics[f"{self.name}/{source}/standard_error"] = standard_error(replicates[-1])
         metrics[f"{self.name}/groups"] = float(np.count_nonzero(pairs.present))
         for name in self.variants:
             metrics |= self._variant_metrics(name, subject, computed)
-        return self._combined(metrics, replicates, reasons)
+        weights = np.array(list(self.sources.values())) / sum(self.sources.values())
+        value = weights @ [metrics[f"{self.name}/{source}"] for source in self.sources]
+        metrics[f"{self.name}/standard_error"] = standard_error(weights @ np.stack(replicates))
+        return ObjectiveValue(float(value), metrics, "; ".join(dict.fromkeys(reasons)))
 
     def _variant_metrics(self, name: str, subject: Subject, computed: Computed) -> dict[str, float]:
         """Return a variant's values by name, excluding values of single layers."""
@@ -286,11 +285,8 @@ class Introspectability(Objective):
         """Compute the class means behind the score for each source that applies to the model."""
         chosen = self._chosen(subject)
         for source in self.sources:
-            try:
-                means = self._class_means(source, subject, chosen, {})
-            except NotApplicable:
-                continue
-            yield means
+            with suppress(NotApplicable):
+                yield self._class_means(source, subject, chosen, {})
 
     def _chosen(self, subject: Subject) -> ChosenImages:
         """Choose images and weights, independently of the number of ranks."""
@@ -348,19 +344,6 @@ class Introspectability(Objective):
             communicator,
         )
         return pairs.mean_distance(mean_gram(sums, self.normalize, self.estimator))
-
-    def _combined(
-        self, metrics: dict[str, float], replicates: list[np.ndarray], reasons: list[str]
-    ) -> ObjectiveValue:
-        """Return the weighted mean of the sources, with its standard error."""
-        weights = np.array(list(self.sources.values())) / sum(self.sources.values())
-        values = [metrics[f"{self.name}/{source}"] for source in self.sources]
-        for source, values_of_source in zip(self.sources, replicates, strict=True):
-            error = min(standard_error(values_of_source), LARGEST_ERROR)
-            metrics[f"{self.name}/{source}/standard_error"] = error
-        error = min(standard_error(weights @ np.stack(replicates)), LARGEST_ERROR)
-        metrics[f"{self.name}/standard_error"] = error
-        return ObjectiveValue(float(weights @ values), metrics, "; ".join(dict.fromkeys(reasons)))
 
     def _layers(
         self, source: str, subject: Subject, chosen: ChosenImages

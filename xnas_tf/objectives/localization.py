@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import MethodQuality, Values
+from xnas_tf.objectives.attribution_quality import MapQuality, Values
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
 
 
-class Localization(MethodQuality):
+class Localization(MapQuality):
     """A metric that compares maps with masks; ``chance`` is an uninformative map's value."""
 
     lowest: ClassVar[float] = 0.0
@@ -35,13 +35,11 @@ class Localization(MethodQuality):
                 "a Source with masks"
             )
 
-    def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
             raise InputError(f"{self.name} needs masks, which the subject lacks")
-        maps = self._attribution()(subject.model, images, subject.predicted)
-        values = self._with_empty(self._localized(maps, masks), maps)
-        return {"": values, "chance": masks.mean(axis=(1, 2))}
+        return {"": self._localized(maps, masks), "chance": masks.mean(axis=(1, 2))}
 
     @abstractmethod
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 from xnas_tf.errors import InputError
 from xnas_tf.objectives.attribution_quality import MethodObjective
@@ -138,12 +138,8 @@ def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:
     Ties count as half. The probability is Mann and Whitney's U divided by the number of pairs. It
     is NaN if any value is NaN.
     """
-    both = np.concatenate([positive, negative])
-    if np.isnan(both).any():
-        return float("nan")
-    ranks = rankdata(both)[: len(positive)]
-    least = len(positive) * (len(positive) + 1) / 2
-    return float((ranks.sum() - least) / (len(positive) * len(negative)))
+    pairs = len(positive) * len(negative)
+    return float(mannwhitneyu(positive, negative, method="asymptotic").statistic / pairs)
 
 
 def error_of_area(area: float, count: int) -> float:

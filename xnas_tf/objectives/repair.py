@@ -152,6 +152,8 @@ class _Removal:
         self._network = SplitNetwork(subject.model, sample)
         self._clean = clean, self._network.features(clean)
         self._stamped = stamped, self._network.features(stamped)
+        (counts,) = self._communicator.sum(np.array([len(clean), len(stamped)]))
+        self._counts = np.maximum(counts, 1)
 
     @property
     def channels(self) -> int:
@@ -160,7 +162,16 @@ class _Removal:
     def effects(self, removals: Sequence[tuple[int, ...]]) -> list[_Effect]:
         """Return the effect of removing each of several sets of channels."""
         (sums,) = self._communicator.sum(np.array([self._sums(each) for each in removals]))
-        return [_effect_of(*each) for each in sums.tolist()]
+        images, others = self._counts.tolist()
+        return [
+            _Effect(
+                attacked / others,
+                alike / others,
+                correct / images,
+                followed / others + wrong / images,
+            )
+            for attacked, alike, correct, followed, wrong in sums.tolist()
+        ]
 
     def _sums(self, removed: tuple[int, ...]) -> list[float]:
         mask = np.ones(self.channels, np.float32)
@@ -169,25 +180,9 @@ class _Removal:
         stamped = self._network.probabilities(*self._stamped, mask).astype(np.float64)
         predicted = clean.argmax(axis=1)
         return [
-            len(clean),
-            len(stamped),
             np.count_nonzero(stamped.argmax(axis=1) == self._target),
             np.count_nonzero(predicted[self._others] == self._target),
             np.count_nonzero(predicted == self._labels),
             stamped[:, self._target].sum(),
             (1 - clean[np.arange(len(clean)), self._labels]).sum(),
         ]
-
-
-def _effect_of(  # noqa: PLR0913, the sums over all ranks
-    images: float,
-    others: float,
-    attacked: float,
-    alike: float,
-    correct: float,
-    followed: float,
-    wrong: float,
-) -> _Effect:
-    images, others = max(images, 1), max(others, 1)
-    cost = followed / others + wrong / images
-    return _Effect(attacked / others, alike / others, correct / images, cost)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 
 STABILITY = 1e-5
 """k of the published score, which keeps logarithms and quotients finite."""
+SCALING = (
+    *("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    *("UnitNormalization", "Normalization", "Rescaling"),
+)
+"""Keras layers that synaptic flow leaves out."""
+NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise")
+"""Keras layers, with their subclasses, that Jacobians leave out."""
 
 
 class ZeroCostScore(Objective):
     """A score of a model's logits, for models with one image as input."""
 
+    why_not: ClassVar[str]
+    """Why a model has no finite value."""
     direction: Direction = "maximize"
 
     def check_model(self, model: keras.Model) -> None:
@@ -54,12 +63,7 @@ class ZeroCostScore(Objective):
         value = self._value(subject)
         if np.isfinite(value):
             return ObjectiveValue(value)
-        return ObjectiveValue(float("nan"), {}, self._why_not)
-
-    @property
-    @abstractmethod
-    def _why_not(self) -> str:
-        """Why a model has no finite value."""
+        return ObjectiveValue(math.nan, {}, self.why_not)
 
     @abstractmethod
     def _value(self, subject: Subject) -> float:
@@ -77,11 +81,8 @@ class Synflow(ZeroCostScore):
     only kernels count. Layers that scale the input are also left out. Higher is better.
     """
 
+    why_not: ClassVar[str] = "the sum of the logits is not a positive number"
     name: Literal["synflow"] = "synflow"
-
-    @property
-    def _why_not(self) -> str:
-        return "the sum of the logits is not a positive number"
 
     def _value(self, subject: Subject) -> float:
         return log_synflow(subject.model, subject.images.shape[1:])
@@ -100,6 +101,7 @@ class JacobianCovariance(ZeroCostScore):
     same number of images.
     """
 
+    why_not: ClassVar[str] = "the gradients of an image are not finite or the same for all pixels"
     name: Literal["jacobian_covariance"] = "jacobian_covariance"
     images: int = Field(
         64,
@@ -116,10 +118,6 @@ class JacobianCovariance(ZeroCostScore):
                 f"{self.name}: given images: {self.images}, but an image has only {values} values; "
                 f"allowed: images: 2 to {values - 1}"
             )
-
-    @property
-    def _why_not(self) -> str:
-        return "the gradients of an image are not finite or the same for all pixels"
 
     def _value(self, subject: Subject) -> float:
         from xnas_tf.keras_tools.preprocessing import to_model_input
@@ -157,7 +155,7 @@ def log_synflow(model: keras.Model, image_shape: tuple[int, ...]) -> float:
     if not kernels:
         raise NotApplicable("synflow: the model has no kernels")
     ones = tf.ones((1, *image_shape))
-    with _logits(model, ones, _scaling_layers()), _float64(model), tf.GradientTape() as tape:
+    with _logits(model, ones, SCALING), _float64(model), tf.GradientTape() as tape:
         tape.watch(kernels)
         logits = model.stateless_call(trainable, others, ones, training=False)[0]
         log_sum = tf.math.log(tf.reduce_sum(tf.cast(tf.nest.flatten(logits)[0], tf.float64)))
@@ -188,7 +186,7 @@ def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
     trainable, others = _values(model)
     batch = tf.constant(images)
     with (
-        _logits(model, batch[:1], _noise_layers()),
+        _logits(model, batch[:1], NOISE),
         edited_calls(model, _without_augmentation),
         tf.GradientTape() as tape,
     ):
@@ -210,14 +208,16 @@ def jacobian_score(jacobians: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         correlations = np.corrcoef(jacobians)
     if not np.isfinite(correlations).all():
-        return float("nan")
+        return math.nan
     values = np.maximum(np.linalg.eigvalsh(np.atleast_2d(correlations)), 0) + STABILITY
     return float(-np.sum(np.log(values) + 1 / values))
 
 
 @contextmanager
-def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[type, ...]) -> Iterator[None]:
-    """Let a model return logits inside the context, without layers of the given kinds."""
+def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[str, ...]) -> Iterator[None]:
+    """Let a model return logits inside the context, without Keras layers of the given kinds."""
+    import keras
+
     from xnas_tf.keras_tools.inspection import (
         edited_calls,
         inlined_calls,
@@ -225,16 +225,15 @@ def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[type, ...]) -
         observed_ending,
     )
 
+    kinds = tuple(getattr(keras.layers, name) for name in left_out)
+
     def without(layer: Any, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
-        return inputs[0] if isinstance(layer, left_out) else outputs
+        return inputs[0] if isinstance(layer, kinds) else outputs
 
     ending = observed_ending(model, images)
     if not ending.can_be_linear:
         raise NotApplicable("the model's logits cannot be computed without its last activation")
-    with ExitStack() as stack:
-        stack.enter_context(inlined_calls(model))
-        stack.enter_context(linear_output(ending))
-        stack.enter_context(edited_calls(model, without))
+    with inlined_calls(model), linear_output(ending), edited_calls(model, without):
         yield
 
 
@@ -289,34 +288,6 @@ def _values(model: keras.Model) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
     return trainable, others
-
-
-def _scaling_layers() -> tuple[type, ...]:
-    from keras import layers
-
-    return (
-        layers.BatchNormalization,
-        layers.LayerNormalization,
-        layers.GroupNormalization,
-        layers.RMSNormalization,
-        layers.UnitNormalization,
-        layers.Normalization,
-        layers.Rescaling,
-    )
-
-
-def _noise_layers() -> tuple[type, ...]:
-    from keras import layers
-
-    return (
-        layers.Dropout,
-        layers.SpatialDropout1D,
-        layers.SpatialDropout2D,
-        layers.SpatialDropout3D,
-        layers.AlphaDropout,
-        layers.GaussianDropout,
-        layers.GaussianNoise,
-    )
 
 
 def _random_image_layers() -> tuple[type, ...]:

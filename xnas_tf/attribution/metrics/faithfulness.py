@@ -35,9 +35,8 @@ def completeness_error(
 
     |sum of the map - (score(image) - score(baseline))| is 0 for the exact integral
     (Sundararajan et al. 2017, arXiv 1703.01365, proposition 1); the remainder is the error of
-    the Riemann sum. The relative error is this error divided by the larger of the sum and the
-    change. The relative error lies in [0, 2], and is 0 where the sum and the change are both 0.
-    ``empty``, if given, is the value for maps that are 0 everywhere.
+    the Riemann sum. The relative error is divided by the larger of the sum and the change; it lies
+    in [0, 2], and is 0 where both are 0. ``empty``, if given, replaces it for empty maps.
     """
     method = method or IntegratedGradients()
     scores = Scores(model, images, targets, Outputs(output=method.output))

@@ -12,19 +12,14 @@ FLAT = 0.1
 
 
 def is_empty(maps: np.ndarray) -> np.ndarray:
-    """Return whether each map (N, H, W) is all zeros, as a boolean array (N,).
-
-    Grad-CAM can produce such empty maps. An empty map explains nothing, but it never changes, so
-    several metrics rate it as perfect.
-    """
+    """Return whether each map (N, H, W) is all zeros, (N,), as Grad-CAM's may be."""
     return ~np.any(maps, axis=(1, 2))
 
 
 def is_flat(maps: np.ndarray) -> np.ndarray:
-    """Return whether each map (N, H, W) rates all pixels about equally, as a boolean array (N,).
+    """Return whether each map (N, H, W) rates all pixels about equally, (N,); empty maps do not.
 
-    In a flat map, all values differ by less than a tenth of the largest magnitude. Such a map does
-    not point to any place. Empty maps do not count as flat.
+    All values of a flat map differ by less than a tenth of the largest magnitude.
     """
     spread = np.ptp(maps, axis=(1, 2))
     return ~is_empty(maps) & (spread < FLAT * np.abs(maps).max(axis=(1, 2)))

@@ -29,10 +29,8 @@ def deletion(
     pixels well (RISE, Petsiuk, Das & Saenko 2018, arXiv 1806.07421). See ``replacement_curves``.
     """
     scores = Scores(model, images, targets, PROBABILITIES, maps)
-    curves, shares = replacement_curves(
-        scores, scores.images, scores.baselines(baseline), maps, steps
-    )
-    return trapezoid(curves, shares)
+    others = scores.baselines(baseline)
+    return trapezoid(*replacement_curves(scores, scores.images, others, maps, steps))
 
 
 def insertion(
@@ -52,10 +50,8 @@ def insertion(
     ``replacement_curves``.
     """
     scores = Scores(model, images, targets, PROBABILITIES, maps)
-    curves, shares = replacement_curves(
-        scores, scores.baselines(baseline), scores.images, maps, steps
-    )
-    return trapezoid(curves, shares)
+    others = scores.baselines(baseline)
+    return trapezoid(*replacement_curves(scores, others, scores.images, maps, steps))
 
 
 def replacement_curves(

@@ -36,8 +36,7 @@ def max_sensitivity(
     See Yeh et al. 2019 (arXiv 1901.09392, definition 3.1). The maximum is taken over random
     samples. Each pixel's noise is uniform within ±``radius``, and every image gets the same noise.
     The target class is that of the unmodified image. The norm of the change is divided by the
-    larger norm of the two maps, so that empty maps, which are common with Grad-CAM, do not give
-    unbounded values.
+    larger norm of the two maps, because empty maps would give unbounded values.
 
     Returns:
         (N,), float64, in [0, 2]; lower is better. A map that never changes gets 0, even if it is
@@ -71,10 +70,9 @@ def randomization(
     Adebayo et al. 2018, arXiv 1810.03292). Kernels are drawn from a normal distribution with the
     original kernel's root mean square, which preserves the scale of the activations. The values of
     vectors (biases, batch normalization) are shuffled, so that variances stay positive. The target
-    classes are those of the original model. The weights are always restored exactly, but the model
-    must not be used in the meantime. ``stages`` is the number of equal groups into which the layers
-    are divided. There can be at most as many groups as layers; by default, each layer forms its own
-    group.
+    classes are those of the original model. The weights are restored exactly, but the model must
+    not be used in the meantime. The layers are divided into ``stages`` equal groups, or as many as
+    there are layers if that is fewer or ``stages`` is None.
 
     Returns:
         Rank correlations between |map| and the original |map|, (stages, N), float64; lower is
