@@ -283,6 +283,7 @@ ZEROS = np.zeros((2, 8, 8, 1), np.float32)
         ),
         (lambda: xt.explain(3), "`model` is of type int; allowed: a Keras model, a Run, a Cand"),
         (lambda: xt.explain(FLAT, "a"), "`images` are a str; allowed: .N, H, W. or"),
+        (lambda: xt.explain(FLAT, ZEROS.astype(object)), "`images` are of type object; allowed"),
         (lambda: xt.explain(FLAT, ZEROS, "occlusion"), "`methods` is of type str; allowed: a list"),
         (lambda: xt.explain(FLAT, ZEROS, [3]), "`methods`: one is of type int"),
         (lambda: xt.explain(FLAT, ZEROS, ["json:JSONEncoder"]), "is not a subclass of"),

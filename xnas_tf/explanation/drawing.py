@@ -82,14 +82,9 @@ def attribution_figure(
         axis.spines[:].set_visible(False)
         axis.set_anchor("W")  # so that the images of all rows are in line
     for text, (_, colour), left in zip(texts, headings, lefts, strict=True):
+        place, shift = (left + width / 2, 0), (0, 3)
         axes[0].annotate(
-            text,
-            xy=(left + width / 2, 0),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-            color=colour,
+            text, place, shift, textcoords="offset points", ha="center", fontsize=8, color=colour
         )
     return figure
 

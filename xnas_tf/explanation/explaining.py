@@ -236,14 +236,15 @@ def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
     if array.ndim not in (3, 4) or not len(array):
         what = f"of shape {array.shape}" if array.ndim else f"a {type(images).__name__}"
         raise InputError(f"`images` are {what}; allowed: (N, H, W) or (N, H, W, C), at least one")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"`images` are of type {array.dtype}; allowed: NumPy's integers or floats")
     shape = getattr(model, "input_shape", None)
     has_channels = not (isinstance(shape, tuple) and len(shape) == array.ndim)
     return array[..., np.newaxis] if array.ndim == 3 and has_channels else array
 
 
 def _check_finite(probabilities: np.ndarray) -> None:
-    count = int((~np.isfinite(probabilities)).any(axis=1).sum())
-    if count:
+    if count := int((~np.isfinite(probabilities)).any(axis=1).sum()):
         raise InputError(
             f"the model returns values that are not finite for {count} of {len(probabilities)} "
             "images, which cannot be explained"

@@ -26,7 +26,7 @@ def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
     Raises:
         InputError: If the values fit neither the run's arrays nor its models, or fit both.
     """
-    if run is None or images.dtype.kind not in "buif":
+    if run is None:
         return images
     low, high = run.value_range
     if images.dtype == np.uint8:  # levels from 0 to 255, as everywhere; but not if none fits
