@@ -189,8 +189,8 @@ def _final_layer(model: keras.Model) -> Any:
 def _activation_of(layer: Any) -> str | None:
     # By name, because `keras.ops` and TensorFlow have the same functions as `keras.activations`.
     function = getattr(layer, "activation", None) or getattr(layer, "function", None)  # of Lambda
-    name = getattr(function, "__name__", "").removesuffix("_v2")  # of tf.nn.softmax
-    names = type(layer).__name__.lower(), name
+    own = getattr(function, "__name__", "").removesuffix("_v2")  # of tf.nn.softmax
+    names = type(layer).__name__.lower(), own
     return next((name for name in ("softmax", "sigmoid") if name in names), None)
 
 
