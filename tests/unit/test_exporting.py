@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Source, load_dataset
 from xnas_tf.errors import InputError, XnasError
+from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card import _limits
 from xnas_tf.exporting.card_calls import _usage
@@ -391,6 +393,25 @@ def test_code_that_has_changed_since_the_search_is_not_copied(tmp_path, monkeypa
     assert said == [f"the code that model.keras needs was not copied: {found.problem}"]
     assert found.problem in _own_code(entry)
     assert own_code(replace(chosen, code=None)) == OwnCode(file)
+
+
+def test_a_run_is_explained_with_a_warning_if_its_own_layers_have_changed(tmp_path, monkeypatch):
+    (tmp_path / "factors_later.py").write_text("FACTOR = 3.0")
+    (tmp_path / "own_later.py").write_text(OWN.format(mark="later"))
+    monkeypatch.syspath_prepend(tmp_path)
+    gate = importlib.import_module("own_later").Gate()
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), gate])
+    model.add(keras.layers.Dense(3, "softmax"))
+    run = made_run(tmp_path / "run", "grey", {1: model}, "space={hypermodel: 'own_later:Gate'}")
+    record = open_database(run.path, run.config)
+    record.set_fact("code", source_hashes([], ["own_later"]))
+    record.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_subject(run.path, 1).run
+    (tmp_path / "factors_later.py").write_text("FACTOR = 4.0")
+    with pytest.warns(UserWarning, match=r"run: factors_later\.py has changed since the search: "):
+        load_subject(run.path, 1)
 
 
 @keras.saving.register_keras_serializable("test_exporting")

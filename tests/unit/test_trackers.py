@@ -18,7 +18,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.reporting.trackers import base
 from xnas_tf.reporting.trackers.mlflow_tracker import CANDIDATE, STATE, _name
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import model_path
+from xnas_tf.storage.run_directory import model_path, open_database
 
 
 @pytest.fixture
@@ -50,8 +50,7 @@ def logged(client):
 
 def test_mlflow_has_a_run_for_the_search_and_a_nested_one_for_each_candidate(tmp_path, mlflow):
     path = tmp_path / "run"
-    path.mkdir()
-    (path / "models").mkdir()
+    open_database(path, configuration()).close()
     for number in range(1, 40):
         model_path(path, number).write_bytes(b"a model")
     search(path, mlflow.create(), candidates=8)

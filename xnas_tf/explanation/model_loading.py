@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from xnas_tf.data.new_files import read_files
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.exported_code import load_exported
 from xnas_tf.interpretation.model_data import data_for
+from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
+from xnas_tf.utils.source_code import CHANGED, changes_text, source_hashes
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,17 @@ def _card(file: Path) -> dict[str, Any]:
 
 
 def subject_of(candidate: Candidate, run: Run, safe: bool) -> ModelSubject:
-    """Load the model of a run's candidate.
+    """Load the model of a run's candidate; warn if the code of its own layers has changed.
 
     Raises:
         InputError: If it cannot be loaded.
     """
+    model = candidate.load_model(safe)
+    hashes = source_hashes([], [candidate.module]) if any(custom_code(model)) else {}
+    if changes := changes_text(run.fact("code"), hashes, "search"):
+        warnings.warn(f"{run.path}: {changes}: {CHANGED}", stacklevel=4)
     title = f"candidate {candidate.id} of {run.path.resolve().name}"
-    return ModelSubject(candidate.load_model(safe), title, run, run.class_names)
+    return ModelSubject(model, title, run, run.class_names)
 
 
 def read_images(

@@ -45,11 +45,11 @@ from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.quiet_stderr import silenced_native_code
+from xnas_tf.utils.source_code import CHANGED
 
 Log = Callable[[str], None]
 SHOWN = 8
 """Number of images in the card's picture."""
-CHANGED = "the model may compute something else than when it was trained"
 
 
 @check_types(out=PATH, formats=LIST, licence=TEXT, retrained=TEXT)

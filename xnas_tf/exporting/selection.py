@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.tested_models import candidate_name
-from xnas_tf.utils.source_code import changed_files
+from xnas_tf.utils.source_code import changes_text
 
 LATEST = "latest"
 
@@ -33,11 +33,8 @@ class ExportSelection:
     is_retrained: bool = False
 
     def changed_code(self, now: dict[str, str]) -> str:
-        """Say which files have changed since the training, by name; empty if none has."""
-        files = [Path(file).name for file in changed_files(self.code, now)]
-        verb = "have" if len(files) > 1 else "has"
-        since = "retraining" if self.is_retrained else "search"
-        return f"{', '.join(files)} {verb} changed since the {since}" if files else ""
+        """Say which files have changed since the training; empty if none has."""
+        return changes_text(self.code, now, "retraining" if self.is_retrained else "search")
 
     @property
     def model_path(self) -> Path:

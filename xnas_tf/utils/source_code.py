@@ -19,6 +19,8 @@ MAIN = "__main__"
 """Module of a script or notebook."""
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = "xnas_tf"
+CHANGED = "the model may compute something else than when it was trained"
+"""What a change of the code of a model's own layers means."""
 
 
 def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[str, str]:
@@ -78,6 +80,17 @@ def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> l
     known = before or {}
     changed = [name for name, value in now.items() if known.get(name, value) != value]
     return sorted({file_of(name) for name in changed})
+
+
+def changes_text(before: Mapping[str, str] | None, now: Mapping[str, str], since: str) -> str:
+    """Say which files have changed since a search, for example; see ``changed_files``.
+
+    Returns:
+        A text such as "mine.py has changed since the search"; empty if nothing has changed.
+    """
+    files = [Path(file).name for file in changed_files(before, now)]
+    verb = "have" if len(files) > 1 else "has"
+    return f"{', '.join(files)} {verb} changed since the {since}" if files else ""
 
 
 def file_of(name: str) -> str:
