@@ -127,9 +127,36 @@ def test_flops_of_grouped_convolutions_and_attention_are_counted():
     assert 0 < others < products  # of the softmax and the scaling
 
 
+class Gate(keras.layers.Layer):
+    """Doubles its inputs if their sum is positive, in a function that needs AutoGraph."""
+
+    def call(self, inputs):
+        return self._doubled(inputs)
+
+    @tf.function
+    def _doubled(self, inputs):
+        if tf.reduce_sum(inputs) > 0:
+            return 2.0 * inputs
+        return inputs
+
+
+class PositiveRows(keras.layers.Layer):
+    """Multiplies the positive rows by a matrix."""
+
+    def call(self, inputs):
+        return tf.einsum("nx,xy->ny", tf.boolean_mask(inputs, inputs[:, 0] > 0), tf.ones((4, 2)))
+
+
+def test_flops_of_a_layer_that_needs_autograph_are_counted():
+    inputs = keras.Input((20,))
+    model = keras.Model(inputs, Gate()(keras.layers.Dense(7)(inputs)))
+    assert count_flops(model) == 2 * 20 * 7 + 3 * 7  # the bias, and the gate's products and sum
+
+
 @pytest.mark.parametrize(
     ("shape", "layer", "why"),
     [
+        ((4,), PositiveRows(), "tensors of unknown size"),
         ((None, None, 3), keras.layers.Conv2D(4, 3), "takes images of any size"),
         ((6, 4), keras.layers.GRU(3), "contains a loop"),
     ],

@@ -47,11 +47,9 @@ def count_flops(model: keras.Model) -> int:
     """Count the floating-point operations of a Keras model on one image.
 
     Raises:
-        NotApplicable: If they depend on the size of the image, or the model contains a loop.
+        NotApplicable: If they depend on the image, or the model contains a loop.
     """
     import tensorflow as tf
-
-    from xnas_tf.keras_tools.compat import freeze_graph
 
     shape = (1, *model.input_shape[1:])
     if None in shape:
@@ -59,15 +57,15 @@ def count_flops(model: keras.Model) -> int:
             f"flops: the model takes images of any size, {model.input_shape}; allowed: one size, "
             "as in keras.Input((32, 32, 3))"
         )
-    forward = tf.function(lambda image: model(image, training=False))
-    # Functions inside, as in grouped convolutions, become part of the graph; or they count as 0.
-    eager = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
-    finally:
-        tf.config.run_functions_eagerly(eager)
-    graph_def = freeze_graph(concrete)  # needs eager execution
+    graph_def = _inference_graph(model, shape)
+    if any(node.op.endswith("PartitionedCall") for node in graph_def.node):
+        # Functions that are still separate, as in grouped convolutions, would count as 0.
+        eager = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            graph_def = _inference_graph(model, shape)
+        finally:
+            tf.config.run_functions_eagerly(eager)
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
         options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
@@ -81,14 +79,27 @@ def count_flops(model: keras.Model) -> int:
     return profile.total_float_ops + sum(map(_flops_of_einsum, einsums))
 
 
+def _inference_graph(model: keras.Model, shape: tuple[int, ...]) -> Any:
+    """Return the ``GraphDef`` of a model for images of a shape, with weights as constants."""
+    import tensorflow as tf
+
+    from xnas_tf.keras_tools.compat import freeze_graph
+
+    forward = tf.function(lambda image: model(image, training=False))
+    return freeze_graph(forward.get_concrete_function(tf.TensorSpec(shape, tf.float32)))
+
+
 def _flops_of_einsum(operation: Any) -> int:
     """Return two operations per product, as for a matrix product; the profiler counts none."""
     terms, result = operation.get_attr("equation").decode().split("->")
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int | None] = {}
     for term, operand in zip(terms.split(","), operation.inputs, strict=True):
         before, _, after = term.partition("...")
         shape = operand.shape.as_list()
         sizes |= zip(before, shape, strict=False)
         sizes |= zip(reversed(after), reversed(shape), strict=False)
+    elements = operation.outputs[0].shape.num_elements()
+    if elements is None or None in sizes.values():
+        raise NotApplicable("flops: the model contains an `einsum` of tensors of unknown size")
     summed = math.prod(size for label, size in sizes.items() if label not in result)
-    return 2 * summed * operation.outputs[0].shape.num_elements()
+    return 2 * summed * elements
