@@ -568,7 +568,7 @@ def test_a_model_whose_layers_have_changed_is_exported_with_a_warning(tmp_path, 
     said = []
     name = "tests.unit.test_exporting:Right"
     folder, card = exported(run, 1, tmp_path / "out", name, log=said.append)
-    warning = f"{changed.problem}: the model may compute something else than when it was trained"
+    warning = f"{changed.problem}: the model may behave differently from when it was trained"
     assert f"candidate-00001: warning: {warning}" in said and f"{warning}." in card["limits"]
     assert warning in (folder / "README.md").read_text()
     assert card["own_code"] == {"copied": "", "needs": [], "not_copied_because": ""}

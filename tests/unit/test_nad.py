@@ -563,7 +563,7 @@ def test_a_class_that_is_never_right_is_left_out_and_said_so():
     rows = dict(zip(*(map(str, column.cells) for column in metrics.columns), strict=True))
     assert rows["misclassified images"] == "10 of 30"
     assert rows["of these, between classes with paths"] == "0"
-    with pytest.raises(InputError, match="need 2 or more"):
+    with pytest.raises(InputError, match="at least 2 are needed"):
         disentangle(blind_model(seen=(0,)), colours(), epochs=1)
 
 

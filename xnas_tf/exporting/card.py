@@ -160,7 +160,7 @@ def _meaning(objective: Objective) -> str:
     """Return the first line of an objective's documentation and, for latency, the device."""
     meaning = (getdoc(type(objective)) or "").partition("\n")[0]
     if isinstance(objective, Latency):
-        device = "the training's machine" if objective.device == "auto" else objective.device
+        device = "the training machine" if objective.device == "auto" else objective.device
         return f"{meaning} Measured on {device}, in batches of {objective.batch_size}."
     return meaning
 

@@ -19,7 +19,7 @@ MAIN = "__main__"
 """Module of a script or notebook."""
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = "xnas_tf"
-CHANGED = "the model may compute something else than when it was trained"
+CHANGED = "the model may behave differently from when it was trained"
 """What a change of the code of a model's own layers means."""
 
 

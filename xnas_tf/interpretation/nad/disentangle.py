@@ -224,7 +224,7 @@ def _left_out(
     found |= dict.fromkeys(np.setdiff1d(wanted, train.labels[train.is_right]).tolist(), reason)
     if len(wanted) - len(found) < 2:
         raise InputError(
-            f"{len(wanted) - len(found)} of the chosen classes can have a path, but paths need 2 "
-            f"or more; of the others, {'; '.join(sorted({*found.values()}))}"
+            f"{len(wanted) - len(found)} of the chosen classes can have a path, but at least 2 are "
+            f"needed. Why the others cannot: {'; '.join(sorted({*found.values()}))}"
         )
     return found

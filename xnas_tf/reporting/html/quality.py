@@ -48,9 +48,9 @@ def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
     if None in given or given == (sum(counts), max(counts)):
         return ""
     return (
-        f"These results are not about the test split of this run: theirs has {given[0]:,} images, "
-        f"at most {given[1]:,} of a class; that of the run has {sum(counts):,} and "
-        f"{max(counts):,}. The model may have been trained on some of their images."
+        f"These results are not about the test split of this run, which has {sum(counts):,} "
+        f"images, at most {max(counts):,} of one class. They are about {given[0]:,} images, at "
+        f"most {given[1]:,} of one class, and the model may have been trained on some of them."
     )
 
 
