@@ -1,9 +1,11 @@
 """Candidates with code of a user's own are never called the same for different hyperparameters."""
 
 import functools
+import gc
 import importlib
 import math
 import sys
+import weakref
 
 import keras
 import keras_tuner
@@ -15,6 +17,7 @@ from keras import layers, ops
 from tests.conftest import left_to_all
 from xnas_tf.evaluation import evaluation_hash
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
+from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.given_weights import recorded_build
 from xnas_tf.keras_tools.model_hash import network_digest
 from xnas_tf.spaces.options import HyperModelOptions
@@ -248,8 +251,21 @@ def test_code_that_has_changed_since_is_another_network(tmp_path, monkeypatch):
     monkeypatch.delattr(module, "__file__")
     module.Scale = type("Scale", (module.Scale,), {"__module__": module.__name__})
     unknown = digest()
-    evaluation_hash._source.cache_clear()  # as in another process
+    evaluation_hash._loaded.clear()  # as in another process
     assert digest() != unknown
+
+
+def test_code_that_was_compared_does_not_keep_the_model_alive():
+    value = 2.0
+    space = SearchSpace(Valued(lambda _: compiled(activation=lambda x: value * x)), SHAPE, 3)
+    model = space.build({"value": 1.0})
+    functions = [weakref.ref(each) for each in custom_code(model)]
+    evaluation_digest(model, OPTIONS, space, {"value": 1.0})
+    assert functions
+    del model
+    keras.utils.clear_session()
+    gc.collect()
+    assert not any(function() for function in functions)
 
 
 class Metric(keras.metrics.Mean):

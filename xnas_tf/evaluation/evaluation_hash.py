@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -21,6 +22,10 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.utils.source_code import source_hashes
 
 _KNOWN = ("keras", "keras_tuner", "xnas_tf")
+
+_loaded: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+"""Hashes of the code as it was loaded, as files may be edited during a search. Weak, because a
+function may refer to a candidate's model."""
 
 
 def evaluation_digest(
@@ -47,7 +52,7 @@ def evaluation_digest(
     if graph is None:
         section = options.model_dump(mode="json")
         owners, module = _owners(space, model), options.hypermodel_module
-        code = sorted({each for owner in owners for each in _source(owner, module)})
+        code = sorted({*_source_of(module), *(each for o in owners for each in _source(o))})
         return "genotype:" + _hash([section, space.identity(values), _outline(model), code])
     own: Any = space.own_identity(values)
     if hypermodel_options := getattr(options, "options", None):
@@ -79,17 +84,29 @@ def _owners(space: SearchSpace, model: keras.Model) -> set[Any]:
     }
 
 
-@cache  # the code as it was loaded: files may be edited during a search
-def _source(owner: Any, module: str) -> list[str]:
-    """Return hashes of the code of a class or function, of a module, and of what they import.
+@cache
+def _source_of(module: str) -> list[str]:
+    """Return hashes of the code of a module, and of what it imports."""
+    return [*source_hashes((), [module]).values()]
 
-    If the owner's source is not available, a text unique to this process is returned with them.
+
+def _source(owner: Any) -> list[str]:
+    """Return hashes of the code of a class or function, and of what it imports.
+
+    If its source is not available, a text unique to this process is returned.
     """
+    try:
+        if owner not in _loaded:
+            _loaded[owner] = _source_now(owner)
+        return _loaded[owner]
+    except TypeError:  # a function of another language, to which no weak reference is possible
+        return _source_now(owner)
+
+
+def _source_now(owner: Any) -> list[str]:
     hashes = [*source_hashes([owner]).values()]
     is_known = _module(owner).partition(".")[0] in {*_KNOWN, *sys.stdlib_module_names}
-    if not (hashes or is_known):
-        hashes = [uuid.uuid4().hex]
-    return [*hashes, *source_hashes((), [module]).values()]
+    return hashes if hashes or is_known else [uuid.uuid4().hex]
 
 
 def _module(owner: Any) -> str:
