@@ -70,8 +70,9 @@ def test_candidates_by_id(run, tmp_path):
         with pytest.raises(xt.InputError, match="no candidate .*; allowed: 1 to 24"):
             run[unknown]
     assert [c.id for c in run.choose_all(run[4])] == [4] == [run.choose(run[4]).id]
-    with pytest.raises(xt.InputError, match="`candidate` 4 is another architecture in .* run"):
-        run.choose(replace(run[4], genotype="of another run"))
+    for other in ({"genotype": "other"}, {"finished": "2020-01-01T00:00:00.000+00:00"}):
+        with pytest.raises(xt.InputError, match="`candidate` 4 is from another run than .*made-up"):
+            run.choose(replace(run[4], **other))
     empty = make_run(tmp_path / "empty", count=0)
     assert empty and len(empty) == 0
     with pytest.raises(xt.InputError, match="no Pareto-optimal candidates to draw"):

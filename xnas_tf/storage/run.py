@@ -167,11 +167,10 @@ class Run:
         """
         if isinstance(which, Candidate):
             own = self.candidate(which.id)
-            if own.genotype != which.genotype:
-                raise InputError(
-                    f"`candidate` {which.id} is another architecture in {self.path}: it is from "
-                    "another run"
-                )
+            # Runs with the same seed begin with the same architectures.
+            is_other = which.finished and which.finished != own.finished
+            if is_other or own.genotype != which.genotype:
+                raise InputError(f"`candidate` {which.id} is from another run than {self.path}")
             return own
         if not isinstance(which, str):
             return self.candidate(which)
