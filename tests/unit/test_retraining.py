@@ -160,6 +160,10 @@ def test_a_folder_is_known_by_its_settings_even_if_its_version_had_fewer(run, tm
     del content["test"], content["record_at"], content["training"]["callbacks"]
     (older / "config.yaml").write_text(json.dumps(content))  # JSON is YAML, too
     (older / "retraining.json").write_text(json.dumps({"patience": 6, "test_images": 30}))
+    damaged = copied.path / FOLDER / "10-epochs-whose-objectives-are-gone"
+    damaged.mkdir()
+    (damaged / "config.yaml").write_text("objectives: [gone:Gone]")
+    (damaged / "retraining.json").touch()
     assert settings.folder(copied) == older
     assert resolve(copied, None, 7, []).folder(copied) != older
     assert resolve(copied, None, None, ["space.channels=4"]).folder(copied) != older

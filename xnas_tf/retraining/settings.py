@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.retraining.results import FOLDER, retrainings
+from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.options import SearchOptions
 
@@ -60,9 +61,11 @@ class RetrainingOptions:
         settings, and so another ``key``.
         """
         path = run.path / FOLDER / self.key
-        for known in () if path.exists() else retrainings(run):
-            if RetrainingOptions(known.config, known.patience).facts == self.facts:
-                return known.path
+        for folder in () if path.exists() else sorted(path.parent.glob("*-epochs-*")):
+            with suppress(InputError):  # another one, which cannot be read
+                known = Retraining(folder)
+                if RetrainingOptions(known.config, known.patience).facts == self.facts:
+                    return folder
         return path
 
 
