@@ -295,12 +295,20 @@ def test_what_can_be_imported_is_named():
 def test_objects_with_other_values_are_other_hypermodels():
     """Otherwise, their searches would be mixed, in one run or when a model is built again."""
 
+    class Other(Dense):
+        """Another HyperModel."""
+
     def builder(units, secret="hidden"):
         return lambda hp: Dense([units, secret]).build(hp)
 
     objects = [Dense([4]), Dense([8]), builder(4), builder(8), Dense([4]).build, Dense([8]).build]
-    objects += [functools.partial(build, 4), functools.partial(build, units=8)]
-    objects += [Dense(keras.activations.relu), Dense(keras.activations.tanh)]
+    objects += [
+        Dense([np.int64(16)]),
+        Dense([np.int64(32)]),
+        functools.partial(build, 4),
+        functools.partial(build, units=8),
+    ]
+    objects += [Other([4]).build, Dense(keras.activations.relu), Dense(keras.activations.tanh)]
     names = [space_section(each)["hypermodel"] for each in objects]
     assert len(set(names)) == len(objects) and not any("hidden" in name for name in names)
     assert [space_section(each)["hypermodel"] for each in objects] == names
@@ -308,7 +316,7 @@ def test_objects_with_other_values_are_other_hypermodels():
     assert [find_object(name, "") for name in names] == objects
     objects[0].units.append(5)  # as by its build(), during a search
     assert space_section(objects[0])["hypermodel"] == names[0]
-    assert {each.hypermodel_module for each in options[:4]} == {__name__}
+    assert {each.hypermodel_module for each in options[:6]} == {__name__}
     assert (
         space_section(Dense([4]))["hypermodel"] == names[0] == f"object:{__name__}.Dense(units=[4])"
     )

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from xnas_tf.config import Config, validate_config
@@ -83,11 +83,14 @@ def _object_name(hypermodel: Any) -> str:
     owner, values = hypermodel, dict[Any, Any]()
     if isinstance(hypermodel, partial):
         owner, values = hypermodel.func, dict(enumerate(hypermodel.args)) | hypermodel.keywords
+    method = ""
+    if isinstance(owner, MethodType):  # of KerasTuner's base class, as for any `build`
+        owner, method = owner.__self__, f".{owner.__name__}"
     kind = owner if hasattr(owner, "__qualname__") else type(owner)
     if isinstance(owner, FunctionType):
         values |= inspect.getclosurevars(owner).nonlocals
     elif not isinstance(owner, type):
-        values |= getattr(getattr(owner, "__self__", owner), "__dict__", {})
+        values |= getattr(owner, "__dict__", {})
     shown = []
     for name, value in values.items():
         text = json_text([value])[1:-1]
@@ -95,7 +98,7 @@ def _object_name(hypermodel: Any) -> str:
             is_plain = len(text) <= _MOST_SHOWN and '"' not in text
             digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
             shown.append(f"{name}={text if is_plain else digest}")
-    arguments = f"({', '.join(shown)})" if shown else ""
+    arguments = f"({', '.join(shown)}){method}" if shown or method else ""
     return f"{kind.__module__}.{kind.__qualname__}{arguments}"
 
 

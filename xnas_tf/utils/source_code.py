@@ -15,6 +15,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 MAIN = "__main__"
 """Module of a script or notebook."""
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -224,6 +226,8 @@ def _element(value: Any) -> Any:
     """Return an element of a container as JSON; raise a ``TypeError`` if that is not possible."""
     if isinstance(value, set | frozenset):
         return sorted(value)
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, FunctionType | type):
         return value.__qualname__
     raise TypeError
