@@ -200,7 +200,7 @@ class RetrainingSession:
         self._log(f"{training.title}, seed {task.seed}: {_summary(training)}")
 
     def _is_running(self, task: Task) -> bool:
-        """Return whether a task has not ended; one that was given up may still call."""
+        """Return whether a task has not ended; one that was given up may still send results."""
         return task_name(task) == self._current
 
     @contextmanager

@@ -20,7 +20,7 @@ def name_of(hypermodel: keras_tuner.HyperModel) -> str:
 
 
 def code_of(hypermodel: keras_tuner.HyperModel) -> list[Any]:
-    """Return the classes of a HyperModel, and its function ``build(hp)`` or that one's classes."""
+    """Return the classes of a HyperModel, and the function or the classes of ``build(hp)``."""
     build = getattr(hypermodel.build, "func", hypermodel.build)
     if isinstance(build, FunctionType):
         return [*type(hypermodel).__mro__, build]

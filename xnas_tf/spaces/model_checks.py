@@ -35,8 +35,10 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
 def check_outputs(model: keras.Model, images: np.ndarray) -> None:
     """Check that a model's probabilities come from a softmax layer, so that logits can be computed.
 
+    Any images (N, H, W, C) will do.
+
     Raises:
-        TypeError: If they, for any images (N, H, W, C), come from another kind of layer.
+        TypeError: If the probabilities come from another kind of layer.
     """
     # ``check_head`` has checked the form of a single output.
     if has_single_output(model) or ending_of(model).activation == "softmax":

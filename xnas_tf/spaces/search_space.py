@@ -294,7 +294,7 @@ class SearchSpace(Space):
             return discover_in_fit(self.hypermodel, self._declared, self._built, data)
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
-        """Add hyperparameters that appear if all integers are largest, as in nested loops."""
+        """Add hyperparameters that appear only with several large integers, as in nested loops."""
         while any(isinstance(p, kt_hp.Int) for p in declared.space):
             hp = declared.copy()
             largest = {p.name: self._largest(p) for p in hp.space if isinstance(p, kt_hp.Int)}

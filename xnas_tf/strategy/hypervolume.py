@@ -76,7 +76,7 @@ class HypervolumeMeter:
     Args:
         candidates: The first candidates, in the order in which they ended.
         config: The run's configuration.
-        box: A fixed unit, instead.
+        box: A fixed unit to use instead.
     """
 
     def __init__(

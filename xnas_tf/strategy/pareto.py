@@ -95,7 +95,7 @@ class Front:
         )
 
     def add(self, new: Candidate) -> bool:
-        """Add a candidate if it belongs to the front, and return whether."""
+        """Add a candidate if it belongs to the front, and return whether it does."""
         if not self.wants(new):
             return False
         if new.epochs > self.epochs:

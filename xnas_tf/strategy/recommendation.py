@@ -73,12 +73,13 @@ def recommend(
 ) -> Recommendation:
     """Recommend a candidate of a front.
 
-    Only candidates are recommended whose validation accuracy (lower end of the 95% interval) is
-    higher than that of always predicting the most frequent class. They are eligible if their error
-    is inside the 95% interval of the best error, or at most 2 percentage points above it. The best
-    of these in the remaining objective is chosen; with several, the one with the smallest mean of
-    the costs, each scaled to [0, 1] over the candidates that are better than chance. Differences
-    within the standard error of the best value do not count. Ties go to the lower error, then id.
+    A candidate must be better than chance: its validation accuracy (lower end of the 95% interval)
+    must be higher than that of always predicting the most frequent class. Of these, candidates are
+    eligible if their error is inside the 95% interval of the best error, or at most 2 percentage
+    points above it. The one that is best in the remaining objective is chosen; with several, the
+    one with the smallest mean of the costs, each scaled to [0, 1] over the candidates that are
+    better than chance. Differences within the standard error of the best value do not count. Ties
+    go to the lower error, then to the lower id.
 
     Args:
         front: The Pareto-optimal candidates, in any order.

@@ -44,8 +44,8 @@ def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
 def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly above that of a constant prediction.
 
-    It is if the lower end of the confidence interval is above the share of the most frequent class,
-    and not if there are no images.
+    This is the case if the lower end of the confidence interval is above the share of the most
+    frequent class. The result is False if there are no images.
 
     Args:
         correct: Number of correct predictions; NaN if unknown.
