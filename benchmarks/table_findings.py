@@ -246,7 +246,7 @@ def print_fronts(means: pd.DataFrame, rows: pd.DataFrame) -> Figures:
     For comparison, the fronts of the same source with two seeds are compared, among the networks
     that were trained with all seeds.
     """
-    sources = measured(means, SOURCES)
+    sources, complete = measured(means, SOURCES), of_complete_seeds(rows)
     found = {source: fronts(means.error, means[column]) for source, column in sources.items()}
     lines = []
     for source, chosen in found.items():
@@ -259,21 +259,21 @@ def print_fronts(means: pd.DataFrame, rows: pd.DataFrame) -> Figures:
         ]
         seeds = shared_by_seeds(rows, name)
         lines.append(
-            [source, str(int(chosen.sum())), ends, span, positive(means, name), *shared, seeds]
+            [source, str(int(chosen.sum())), ends, span, positive(complete, name), *shared, seeds]
         )
     print("**Pareto fronts of error and introspectability**\n")
     heads = [f"shared with {source}" for source in sources]
     last = "same source, shared by two seeds"
-    print_table(["source", "networks", "error", I, "all networks above 0", *heads, last], lines)
+    print_table(["source", "networks", "error", I, "trainings above 0", *heads, last], lines)
     return {f"front/{source}": [int(chosen.sum())] for source, chosen in found.items()}
 
 
-def positive(means: pd.DataFrame, column: str) -> str:
-    """Return the share of networks whose measure is above 0 by two standard errors."""
+def positive(rows: pd.DataFrame, column: str) -> str:
+    """Return the share of trainings whose measure is above 0 by two standard errors."""
     errors = f"{column}/standard_error"
-    if errors not in means:
+    if errors not in rows:
         return "–"
-    return f"{100 * (means[column] > 2 * means[errors]).mean():.0f}%"
+    return f"{100 * (rows[column] > 2 * rows[errors]).mean():.0f}%"
 
 
 def shared_by_seeds(rows: pd.DataFrame, column: str) -> str:

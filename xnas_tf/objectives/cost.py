@@ -92,7 +92,7 @@ def _inference_graph(model: keras.Model, shape: tuple[int, ...]) -> Any:
 def _flops_of_einsum(operation: Any) -> int:
     """Return two operations per product, as for a matrix product; the profiler counts none."""
     terms, result = operation.get_attr("equation").decode().split("->")
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, Any] = {}
     for term, operand in zip(terms.split(","), operation.inputs, strict=True):
         before, _, after = term.partition("...")
         shape = operand.shape.as_list()

@@ -80,7 +80,8 @@ def _object_name(hypermodel: Any) -> str:
     A search with other values therefore counts as another search. Text is hashed, because it may be
     secret and the name is stored in the run; other objects are left out.
     """
-    owner, values = hypermodel, dict[Any, Any]()
+    owner: Any = hypermodel
+    values: dict[Any, Any] = {}
     if isinstance(hypermodel, partial):
         owner, values = hypermodel.func, dict(enumerate(hypermodel.args)) | hypermodel.keywords
     method = ""
