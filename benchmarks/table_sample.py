@@ -1,6 +1,6 @@
 r"""Choose networks of a table that represent all of its errors and sizes.
 
-    python benchmarks/table_sample.py benchmarks/tables/digits-part.csv.gz \
+    python benchmarks/table_sample.py xnas_tf/benchmark/tables/digits.csv.gz \
         --count 500 --out networks.txt
     xnas-tf search table-quality --set search.networks=networks.txt
 
