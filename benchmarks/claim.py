@@ -97,6 +97,7 @@ def collect(folder: Path, out: Path) -> None:
             searched = {f"search/{key}": value for key, value in candidate.objectives.items()}
             searched["search/seconds"] = search_seconds(folder, data, arm, seed)
             rows.append({**name, "id": candidate.id, **searched, **known[candidate.genotype]})
+    out.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(out, index=False, float_format="%.6g")
     counts = ", ".join(f"{data}: {n} seeds" for data, n in seeds_by_data(rows).items())
     print(f"{out}: {len(rows)} networks ({counts})")
