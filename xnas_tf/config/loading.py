@@ -208,6 +208,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which would silently ignore a key that is given again below."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping; raise a ``MarkedYAMLError`` if a key is given twice."""
         node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:
