@@ -286,3 +286,10 @@ def test_a_run_of_an_earlier_version_keeps_what_was_measured_then(tmp_path):
     file.write_text("objectives: [error, {images: 3}, 7]")
     with pytest.raises(InputError, match="config.yaml: objectives"):
         load_stored_config(file)
+
+
+def test_reading_a_run_calls_nothing_that_its_configuration_names(tmp_path):
+    file, made = tmp_path / "config.yaml", tmp_path / "made"
+    callback = {"name": "subprocess:getoutput", "cmd": f"touch {made}"}
+    file.write_text(yaml.safe_dump({"callbacks": [callback]}))
+    assert not load_stored_config(file).callbacks and not made.exists()

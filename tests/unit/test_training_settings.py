@@ -1,5 +1,6 @@
 """The model card has the settings with which a model was really trained."""
 
+import json
 from types import SimpleNamespace
 
 import keras
@@ -19,10 +20,10 @@ VALUES = {"learning_rate": 0.00108, "blocks": 1, "filters": 8}
 COMPILED = "space={hypermodel: 'examples.small_convnet:SmallConvNet'}"
 
 
-def settings(space, **facts):
+def settings(space, safe=True, **facts):
     config = load_config(overrides=[space, "training.weight_decay=0.5", "training.epochs=7"])
     chosen = ExportSelection("c", Candidate(1, "", VALUES, epochs=4), config, facts.get("code"))
-    found = training_settings(SimpleNamespace(fact=facts.get), FACTS, chosen)
+    found = training_settings(SimpleNamespace(fact=facts.get), FACTS, chosen, safe)
     assert found["epochs"] == 4 and found["batch_size"] == config.training.batch_size
     return config, found
 
@@ -53,6 +54,20 @@ def test_an_optimizer_that_is_not_known_is_not_invented(space, code, why):
     _, found = settings(space, own_optimizer=True, code=code)
     assert found["optimizer"].startswith("as compiled by the HyperModel, unknown here (")
     assert why in found["optimizer"] and "learning_rate" not in found
+
+
+@pytest.mark.parametrize("target", ["subprocess:getoutput", "timeit:timeit"])
+def test_a_function_named_by_a_run_from_somebody_else_is_not_called(target, tmp_path):
+    option = "setup" if "timeit" in target else "cmd"
+    command = f"import pathlib; pathlib.Path({str(tmp_path / 'made')!r}).touch()"
+    if option == "cmd":
+        command = f"touch {tmp_path / 'made'}"
+    space = {"hypermodel": target, "options": {option: command}}
+    _, found = settings(f"space={json.dumps(space)}", own_optimizer=True)
+    assert f"{target} is called only with --unsafe" in found["optimizer"]
+    assert not (tmp_path / "made").exists()
+    settings(f"space={json.dumps(space)}", safe=False, own_optimizer=True)
+    assert (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("space", ["space=vgg_like", "space={hypermodel: 'no_such_module:Mine'}"])

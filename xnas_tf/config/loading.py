@@ -80,6 +80,9 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     The name of a search algorithm that no longer exists is kept: the run can still be read, but it
     cannot be resumed.
 
+    Search callbacks are left out. No run stores any, and creating them calls whatever they name,
+    although the run may come from somebody else.
+
     Args:
         path: The configuration file, with all keys of the version that wrote it.
         modes: Values that an earlier version chose for ``training`` keys set to ``auto``.
@@ -88,6 +91,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
         InputError: If the file is missing or invalid.
     """
     data = _read_yaml(path)
+    data.pop("callbacks", None)
     for section in ("objectives", "record"):
         if isinstance(entries := data.get(section), list):
             data[section] = [_with_earlier_defaults(entry) for entry in entries]

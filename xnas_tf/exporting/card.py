@@ -47,10 +47,11 @@ def model_card(
     expected: Reference,
     files: Sequence[dict[str, Any]],
     licence: str,
+    safe: bool,
 ) -> dict[str, Any]:
     """Return the contents of ``card.json``, except for what concerns the user's own code.
 
-    ``test`` comes from ``Evidence.test_metrics``.
+    ``test`` comes from ``Evidence.test_metrics``; see ``export`` for ``safe``.
     """
     maps = map_quality(model, expected, is_noise=evidence.data is None)
     candidate, names = chosen.candidate, evidence.facts["class_names"]
@@ -86,7 +87,7 @@ def model_card(
         "licence": licence or NOT_STATED,
         "data_licence": f"The licence of the data ({chosen.config.dataset.name}) is unknown to "
         "xnas-tf. Check its terms before you share the model.",
-        "training": training_settings(evidence.run, evidence.facts, chosen),
+        "training": training_settings(evidence.run, evidence.facts, chosen, safe),
         "seed": candidate.seed,
         "parents": list(candidate.parents),
         "reused_from": candidate.reused_from,

@@ -84,7 +84,9 @@ def export(  # noqa: PLR0913 - options with defaults
             best on the validation split is exported, into a folder such as
             ``OUT/candidate-00007-seed-2``.
         pareto: Whether to export all Pareto-optimal candidates.
-        safe: Whether to reject models that contain Python code, such as a Lambda layer.
+        safe: Whether to reject models that contain Python code, such as a Lambda layer, and not to
+            call a function that creates the HyperModel, as it may be any function. In that case,
+            the card cannot name the optimizer that the HyperModel's models are compiled with.
 
     Returns:
         The folders.
@@ -147,7 +149,7 @@ def _export_one(
                 | _measured(kind, served, evidence, timing, draft, note)
                 for kind in kinds
             ]
-            card = model_card(evidence, chosen, model, test, expected, files, licence)
+            card = model_card(evidence, chosen, model, test, expected, files, licence, safe)
             card["custom_objects"] = custom
             card["own_code"] = _copied(own, draft, note)
             card["limits"] += [f"{change}."] if change else []

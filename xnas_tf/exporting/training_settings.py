@@ -10,6 +10,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.registry import describe
 from xnas_tf.spaces.building import build_model, code_of
+from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.randomness import own_generator
 from xnas_tf.utils.source_code import source_hashes
@@ -21,18 +22,24 @@ _OF_OPTIMIZER = {
 """Options of ``training`` that have no effect on models that the HyperModel compiles."""
 
 
-def training_settings(run: Run, facts: dict[str, Any], chosen: ExportSelection) -> dict[str, Any]:
+def training_settings(
+    run: Run, facts: dict[str, Any], chosen: ExportSelection, safe: bool
+) -> dict[str, Any]:
     """Return the training settings of a run's model, as JSON values.
 
     If the HyperModel compiles the model, the optimizer's settings are read from the model, which is
     built again for this purpose. If that is not possible, or the code has changed, ``optimizer``
-    says so. ``facts`` are the recorded facts about the data.
+    says so. ``facts`` are the recorded facts about the data. With ``safe``, only HyperModels and
+    functions ``build(hp)`` are called, because the run may come from somebody else.
     """
     config = chosen.config
     settings = config.training.model_dump(mode="json") | {"epochs": chosen.candidate.kept_epoch}
     others = {name: value for name, value in settings.items() if name not in _OF_OPTIMIZER}
     shape, classes = facts["image_shape"], len(facts["class_names"])
     try:
+        space = config.space
+        if safe and isinstance(space, HyperModelOptions) and space.calls_any_function():
+            raise InputError(f"{space.hypermodel} is called only with --unsafe or `safe=False`")
         hypermodel = config.space.create(tuple(shape), classes)
         if type(hypermodel).__module__.startswith("xnas_tf.spaces."):
             return settings

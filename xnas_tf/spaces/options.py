@@ -138,6 +138,22 @@ class HyperModelOptions(SpaceOptions):
             return name.rpartition(".")[0]
         return self.hypermodel.partition(":")[0]
 
+    def calls_any_function(self) -> bool:
+        """Return whether ``create`` calls something other than a HyperModel or a ``build(hp)``.
+
+        A configuration from somebody else can name any importable function here, with arguments.
+
+        Raises:
+            InputError: If the target cannot be imported.
+        """
+        import keras_tuner  # noqa: PLC0415 - heavy
+
+        target = find_object(self.hypermodel, "HyperModel")
+        if inspect.isclass(target):
+            return not issubclass(target, keras_tuner.HyperModel)
+        is_hypermodel = isinstance(target, keras_tuner.HyperModel)
+        return not (is_hypermodel or next(iter(_parameters(target)), None) == "hp")
+
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
         """See ``SpaceOptions.create``.
 
@@ -195,6 +211,14 @@ class HyperModelOptions(SpaceOptions):
 
     def _refused(self, why: str) -> InputError:
         return InputError(f"space.options: HyperModel {self.hypermodel!r} {why}")
+
+
+def _parameters(target: Any) -> Mapping[str, inspect.Parameter]:
+    """Return a function's parameters by name; none if they are unknown, as in some built-ins."""
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def _required(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> list[str]:
