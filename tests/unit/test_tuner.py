@@ -561,6 +561,7 @@ def test_what_is_wrong_with_datasets_and_arguments_of_fit_is_named(given, messag
         ({"max_trial": 9}, "`max_trial`: there is no argument .*did you mean 'max_trials'"),
         ({"max_trials": 0}, "`max_trials`: given 0"),
         ({"seed": "a"}, "`seed` is of type str"),
+        ({"seed": -1}, "`seed` is -1; allowed: a whole number from 0"),
         ({"max_trials": "4"}, "`max_trials` is of type str; allowed: a whole number"),
         ({"max_trials": 4, "hypermodel": MODEL}, "`hypermodel` is a Keras model, Sequential"),
         ({"hypermodel": keras.Sequential}, "allowed: a HyperModel, or a function"),

@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     allowed: str
 
 
-WHOLE = Kind(Integral, "a whole number")
+WHOLE = Kind(Integral, "a whole number from 0")
 NUMBER = Kind(Real, "a number")
 TEXT = Kind(str, "a text")
 PATH = Kind(str | os.PathLike, "a path")
@@ -75,3 +75,5 @@ def _check(name: str, value: Any, kind: Kind) -> None:
         raise InputError(
             f"`{name}` is of type {type(value).__name__}; allowed: {kind.allowed}{hint}"
         )
+    if kind is WHOLE and value < 0:
+        raise InputError(f"`{name}` is {value}; allowed: {kind.allowed}")
