@@ -11,15 +11,16 @@ import xnas_tf as xt
 from tests.unit.test_exporting import GREY, convolutional, made_run, other_images
 from xnas_tf.config import dump_config, load_config
 from xnas_tf.errors import InputError
+from xnas_tf.exporting.selection import chosen_models
 from xnas_tf.retraining.results import Training
 
 
-def retrained(run, key, figures):
+def retrained(run, key, figures, *words):
     """A retraining of the run's grey candidate, with seeds of these validation accuracies."""
     path = run.path / "retrained" / key
     for name in ("results", "models"):
         (path / name).mkdir(parents=True)
-    config = load_config(run.config, ["training.learning_rate=0.25"])
+    config = load_config(run.config, ["training.learning_rate=0.25", *words])
     (path / "config.yaml").write_text(dump_config(config))
     (path / "retraining.json").write_text(json.dumps({"patience": 5, "test_images": 30}))
     for seed, accuracy in enumerate(figures):
@@ -77,3 +78,16 @@ def test_a_retraining_in_which_nothing_is_done_yet(tmp_path):
     for candidates in ([], [GREY]):
         with pytest.raises(InputError, match="no candidate with a finished training"):
             xt.export(run, candidates, retrained="latest")
+
+
+def test_the_module_is_that_of_the_hypermodel_that_was_retrained(tmp_path):
+    """Another module may register other layers under the same names."""
+    words = ["space={hypermodel: first:Small}"]
+    run = made_run(tmp_path / "run", "grey", {GREY: convolutional((8, 8, 1))}, *words)
+    retrained(run, "3-epochs-a", [0.5], "space.hypermodel=second:Large")
+    modules = [
+        chosen.candidate.module
+        for name in ("", "latest")
+        for chosen in chosen_models(run, [GREY], name)
+    ]
+    assert modules == ["first", "second"]

@@ -133,6 +133,7 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
         reason=training.reason,
         reused_from="",
         model_path=path,
+        module=retraining.config.space.hypermodel_module,
     )
     code = retraining.code or run.fact("code")
     return ExportSelection(training.name, candidate, retraining.config, code, is_retrained=True)
