@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,7 +20,8 @@ from xnas_tf.data.decoding import read_image
 from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
-from xnas_tf.explanation.model_loading import ModelSubject, load_data
+from xnas_tf.explanation.image_values import model_images
+from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_subject
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
@@ -180,3 +182,112 @@ def test_a_data_set_must_not_number_the_classes_of_a_model_differently(pets):
         ModelSubject(model, "m", run, run.class_names).load_dataset(f"folder:{other}")
     (other / "bee").rename(other / "zebra")
     assert load_data(source, known, EXPLANATIONS).class_names == ("cat", "zebra")
+
+
+def placed(model, run):
+    """The ways to name a model of a run: itself, its file, one that was retrained, an export."""
+    files = [run.path / "models/00001.keras", run.path / "retrained/3-epochs/models/a.keras"]
+    files.append(run.path / "exports/candidate-00001/model.keras")
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        model.save(file)
+    facts = {**run.config.dataset.model_dump(mode="json"), **run.fact("dataset")}
+    card = {"candidate": 1, "genotype": "", "dataset": facts}
+    (files[-1].parent / "card.json").write_text(json.dumps(card))
+    return [ModelSubject(model, "m", run, run.class_names), *map(load_subject, files)]
+
+
+def test_the_data_set_of_a_search_keeps_its_splits(pets):
+    """With another split, images that the model was trained on would be test images."""
+    name = f"folder:{pets}"
+    run = searched(pets.parent / "run", f"{{name: '{name}', seed: 3, test: 0.3}}")
+    wanted = run.load_dataset()
+    unlike = xt.load_dataset(name)
+    assert not set(wanted.test.names) <= set(unlike.test.names)
+    for subject in placed(network(12, 12, 3), run):
+        assert list(subject.class_names) == ["cat", "dog"]
+        for given in (name, f"{name}/", "folder:pets"):
+            assert subject.load_dataset(given).digest == wanted.digest
+    assert ModelSubject(network(12, 12, 3)).load_dataset(name).digest == unlike.digest
+    others = make_folder(pets.parent / "others", {"cat": 10, "dog": 10}, formats=["png"])
+    plain = xt.load_dataset(f"folder:{others}")
+    assert subject.load_dataset(f"folder:{others}").digest == plain.digest
+
+
+def test_only_the_searched_classes_of_a_data_set_are_loaded(pets):
+    run = searched(pets.parent / "run", "{name: digits, classes: 3}")
+    source = ModelSource(None, None, "digits", None, True)
+    Image.new("L", (8, 8), 7).save("grey.png")
+    for subject in placed(network(8, 8, 1, classes=3), run):
+        assert load_data(source, subject, EXPLANATIONS).classes == 3
+        inputs = _from_files([Path("grey.png")], source, subject, None)
+        assert list(inputs.class_names) == ["0", "1", "2"]
+
+
+def test_values_on_another_scale_than_those_of_the_search_are_reported(tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 8, 8, 1))
+    np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)
+    np.savez(tmp_path / "b.npz", x=2 * values, y=np.arange(60) % 2)
+    pixels = np.random.default_rng(0).integers(0, 256, values.shape, np.uint8)
+    np.savez(tmp_path / "c.npz", x=pixels, y=np.arange(60) % 2)
+    low, high = values.min(), values.max()
+    warning = (
+        f"warning: data set npz:b.npz: its values {2 * low:.6g} to {2 * high:.6g} reach the model "
+        f"as 0 to 1, but in its search, the values {low:.6g} to {high:.6g} did"
+    )
+    for subject in placed(network(8, 8, 1), searched(tmp_path / "run", "npz:a.npz")):
+        told = []
+        subject.load_dataset("npz:a.npz", told.append)
+        assert told == []
+        subject.load_dataset("npz:b.npz", told.append)
+        assert [line.startswith(warning) for line in told] == [True]
+    told.clear()
+    for subject in placed(network(8, 8, 1), searched(tmp_path / "digits", "digits")):
+        subject.load_dataset("npz:c.npz", told.append)  # 0 to 255 instead of 0 to 1
+    assert not [line for line in told if line.startswith("warning")]
+    ModelSubject(network(8, 8, 1)).load_dataset("npz:b.npz", told.append)
+    assert not [line for line in told if line.startswith("warning")]
+
+
+def test_explain_reads_files_only_on_a_scale_that_is_the_searchs(tmp_path):
+    """As ``run.prepare`` does: it is unknown which value of the arrays a pixel stands for."""
+    values = np.random.default_rng(0).normal(size=(60, 8, 8, 1))
+    np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)
+    Image.new("L", (8, 8), 7).save("grey.png")
+    source = ModelSource(tmp_path / "m", None, None, None, True)
+    for subject in placed(network(8, 8, 1), searched(tmp_path / "run", "npz:a.npz")):
+        with pytest.raises(InputError, match="are files, but .* searched arrays with values from"):
+            _from_files([Path("grey.png")], source, subject, None)
+    for subject in placed(network(None, None, 1), searched(tmp_path / "digits", "digits")):
+        assert _from_files([Path("grey.png")], source, subject, None).images.max() == 7
+
+
+def test_explain_reads_files_in_the_size_of_the_search(pets):
+    """Even for a model that takes images of any size."""
+    run = searched(pets.parent / "run", f"{{name: 'folder:{pets}', size: [6, 9]}}")
+    (file, *_) = pets.glob("*/*.png")
+    source = ModelSource(None, None, None, None, True)
+    for subject in placed(network(None, None, 3), run):
+        images = _from_files([file], source, subject, None).images
+        np.testing.assert_array_equal(images[0], read_image(file, (6, 9), 3))
+
+
+def test_classes_in_another_order_than_the_models_are_refused(pets):
+    run = searched(pets.parent / "run", f"folder:{pets}")
+    (file, *_) = pets.glob("*/*.png")
+    source, subject = (
+        ModelSource(None, None, None, None, True),
+        ModelSubject(network(12, 12, 3), "m", run, run.class_names),
+    )
+    with pytest.raises(InputError, match="--classes: class 'dog' has the number 0, but 1 in the"):
+        _from_files([file], source, subject, ["dog", "cat"])
+    assert _from_files([file], source, subject, ["Katze", "Hund"]).class_names == ["Katze", "Hund"]
+
+
+def test_arrays_of_the_search_are_converted_for_all_ways_to_name_a_model(tmp_path):
+    values = np.random.default_rng(0).integers(0, 17, (60, 8, 8, 1))
+    np.savez(tmp_path / "a.npz", x=values.astype(np.float32), y=np.arange(60) % 2)
+    run = searched(tmp_path / "run", "npz:a.npz")
+    for subject in placed(network(8, 8, 1), run):
+        for given in (values.astype(np.uint8), values.astype(np.float32)):
+            np.testing.assert_array_equal(model_images(given, subject), run.stored_images(given))

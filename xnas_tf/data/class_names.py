@@ -48,13 +48,13 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
     return array.astype(np.int64)
 
 
-def check_order(class_names: Sequence[str], known: Sequence[str], name: str) -> None:
-    """Check that a data set gives the classes of a model the same numbers as the model.
+def check_order(class_names: Sequence[str], known: Sequence[str], where: str) -> None:
+    """Check that given classes have the same numbers as those of a model with the same names.
 
     Args:
-        class_names: The classes of the data set.
+        class_names: The given classes, such as those of a data set.
         known: The classes of the model; empty if unknown.
-        name: The name of the data set.
+        where: Where the classes are given, for messages.
 
     Raises:
         InputError: If a class of the model has another number in the data set.
@@ -63,7 +63,7 @@ def check_order(class_names: Sequence[str], known: Sequence[str], name: str) -> 
     for number, each in enumerate(class_names):
         if (own := numbers.get(each, number)) != number:
             raise InputError(
-                f"data set {name}: class {each!r} has the number {number}, but {own} in the "
+                f"{where}: class {each!r} has the number {number}, but {own} in the "
                 f"model; allowed: the classes of the model, in this order: {', '.join(known)}"
             )
 

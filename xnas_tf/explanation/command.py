@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,15 +16,16 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.class_names import check_order, class_number
-from xnas_tf.data.new_files import is_deep
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
+from xnas_tf.interpretation.model_data import options_for
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import range_of
 from xnas_tf.keras_tools.range_names import check_range
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
+from xnas_tf.storage.new_images import check_files_fit
 from xnas_tf.training.chance_level import report_accuracy
 from xnas_tf.training.class_predictions import predictions
 from xnas_tf.utils.options import problems
@@ -157,24 +158,35 @@ def _from_files(
 ) -> _Inputs:
     """Read image files; take class names from the arguments, data set or card, or use numbers.
 
-    Images with more than 8 bits are read on the scale of the data set or card, if there is one.
+    The files are read as those of the run that trained the model or, if a data set is given or the
+    run is unknown, in the size of the model's input. Then, images with more than 8 bits are read on
+    the scale of the data set or card, if there is one.
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
-    scales: Mapping[str, int] | None
     if source.dataset:
         # Not resized: only its classes and scales are used.
-        data = load_dataset(name=source.dataset)
-        check_order(data.class_names, subject.class_names, data.name)
-        class_names, scales = data.class_names, data.findings.full_scales
+        data = load_dataset(**options_for(source.dataset, subject.searched))
+        check_order(data.class_names, subject.class_names, f"data set {data.name}")
+        class_names = data.class_names
+        images = read_images(files, subject.model, data.findings.full_scales)
     else:
-        class_names, scales = class_names or subject.class_names, subject.full_scales
-        if subject.run is not None and any(map(is_deep, files)):
-            scales = subject.run.load_dataset().findings.full_scales
-    images = read_images(files, subject.model, scales)
+        check_order(class_names or (), subject.class_names, "--classes")
+        class_names = class_names or subject.class_names
+        images = _as_in_search(files, source, subject)
     if not class_names:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
     return _Inputs(images, class_names, files=[str(file) for file in files])
+
+
+def _as_in_search(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> np.ndarray:
+    """Read image files as those of a model's search were read, as far as that is known."""
+    if subject.trained_by:
+        return subject.trained_by.stored_images(files)
+    images = read_images(files, subject.model, subject.full_scales, subject.image_size)
+    if subject.value_range:
+        check_files_fit(images.shape[3], subject.value_range, f"the run of {source.path}")
+    return images
 
 
 def _from_dataset(

@@ -13,7 +13,7 @@ from xnas_tf.attribution import attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.attribution.targets import Targets
-from xnas_tf.data.class_names import class_number, class_numbers
+from xnas_tf.data.class_names import check_order, class_number, class_numbers
 from xnas_tf.data.dataset import Split, sample
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
@@ -57,7 +57,7 @@ def explain(  # noqa: PLR0913 - options with defaults
             candidate, such as ``run[4]``; or the path of a run, an exported candidate or a
             ``.keras`` file.
         images: Images, (N, H, W) or (N, H, W, C). Images of type uint8 are scaled to the model's
-            input range; other images are passed unchanged. If ``model`` belongs to a run, images on
+            input range; other images are passed unchanged. If a run trained ``model``, images on
             the value scale of the run's arrays are converted first, as in ``Run.prepare``. If None,
             some images of the run's test split are used, with their labels.
         methods: Names of methods, or methods with options.
@@ -91,7 +91,8 @@ def explain(  # noqa: PLR0913 - options with defaults
         images, labels, files = _checked_images(shown.images, model), shown.labels, shown.names
         class_names = class_names or data.class_names
     else:
-        images = model_images(_checked_images(images, model), subject.run)
+        images = model_images(_checked_images(images, model), subject)
+        check_order(class_names or (), subject.class_names, "`class_names`")
         class_names = (subject.class_names or None) if class_names is None else class_names
     if expected := expected_shape(model, images.shape[1:]):
         raise InputError(f"`images` are of shape {images.shape[1:]}; the model expects {expected}")

@@ -7,32 +7,32 @@ import numpy as np
 from xnas_tf.data.given_values import is_stored
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError
+from xnas_tf.explanation.model_loading import ModelSubject
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE, limits_of
-from xnas_tf.storage.run import Run
 
 MARGIN = 0.1
 """How far values may lie outside a model's range, as a share of it: images may have been changed
 a little, for example by noise."""
 
 
-def model_images(images: np.ndarray, run: Run | None) -> np.ndarray:
+def model_images(images: np.ndarray, subject: ModelSubject) -> np.ndarray:
     """Convert images on the value scale of a run's arrays to uint8; return other images unchanged.
 
     Args:
         images: Images, (N, H, W[, C]).
-        run: The run of the model to explain; None if it has none.
+        subject: The model to explain, which a run may have trained.
 
     Raises:
         InputError: If the values fit neither the run's arrays nor its models, or fit both.
     """
-    if run is None:
+    if (known := subject.value_range) is None:
         return images
-    low, high = run.value_range
+    low, high = known
     if images.dtype == np.uint8:  # levels from 0 to 255, as everywhere; but not if none fits
-        return images if is_stored(images, run.value_range) else run.stored_images(images)
+        return images if is_stored(images, known) else subject.stored_images(images)
     if _outside(images, DEFAULT_RANGE):
-        return run.stored_images(images)
+        return subject.stored_images(images)
     is_within = 0 <= low and high <= 1 and (low, high) != (0, 1)
     if is_within and images.max() <= high + (high - low) / LEVELS:
         raise InputError(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
-from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data import Dataset, load_dataset, path_in
 from xnas_tf.data.disk_images import DiskImages
+from xnas_tf.data.options import DatasetOptions
 from xnas_tf.errors import InputError
 
 
 def data_for(
-    model: keras.Model, dataset: str | Dataset, log: Callable[[str], None] = lambda _: None
+    model: keras.Model,
+    dataset: str | Dataset,
+    log: Callable[[str], None] = lambda _: None,
+    searched: DatasetOptions | None = None,
 ) -> Dataset:
     """Return a data set whose images fit a model.
 
@@ -23,6 +29,7 @@ def data_for(
         model: A Keras image classifier.
         dataset: A data set or its name.
         log: Called with a line that says how the images are converted, if they are.
+        searched: See ``options_for``.
 
     Raises:
         InputError: If the data set cannot be loaded, or its images do not fit the model.
@@ -31,7 +38,9 @@ def data_for(
         data, advice = dataset, "; to have the images converted, give the data set's name"
     else:
         size, channels = _fixed(model)
-        data = load_dataset(dataset, size=size, channels=channels, log=log)
+        fixed = {"size": size, "channels": channels}
+        given = {name: value for name, value in fixed.items() if value is not None}
+        data = load_dataset(**{**options_for(dataset, searched), **given}, log=log)
         advice = ""
         if text := _conversion(data, size is not None, channels):
             log(f"data set {data.name}: images are {text} to fit the model's input")
@@ -41,6 +50,30 @@ def data_for(
             f"{expected}{advice}"
         )
     return data
+
+
+def options_for(name: str, searched: DatasetOptions | None) -> dict[str, Any]:
+    """Return the options with which to load a named data set.
+
+    Args:
+        name: The name of the data set.
+        searched: The data set on which a run trained the model; None if unknown. If the named one
+            is the same, it is loaded with the same options, because with another split, images
+            that the model was trained on would be test images.
+    """
+    if searched is None or not _is_same(name, searched.name):
+        return {"name": name}
+    return {**searched.model_dump(), "name": name}
+
+
+def _is_same(name: str, other: str) -> bool:
+    """Return whether two names belong to the same data set; a path may be written differently."""
+    if name.partition(":")[0] != other.partition(":")[0]:
+        return False
+    paths = [path_in(each) for each in (name, other)]
+    if None in paths:
+        return name == other
+    return len({os.path.realpath(os.path.expanduser(path or ".")) for path in paths}) == 1
 
 
 def expected_shape(model: keras.Model, shape: Sequence[int]) -> tuple[int | None, ...] | None:

@@ -35,7 +35,7 @@ def new_images(
         load: Loads the data set as it was in the search.
     """
     if files := image_paths(images):
-        _check_files_fit(shape[2], value_range, run)
+        check_files_fit(shape[2], value_range, str(run))
         # Only the scale of images with more than 8 bits depends on the data set.
         is_any_deep = any(map(is_deep, files))
         scales = load().findings.full_scales if is_any_deep else None
@@ -48,7 +48,13 @@ def new_images(
     return found
 
 
-def _check_files_fit(channels: int, value_range: tuple[float, float], run: Path) -> None:
+def check_files_fit(channels: int, value_range: tuple[float, float], run: str) -> None:
+    """Check that image files may be read for a model; see ``new_images`` for the arguments.
+
+    Raises:
+        InputError: If it is unknown which values of the arrays those of image files stand for, or
+            the images have neither 1 nor 3 channels.
+    """
     low, high = value_range
     if not Scaling(low, high).is_usual:
         raise InputError(
