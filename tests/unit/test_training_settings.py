@@ -76,6 +76,18 @@ def test_other_models_have_the_optimizer_of_the_configuration(space):
     assert found == config.training.model_dump(mode="json") | {"epochs": 4}
 
 
+def test_the_optimizer_of_another_hypermodel_that_was_retrained_is_not_that_of_the_search():
+    searched, other = (
+        load_config(overrides=[f"space={{hypermodel: 'no_such_module:{name}'}}"])
+        for name in ("Small", "Large")
+    )
+    run = SimpleNamespace(fact={"own_optimizer": False}.get, config=searched)
+    for config, is_unknown in ((searched, False), (other, True)):
+        chosen = ExportSelection("c", Candidate(1, "", VALUES), config, is_retrained=True)
+        found = training_settings(run, FACTS, chosen, safe=True)
+        assert ("unknown here" in found["optimizer"]) == is_unknown
+
+
 def test_a_schedule_is_named_with_its_initial_rate():
     decay = schedules.CosineDecay(0.25, 10)
     inner = keras.optimizers.AdamW(decay, weight_decay=0.125)

@@ -53,7 +53,8 @@ def training_settings(
         with own_generator(seed=0):  # the weights do not matter
             model, _ = build_model(hypermodel, hp, (None, *shape))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
-        if run.fact("own_optimizer") is False:
+        is_searched = not chosen.is_retrained or config.space == run.config.space
+        if is_searched and run.fact("own_optimizer") is False:
             return settings
         why = str(error) if isinstance(error, InputError) else describe(error)
         return {**others, "optimizer": f"as compiled by the HyperModel, unknown here ({why})"}
