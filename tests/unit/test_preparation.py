@@ -54,6 +54,7 @@ def photos(tmp_path_factory):
     photo.quantize(16).save(folder / "palette.png", transparency=3)
     values = np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)
     Image.fromarray(values).save(folder / "12_bits.png")
+    Image.fromarray(values.astype(">u2")).save(folder / "12_bits.tif")
     photo.convert("L").save(folder / "grey.png")
     return sorted(folder.iterdir())
 
