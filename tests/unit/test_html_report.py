@@ -621,6 +621,17 @@ def test_results_about_other_data_than_the_runs_are_marked(tmp_path, confusion, 
         assert any("not about the test split of this run" in text for text in texts) != is_same
 
 
+@pytest.mark.parametrize(("used", "is_other"), [("0-255", True), ("0-1", False), (None, False)])
+def test_results_in_another_input_range_than_the_trainings_are_marked(tmp_path, used, is_other):
+    folder = tmp_path / "explanations" / "candidate-00004"
+    folder.mkdir(parents=True)
+    (folder / "explanation.json").write_text(json.dumps(explained(9, input_range=used)))
+    run = SimpleNamespace(path=tmp_path, fact=lambda _: None)
+    (first, *_) = saved_quality(run, 4)["quality"]["verdicts"]
+    marked = "These results were made with the input range 0-255, but the model was trained on 0-1."
+    assert (first == marked) == is_other
+
+
 def test_a_report_does_not_name_arguments_of_python():
     data = make_dataset()
     inputs = keras.Input(data.image_shape)

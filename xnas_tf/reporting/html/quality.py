@@ -8,6 +8,7 @@ from typing import Any
 
 from xnas_tf.explanation.expert_text import metric_rows
 from xnas_tf.explanation.trust_text import trust_paragraphs
+from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.storage.model_source import EXPLANATIONS
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.tested_models import candidate_name, figures_fact
@@ -30,7 +31,7 @@ def saved_quality(run: Run, candidate: int) -> dict[str, Any]:
 
 
 def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
-    """Say that a candidate's results are about other images than its run's test split.
+    """Say that a candidate's results are about other images, or values, than those of its run.
 
     Args:
         result: A saved result of ``explain``, ``disentangle`` or ``interpret``.
@@ -38,8 +39,24 @@ def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
         candidate: The candidate's id.
 
     Returns:
-        A sentence; empty if the two test splits have the same size, or either size is unknown.
+        One or two sentences; empty if the input range is that of the training or unknown, and the
+        two test splits have the same size, or either size is unknown.
     """
+    texts = [_range_text(result), _split_text(result, run, candidate)]
+    return " ".join(filter(None, texts))
+
+
+def _range_text(result: Mapping[str, Any]) -> str:
+    used = result.get("input_range")
+    if used in (None, DEFAULT_RANGE):
+        return ""
+    return (
+        f"These results were made with the input range {used}, but the model was trained on "
+        f"{DEFAULT_RANGE}."
+    )
+
+
+def _split_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
     accuracy, tested = result.get("accuracy"), run.fact(figures_fact(candidate_name(candidate)))
     if not isinstance(accuracy, dict) or not tested:
         return ""
