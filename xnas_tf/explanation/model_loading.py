@@ -31,7 +31,7 @@ from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import CONFIG
+from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.training.chance_level import WARNING
 from xnas_tf.utils.source_code import CHANGED, changes_text, source_hashes
 
@@ -211,8 +211,9 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
 def _folder_of_run(file: Path) -> Path | None:
     """Return the folder of the run that contains the file of a candidate or a retrained model."""
     folder = file.resolve().parent
-    found = (up for up in folder.parents[:3] if folder.name == "models" and is_run(up))
-    return next(found, None)
+    if folder.name != "models":
+        return None
+    return next((up for up in folder.parents[:3] if (up / DATABASE).is_file()), None)
 
 
 def _module_of_run(file: Path) -> str | None:
