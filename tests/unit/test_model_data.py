@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -255,9 +256,11 @@ def test_explain_reads_files_only_on_a_scale_that_is_the_searchs(tmp_path):
     np.savez(tmp_path / "a.npz", x=values, y=np.arange(60) % 2)
     Image.new("L", (8, 8), 7).save("grey.png")
     source = ModelSource(tmp_path / "m", None, None, None, True)
+    named = replace(source, dataset="npz:a.npz")  # which has the names of the classes
     for subject in placed(network(8, 8, 1), searched(tmp_path / "run", "npz:a.npz")):
-        with pytest.raises(InputError, match="are files, but .* searched arrays with values from"):
-            _from_files([Path("grey.png")], source, subject, None)
+        for each in (source, named):
+            with pytest.raises(InputError, match="are files, but .* searched arrays with values"):
+                _from_files([Path("grey.png")], each, subject, None)
     for subject in placed(network(None, None, 1), searched(tmp_path / "digits", "digits")):
         assert _from_files([Path("grey.png")], source, subject, None).images.max() == 7
 
@@ -266,10 +269,11 @@ def test_explain_reads_files_in_the_size_of_the_search(pets):
     """Even for a model that takes images of any size."""
     run = searched(pets.parent / "run", f"{{name: 'folder:{pets}', size: [6, 9]}}")
     (file, *_) = pets.glob("*/*.png")
-    source = ModelSource(None, None, None, None, True)
     for subject in placed(network(None, None, 3), run):
-        images = _from_files([file], source, subject, None).images
-        np.testing.assert_array_equal(images[0], read_image(file, (6, 9), 3))
+        for dataset in (None, f"folder:{pets}"):
+            source = ModelSource(None, None, dataset, None, True)
+            images = _from_files([file], source, subject, None).images
+            np.testing.assert_array_equal(images[0], read_image(file, (6, 9), 3))
 
 
 def test_classes_in_another_order_than_the_models_are_refused(pets):

@@ -158,9 +158,8 @@ def _from_files(
 ) -> _Inputs:
     """Read image files; take class names from the arguments, data set or card, or use numbers.
 
-    The files are read as those of the run that trained the model or, if a data set is given or the
-    run is unknown, in the size of the model's input. Then, images with more than 8 bits are read on
-    the scale of the data set or card, if there is one.
+    The files are read as those of the run that trained the model. If a data set is given, or the
+    run is unknown, images with more than 8 bits are read on the scale of the data set or card.
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
@@ -168,25 +167,24 @@ def _from_files(
         # Not resized: only its classes and scales are used.
         data = load_dataset(**options_for(source.dataset, subject.searched))
         check_order(data.class_names, subject.class_names, f"data set {data.name}")
-        class_names = data.class_names
-        images = read_images(files, subject.model, data.findings.full_scales)
+        class_names, scales = data.class_names, data.findings.full_scales
+        images = read_images(files, subject.model, scales, subject.image_size)
     else:
         check_order(class_names or (), subject.class_names, "--classes")
         class_names = class_names or subject.class_names
-        images = _as_in_search(files, source, subject)
+        images = _as_in_search(files, subject)
+    if subject.value_range:
+        check_files_fit(images.shape[3], subject.value_range, f"the run of {source.path}")
     if not class_names:
         class_names = tuple(map(str, range(number_of_classes(subject.model))))
     return _Inputs(images, class_names, files=[str(file) for file in files])
 
 
-def _as_in_search(files: Sequence[Path], source: ModelSource, subject: ModelSubject) -> np.ndarray:
+def _as_in_search(files: Sequence[Path], subject: ModelSubject) -> np.ndarray:
     """Read image files as those of a model's search were read, as far as that is known."""
     if subject.trained_by:
         return subject.trained_by.stored_images(files)
-    images = read_images(files, subject.model, subject.full_scales, subject.image_size)
-    if subject.value_range:
-        check_files_fit(images.shape[3], subject.value_range, f"the run of {source.path}")
-    return images
+    return read_images(files, subject.model, subject.full_scales, subject.image_size)
 
 
 def _from_dataset(

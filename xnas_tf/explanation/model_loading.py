@@ -69,9 +69,12 @@ class ModelSubject:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the images of the search in the card; None without a card."""
-        height, width, _ = self.card.get("image_shape", (None, None, None))
-        return (height, width) if height else None
+        """Height and width of the images on which a run trained the model; None if unknown."""
+        facts = self.card if self.trained_by is None else self.trained_by.fact("dataset")
+        if not facts or "image_shape" not in facts:
+            return None
+        height, width, _ = facts["image_shape"]
+        return height, width
 
     @property
     def value_range(self) -> tuple[float, float] | None:
