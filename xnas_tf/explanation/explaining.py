@@ -81,6 +81,7 @@ def explain(  # noqa: PLR0913 - options with defaults
     """
     _check_images_given(images, labels, mistakes)
     subject = named_model(model, safe)
+    check_order(() if class_names is None else class_names, subject.class_names, "`class_names`")
     model = subject.model
     chosen = [_method(each) for each in methods]
     files: Sequence[str] = ()
@@ -92,7 +93,6 @@ def explain(  # noqa: PLR0913 - options with defaults
         class_names = class_names or data.class_names
     else:
         images = model_images(_checked_images(images, model), subject)
-        check_order(class_names or (), subject.class_names, "`class_names`")
         class_names = (subject.class_names or None) if class_names is None else class_names
     if expected := expected_shape(model, images.shape[1:]):
         raise InputError(f"`images` are of shape {images.shape[1:]}; the model expects {expected}")
