@@ -18,7 +18,7 @@ from benchmarks.claim_statistics import (
     Effect,
     corrected,
     effect,
-    standardized,
+    scales,
 )
 from benchmarks.debuggability_report import print_table
 
@@ -97,18 +97,20 @@ def compare(rows: pd.DataFrame, control: str) -> list[Effect]:
 
 def left_out(rows: pd.DataFrame, outcome: str) -> list[str]:
     """Return the data sets that are not used for an outcome."""
-    used = set(standardized(rows, outcome).data)
+    used = scales(rows, outcome)
     return [data for data in rows.data.unique() if data not in used]
 
 
 def print_left_out(rows: pd.DataFrame) -> None:
-    """Print which data sets are not used for an outcome, and how many networks lack a number."""
-    print("**Left out**, and networks that lack a number on the other data sets\n")
+    """Print each outcome's standard deviation, and which data sets and networks it leaves out."""
+    print("**Standard deviations of random networks**, and what is left out\n")
     for name in OUTCOMES:
         without = left_out(rows, name)
         lacks = rows[name].isna() & ~rows.data.isin(without)
         unlearned = lacks & (rows.learned == 0) & (name in OF_BUGS)
-        text = f"- {name}: data sets left out: {', '.join(without) or 'none'}; "
+        used = ", ".join(f"{data} {value:.3g}" for data, value in scales(rows, name).items())
+        text = f"- {name}: standard deviation: {used or 'none'}; "
+        text += f"data sets left out: {', '.join(without) or 'none'}; "
         text += f"networks without a number: {by_arm(rows[lacks & ~unlearned])}"
         if name in OF_BUGS:
             text += f"; bug not learned: {by_arm(rows[unlearned])}"

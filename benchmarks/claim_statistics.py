@@ -95,17 +95,24 @@ class Effect:
         return value - half, value + half
 
 
+def scales(rows: pd.DataFrame, outcome: str) -> pd.Series:
+    """Return the outcome's standard deviation among the random networks, by data set.
+
+    Data sets with too few random networks, or without any difference between them, are left out.
+    """
+    random = rows[(rows.arm == "random") & rows.error.notna()].groupby("data")[outcome]
+    scale = random.std(ddof=1).where(random.count() >= FEWEST_RANDOM)
+    return scale[scale > 0]
+
+
 def standardized(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """Return the rows with a number for the outcome, which becomes ``y``: higher is better.
 
-    ``y`` has a standard deviation of 1 among the random networks of each data set. Data sets with
-    too few random networks, or without any difference between them, are left out. The cluster of a
+    ``y`` has a standard deviation of 1 among the random networks of each data set. The cluster of a
     row is its data set and seed.
     """
     known = rows[rows[outcome].notna() & rows.error.notna()].reset_index(drop=True)
-    random = known[known.arm == "random"].groupby("data")[outcome]
-    scale = random.std(ddof=1).where(random.size() >= FEWEST_RANDOM)
-    scale = known.data.map(scale[scale > 0])
+    scale = known.data.map(scales(rows, outcome))
     cluster = known.groupby(["data", "seed"]).ngroup()
     return known.assign(y=known[outcome] / scale, cluster=cluster)[scale.notna()]
 

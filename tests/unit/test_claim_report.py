@@ -35,7 +35,7 @@ def test_effects_are_in_the_columns_that_name_them(
     pd.DataFrame(rows).to_csv(tmp_path / "claim.csv.gz", index=False)
     report(tmp_path / "claim.csv.gz", tmp_path / "effects.png")
     printed = capsys.readouterr().out
-    assert "- bug found: data sets left out: digits; networks without a number: 0; " in printed
+    assert "- bug found: standard deviation: none; data sets left out: digits; " in printed
     head = "| outcome | arm | regression | corrected | matched | networks | clusters | result |"
     assert head in printed
     found = next(line for line in printed.splitlines() if "separability | activations" in line)
