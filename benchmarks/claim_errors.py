@@ -8,27 +8,27 @@ calibration; Carroll et al. 2006, Measurement Error in Nonlinear Models, chapter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-IMAGES = {"digits": 720, "mnist5k": 2000, "shapes": 2000, "cifar10": 2200}
-"""Number of validation and test images, on which errors are measured."""
 
-
-def calibrated(rows: pd.DataFrame, images: Mapping[str, int]) -> pd.Series:
+def calibrated(rows: pd.DataFrame) -> pd.Series:
     """Return the expected true error of each network, (N,).
 
-    Errors are shrunk towards the mean of their arm and data set, by the share of their variance
-    that is not due to the choice of images. Both trainings of a network are measured on the same
-    images, so the second one is not counted as further images.
+    The measured error is the mean of those on the validation and the test split. It is shrunk
+    towards the mean of the arm and data set, by the share of its variance that is not noise. The
+    noise is what differs between the two splits. An image that is hard for all networks is no
+    noise, so less is found than for independent images. Its variance is assumed to be proportional
+    to p(1 - p), where p is the mean error of the arm.
 
     Args:
-        rows: A row for each network with ``data``, ``arm`` and ``error``.
-        images: Number of images on which errors are measured, by data set.
+        rows: A row for each network with ``data``, ``arm``, ``validation_error`` and
+            ``test_error``.
     """
-    groups = rows.groupby(["data", "arm"]).error
+    measured = (rows.validation_error + rows.test_error) / 2
+    groups = measured.groupby([rows.data, rows.arm])
     mean, variance = groups.transform("mean"), groups.transform("var")
-    noise = mean * (1 - mean) / rows.data.map(images)
+    spread = mean * (1 - mean)
+    of_splits = (rows.validation_error - rows.test_error).groupby(rows.data).transform("var") / 4
+    noise = of_splits * spread / spread.groupby(rows.data).transform("mean")
     reliability = (1 - noise / variance).clip(lower=0).fillna(0)
-    return mean + reliability * (rows.error - mean)
+    return mean + reliability * (measured - mean)

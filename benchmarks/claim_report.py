@@ -9,9 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.claim_errors import IMAGES, calibrated
+from benchmarks.claim_errors import calibrated
 from benchmarks.claim_searches import ARMS, CONTROLS
-from benchmarks.claim_statistics import OF_INTEREST, Effect, corrected, effect, standardized
+from benchmarks.claim_statistics import (
+    COMPARISONS,
+    FEWEST_CLUSTERS,
+    OF_INTEREST,
+    Effect,
+    corrected,
+    effect,
+    scales,
+)
 from benchmarks.debuggability_report import print_table
 
 OUTCOMES = {
@@ -23,12 +31,6 @@ OUTCOMES = {
     "fidelity": 1,
 }
 """Outcomes, with 1 if higher is better and -1 if lower is better."""
-LEARNED = 0.25
-"""Least increase in the share of images predicted as the bug's class for a network that learned the
-bug, when the watermark is added."""
-SEED = 0
-
-
 SOURCES = {
     "bug found": "bug/planted_bug",
     "bug repaired": "bug/repair",
@@ -39,14 +41,30 @@ SOURCES = {
 }
 CHANCE = {"mask mass": "mask_mass/chance", "fidelity": "fidelity/constant"}
 OF_BUGS = ("bug found", "bug repaired")
-ERRORS = ("error", "test_error", "bug/error", "bug/test_error")
+LEARNED = 0.25
+"""Least increase in the share of images predicted as the bug's class for a network that learned the
+bug, when the watermark is added."""
+LEGEND = f"""\
+Differences are in standard deviations of the outcome among random networks; above 0 is better.
+*regression* and *matched* have 95% intervals, and *corrected* is the interval for the regression
+after Holm's correction for {COMPARISONS} comparisons, on which the result depends. With fewer than
+{FEWEST_CLUSTERS} clusters (of a data set and a seed), the result is "undecided". Effects below
+{OF_INTEREST} are too small to be of interest.
+"""
+NOTES = f"""\
+`hours` is the computing time of a search. `follow` is the share of images with the watermark that
+are predicted as its class. A network learned the bug if the watermark raises this share by
+{LEARNED} or more. `bug found` and `bug repaired` are for these networks only, so a data set whose
+networks do not learn the bug says nothing about them. Chance is 0.5 for `bug found`, and is
+subtracted from `mask mass` and `fidelity`; `bug repaired` is 16 if the bug cannot be undone.
+"""
 
 
 def outcome_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each network with its outcomes, for all of which higher is better.
 
-    The error is the mean of the errors on the validation and the test split after both trainings,
-    corrected for its noise.
+    The error is the mean of the errors on the validation and the test split after the training
+    without the watermark, corrected for its noise.
     """
     missing = pd.Series(np.nan, table.index)
     columns = {
@@ -54,11 +72,11 @@ def outcome_rows(table: pd.DataFrame) -> pd.DataFrame:
         for name, sign in OUTCOMES.items()
     }
     follow = table["bug/planted_bug/learned"]
-    learned = follow - table["bug/planted_bug/base"] >= LEARNED
-    kept = table[["data", "seed", "arm", "genotype"]]
-    kept = kept.assign(error=table[list(ERRORS)].mean(axis=1))
-    error = calibrated(kept, IMAGES)
-    return kept.assign(error=error, **columns, follow=follow, learned=learned)
+    rise = follow - table["bug/planted_bug/base"]
+    kept = table[["data", "seed", "arm", "genotype", "test_error"]]
+    kept = kept.assign(validation_error=table["error"], hours=table["search/seconds"] / 3600)
+    learned = (rise >= LEARNED).astype(float).where(rise.notna())
+    return kept.assign(error=calibrated(kept), **columns, follow=follow, learned=learned)
 
 
 def chance(table: pd.DataFrame, name: str) -> pd.Series | float:
@@ -68,35 +86,52 @@ def chance(table: pd.DataFrame, name: str) -> pd.Series | float:
 
 def of_learned(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with outcomes of bugs only for networks that learned the bug."""
-    return rows.assign(**{name: rows[name].where(rows.learned) for name in OF_BUGS})
+    return rows.assign(**{name: rows[name].where(rows.learned == 1) for name in OF_BUGS})
 
 
 def compare(rows: pd.DataFrame, control: str) -> list[Effect]:
     """Return the corrected effects of all arms with two objectives, compared with a control."""
-    rng = np.random.default_rng(SEED)
     arms = [arm for arm in ARMS if arm not in CONTROLS]
-    found = (effect(rows, name, arm, control, rng) for name in OUTCOMES for arm in arms)
-    return corrected([each for each in found if each])
+    return corrected([effect(rows, name, arm, control) for name in OUTCOMES for arm in arms])
+
+
+def left_out(rows: pd.DataFrame, outcome: str) -> list[str]:
+    """Return the data sets that are not used for an outcome."""
+    used = scales(rows, outcome)
+    return [data for data in rows.data.unique() if data not in used]
 
 
 def print_left_out(rows: pd.DataFrame) -> None:
-    """Print which data sets are not used for an outcome, and how many networks lack a number."""
+    """Print each outcome's standard deviation, and which data sets and networks it leaves out."""
+    print("**Standard deviations of random networks**, and what is left out\n")
     for name in OUTCOMES:
-        used = set(standardized(rows, name).data)
-        lacking = rows[rows.data.isin(used) & rows[name].isna()].groupby("arm").size().to_dict()
-        left_out = [data for data in rows.data.unique() if data not in used]
-        sets = ", ".join(left_out) or "none"
-        print(f"- {name}: data sets left out: {sets}; networks without a number: {lacking or 0}")
+        without = left_out(rows, name)
+        lacks = rows[name].isna() & ~rows.data.isin(without)
+        unlearned = lacks & (rows.learned == 0) & (name in OF_BUGS)
+        used = ", ".join(f"{data} {value:.3g}" for data, value in scales(rows, name).items())
+        text = f"- {name}: standard deviation: {used or 'none'}; "
+        text += f"data sets left out: {', '.join(without) or 'none'}; "
+        text += f"networks without a number: {by_arm(rows[lacks & ~unlearned])}"
+        if name in OF_BUGS:
+            text += f"; bug not learned: {by_arm(rows[unlearned])}"
+        print(text)
     print()
+
+
+def by_arm(rows: pd.DataFrame) -> str:
+    """Return the numbers of networks of each arm as text."""
+    return ", ".join(f"{arm} {n}" for arm, n in rows.groupby("arm").size().items()) or "0"
 
 
 def report(path: Path, figure: Path | None) -> None:
     """Print all tables and a line of JSON, and draw the effects."""
     table = pd.read_csv(path)
     rows = outcome_rows(table)
-    print_means(rows)
     learned = of_learned(rows)
+    print_means(learned)
+    print(NOTES)
     print_left_out(learned)
+    print(LEGEND)
     main = compare(learned, "error")
     print_effects("Compared with a search for error alone", main)
     print_effects("Compared with random networks", compare(learned, "random"))
@@ -105,30 +140,36 @@ def report(path: Path, figure: Path | None) -> None:
     if figure:
         from benchmarks.claim_figure import draw
 
-        draw(main).savefig(figure, dpi=120)
+        without = {name: left_out(learned, name) for name in OUTCOMES}
+        draw(main, without).savefig(figure, dpi=120)
     searches = table.drop_duplicates(["data", "seed", "arm"])["search/seconds"].sum()
     trainings = table.drop_duplicates(["data", "seed", "genotype"])["seconds"].sum()
-    line = {f"{each.arm}: {each.outcome}": [round(each.value, 3), each.statement] for each in main}
+    line = {f"{each.arm}: {each.outcome}": summary(each) for each in main}
     hours = {"hours": round((searches + trainings) / 3600, 2)}
     print(json.dumps({"networks": len(rows), **hours, **line}))
 
 
-def print_means(rows: pd.DataFrame) -> None:
-    """Print the means of each arm on each data set.
+def summary(each: Effect) -> list[float | str | None]:
+    """Return an effect and its statement for a line of JSON."""
+    return [round(each.value, 3) if np.isfinite(each.value) else None, each.statement]
 
-    ``follow`` is the share of images with the watermark that are predicted as the bug's class, and
-    ``learned`` is the share of networks that learned the bug.
-    """
-    names = ["error", "follow", "learned", *OUTCOMES]
-    means = rows.groupby(["data", "arm"])[names].mean()
-    counts = rows.groupby(["data", "arm"]).size()
+
+def print_means(rows: pd.DataFrame) -> None:
+    """Print the means of each arm on each data set, before any sign is turned."""
+    names = ["hours", "error", "follow", "learned", *OUTCOMES]
+    means = rows.groupby(["data", "arm"])[names].mean() * pd.Series(OUTCOMES).reindex(
+        names, fill_value=1
+    )
+    groups = rows.groupby(["data", "arm"])
+    counts, seeds = groups.size(), groups.seed.nunique()
     lines = [
-        [data, arm, str(counts[data, arm]), *(number(value) for value in means.loc[(data, arm)])]
+        [data, arm, str(seeds[data, arm]), str(counts[data, arm])]
+        + [number(value) for value in means.loc[(data, arm)]]
         for data in rows.data.unique()
         for arm in ARMS
         if (data, arm) in means.index
     ]
-    print_table(["data", "arm", "networks", *names], lines)
+    print_table(["data", "arm", "seeds", "networks", *names], lines)
 
 
 def number(value: float) -> str:
@@ -138,21 +179,26 @@ def number(value: float) -> str:
 
 def print_effects(title: str, effects: Sequence[Effect]) -> None:
     """Print a table of effects."""
-    print(f"**{title}** (standard deviations; smallest effect of interest {OF_INTEREST})\n")
-    lines = []
-    for each in effects:
-        low, high = each.corrected or (each.low, each.high)
-        lines.append(
-            [
-                each.outcome,
-                each.arm,
-                f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]",
-                f"[{low:.2f}, {high:.2f}]",
-                f"{each.matched:.2f} [{each.matched_low:.2f}, {each.matched_high:.2f}]",
-                f"{each.matches} of {each.networks}, {each.same} the same",
-                str(each.clusters),
-                each.statement,
-            ]
-        )
+    print(f"**{title}**\n")
+    lines = [
+        [
+            each.outcome,
+            each.arm,
+            with_interval(each.value, each.interval()),
+            with_interval(None, each.corrected or each.interval()),
+            with_interval(each.matched, each.matched_interval),
+            f"{each.matches} of {each.networks} matched, {each.same} the same",
+            str(each.clusters),
+            each.statement,
+        ]
+        for each in effects
+    ]
     values = ["regression", "corrected", "matched"]
     print_table(["outcome", "arm", *values, "networks", "clusters", "result"], lines)
+
+
+def with_interval(value: float | None, interval: tuple[float, float]) -> str:
+    """Return a value and its interval as text; what is NaN is left out."""
+    low, high = interval
+    shown = "" if value is None or np.isnan(value) else f"{value:.2f}"
+    return shown if np.isnan(low) else f"{shown} [{low:.2f}, {high:.2f}]".strip()

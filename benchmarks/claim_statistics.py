@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
-RESAMPLES = 10_000
 NEAR = 0.01
 """Largest difference in error between matched networks."""
 OF_INTEREST = 0.5
@@ -17,7 +17,7 @@ ALPHA = 0.05
 COMPARISONS = 18
 """Number of planned comparisons, for which effects are corrected."""
 FEWEST_CLUSTERS = 10
-"""With fewer clusters, bootstrap intervals are too narrow, and an effect is always undecided."""
+"""With fewer clusters, an effect is always undecided."""
 FEWEST_RANDOM = 5
 """Least number of random networks from which a standard deviation is computed."""
 KNOTS = 4
@@ -28,45 +28,40 @@ KNOTS = 4
 class Effect:
     """How much better an arm's networks are than the control's in one outcome, at equal error.
 
-    Values are in standard deviations of the outcome among random networks; above 0 is better.
+    Values are in standard deviations of the outcome among random networks; above 0 is better. They
+    are NaN if the outcome was measured for no network of the arm or of the control.
 
     Attributes:
         arm: The arm.
         outcome: The outcome.
         value: The difference, estimated by regression.
-        low: Lower end of the 95% interval of ``value``.
-        high: Upper end of the interval.
-        p: Two-sided bootstrap p-value of ``value``.
-        matched: Mean difference between matched networks.
-        matched_low: Lower end of the 95% interval of ``matched``.
-        matched_high: Upper end of the interval.
+        error: Standard error of ``value``.
+        matched: Mean difference between matched networks; NaN without a match.
+        matched_error: Standard error of ``matched``.
         matches: Number of the arm's networks that have a match.
-        networks: Number of the arm's networks, including those without a number for the outcome.
-        same: Number of matches with the same network, which the control selected too.
-        clusters: Number of clusters.
-        samples: The bootstrap samples of ``value``.
+        networks: Number of the arm's networks with a number for the outcome, on the data sets used.
+        same: Number of these networks that the control selected too.
+        clusters: Number of clusters with networks of the arm, or of the control if it has fewer.
         corrected: Interval of ``value`` after Holm's correction; None before it.
     """
 
     arm: str
     outcome: str
-    value: float
-    low: float
-    high: float
-    p: float
-    matched: float
-    matched_low: float
-    matched_high: float
-    matches: int
-    networks: int
-    same: int
-    clusters: int
-    samples: np.ndarray
+    value: float = np.nan
+    error: float = np.nan
+    matched: float = np.nan
+    matched_error: float = np.nan
+    matches: int = 0
+    networks: int = 0
+    same: int = 0
+    clusters: int = 0
     corrected: tuple[float, float] | None = None
 
     @property
     def statement(self) -> str:
         """The result, in the words of the plan."""
+        if not self.clusters:
+            return "not measured"
         if self.clusters < FEWEST_CLUSTERS:
             return "undecided"
         low, high = self.interval(ALPHA / COMPARISONS)
@@ -79,31 +74,51 @@ class Effect:
             return "better"
         return "worse" if high < 0 else "undecided"
 
-    def interval(self, error: float) -> tuple[float, float]:
-        """Return the percentile interval of ``value`` with an error probability."""
-        low, high = np.quantile(self.samples, [error / 2, 1 - error / 2])
-        return float(low), float(high)
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of ``value``; 1 with too few clusters, which cannot be significant."""
+        if self.clusters < FEWEST_CLUSTERS or self.value == 0:
+            return 1.0
+        return float(2 * t.sf(abs(self.value) / self.error, self.clusters - 1))
+
+    def interval(self, error: float = ALPHA) -> tuple[float, float]:
+        """Return the interval of ``value`` with an error probability."""
+        return self._around(self.value, self.error, error)
+
+    @property
+    def matched_interval(self) -> tuple[float, float]:
+        """The 95% interval of ``matched``."""
+        return self._around(self.matched, self.matched_error, ALPHA)
+
+    def _around(self, value: float, standard_error: float, error: float) -> tuple[float, float]:
+        half = float(t.isf(error / 2, max(self.clusters - 1, 1))) * standard_error
+        return value - half, value + half
+
+
+def scales(rows: pd.DataFrame, outcome: str) -> pd.Series:
+    """Return the outcome's standard deviation among the random networks, by data set.
+
+    Data sets with too few random networks, or without any difference between them, are left out.
+    """
+    random = rows[(rows.arm == "random") & rows.error.notna()].groupby("data")[outcome]
+    scale = random.std(ddof=1).where(random.count() >= FEWEST_RANDOM)
+    return scale[scale > 0]
 
 
 def standardized(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """Return the rows with a number for the outcome, which becomes ``y``: higher is better.
 
-    ``y`` has a standard deviation of 1 among the random networks of each data set. Data sets with
-    too few random networks, or without any difference between them, are left out. The cluster of a
+    ``y`` has a standard deviation of 1 among the random networks of each data set. The cluster of a
     row is its data set and seed.
     """
-    known = rows[rows[outcome].notna()].reset_index(drop=True)
-    random = known[known.arm == "random"].groupby("data")[outcome]
-    scale = random.std(ddof=1).where(random.size() >= FEWEST_RANDOM)
-    scale = known.data.map(scale[scale > 0])
+    known = rows[rows[outcome].notna() & rows.error.notna()].reset_index(drop=True)
+    scale = known.data.map(scales(rows, outcome))
     cluster = known.groupby(["data", "seed"]).ngroup()
     return known.assign(y=known[outcome] / scale, cluster=cluster)[scale.notna()]
 
 
-def effect(
-    rows: pd.DataFrame, outcome: str, arm: str, control: str, rng: np.random.Generator
-) -> Effect | None:
-    """Compare an arm with a control; None if no network has a match.
+def effect(rows: pd.DataFrame, outcome: str, arm: str, control: str) -> Effect:
+    """Compare an arm with a control.
 
     Args:
         rows: A row for each network with ``arm``, ``data``, ``seed``, ``genotype``, ``error`` and
@@ -111,52 +126,59 @@ def effect(
         outcome: The column with the outcome.
         arm: The arm.
         control: The arm that it is compared with.
-        rng: Draws the bootstrap samples of clusters.
     """
     every = standardized(rows, outcome)
     both = every[every.arm.isin([arm, control])]
-    clusters = np.unique(both.cluster)
-    weights = resampled(both.cluster.to_numpy(), rng)
     is_arm = (both.arm == arm).to_numpy()
-    matched, number = matched_difference(both, is_arm, weights)
-    if not number:
-        return None
+    clusters = min(both.cluster[is_arm].nunique(), both.cluster[~is_arm].nunique())
+    if not clusters:
+        return Effect(arm, outcome)
+    weights = without_each(both.cluster.to_numpy())
     fitted = regression_difference(both, is_arm, weights)
-    samples = fitted[1:]
-    p = min(1.0, 2 * max(min((samples <= 0).mean(), (samples >= 0).mean()), 1 / len(samples)))
-    ends = [ALPHA / 2, 1 - ALPHA / 2]
+    matched, matches = matched_difference(both, is_arm, weights)
     names = ["data", "seed", "genotype"]
     same = both[is_arm].merge(both[~is_arm][names].drop_duplicates(), on=names)
-    total = int((rows.arm == arm).sum())
     return Effect(
-        *(arm, outcome, float(fitted[0]), *np.quantile(samples, ends), p),
-        *(float(matched[0]), *np.nanquantile(matched[1:], ends)),
-        *(number, total, len(same), len(clusters), samples),
+        *(arm, outcome, float(fitted[0]), jackknife_error(fitted)),
+        *(float(matched[0]), jackknife_error(matched), matches),
+        *(int(is_arm.sum()), len(same), clusters),
     )
 
 
-def resampled(cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each row occurs in each bootstrap sample of clusters, (samples + 1, rows).
+def without_each(cluster: np.ndarray) -> np.ndarray:
+    """Return weights of rows that leave out one cluster at a time, (clusters + 1, rows).
 
-    The first sample contains each row once.
+    The first row of weights leaves out none.
     """
-    names = np.unique(cluster)
-    draws = rng.integers(0, len(names), (RESAMPLES, len(names)))
-    counts = (draws[:, :, None] == np.arange(len(names))).sum(axis=1)
-    counts = np.concatenate([np.ones((1, len(names)), int), counts])
-    return counts[:, np.searchsorted(names, cluster)].astype(float)
+    left_out = np.unique(cluster)[:, None]
+    return np.concatenate([np.ones((1, len(cluster))), (cluster != left_out).astype(float)])
+
+
+def jackknife_error(values: np.ndarray) -> float:
+    """Return the standard error of an estimate; NaN with a single cluster.
+
+    With few clusters, an interval from this error and Student's t with one degree of freedom less
+    than clusters holds its level better than one from a bootstrap (MacKinnon, Nielsen & Webb 2023,
+    Fast and reliable jackknife and bootstrap methods for cluster-robust inference).
+
+    Args:
+        values: The estimate, followed by the estimates without each cluster.
+    """
+    number = len(values) - 1
+    squares = ((values[1:] - values[0]) ** 2).sum()
+    return float(np.sqrt((number - 1) / number * squares)) if number > 1 else np.nan
 
 
 def matched_difference(
     both: pd.DataFrame, is_arm: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Return the mean difference from matched controls for each row of weights, (samples,).
+    """Return the mean difference from matched controls for each row of weights.
 
     A network is matched with the control on the same data set whose error is nearest; equally
     near controls are averaged. Controls with a weight of 0 are not available.
 
     Returns:
-        The differences, NaN without any match, and the number of matches in the first sample.
+        The differences, NaN without any match, and the number of matches with the first weights.
     """
     total, norm = np.zeros(len(weights)), np.zeros(len(weights))
     number = 0
@@ -185,7 +207,7 @@ def matched_difference(
 def regression_difference(
     both: pd.DataFrame, is_arm: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return the arm's coefficient for each row of weights, (samples,).
+    """Return the arm's coefficient for each row of weights.
 
     The regression has an intercept and a natural cubic spline of the error for each data set.
     """
@@ -230,12 +252,12 @@ def corrected(effects: Sequence[Effect]) -> list[Effect]:
 
     Of m comparisons, the effect with the k-th smallest p-value is tested with the error probability
     ALPHA / (m - k + 1). From the first effect that is not significant on, this probability stays
-    the same. Comparisons without any network count too.
+    the same. Comparisons that were not measured count too.
     """
     order = sorted(range(len(effects)), key=lambda i: effects[i].p)
     found, rank = list(effects), 0
-    for position in order:
+    for place, position in enumerate(order):
         error = ALPHA / (max(COMPARISONS, len(effects)) - rank)
         found[position] = replace(effects[position], corrected=effects[position].interval(error))
-        rank += int(effects[position].p <= error and rank == order.index(position))
+        rank += int(effects[position].p <= error and rank == place)
     return found

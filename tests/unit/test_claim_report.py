@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import claim_statistics
-from benchmarks.claim_report import report
+from benchmarks.claim_report import of_learned, outcome_rows, report
 from benchmarks.claim_searches import ARMS
 
 
 def test_effects_are_in_the_columns_that_name_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(claim_statistics, "RESAMPLES", 200)
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(12):
         for arm in ARMS:
             for _ in range(4):
-                errors = dict.fromkeys(("error", "test_error", "bug/error", "bug/test_error"), 0.1)
+                errors = dict.fromkeys(("error", "test_error"), 0.1)
                 gain = 3.0 * (arm == "activations")
                 rows.append(
                     {"data": "digits", "seed": seed, "arm": arm, "genotype": f"cell {len(rows)}"}
@@ -36,12 +35,31 @@ def test_effects_are_in_the_columns_that_name_them(
     pd.DataFrame(rows).to_csv(tmp_path / "claim.csv.gz", index=False)
     report(tmp_path / "claim.csv.gz", tmp_path / "effects.png")
     printed = capsys.readouterr().out
-    assert "- bug found: data sets left out: digits; networks without a number: 0" in printed
+    assert "- bug found: standard deviation: none; data sets left out: digits; " in printed
     head = "| outcome | arm | regression | corrected | matched | networks | clusters | result |"
     assert head in printed
     found = next(line for line in printed.splitlines() if "separability | activations" in line)
     cells = [cell.strip() for cell in found.strip("|").split("|")]
     assert float(cells[2].split()[0]) == pytest.approx(3, abs=0.7)
-    assert cells[5:] == ["48 of 48, 0 the same", "12", "better"]
-    assert '"activations: separability"' in printed.splitlines()[-1]
+    assert cells[5:] == ["48 of 48 matched, 0 the same", "12", "better"]
+    assert "| bug found | activations |  |  |  | 0 of 0 matched, 0 the same | 0 | not m" in printed
+    line = json.loads(printed.splitlines()[-1])
+    assert line["activations: separability"][1] == "better"
+    assert line["activations: bug found"] == [None, "not measured"]
     assert (tmp_path / "effects.png").stat().st_size > 1000
+
+
+def test_outcomes_are_taken_at_the_error_without_the_watermark() -> None:
+    # A learned bug raises the error on images without the watermark, which is an effect of the bug.
+    table = pd.DataFrame(
+        {"data": "a", "seed": 0, "arm": "error", "genotype": ["1", "2", "3", "4"]}
+        | {"error": [0.1, 0.2, 0.3, 0.4], "test_error": [0.1, 0.2, 0.3, 0.4]}
+        | {"bug/error": 0.7, "bug/test_error": 0.7, "search/seconds": 60.0}
+        | {"bug/planted_bug/learned": [0.3, 0.24, 0.9, np.nan], "bug/planted_bug/base": 0.0}
+        | {"bug/planted_bug": 0.9, "bug/repair": [4.0, 4.0, 16.0, np.nan]}
+    )
+    rows = outcome_rows(table)
+    assert rows.error.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    repaired = of_learned(rows)["bug repaired"].tolist()
+    assert repaired == pytest.approx([-4, np.nan, -16, np.nan], nan_ok=True)
+    assert rows.learned.mean() == pytest.approx(2 / 3)  # of those that are known
