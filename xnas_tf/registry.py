@@ -9,8 +9,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib.machinery import all_suffixes
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -83,13 +84,33 @@ def find_object(name: str, kind: str) -> Any:
     return OBJECTS[name]
 
 
-def import_module(name: str) -> ModuleType:
+_RUNS: set[Path] = set()
+"""Folders of the runs that this process has read."""
+
+
+def import_nothing_from(folder: Path) -> None:
+    """Let ``import_module`` reject modules in the folder of a run, which may be a stranger's."""
+    _RUNS.add(folder.resolve())
+
+
+def import_module(name: str, safe: bool = True) -> ModuleType:
     """Import a module, which may be in the current folder.
 
+    The current folder is searched only if the module is in it: otherwise, a file such as
+    ``pandas.py`` in a folder of data would be imported in place of the package.
+
     If ``examples.NAME`` is not in the current folder, it is imported from the installed package.
+
+    Raises:
+        InputError: If ``safe`` is true and the module is in the folder of a run.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if name.startswith("xnas_tf."):
+        return importlib.import_module(name)
+    here = Path.cwd()
+    if safe:
+        _check_outside_runs(name, here)
+    if str(here) not in sys.path and any(_files(name, here)):
+        sys.path.insert(0, str(here))
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -99,6 +120,24 @@ def import_module(name: str) -> ModuleType:
         if not is_missing or not is_ours:
             raise
         return importlib.import_module(f"xnas_tf.{name}")
+
+
+def _check_outside_runs(name: str, here: Path) -> None:
+    for file in (each for folder in (here, *map(Path, sys.path)) for each in _files(name, folder)):
+        if any(file.parent.resolve().is_relative_to(run) for run in _RUNS):
+            raise InputError(
+                f"{file} is in the folder of a run, from which nothing is imported, because it may "
+                "come from somebody else. If the code is yours, move it out of that folder"
+            )
+
+
+def _files(name: str, folder: Path) -> Iterator[Path]:
+    """Yield the files that run if a module is imported from a folder: its own and its packages'."""
+    parts = name.split(".")
+    for path in (folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)):
+        for suffix in all_suffixes():
+            files = (Path(f"{path}{suffix}"), path / f"__init__{suffix}")
+            yield from (file for file in files if file.is_file())
 
 
 def installed_folder(name: str) -> Path:

@@ -22,7 +22,7 @@ from xnas_tf.config import (
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import default_run_dir, search
-from xnas_tf.registry import import_object
+from xnas_tf.registry import import_module, import_object
 
 ROOT = Path(__file__).parents[2]
 
@@ -293,3 +293,49 @@ def test_reading_a_run_calls_nothing_that_its_configuration_names(tmp_path):
     callback = {"name": "subprocess:getoutput", "cmd": f"touch {made}"}
     file.write_text(yaml.safe_dump({"callbacks": [callback]}))
     assert not load_stored_config(file).callbacks and not made.exists()
+
+
+LEAVES_A_TRACE = "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\nA = 1"
+
+
+@pytest.mark.parametrize("code", ["{run}/evil.py", "{run}/evil/__init__.py", "{run}/__init__.py"])
+@pytest.mark.parametrize("here", ["", "{run}"])
+def test_no_code_in_the_folder_of_a_run_is_imported(code, here, tmp_path, monkeypatch):
+    run = f"run_of_a_stranger_{len(code)}_{len(here)}"  # of which nothing has been imported
+    file = tmp_path / code.format(run=run)
+    file.parent.mkdir(parents=True)
+    file.write_text(LEAVES_A_TRACE)
+    monkeypatch.chdir(tmp_path / here.format(run=run))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    name = "evil" if here and "evil" in code else f"{run}.evil"
+    config = tmp_path / run / "config.yaml"
+    config.write_text(f"objectives: ['{name}:A']")
+    with pytest.raises(InputError, match="in the folder of a run, from which nothing is imported"):
+        load_stored_config(config)
+    config.write_text(f"space: {{hypermodel: '{name}:A'}}")
+    with pytest.raises(InputError, match="in the folder of a run"):
+        import_module(load_stored_config(config).space.hypermodel_module)
+    assert not list(tmp_path.rglob("*.ran"))
+
+
+def test_a_retraining_imports_nothing_from_its_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil_code.py").write_text(LEAVES_A_TRACE)
+    (tmp_path / "run.sqlite").touch()
+    file = tmp_path / "retrained" / "3-epochs" / "config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("objectives: ['evil_code:A']")
+    with pytest.raises(InputError, match="in the folder of a run"):
+        load_stored_config(file)
+
+
+def test_the_current_folder_is_searched_only_for_modules_in_it(tmp_path, monkeypatch):
+    """A folder of data may contain a file called like a package, such as pandas.py."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for target in ("xnas_tf.errors:InputError", "json:dumps"):
+        assert import_object(target, "thing")
+    assert str(tmp_path) not in sys.path
+    (tmp_path / "only_here.py").write_text("A = 1")
+    assert import_object("only_here:A", "thing") == 1
+    assert sys.path[0] == str(tmp_path)

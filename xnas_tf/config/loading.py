@@ -14,7 +14,7 @@ from yaml.error import MarkedYAMLError
 
 from xnas_tf.config.models import Config
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.registry import installed_folder
+from xnas_tf.registry import import_nothing_from, installed_folder
 from xnas_tf.training.options import RATES
 from xnas_tf.utils.argument_types import LIST, check_types
 
@@ -81,7 +81,8 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     cannot be resumed.
 
     Search callbacks are left out. No run stores any, and creating them calls whatever they name,
-    although the run may come from somebody else.
+    although the run may come from somebody else. For the same reason, no module in the folder of
+    the run is imported, neither here nor later.
 
     Args:
         path: The configuration file, with all keys of the version that wrote it.
@@ -90,6 +91,10 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     Raises:
         InputError: If the file is missing or invalid.
     """
+    import_nothing_from(path.parent)
+    for run in path.resolve().parents[2:3]:  # a retraining is in its run's folder
+        if (run / "run.sqlite").is_file():
+            import_nothing_from(run)
     data = _read_yaml(path)
     data.pop("callbacks", None)
     for section in ("objectives", "record"):

@@ -35,6 +35,9 @@ from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.training.chance_level import WARNING
 from xnas_tf.utils.source_code import CHANGED, changes_text, source_hashes
 
+_RECORDS = (DATABASE, "retraining.json")
+"""Files that show that a folder is a run or a retraining, with a configuration."""
+
 
 @dataclass(frozen=True)
 class ModelSubject:
@@ -222,8 +225,8 @@ def _folder_of_run(file: Path) -> Path | None:
 def _module_of_run(file: Path) -> str | None:
     """Return the module of the HyperModel that built a model in a run or retraining, or None."""
     folder = file.resolve().parent
-    if folder.name == "models" and (folder.parent / CONFIG).is_file():
-        with suppress(InputError):  # a file written by another program
+    if folder.name == "models" and any((folder.parent / name).is_file() for name in _RECORDS):
+        with suppress(InputError):  # such as an objective that cannot be imported
             return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
     return None
 
