@@ -65,7 +65,7 @@ setup(
     install_requires=[
         f"{tensorflow}>=2.16,<2.22",
         "tensorboard>=2.16",
-        "keras>=3.12,<3.16",
+        "keras>=3.12.1,!=3.13.0,!=3.13.1,<3.16",  # CVE-2026-1462: their safe mode is not safe
         "numpy>=1.24,<3",
         "keras-tuner>=1.4.8,<1.5",
         "tf-explain>=0.3.1,<0.4",

@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 
 ALLOWED = {"tensorflow": ((2, 16), (2, 21)), "horovod": ((0, 28), (0, 28))}
+UNSAFE_KERAS = ("3.12.0", "3.13.0", "3.13.1")  # setup.py excludes them
 # TensorFlow, which has several names, was built for these versions of the other packages.
 BELONGING = ("tensorflow", "tensorflow-cpu", "numpy", "protobuf", "ml-dtypes", "tensorboard")
 
@@ -46,8 +47,9 @@ def main():
         print("\n".join(f"  {text}" for text in problems if text))
         sys.exit(1)
     found = {name: version_of(name) for name in (*BELONGING, "keras")}
-    if found["keras"] and numbers(found["keras"]) < (3, 12):
-        del found["keras"]  # pure Python, so an old version is replaced inside .venv
+    keras = found["keras"]
+    if keras and (numbers(keras) < (3, 12) or keras in UNSAFE_KERAS):
+        del found["keras"]  # pure Python, so it is replaced inside .venv
     for name, version in found.items():
         if version:
             print(f"{name}=={version}")

@@ -1,8 +1,11 @@
 """Every model that a search keeps can be loaded by later commands, or the search says so before."""
 
+import json
 import re
 import sys
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -177,6 +180,35 @@ def test_code_is_loaded_only_on_request(networks, tmp_path):
         with pytest.raises(InputError, match=r"safe mode: .*Lambda.*`safe=False`"):
             load()
         assert load(safe=False)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_no_saved_model_is_loaded_in_safe_mode(suffix, tmp_path):
+    """In Keras 3.15.1, a function may be the class that loads one, which can write any file."""
+    file = tmp_path / f"given{suffix}"
+    inputs = keras.Input((2,))
+    keras.Model(inputs, keras.layers.Lambda(keras.ops.relu)(inputs)).save(file)
+    assert load_subject(file).model.output_shape == (None, 2)
+
+    def hidden(text):
+        config = json.loads(text)
+        layer = config["config"]["layers"][1]
+        layer["config"]["function"] |= {"module": "keras.layers", "config": "TFSMLayer"}
+        layer["config"]["function"]["registered_name"] = "function"
+        layer["inbound_nodes"] = [{"args": [], "kwargs": {"inputs": str(tmp_path / "evil")}}]
+        return json.dumps(config).replace("TFSM", r"\u0054FSM")
+
+    if suffix == ".h5":
+        with h5py.File(file, "r+") as content:
+            content.attrs["model_config"] = hidden(content.attrs["model_config"])
+    else:
+        with zipfile.ZipFile(file) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, hidden(data) if name == "config.json" else data)
+    with pytest.raises(InputError, match=r"in safe mode: it contains Python code"):
+        load_subject(file)
 
 
 @pytest.mark.parametrize("command", ["explain", "disentangle", "interpret", "report", "export"])

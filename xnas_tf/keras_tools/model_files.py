@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -19,6 +22,11 @@ from xnas_tf.registry import describe, import_module
 
 _NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']*)'")
 """Matches Keras' message that a class or function is neither its own nor registered."""
+_SAVED_MODEL = "TFSMLayer"
+"""Layer that loads a SavedModel, which can write files. Safe mode rejects this layer, but not its
+class as the function of a ``Lambda`` that is called with a path (seen with Keras 3.15.1)."""
+_UNSAFE = "safe_mode=False"
+"""What Keras' messages recommend if safe mode rejects a model."""
 _CAUSE = re.compile(r"Exception encountered: (.+)")
 """Matches Keras' reason why a custom object cannot be created from its configuration."""
 
@@ -43,12 +51,12 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
         file: A ``.keras`` file, or a file in another format that Keras reads.
         safe: Whether to reject a model that contains Python code, such as a Lambda layer.
         module: Name of the module that registers the model's own layers with Keras; it is imported
-            first, unless empty.
+            first, unless empty or, if ``safe`` is true, in the folder of a run.
 
     Raises:
         InputError: If the model cannot be loaded; the message suggests a fix.
     """
-    problem = _import_problem(module) if module else ""
+    problem = _import_problem(module, safe) if module else ""
     safe = safe and _is_safe()
     model = _loaded(file, safe)
     if isinstance(model, Exception):
@@ -102,9 +110,28 @@ def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
 
 def _loaded(file: Path, safe: bool) -> keras.Model | Exception:
     try:
+        if safe and _SAVED_MODEL in _config_text(file):
+            raise ValueError(f"{_SAVED_MODEL} can run any code: {_UNSAFE}")
         return keras.saving.load_model(file, compile=False, safe_mode=safe)
     except Exception as error:  # noqa: BLE001 - Keras and a user's layers may raise anything
         return error
+
+
+def _config_text(file: Path) -> str:
+    """Return the configuration in a model's file as JSON without needless escapes.
+
+    It is empty if the configuration cannot be read; Keras then says why.
+    """
+    try:
+        if file.suffix == ".keras":
+            with zipfile.ZipFile(file) as archive:
+                config = json.loads(archive.read("config.json"))
+        else:
+            with h5py.File(file) as content:
+                config = json.loads(content.attrs["model_config"])
+    except Exception:  # noqa: BLE001 - the file may contain anything
+        return ""
+    return json.dumps(config)
 
 
 def describe_failure(error: BaseException) -> str:
@@ -152,7 +179,7 @@ def _is_hidden(kind: type) -> bool:
 
 def _is_about_code(error: BaseException) -> bool:
     """Return whether Keras rejected a model because safe mode does not allow its code."""
-    return "safe_mode=False" in str(error)
+    return _UNSAFE in str(error)
 
 
 def _is_safe() -> bool:
@@ -160,10 +187,10 @@ def _is_safe() -> bool:
     return safe_mode() is not False
 
 
-def _import_problem(module: str) -> str:
+def _import_problem(module: str, safe: bool) -> str:
     """Import a module that may register layers; if this fails, return the reason."""
     try:
-        import_module(module)
+        import_module(module, safe)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
         return f". Importing {module}, which built the model, failed: {describe(error)}"
     return ""
