@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
+from xnas_tf.errors import InputError
 from xnas_tf.launcher import search as launcher
 from xnas_tf.reporting import candidate_tables
 from xnas_tf.reporting.final_evaluation import FinalEvaluation
@@ -49,6 +50,22 @@ def test_a_candidate_that_cannot_be_tested_leaves_the_others(monkeypatch):
     final(front, notes, database=database)
     assert saved == [2]
     assert any("candidate 1 was not tested: OSError: No space left" in note for note in notes)
+
+
+@pytest.mark.parametrize("origin", ["", "candidate 1 of runs/gift"])
+def test_a_reused_model_is_loaded_in_safe_mode(origin, monkeypatch):
+    """It may come from somebody else's run, unlike the models of the search itself."""
+    notes, asked = [], []
+
+    def load(self, safe=True):
+        asked.append(safe)
+        raise InputError("it contains Python code")
+
+    monkeypatch.setattr(Candidate, "load_model", load)
+    space, database = SimpleNamespace(is_built_in=False), SimpleNamespace(fact=lambda name: [])
+    final([Candidate(1, "g", {}, reused_from=origin)], notes, space=space, database=database)
+    assert asked == [bool(origin)]
+    assert any("candidate 1 was not tested: it contains Python code" in note for note in notes)
 
 
 def test_a_finished_search_ends_with_0_whatever_its_table_does(monkeypatch, tmp_path):

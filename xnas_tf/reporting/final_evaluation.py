@@ -75,8 +75,10 @@ class FinalEvaluation(Callback):
 
     def _test_and_draw(self, candidate: Candidate, backend: Backend) -> dict[str, Any]:
         """Return the metrics on the test split, with what they depend on."""
-        # Safe mode is not needed, because this process runs the HyperModel's code anyway.
-        model = candidate.load_model(safe=self._context.space.is_built_in)
+        # Safe mode is not needed for models of this search, because this process runs the
+        # HyperModel's code anyway. A reused model may come from somebody else's run.
+        safe = self._context.space.is_built_in or bool(candidate.reused_from)
+        model = candidate.load_model(safe)
         data = self._context.dataset
         access = backend.reloaded(candidate, model, len(data.test))
         self._draw(candidate, model, access.shared_models)
