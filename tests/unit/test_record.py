@@ -2,6 +2,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import struct
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -90,6 +91,39 @@ def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
     remove_drafts(tmp_path / "run")
     kept = {p.name for p in (tmp_path / "run" / "models").iterdir()}
     assert kept == {"00001.keras", "mine.keras"}
+
+
+def test_a_file_is_never_written_through_a_link(tmp_path):
+    """Somebody else may have put a link there, as the name of a draft can be guessed."""
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / f".report.html.{os.getpid()}").symlink_to(tmp_path / "mine.txt")
+    write_atomically(tmp_path / "report.html", b"new")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "report.html").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("create", "name"), [(False, "run"), (True, "run"), (False, "link")])
+def test_reading_a_run_deletes_no_other_file(create, name, tmp_path):
+    """SQLite deletes the file that a journal names as that of several databases."""
+    file, mine = tmp_path / "run.sqlite", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    record = Database(file, create=True)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA cache_size=1")
+        other.execute("BEGIN")
+        for number in range(100):  # more than fits into the cache, so the journal is in use
+            other.execute("INSERT INTO facts VALUES (?, ?)", (str(number), "1" * 2000))
+        content, journal = (Path(f"{file}{end}").read_bytes() for end in ("", "-journal"))
+    record.close()
+    file.write_bytes(content)
+    target = os.fsencode(mine)
+    ending = struct.pack(">II", len(target), sum(target)) + bytes.fromhex("d9d505f920a163d7")
+    journal += struct.pack(">I", 2**30 // 4096 + 1) + target + ending
+    Path(f"{file}-journal").write_bytes(journal)
+    (tmp_path / "link.sqlite").symlink_to(file)
+    with pytest.raises(InputError, match="run.sqlite-journal is not the journal of a run"):
+        Database(tmp_path / f"{name}.sqlite", create)
+    assert mine.read_text() == "mine"
 
 
 def test_who_looks_for_an_instant_stops_no_search(tmp_path):

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ class Database:
     if needed. Otherwise, it is only read, and a copy in memory is migrated if necessary.
 
     Raises:
-        InputError: If the file is not the database of a run, or was written by a later version.
+        InputError: If the file is not the database of a run, or was written by a later version, or
+            if SQLite would delete another file.
         RunError: If the file cannot be written.
     """
 
@@ -44,6 +45,7 @@ class Database:
         # The watchdog's thread writes when a candidate hangs; the main thread writes everything
         # else.
         self._lock = threading.RLock()
+        _check_journal(path)
         with self._errors(RunError if create else InputError):
             mode = "rwc" if create else _reading_mode(path)
             uri = f"{path.absolute().as_uri()}?mode={mode}"
@@ -143,6 +145,26 @@ class Database:
                 f"{self._path}: {error}. Is the disk full or read-only, or is this not the "
                 "database of a run?"
             ) from error
+
+
+_LINK = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal that names another file (https://www.sqlite.org/fileformat.html)."""
+
+
+def _check_journal(path: Path) -> None:
+    """Reject a journal that names another file, which SQLite would delete when it reads the run.
+
+    SQLite writes such journals for transactions on several databases, and a run has only one.
+    """
+    file = path.resolve()  # as SQLite does
+    journal = file.with_name(f"{file.name}-journal")
+    if not journal.is_file():
+        return
+    with suppress(OSError), journal.open("rb") as stream:  # a search may remove it at any time
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, length - len(_LINK)))
+        if stream.read() == _LINK:
+            raise InputError(f"{journal} is not the journal of a run: remove it")
 
 
 def _reading_mode(path: Path) -> str:

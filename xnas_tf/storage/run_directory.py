@@ -50,7 +50,9 @@ def now() -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: if the process is killed, no incomplete file is left at its path."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
+    draft.unlink(missing_ok=True)
+    with draft.open("xb") as file:  # never through a link that somebody else put there
+        file.write(data)
     os.replace(draft, path)
 
 
