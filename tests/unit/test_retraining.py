@@ -425,6 +425,16 @@ def test_files_that_hold_something_else_are_named(tmp_path, name, content):
         Retraining(path).trainings()
 
 
+def test_results_are_only_read_under_their_own_name(tmp_path):
+    """It becomes part of paths, and a run from somebody else could lead anywhere."""
+    desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
+    play(desk)
+    (file,) = (desk._retraining.path / "results").glob("*.json")
+    file.write_text(file.read_text().replace('"candidate-00001"', '"../../elsewhere"'))
+    with pytest.raises(InputError, match=r"has the results of '\.\./\.\./elsewhere-seed-0'"):
+        desk._retraining.trainings()
+
+
 def test_a_kept_model_can_be_loaded(tmp_path):
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
     task = desk.ask()
