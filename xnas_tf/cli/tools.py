@@ -77,7 +77,8 @@ def benchmark_search(
 
     Searches are simulated: they look up results in a table instead of training networks. A CSV
     table has the header `arch,column…`, where the arch column contains NAS-Bench-201 genotypes.
-    Original NATS-Bench files require the nats-bench package. An algorithm is any value of
+    Original NATS-Bench files require the nats-bench package, which unpickles them: a file from
+    anyone but the authors could run any code. An algorithm is any value of
     search.algorithm, optionally followed by "+surrogate". For comparison, pymoo (NSGA-II as in
     XNAS), optuna_nsga2, optuna_tpe and random are also available.
 

@@ -27,7 +27,8 @@ each = [{"images": image, "class_index": -1} for image in images.tolist()]
 with open("request.json", "w") as file:
     json.dump({"signature_name": "explain", "instances": each}, file)"""
 _SERVING = """\
-docker run --rm -p 8501:8501 -v "$PWD:/models/{name}" -e MODEL_NAME={name} tensorflow/serving
+docker run --rm -p 127.0.0.1:8501:8501 -v "$PWD:/models/{name}" -e MODEL_NAME={name} \\
+  tensorflow/serving
 curl -d @request.json http://localhost:8501/v1/models/{name}:predict"""
 
 
