@@ -102,8 +102,16 @@ def make_tfds(root, patch, names=tuple(COUNTS)):
 
 def test_tfds_gives_wordnet_ids_their_names(tmp_path, monkeypatch):
     name = make_tfds(tmp_path / "data", monkeypatch, ["n02119789", "n02100735", "n00000000"])
-    data = load_dataset(f"tfds{name}")
+    data = load_dataset(f"tfds{name}/16x16:1.0.*")
     assert data.class_names == ("kit_fox", "English_setter", "n00000000")
+
+
+@pytest.mark.parametrize("name", ["hub:pets", "pets/a=1,data_dir=given", "pets/16x16/data_dir=x"])
+def test_tfds_neither_downloads_code_nor_reads_other_folders(name, monkeypatch):
+    """A run from somebody else may name the data set, and their files could name any class."""
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", SimpleNamespace(builder=pytest.fail))
+    with pytest.raises(InputError, match="allowed: tfds:NAME, tfds:NAME/CONFIG, and :X.Y.Z"):
+        load_dataset(f"tfds:{name}")
 
 
 MAKERS = {

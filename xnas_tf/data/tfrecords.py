@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ LABEL = "image/class/label"
 TEXT = "image/class/text"
 OPTIONAL = ("image/filename", "image/split", "image/group")
 """Keys of optional features, as in TensorFlow's own scripts except for the last two."""
+_NAME = re.compile(r"\w+(/[\w.-]+)?(:[\d*]+(\.[\d*]+){2})?")
+"""A name in TensorFlow Datasets, with a configuration and a version. A namespace would download
+code, and arguments, such as ``data_dir``, could lead to files that import any module."""
 
 
 def tfrecord(argument: str) -> ImageFiles:
@@ -131,10 +135,12 @@ def tfds(argument: str) -> ImageFiles:
     ImageNet-16-120.
 
     Raises:
-        InputError: If TensorFlow Datasets is not installed, or the data set cannot be loaded or
-            is not suitable.
+        InputError: If TensorFlow Datasets is not installed, the name has a namespace or arguments,
+            or the data set cannot be loaded or is not suitable.
     """
     name = f"data set tfds:{argument}"
+    if not _NAME.fullmatch(argument):
+        raise InputError(f"{name}: allowed: tfds:NAME, tfds:NAME/CONFIG, and :X.Y.Z after either")
     try:
         import tensorflow_datasets  # noqa: PLC0415 - optional
     except ImportError as error:
