@@ -116,6 +116,7 @@ def test_no_group_trains_what_is_known(tmp_path_factory, earlier, count, steady_
             known = before[c.digest]
             assert c.reused_from == f"candidate {known.id} of {earlier}"
             assert (c.objectives, c.history) == (known.objectives, known.history)
+            assert (c.seed, c.versions) == (known.seed, known.versions)
         elif c.state == "duplicate":
             first = run.candidate(int(c.reason.removeprefix("the same network as candidate ")))
             assert (first.digest, first.state) == (c.digest, "done")
@@ -200,13 +201,27 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
     known = {"error": 0.1, "parameters": 5.0}
     metrics = {"val_loss": 0.5, "test_accuracy": 0.9, "test_error": 0.1}
     record.save(
-        Candidate(1, "a", {}, epochs=1, digest="d", state="done", objectives=known, metrics=metrics)
+        Candidate(
+            1,
+            "a",
+            {},
+            epochs=1,
+            digest="d",
+            state="done",
+            objectives=known,
+            metrics=metrics,
+            seed=7,
+            versions={"keras": "3.1"},
+        )
     )
     record.close()
     networks = ResultCache([Run(tmp_path / "run")])
     costs = Result(digest="d", objectives={"parameters": 6.0}, metrics={"flops": 7.0})
     wanted = Candidate(5, "b", {}, epochs=1), costs
     answer = networks.answer(*wanted, lambda candidate: False, None)
+    reused = replace(wanted[0], seed=1, versions={"keras": "3.2"}).with_result(answer)
+    assert (reused.seed, reused.versions) == (7, {"keras": "3.1"})
+    assert replace(reused, seed=1).with_result(costs).seed == 1  # of a training here
     assert answer.metrics == {"val_loss": 0.5, "flops": 7.0}
     assert answer.objectives == {"error": 0.1, "parameters": 6.0}
     assert networks.answer(*wanted, lambda candidate: True, None) is None

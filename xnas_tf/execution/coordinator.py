@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from xnas_tf.candidate import NO_GROUP, Candidate, Result
-from xnas_tf.config import Config
+from xnas_tf.config import Config, differences
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback, Callbacks
 from xnas_tf.execution.result_cache import ResultCache
@@ -101,12 +101,17 @@ class Coordinator:
 
     def ask(self, group: int = 0) -> Task | None:
         """See ``TaskSource.ask``."""
+        while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
+            lost = self._pending[self._queue.popleft()]
+            reason = f"a rank of its group died {lost.lost_groups} times during its training"
+            self.tell(lost, Result("failed", reason))
         if not self._queue:
             self._promote(is_idle=False)
         if not self._queue and not self._propose() and not self._promote(is_idle=True):
             return None
-        candidate = self._pending[self._queue.popleft()]
-        candidate = self._save(replace(candidate, group=group, started=now()))
+        waiting = self._pending[self._queue.popleft()]
+        candidate = replace(waiting, group=group, started=now(), versions=self._versions)
+        self._save(candidate)
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
         return candidate
@@ -168,12 +173,13 @@ class Coordinator:
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Requeue a candidate at the front after the loss of its group; it keeps its checkpoint.
 
-        A candidate that may have caused two groups to be lost is recorded as failed instead.
+        The next ``ask`` records a candidate that may have caused two groups to be lost as failed.
         """
         if is_blamed:
             self.lost(task, why)
-        if task.id in self._pending and self._requeue_last(task.id):
-            self._queue.rotate(1)
+        if candidate := self._pending.get(task.id):
+            self._save(replace(candidate, group=NO_GROUP))
+            self._queue.appendleft(task.id)
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``."""
@@ -241,7 +247,6 @@ class Coordinator:
             generation=proposal.generation,
             seed=candidate_seed(self._config.search.seed, proposal.genotype),
             epochs=self._config.rungs[0],
-            versions=self._versions,
             finished_before=self._results,
         )
         self._queue.append(candidate.id)
@@ -254,8 +259,7 @@ class Coordinator:
         if candidate is None or not self._stopping.has_time:
             return False
         self._queue.appendleft(candidate.id)
-        candidate = replace(candidate, versions=self._versions, finished_before=self._results)
-        self._begin(candidate, None)
+        self._begin(replace(candidate, finished_before=self._results), None)
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
@@ -275,25 +279,10 @@ class Coordinator:
         else:
             self._promotions.begin(candidate)
 
-    def _save(self, candidate: Candidate) -> Candidate:
-        """Record a pending candidate that has changed, and return it."""
+    def _save(self, candidate: Candidate) -> None:
+        """Record a pending candidate that has changed."""
         self._pending[candidate.id] = candidate
         self._database.save(candidate)
-        return candidate
-
-    def _requeue_last(self, number: int) -> bool:
-        """Put a pending candidate at the end of the queue; return whether it was queued.
-
-        A candidate that has lost its group too many times is recorded as failed instead.
-        """
-        candidate = self._pending[number]
-        if candidate.lost_groups >= MAX_LOST_GROUPS:
-            reason = f"a rank of its group died {candidate.lost_groups} times during its training"
-            self.tell(candidate, Result("failed", reason))
-            return False
-        self._save(replace(candidate, group=NO_GROUP))
-        self._queue.append(number)
-        return True
 
     # From a result to the algorithm and the callbacks
 
@@ -338,6 +327,8 @@ class Coordinator:
         candidates = self._database.candidates()
         ended = [candidate for candidate in candidates if candidate.finish_order]
         finished = deque(sorted(ended, key=lambda c: c.finish_order))
+        own = (candidate.versions for candidate in reversed(finished) if not candidate.reused_from)
+        self._latest_versions = next(own, {})
         for candidate in candidates:
             while self._results < candidate.finished_before:
                 self._tell_again(finished.popleft())
@@ -345,9 +336,10 @@ class Coordinator:
             self._add_pending(candidate, proposal)
         while finished:
             self._tell_again(finished.popleft())
-        with self.transaction():
-            for number in list(self._pending):
-                self._requeue_last(number)
+        with self._database.transaction():  # the callbacks are called once the search has begun
+            for candidate in list(self._pending.values()):
+                self._save(replace(candidate, group=NO_GROUP))
+                self._queue.append(candidate.id)
 
     def _record_config(self) -> None:
         """Record this session's configuration, unless the run has ended with nothing left to train.
@@ -358,11 +350,22 @@ class Coordinator:
         if not (self._has_ended and self.is_over):
             if changes:
                 save_config(self._path, self._config)
+            self._note_versions()
             return
         because = self._database.fact("ended_because")  # None in runs from earlier versions
         ended = f"the search has already ended ({because})" if because else "the search has ended"
         kept = f"; these changes have no effect and are not recorded: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
+
+    def _note_versions(self) -> None:
+        """Warn if packages, with which results may vary, have other versions than before."""
+        shared = self._latest_versions.keys() & self._versions.keys()
+        before, here = ({n: v[n] for n in shared} for v in (self._latest_versions, self._versions))
+        if lines := differences(before, here, "before, now"):
+            self._note(
+                f"warning: versions have changed since the latest result ({', '.join(lines)}): the "
+                "same network may now get slightly different values"
+            )
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)

@@ -39,7 +39,7 @@ class ResultCache:
         for run in earlier:
             for candidate in run.candidates():
                 if candidate.state == "done":
-                    known = run.path, replace(candidate, versions={})
+                    known = run.path, candidate
                     self._earlier.setdefault(_key(candidate), []).append(known)
 
     def update(self, candidate: Candidate) -> None:
@@ -94,6 +94,8 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
         metrics={**metrics, **result.metrics},
         history=known.history,
         reused_from=f"candidate {known.id} of {path}",
+        seed=known.seed,
+        versions=known.versions,
     )
 
 

@@ -48,9 +48,12 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: if the process is killed, no incomplete file is left at its path."""
+    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
     os.replace(draft, path)
 
 
