@@ -14,7 +14,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.execution import stopping as limits
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.execution.result_cache import ResultCache, earlier_runs
+from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import model_path, open_database
@@ -270,6 +270,17 @@ def test_other_images_of_the_same_name_are_refused(tmp_path):
     assert earlier_runs(config, tmp_path / "new", {"digest": "one"})
     with pytest.raises(InputError, match="images.digest: 'one' there, here 'other'"):
         earlier_runs(config, tmp_path / "new", {"digest": "other"})
+
+
+def test_flipped_images_are_other_data(tmp_path):
+    config = configuration(f"search.reuse=[{tmp_path / 'run'}]")
+    record = open_database(tmp_path / "run", configuration())
+    assert earlier_runs(config, tmp_path / "new", {}, flips=True)  # unknown in earlier versions
+    record.set_fact(FLIPS, False)
+    record.close()
+    assert earlier_runs(config, tmp_path / "new", {}, flips=False)
+    with pytest.raises(InputError, match="random flips: False there, here True"):
+        earlier_runs(config, tmp_path / "new", {}, flips=True)
 
 
 def test_test_metrics_of_all_candidates_are_taken_over():

@@ -143,6 +143,10 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
     with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
         with opened_session(tmp_path / "run", config, fewer, space):
             pass
+    mirrored = replace(dataset, mirrored=True)  # the same images, but flipped from now on
+    with pytest.raises(InputError, match="random flips: False when it began, now True"):
+        with opened_session(tmp_path / "run", config, mirrored, space):
+            pass
 
 
 def test_too_few_images_for_a_group_are_refused():

@@ -16,7 +16,7 @@ from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.preparation import ignored_options
-from xnas_tf.execution.result_cache import ResultCache, earlier_runs
+from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
@@ -71,11 +71,12 @@ def opened_session(
             changed, or ``search.reuse`` is invalid.
         RunInUseError: If another search has locked the directory.
     """
-    networks = ResultCache(earlier_runs(config, path, dataset.facts), config.constraints)
+    flips = config.training.augmentation.flips(dataset.mirrored)
+    networks = ResultCache(earlier_runs(config, path, dataset.facts, flips), config.constraints)
     with locked_run_directory(path, config, fresh) as database:
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))
-        _check_data(context)
+        _check_data(context, flips)
         check_code(context)
         algorithm = Algorithm(
             config.search,
@@ -104,10 +105,15 @@ def _notes(search: SearchContext) -> Iterator[str]:
         yield from (f"{measure.name}: {note}" for note in measure.notes(dataset.class_names))
 
 
-def _check_data(search: SearchContext) -> None:
-    """Record the facts about the data, or check that they have not changed since the run began."""
+def _check_data(search: SearchContext, flips: bool) -> None:
+    """Record the facts about the data, or check that they have not changed since the run began.
+
+    ``flips`` says whether training images are flipped, which may depend on the data set.
+    """
     facts = search.dataset.facts
     lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
+    if search.database.fact(FLIPS) not in (None, flips):
+        lines.append(f"random flips: {not flips} when it began, now {flips}")
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(
@@ -115,6 +121,7 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
+    search.database.set_fact(FLIPS, flips)
     # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
     scaling = search.dataset.scaling
