@@ -433,11 +433,13 @@ def test_other_code_and_versions_are_settings_that_differ(tmp_path):
         versions = {"keras": f"3.{number}", "numpy": "2.4"}
         database.save(Candidate(1, "g", {}, state="failed", finish_order=1, versions=versions))
         database.set_fact("code", {"mine": number * 64, "same": "3" * 64})
+        database.set_fact("groups", {"ranks": 4, "size": int(number)})
         database.close()
         runs.append(Run(tmp_path / name))
     assert _differing_settings(runs, [run.candidates() for run in runs]) == [
         ["hash of mine", "1" * 8, "2" * 8],
         ["version of keras", "3.1", "3.2"],
+        ["ranks per candidate", "1", "2"],
     ]
 
 

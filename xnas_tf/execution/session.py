@@ -22,6 +22,7 @@ from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
 from xnas_tf.strategy import Algorithm
+from xnas_tf.utils.number_format import counted
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,13 @@ class Session:
         """Record the number and size of the groups of ranks, if anything is left to train."""
         if self.coordinator.is_over:
             return
+        before = (self.database.fact("groups") or {}).get("size", size)
+        if before != size and self.database.fact("norm_momentum") != 0:
+            self.note(
+                f"warning: each candidate is trained by {counted(size, 'rank')}, but earlier ones "
+                f"were by {before}: BatchNormalization uses the statistics of each rank's share of "
+                "a batch, so their values may differ"
+            )
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:

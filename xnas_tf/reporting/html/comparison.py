@@ -106,7 +106,8 @@ def _differing_settings(
 ) -> list[list[Any]]:
     """Return each setting that differs between runs, with its values as text.
 
-    The code of the user and the versions of packages, on which values depend, count as settings.
+    The code of the user, the versions of packages and the number of ranks that train a candidate,
+    on all of which values depend, count as settings.
     """
     flats = [_settings(run, candidates) for run, candidates in zip(runs, everyone, strict=True)]
     names = dict.fromkeys(name for flat in flats for name in flat)
@@ -119,7 +120,7 @@ def _settings(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
     code = {f"hash of {name}": value[:8] for name, value in (run.fact("code") or {}).items()}
     own = (c.versions for c in reversed(ended_candidates(candidates)) if not c.reused_from)
     versions = {f"version of {name}": value for name, value in next(own, {}).items()}
-    return {**settings, **code, **versions}
+    return {**settings, **code, **versions, "ranks per candidate": run.groups()[1]}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
