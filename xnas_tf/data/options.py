@@ -154,4 +154,4 @@ class AugmentationOptions(Section):
 
     def flips(self, mirrored: bool) -> bool:
         """Return whether images are flipped; ``mirrored`` is that of the data set."""
-        return mirrored if self.flip == "auto" else self.flip
+        return mirrored if self.flip == "auto" else bool(self.flip)
