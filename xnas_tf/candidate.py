@@ -115,7 +115,8 @@ class Candidate:
 
         Keras callbacks, or a HyperModel's own ``fit``, may end training before ``epochs``.
         """
-        return int(self.metrics.get("best_epoch", len(self.history) or self.epochs))
+        reported = sum("loss" in epoch for epoch in self.history)  # a HyperModel's may report none
+        return int(self.metrics.get("best_epoch", reported or self.epochs))
 
     @property
     def seconds_total(self) -> float:
