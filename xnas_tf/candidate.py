@@ -51,7 +51,7 @@ class Candidate:
             validate, score, record (saving the model) and clean (freeing it), without those of the
             rungs below. Two more entries give the time of communication between ranks, which is
             part of these phases, and the time that the group waited for the candidate. If the
-            evaluation was resumed, only the time since then.
+            evaluation was resumed, ``train`` includes the time before, up to the last checkpoint.
         history: Metrics of each epoch.
         versions: Versions of the packages used in the evaluation, since it was last resumed; of a
             reused result, those of its training.

@@ -218,6 +218,22 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
     assert second.reason == "a rank of its group died 2 times during its training"
 
 
+def test_the_seconds_before_an_interruption_count_up_to_the_last_checkpoint(tmp_path):
+    now = [0.0]
+    for steps in ([100, 50, 7], [20, 3], [10]):  # the last of each is lost, or ends the evaluation
+        coordinator = coordinator_of(tmp_path / "run", clock=lambda: now[0])
+        task = coordinator.ask()
+        for seconds in steps[:-1]:
+            now[0] += seconds
+            coordinator.save_checkpoint(task, b"state")
+        now[0] += steps[-1]
+    (running,) = candidates(tmp_path / "run", configuration())
+    assert running.seconds == {"train": pytest.approx(170)}
+    coordinator.tell(task, done(0.1, 5.0))
+    (ended,) = candidates(tmp_path / "run", configuration())
+    assert ended.seconds == {"train": pytest.approx(171)}
+
+
 def test_versions_are_those_of_the_evaluation_and_changes_are_warned_of(tmp_path, monkeypatch):
     path, notes = tmp_path / "run", []
 

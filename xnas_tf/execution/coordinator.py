@@ -74,6 +74,8 @@ class Coordinator:
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
         """The algorithm's proposals for the pending candidates; a promotion has none."""
+        self._begun: dict[int, tuple[float, float]] = {}
+        """Seconds that a candidate took before it was asked for, and the search's until then."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
@@ -112,6 +114,7 @@ class Coordinator:
         waiting = self._pending[self._queue.popleft()]
         candidate = replace(waiting, group=group, started=now(), versions=self._versions)
         self._save(candidate)
+        self._begun[candidate.id] = candidate.seconds_total, self._stopping.seconds
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
         return candidate
@@ -136,11 +139,14 @@ class Coordinator:
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
-        if task.id in self._pending:
+        if candidate := self._pending.get(task.id):
             self._checkpointed.add(task.id)
             path = checkpoint_path(self._path, task.id)
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, data)
+            before, begin = self._begun[task.id]
+            spent = before + self._stopping.seconds - begin
+            self._save(replace(candidate, seconds={"train": spent}))
             self._stopping.save()
 
     def checkpoint(self, task: Task) -> bytes:
@@ -162,8 +168,12 @@ class Coordinator:
         if task.id not in self._pending:
             return
         self._results += 1
-        candidate = self._pending[task.id].with_result(result)
+        pending = self._pending[task.id]
+        candidate = pending.with_result(result)
         candidate = replace(candidate, finished=now(), finish_order=self._results)
+        before, _ = self._begun.pop(task.id, (pending.seconds_total, 0.0))
+        if before:
+            candidate.seconds["train"] = candidate.seconds.get("train", 0.0) + before
         self._database.save(candidate)
         self._stopping.save()
         ended = self.run.located(deepcopy(candidate))
