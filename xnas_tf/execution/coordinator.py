@@ -75,7 +75,7 @@ class Coordinator:
         self._proposals: dict[int, Proposal] = {}
         """The algorithm's proposals for the pending candidates; a promotion has none."""
         self._begun: dict[int, tuple[float, float]] = {}
-        """Seconds that a candidate took before it was asked for, and the search's until then."""
+        """When a candidate was handed out: its seconds until then, and those of the search."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
