@@ -103,10 +103,7 @@ class Coordinator:
 
     def ask(self, group: int = 0) -> Task | None:
         """See ``TaskSource.ask``."""
-        while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
-            lost = self._pending[self._queue.popleft()]
-            reason = f"a rank of its group died {lost.lost_groups} times during its training"
-            self.tell(lost, Result("failed", reason))
+        self._give_up()
         if not self._queue:
             self._promote(is_idle=False)
         if not self._queue and not self._propose() and not self._promote(is_idle=True):
@@ -183,13 +180,14 @@ class Coordinator:
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Requeue a candidate at the front after the loss of its group; it keeps its checkpoint.
 
-        The next ``ask`` records a candidate that may have caused two groups to be lost as failed.
+        A candidate that may have caused two groups to be lost is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)
         if candidate := self._pending.get(task.id):
             self._save(replace(candidate, group=NO_GROUP))
             self._queue.appendleft(task.id)
+            self._give_up()
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``."""
@@ -293,6 +291,13 @@ class Coordinator:
         """Record a pending candidate that has changed."""
         self._pending[candidate.id] = candidate
         self._database.save(candidate)
+
+    def _give_up(self) -> None:
+        """Record candidates at the front that lost their groups too many times as failed."""
+        while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
+            candidate = self._pending[self._queue.popleft()]
+            reason = f"a rank of its group died {candidate.lost_groups} times during its training"
+            self.tell(candidate, Result("failed", reason))
 
     # From a result to the algorithm and the callbacks
 
