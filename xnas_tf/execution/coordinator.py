@@ -141,9 +141,10 @@ class Coordinator:
             path = checkpoint_path(self._path, task.id)
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, data)
-            before, begin = self._begun[task.id]
-            spent = before + self._stopping.seconds - begin
-            self._save(replace(candidate, seconds={"train": spent}))
+            if task.id in self._begun:  # otherwise its group was lost meanwhile
+                before, begin = self._begun[task.id]
+                spent = before + self._stopping.seconds - begin
+                self._save(replace(candidate, seconds={"train": spent}))
             self._stopping.save()
 
     def checkpoint(self, task: Task) -> bytes:
@@ -185,6 +186,7 @@ class Coordinator:
         if is_blamed:
             self.lost(task, why)
         if candidate := self._pending.get(task.id):
+            self._begun.pop(task.id)
             self._save(replace(candidate, group=NO_GROUP))
             self._queue.appendleft(task.id)
             self._give_up()
