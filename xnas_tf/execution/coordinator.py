@@ -186,7 +186,7 @@ class Coordinator:
         if is_blamed:
             self.lost(task, why)
         if candidate := self._pending.get(task.id):
-            self._begun.pop(task.id)
+            self._begun.pop(task.id, None)
             self._save(replace(candidate, group=NO_GROUP))
             self._queue.appendleft(task.id)
             self._give_up()
