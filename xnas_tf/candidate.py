@@ -37,7 +37,8 @@ class Candidate:
         hyperparameters: Active hyperparameters by name.
         parents: Ids of the candidates from which this one was generated; empty in generation 0.
         generation: Generation of the search that proposed the candidate.
-        seed: Training seed, derived from the run's seed and the genotype.
+        seed: Training seed, derived from the run's seed and the genotype; of a reused result, the
+            seed with which it was trained.
         epochs: Fidelity: number of training epochs, including those on lower rungs.
         promoted_from: Id of the lower-rung candidate whose training this one resumes
             (``search.fidelity``); 0 if it is trained from scratch.
@@ -49,10 +50,12 @@ class Candidate:
         seconds: Seconds by phase: build, trace (the first training step), train (the other steps),
             validate, score, record (saving the model) and clean (freeing it), without those of the
             rungs below. Two more entries give the time of communication between ranks, which is
-            part of these phases, and the time that the group waited for the candidate.
+            part of these phases, and the time that the group waited for the candidate. If the
+            evaluation was resumed, ``train`` includes the time before, up to the last checkpoint.
         history: Metrics of each epoch.
-        versions: Versions of the packages used in the evaluation.
-        started: Start time, ISO 8601 UTC.
+        versions: Versions of the packages used in the evaluation, since it was last resumed; of a
+            reused result, those of its training.
+        started: Time when the evaluation started or was last resumed, ISO 8601 UTC.
         finished: End time, ISO 8601 UTC.
         group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
@@ -108,8 +111,12 @@ class Candidate:
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch that the weights come from: the last or the best one (``training.keep``)."""
-        return int(self.metrics.get("best_epoch", self.epochs))
+        """The epoch that the weights come from: the last or the best one (``training.keep``).
+
+        Keras callbacks, or a HyperModel's own ``fit``, may end training before ``epochs``.
+        """
+        reported = sum("loss" in epoch for epoch in self.history)  # a HyperModel's may report none
+        return int(self.metrics.get("best_epoch", reported or self.epochs))
 
     @property
     def seconds_total(self) -> float:
@@ -186,7 +193,10 @@ class Candidate:
 
 @dataclass
 class Result:
-    """The result of an evaluation; see ``Candidate`` for the fields."""
+    """The result of an evaluation; see ``Candidate`` for the fields.
+
+    ``seed`` and ``versions`` are None unless the result is reused and they differ from the task's.
+    """
 
     state: State = "running"
     reason: str = ""
@@ -196,6 +206,8 @@ class Result:
     history: list[dict[str, float]] = field(default_factory=list)
     digest: str = ""
     reused_from: str = ""
+    seed: int | None = None
+    versions: dict[str, str] | None = None
 
     def note(self, reason: str) -> None:
         """Add a remark to the reason, unless the remark is empty."""
@@ -212,8 +224,9 @@ class Result:
         vars(self).update(vars(known), seconds=self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the result as a dictionary of ``Candidate`` fields."""
-        return {**vars(self), "seconds": dict(self.seconds)}
+        """Return the fields that are not None, which ``Candidate`` has, too."""
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return {**known, "seconds": dict(self.seconds)}
 
 
 def named_candidates(

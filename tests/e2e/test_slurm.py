@@ -1,6 +1,7 @@
 """A real Slurm of two nodes runs the very script of docs/how-to/scaling.md."""
 
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -21,6 +22,13 @@ WORDS = tiny(
 
 def test_the_page_shows_the_script():
     assert SCRIPT.read_text() in blocks(ROOT / "docs/how-to/scaling.md", "sh")
+
+
+def test_a_job_that_would_begin_again_each_time_is_refused(tmp_path):
+    words = ["bash", SCRIPT, "quickstart", "--fresh"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 2 and found.stderr.startswith("leave out --fresh")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

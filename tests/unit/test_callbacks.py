@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 import xnas_tf as xt
-from tests.unit.test_conductor import Groups, Killed, candidates, configuration, result_of
+from tests.unit.test_conductor import (
+    Groups,
+    Killed,
+    candidates,
+    configuration,
+    coordinator_of,
+    result_of,
+)
 from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
@@ -99,6 +106,15 @@ def test_a_resumed_search_repeats_only_what_was_not_recorded(tmp_path):
     for what in ("ends", "generation"):
         heard = [number for event, number in first.events + second.events if event == what]
         assert heard == sorted(set(heard))
+
+
+def test_a_candidate_given_up_in_a_resumed_search_ends_after_the_search_begins(tmp_path):
+    for _ in range(2):
+        coordinator = coordinator_of(tmp_path / "run")
+        coordinator.lost(coordinator.ask(), "another rank died")
+    heard = Events()
+    search(tmp_path / "run", heard)
+    assert heard.events[:3] == [("search begins", 1), ("ends", 1), ("begins", 2)]
 
 
 def test_its_run_has_the_front_and_the_hypervolume_that_a_reader_finds(tmp_path):

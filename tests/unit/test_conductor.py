@@ -12,7 +12,8 @@ from tests.unit.test_algorithm import CellSpace
 from xnas_tf.candidate import Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import RunError
-from xnas_tf.execution.callbacks import Callbacks
+from xnas_tf.execution import coordinator as coordination
+from xnas_tf.execution.callbacks import Callback, Callbacks
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.storage.run_directory import checkpoint_path, model_path, open_database
 from xnas_tf.strategy import Algorithm
@@ -210,11 +211,47 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
         coordinator.lost(tasks[1], "another rank died")
         assert tasks[1].id == 2
     coordinator = coordinator_of(tmp_path / "run")
-    first, second = candidates(tmp_path / "run", configuration())
+    assert [coordinator.ask().id for _ in range(2)] == [1, 3]  # 2 is not tried again
+    first, second, _ = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)
     assert (second.state, second.lost_groups) == ("failed", 2)
     assert second.reason == "a rank of its group died 2 times during its training"
-    assert coordinator.ask().id == 1  # and 2 is not tried again
+
+
+def test_the_seconds_before_an_interruption_count_up_to_the_last_checkpoint(tmp_path):
+    now = [0.0]
+    for steps in ([100, 50, 7], [20, 3], [10]):  # the last of each is lost, or ends the evaluation
+        coordinator = coordinator_of(tmp_path / "run", clock=lambda: now[0])
+        task = coordinator.ask()
+        for seconds in steps[:-1]:
+            now[0] += seconds
+            coordinator.save_checkpoint(task, b"state")
+        now[0] += steps[-1]
+    (running,) = candidates(tmp_path / "run", configuration())
+    assert running.seconds == {"train": pytest.approx(170)}
+    coordinator.tell(task, done(0.1, 5.0))
+    (ended,) = candidates(tmp_path / "run", configuration())
+    assert ended.seconds == {"train": pytest.approx(171)}
+
+
+def test_versions_are_those_of_the_evaluation_and_changes_are_warned_of(tmp_path, monkeypatch):
+    path, notes = tmp_path / "run", []
+
+    class Listener(Callback):
+        def on_message(self, text):
+            notes.append(text)
+
+    for keras in ("3.1", "3.1", "3.2"):
+        monkeypatch.setattr(coordination, "versions", lambda keras=keras: {"keras": keras})
+        coordinator = coordinator_of(path, callbacks=[Listener()])
+        task = coordinator.ask()
+        with coordinator.transaction():
+            coordinator.tell(task, result_of(task))
+        coordinator.ask()  # killed while this one is evaluated
+    found = [c.versions["keras"] for c in candidates(path, configuration())]
+    assert found == ["3.1", "3.1", "3.2", "3.2"]
+    (note,) = notes
+    assert note.startswith("warning: versions have changed since the latest result (keras: '3.1' ")
 
 
 def test_a_run_of_another_search_is_not_gone_on_with(tmp_path):

@@ -32,7 +32,7 @@ from xnas_tf.figures.progress import progress_data
 from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
 from xnas_tf.interpretation.weak_classes import weak_classes_text
 from xnas_tf.keras_tools.input_range import from_unit_model, range_of, scaled
-from xnas_tf.reporting.html.comparison import comparison_data
+from xnas_tf.reporting.html.comparison import _differing_settings, comparison_data
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
 from xnas_tf.reporting.html.model_report import _called, _facts, _problem
@@ -424,6 +424,23 @@ def searched(path, seed, *options):
 def pair(tmp_path_factory):
     path = tmp_path_factory.mktemp("compared")
     return searched(path / "a", 1), searched(path / "b", 2, "training.epochs=7")
+
+
+def test_other_code_and_versions_are_settings_that_differ(tmp_path):
+    runs = []
+    for name, number in (("a", "1"), ("b", "2")):
+        database = open_database(tmp_path / name, load_config(overrides=["training.epochs=1"]))
+        versions = {"keras": f"3.{number}", "numpy": "2.4"}
+        database.save(Candidate(1, "g", {}, state="failed", finish_order=1, versions=versions))
+        database.set_fact("code", {"mine": number * 64, "same": "3" * 64})
+        database.set_fact("groups", {"ranks": 4, "size": int(number)})
+        database.close()
+        runs.append(Run(tmp_path / name))
+    assert _differing_settings(runs, [run.candidates() for run in runs]) == [
+        ["hash of mine", "1" * 8, "2" * 8],
+        ["version of keras", "3.1", "3.2"],
+        ["ranks per candidate", "1", "2"],
+    ]
 
 
 def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):

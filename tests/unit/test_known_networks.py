@@ -14,7 +14,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.execution import stopping as limits
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.execution.result_cache import ResultCache, earlier_runs
+from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import model_path, open_database
@@ -116,6 +116,7 @@ def test_no_group_trains_what_is_known(tmp_path_factory, earlier, count, steady_
             known = before[c.digest]
             assert c.reused_from == f"candidate {known.id} of {earlier}"
             assert (c.objectives, c.history) == (known.objectives, known.history)
+            assert (c.seed, c.versions) == (known.seed, known.versions)
         elif c.state == "duplicate":
             first = run.candidate(int(c.reason.removeprefix("the same network as candidate ")))
             assert (first.digest, first.state) == (c.digest, "done")
@@ -200,13 +201,27 @@ def test_figures_of_the_test_part_are_not_taken_over_and_costs_are_those_here(tm
     known = {"error": 0.1, "parameters": 5.0}
     metrics = {"val_loss": 0.5, "test_accuracy": 0.9, "test_error": 0.1}
     record.save(
-        Candidate(1, "a", {}, epochs=1, digest="d", state="done", objectives=known, metrics=metrics)
+        Candidate(
+            1,
+            "a",
+            {},
+            epochs=1,
+            digest="d",
+            state="done",
+            objectives=known,
+            metrics=metrics,
+            seed=7,
+            versions={"keras": "3.1"},
+        )
     )
     record.close()
     networks = ResultCache([Run(tmp_path / "run")])
     costs = Result(digest="d", objectives={"parameters": 6.0}, metrics={"flops": 7.0})
     wanted = Candidate(5, "b", {}, epochs=1), costs
     answer = networks.answer(*wanted, lambda candidate: False, None)
+    reused = replace(wanted[0], seed=1, versions={"keras": "3.2"}).with_result(answer)
+    assert (reused.seed, reused.versions) == (7, {"keras": "3.1"})
+    assert replace(reused, seed=1).with_result(costs).seed == 1  # of a training here
     assert answer.metrics == {"val_loss": 0.5, "flops": 7.0}
     assert answer.objectives == {"error": 0.1, "parameters": 6.0}
     assert networks.answer(*wanted, lambda candidate: True, None) is None
@@ -255,6 +270,17 @@ def test_other_images_of_the_same_name_are_refused(tmp_path):
     assert earlier_runs(config, tmp_path / "new", {"digest": "one"})
     with pytest.raises(InputError, match="images.digest: 'one' there, here 'other'"):
         earlier_runs(config, tmp_path / "new", {"digest": "other"})
+
+
+def test_flipped_images_are_other_data(tmp_path):
+    config = configuration(f"search.reuse=[{tmp_path / 'run'}]")
+    record = open_database(tmp_path / "run", configuration())
+    assert earlier_runs(config, tmp_path / "new", {}, flips=True)  # unknown in earlier versions
+    record.set_fact(FLIPS, False)
+    record.close()
+    assert earlier_runs(config, tmp_path / "new", {}, flips=False)
+    with pytest.raises(InputError, match="random flips: False there, here True"):
+        earlier_runs(config, tmp_path / "new", {}, flips=True)
 
 
 def test_test_metrics_of_all_candidates_are_taken_over():

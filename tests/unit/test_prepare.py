@@ -11,6 +11,7 @@ from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
+from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.job import run_job
 from xnas_tf.execution.preparation import on_all_ranks, prepare
 from xnas_tf.execution.session import opened_session
@@ -143,6 +144,27 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with(tmp_path):
     with pytest.raises(InputError, match="images.train: 1077 when it began, now 1072"):
         with opened_session(tmp_path / "run", config, fewer, space):
             pass
+    mirrored = replace(dataset, mirrored=True)  # the same images, but flipped from now on
+    with pytest.raises(InputError, match="random flips: False when it began, now True"):
+        with opened_session(tmp_path / "run", config, mirrored, space):
+            pass
+
+
+def test_other_numbers_of_ranks_are_warned_of_because_of_batch_norm(tmp_path):
+    class Messages(Callback):
+        def on_message(self, text):
+            said.append(text)
+
+    said = []
+    config = load_config(overrides=TINY)
+    _, dataset, space = prepare(config, SingleProcess(), 1)
+    for size in (2, 2, 1):
+        parts = tmp_path / "run", config, dataset, space
+        with opened_session(*parts, make_callbacks=lambda _: [Messages()]) as session:
+            session.record_groups(1, size)
+            session.record_groups(3, size)  # more groups of as many ranks
+    (note,) = (text for text in said if "rank" in text)
+    assert "each candidate is trained by 1 rank, but earlier ones were by 2: Batch" in note
 
 
 def test_too_few_images_for_a_group_are_refused():

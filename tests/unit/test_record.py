@@ -83,6 +83,27 @@ def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
     assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
 
 
+def test_nothing_is_saved_once_the_disk_has_undone_a_transaction(tmp_path):
+    record = Database(tmp_path / "run.sqlite", create=True)
+    with record.transaction():
+        record.save(FULL)
+        record._connection.rollback()  # as SQLite does by itself after a failed write
+        for change in (lambda: record.save(replace(FULL, id=4, genotype="h")),) * 2:
+            with pytest.raises(RunError, match="undone"):
+                change()
+    assert Database(tmp_path / "run.sqlite").candidates() == []
+    record.save(FULL)
+    assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
+
+
+def test_a_power_cut_leaves_no_empty_file(tmp_path, monkeypatch):
+    path, written = tmp_path / "model", []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (written.append(path.exists()), sync(file)))
+    write_atomically(path, b"whole")
+    assert written == [False] and path.read_bytes() == b"whole"  # on the disk, then at its place
+
+
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
     make(tmp_path / "run")
     write_atomically(model_path(tmp_path / "run", 1), b"whole")
@@ -403,3 +424,11 @@ def test_no_candidate_takes_the_place_of_another_with_its_genotype(tmp_path):
     record.save(Candidate(2, "a", {}, epochs=9, promoted_from=1))
     assert [(c.id, c.state) for c in record.candidates()] == [(1, "done"), (2, "running")]
     record.close()
+
+
+def test_the_weights_are_of_the_epoch_in_which_training_ended():
+    """A Keras callback may have stopped it."""
+    stopped = replace(FULL, epochs=30, history=[{"loss": 0.5}] * 7)
+    assert stopped.kept_epoch == 7
+    assert replace(stopped, metrics={"best_epoch": 4.0}).kept_epoch == 4
+    assert replace(stopped, history=[{"val_loss": 0.5}]).kept_epoch == 30  # by a fit of its own

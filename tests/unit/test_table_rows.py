@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ from xnas_tf.spaces.cells import (
     plain,
 )
 from xnas_tf.spaces.nas_bench_201 import NASBench201
-from xnas_tf.storage.run_directory import model_path, open_database
+from xnas_tf.storage.database import Database
+from xnas_tf.storage.run_directory import DATABASE, model_path, open_database
 
 
 def networks_of(cells):
@@ -223,6 +225,22 @@ def test_runs_with_other_settings_are_refused(runs, tmp_path):
         InputError, match=r"must have the same settings:\n .*training.batch_size: 2"
     ):
         write_table([*runs, other], tmp_path / "t.csv.gz")
+
+
+def test_trainings_in_rungs_are_other_settings(runs, tmp_path):
+    words = ["search.fidelity.epochs=[1, 2]"]
+    other = make_run(tmp_path / "other", 2, GENOTYPES[:3], overrides=words)
+    with pytest.raises(InputError, match=r"rungs: \[1, 2\] in .*, in .* \[2\]"):
+        write_table([*runs, other], tmp_path / "t.csv.gz")
+
+
+def test_reused_results_are_no_trainings_with_another_seed(runs, tmp_path):
+    with closing(Database(runs[1] / DATABASE, create=True)) as database:
+        first, *_ = database.candidates()
+        database.save(replace(first, reused_from=f"candidate 1 of {runs[0]}"))
+    assert write_table(runs, tmp_path / "t.csv.gz") == 59
+    rows = pd.read_csv(tmp_path / "t.csv.gz")
+    assert rows[rows.arch == GENOTYPES[0]].seed.tolist() == [0]
 
 
 def test_an_earlier_table_with_fewer_columns_is_completed(runs, tmp_path):

@@ -44,6 +44,9 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
     of the network, separated by spaces, and ``flops`` has the operations for one image. The latter
     depends on the skeleton, so it is added only to rows of runs; other rows keep their values.
 
+    Results that a run reused from earlier runs (``search.reuse``) are left out: they were trained
+    with the seeds of those runs, which may be sources, too.
+
     Args:
         sources: Run directories, and tables written by this function.
         path: The file to write, which may be one of the sources.
@@ -123,7 +126,7 @@ def _count_flops(run: Run) -> Callable[[str], int] | None:
 
 
 def _check_same_settings(runs: Sequence[Run]) -> None:
-    """Check that all runs have the same data and, except for the search, the same settings."""
+    """Check that all runs trained and measured candidates on the same data in the same way."""
     for run in runs[1:]:
         first, other = map(_settings, (runs[0], run))
         if lines := differences(other, first, f"in {run.path}, in {runs[0].path}"):
@@ -133,7 +136,7 @@ def _check_same_settings(runs: Sequence[Run]) -> None:
 
 def _settings(run: Run) -> dict[str, Any]:
     config = run.config.model_dump(mode="json", exclude={"search", "distributed"})
-    return {**config, "images": run.fact("dataset")}
+    return {**config, "rungs": run.config.rungs, "images": run.fact("dataset")}
 
 
 def _difference(known: Row, row: Row) -> str | None:
@@ -167,8 +170,10 @@ def _rows(source: Path) -> Iterator[Row]:
 def _rows_of_run(path: Path) -> Iterator[Row]:
     run = Run(path)
     for candidate in run.candidates():
-        # Successive halving leaves candidates that were not trained to the end.
-        if candidate.state == "done" and candidate.epochs == run.config.training.epochs:
+        # Successive halving leaves candidates that were not trained to the end. A reused result
+        # belongs to the seed of another run, and would count twice.
+        is_own = candidate.state == "done" and not candidate.reused_from
+        if is_own and candidate.epochs == run.config.training.epochs:
             parse_genotype(candidate.genotype, f"{path}: a table needs nas_bench_201")
             formatted = {name: _format(value) for name, value in _values(candidate)}
             yield {"arch": candidate.genotype, "seed": str(run.config.search.seed), **formatted}

@@ -74,7 +74,7 @@ class Augmentation:
         rng: np.random.Generator,
     ) -> None:
         self.config = config
-        self.flips = dataset.mirrored if config.flip == "auto" else config.flip
+        self.flips = config.flips(dataset.mirrored)
         height, width, _ = dataset.image_shape
         self.shift = rng.integers(0, 2 * config.crop + 1, (batch_size, 2))
         self.flip = rng.random(batch_size) < 0.5

@@ -151,3 +151,7 @@ class AugmentationOptions(Section):
     cutout: int = Field(
         0, ge=0, description="side in pixels of a random square that is blanked out; 0 turns it off"
     )
+
+    def flips(self, mirrored: bool) -> bool:
+        """Return whether images are flipped; ``mirrored`` is that of the data set."""
+        return mirrored if self.flip == "auto" else bool(self.flip)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from xnas_tf.candidate import NO_GROUP, Candidate, Result
-from xnas_tf.config import Config
+from xnas_tf.config import Config, differences
 from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback, Callbacks
 from xnas_tf.execution.result_cache import ResultCache
@@ -74,6 +74,8 @@ class Coordinator:
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
         """The algorithm's proposals for the pending candidates; a promotion has none."""
+        self._begun: dict[int, tuple[float, float]] = {}
+        """When a candidate was handed out: its seconds until then, and those of the search."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
@@ -101,12 +103,15 @@ class Coordinator:
 
     def ask(self, group: int = 0) -> Task | None:
         """See ``TaskSource.ask``."""
+        self._give_up()
         if not self._queue:
             self._promote(is_idle=False)
         if not self._queue and not self._propose() and not self._promote(is_idle=True):
             return None
-        candidate = self._pending[self._queue.popleft()]
-        candidate = self._save(replace(candidate, group=group, started=now()))
+        waiting = self._pending[self._queue.popleft()]
+        candidate = replace(waiting, group=group, started=now(), versions=self._versions)
+        self._save(candidate)
+        self._begun[candidate.id] = candidate.seconds_total, self._stopping.seconds
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
         return candidate
@@ -131,11 +136,15 @@ class Coordinator:
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
-        if task.id in self._pending:
+        if candidate := self._pending.get(task.id):
             self._checkpointed.add(task.id)
             path = checkpoint_path(self._path, task.id)
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, data)
+            if task.id in self._begun:  # otherwise its group was lost meanwhile
+                before, begin = self._begun[task.id]
+                spent = before + self._stopping.seconds - begin
+                self._save(replace(candidate, seconds={"train": spent}))
             self._stopping.save()
 
     def checkpoint(self, task: Task) -> bytes:
@@ -157,8 +166,12 @@ class Coordinator:
         if task.id not in self._pending:
             return
         self._results += 1
-        candidate = self._pending[task.id].with_result(result)
+        pending = self._pending[task.id]
+        candidate = pending.with_result(result)
         candidate = replace(candidate, finished=now(), finish_order=self._results)
+        before, _ = self._begun.pop(task.id, (pending.seconds_total, 0.0))
+        if before:
+            candidate.seconds["train"] = candidate.seconds.get("train", 0.0) + before
         self._database.save(candidate)
         self._stopping.save()
         ended = self.run.located(deepcopy(candidate))
@@ -172,8 +185,11 @@ class Coordinator:
         """
         if is_blamed:
             self.lost(task, why)
-        if task.id in self._pending and self._requeue_last(task.id):
-            self._queue.rotate(1)
+        if candidate := self._pending.get(task.id):
+            self._begun.pop(task.id, None)
+            self._save(replace(candidate, group=NO_GROUP))
+            self._queue.appendleft(task.id)
+            self._give_up()
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``."""
@@ -241,7 +257,6 @@ class Coordinator:
             generation=proposal.generation,
             seed=candidate_seed(self._config.search.seed, proposal.genotype),
             epochs=self._config.rungs[0],
-            versions=self._versions,
             finished_before=self._results,
         )
         self._queue.append(candidate.id)
@@ -254,8 +269,7 @@ class Coordinator:
         if candidate is None or not self._stopping.has_time:
             return False
         self._queue.appendleft(candidate.id)
-        candidate = replace(candidate, versions=self._versions, finished_before=self._results)
-        self._begin(candidate, None)
+        self._begin(replace(candidate, finished_before=self._results), None)
         return True
 
     def _begin(self, candidate: Candidate, proposal: Proposal | None) -> None:
@@ -275,25 +289,17 @@ class Coordinator:
         else:
             self._promotions.begin(candidate)
 
-    def _save(self, candidate: Candidate) -> Candidate:
-        """Record a pending candidate that has changed, and return it."""
+    def _save(self, candidate: Candidate) -> None:
+        """Record a pending candidate that has changed."""
         self._pending[candidate.id] = candidate
         self._database.save(candidate)
-        return candidate
 
-    def _requeue_last(self, number: int) -> bool:
-        """Put a pending candidate at the end of the queue; return whether it was queued.
-
-        A candidate that has lost its group too many times is recorded as failed instead.
-        """
-        candidate = self._pending[number]
-        if candidate.lost_groups >= MAX_LOST_GROUPS:
+    def _give_up(self) -> None:
+        """Record candidates at the front that lost their groups too many times as failed."""
+        while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
+            candidate = self._pending[self._queue.popleft()]
             reason = f"a rank of its group died {candidate.lost_groups} times during its training"
             self.tell(candidate, Result("failed", reason))
-            return False
-        self._save(replace(candidate, group=NO_GROUP))
-        self._queue.append(number)
-        return True
 
     # From a result to the algorithm and the callbacks
 
@@ -338,6 +344,8 @@ class Coordinator:
         candidates = self._database.candidates()
         ended = [candidate for candidate in candidates if candidate.finish_order]
         finished = deque(sorted(ended, key=lambda c: c.finish_order))
+        own = (candidate.versions for candidate in reversed(finished) if not candidate.reused_from)
+        self._latest_versions = next(own, {})
         for candidate in candidates:
             while self._results < candidate.finished_before:
                 self._tell_again(finished.popleft())
@@ -345,9 +353,10 @@ class Coordinator:
             self._add_pending(candidate, proposal)
         while finished:
             self._tell_again(finished.popleft())
-        with self.transaction():
-            for number in list(self._pending):
-                self._requeue_last(number)
+        with self._database.transaction():  # the callbacks are called once the search has begun
+            for candidate in list(self._pending.values()):
+                self._save(replace(candidate, group=NO_GROUP))
+                self._queue.append(candidate.id)
 
     def _record_config(self) -> None:
         """Record this session's configuration, unless the run has ended with nothing left to train.
@@ -358,11 +367,22 @@ class Coordinator:
         if not (self._has_ended and self.is_over):
             if changes:
                 save_config(self._path, self._config)
+            self._note_versions()
             return
         because = self._database.fact("ended_because")  # None in runs from earlier versions
         ended = f"the search has already ended ({because})" if because else "the search has ended"
         kept = f"; these changes have no effect and are not recorded: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
+
+    def _note_versions(self) -> None:
+        """Warn if packages, with which results may vary, have other versions than before."""
+        shared = self._latest_versions.keys() & self._versions.keys()
+        before, here = ({n: v[n] for n in shared} for v in (self._latest_versions, self._versions))
+        if lines := differences(before, here, "before, now"):
+            self._note(
+                f"warning: versions have changed since the latest result ({', '.join(lines)}): the "
+                "same network may now get slightly different values"
+            )
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
         proposal = self._algorithm.ask(candidate.genotype)

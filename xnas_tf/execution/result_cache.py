@@ -14,6 +14,8 @@ from xnas_tf.execution.code_changes import CODE, measuring_hashes
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.source_code import changed_files
 
+FLIPS = "flips"
+"""Name of the fact whether training images are flipped; runs of earlier versions lack it."""
 _TESTED = ("test_accuracy", "test_error")
 """Metrics of the Pareto-optimal candidates alone, which are added when a search has ended, unless
 all candidates are tested (``test: all``)."""
@@ -39,7 +41,7 @@ class ResultCache:
         for run in earlier:
             for candidate in run.candidates():
                 if candidate.state == "done":
-                    known = run.path, replace(candidate, versions={})
+                    known = run.path, candidate
                     self._earlier.setdefault(_key(candidate), []).append(known)
 
     def update(self, candidate: Candidate) -> None:
@@ -94,6 +96,8 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
         metrics={**metrics, **result.metrics},
         history=known.history,
         reused_from=f"candidate {known.id} of {path}",
+        seed=known.seed,
+        versions=known.versions,
     )
 
 
@@ -105,20 +109,22 @@ def _saved_model(known: Candidate) -> bytes | None:
         return None
 
 
-def earlier_runs(config: Config, path: Path, data: dict[str, Any]) -> list[Run]:
+def earlier_runs(
+    config: Config, path: Path, data: dict[str, Any], flips: bool = False
+) -> list[Run]:
     """Open the runs listed in ``search.reuse`` for reading.
 
     ``config`` and ``path`` belong to the run that reuses the results; ``data`` is its
-    ``Dataset.facts``.
+    ``Dataset.facts``, and ``flips`` says whether its training images are flipped.
 
     Raises:
         InputError: If a path does not contain a run or contains this same run, or if the results
             are not comparable because the data, the training or the metrics differ.
     """
-    return [_open_run(Path(name), config, path, data) for name in config.search.reuse]
+    return [_open_run(Path(name), config, path, data, flips) for name in config.search.reuse]
 
 
-def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -> Run:
+def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any], flips: bool) -> Run:
     if earlier.resolve() == path.resolve():
         raise InputError(
             f"search.reuse: {earlier} is this run, whose own results are always reused"
@@ -129,6 +135,8 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any]) -
     except InputError as error:
         raise InputError(f"search.reuse: {error}") from error
     lines = differences(there, {**_settings(config), "images": data}, "there, here")
+    if run.fact(FLIPS) not in (None, flips):
+        lines.append(f"random flips: {not flips} there, here {flips}")
     lines += _not_measured(config, run.config)
     changed = changed_files(run.fact(CODE), measuring_hashes(config))
     lines += [

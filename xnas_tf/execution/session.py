@@ -16,12 +16,13 @@ from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.preparation import ignored_options
-from xnas_tf.execution.result_cache import ResultCache, earlier_runs
+from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
 from xnas_tf.strategy import Algorithm
+from xnas_tf.utils.number_format import counted
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,13 @@ class Session:
         """Record the number and size of the groups of ranks, if anything is left to train."""
         if self.coordinator.is_over:
             return
+        before = (self.database.fact("groups") or {}).get("size", size)
+        if before != size and self.database.fact("norm_momentum") != 0:
+            self.note(
+                f"warning: each candidate is trained by {counted(size, 'rank')}, but earlier ones "
+                f"were by {before}: BatchNormalization uses the statistics of each rank's share of "
+                "a batch, so their values may differ"
+            )
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
 
     def note(self, text: str) -> None:
@@ -71,11 +79,12 @@ def opened_session(
             changed, or ``search.reuse`` is invalid.
         RunInUseError: If another search has locked the directory.
     """
-    networks = ResultCache(earlier_runs(config, path, dataset.facts), config.constraints)
+    flips = config.training.augmentation.flips(dataset.mirrored)
+    networks = ResultCache(earlier_runs(config, path, dataset.facts, flips), config.constraints)
     with locked_run_directory(path, config, fresh) as database:
         remove_drafts(path)
         context = SearchContext(path, config, dataset, space, database, spent(database))
-        _check_data(context)
+        _check_data(context, flips)
         check_code(context)
         algorithm = Algorithm(
             config.search,
@@ -104,10 +113,15 @@ def _notes(search: SearchContext) -> Iterator[str]:
         yield from (f"{measure.name}: {note}" for note in measure.notes(dataset.class_names))
 
 
-def _check_data(search: SearchContext) -> None:
-    """Record the facts about the data, or check that they have not changed since the run began."""
+def _check_data(search: SearchContext, flips: bool) -> None:
+    """Record the facts about the data, or check that they have not changed since the run began.
+
+    ``flips`` says whether training images are flipped, which may depend on the data set.
+    """
     facts = search.dataset.facts
     lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
+    if search.database.fact(FLIPS) not in (None, flips):
+        lines.append(f"random flips: {not flips} when it began, now {flips}")
     if lines:
         listed = "\n  ".join(lines)
         raise InputError(
@@ -115,6 +129,7 @@ def _check_data(search: SearchContext) -> None:
             f"a new one:\n  {listed}"
         )
     search.database.set_fact("dataset", facts)
+    search.database.set_fact(FLIPS, flips)
     # Separate facts, which are not compared: runs from earlier versions lack them.
     search.database.set_fact("validation", search.dataset.counts["validation"].tolist())
     scaling = search.dataset.scaling

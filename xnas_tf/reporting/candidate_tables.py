@@ -17,6 +17,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.objectives.base import Objective
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.run import Run
+from xnas_tf.strategy.pareto import ordered_front
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.utils.number_format import format_value, percent_text, shortened
 
@@ -42,9 +43,11 @@ def listing(
     Among the others, dominated candidates come before those that violate constraints. See
     ``Run.recommendation`` for the other arguments and for errors.
     """
-    front, recommended = run.pareto(), run.recommendation(prefer, within)
+    candidates = run.candidates()  # read once, as a search may be adding others
+    front = ordered_front(candidates, run.config)
+    recommended = run.recommended_of(front, prefer, within)
     ids = {candidate.id for candidate in front}
-    rest = [c for c in run.candidates() if c.state == "done" and c.id not in ids]
+    rest = [c for c in candidates if c.state == "done" and c.id not in ids]
     rest.sort(key=lambda c: bool(c.violations(run.config.constraints)))
     return CandidateList(run, front + (rest if everyone else []), ids, recommended)
 

@@ -120,7 +120,7 @@ class DataReport:
 
     def _augmentation(self) -> str:
         options = self.config.training.augmentation
-        flips = self.dataset.mirrored if options.flip == "auto" else options.flip
+        flips = options.flips(self.dataset.mirrored)
         steps = {
             f"random crop after {options.crop} pixels of padding": options.crop,
             "random horizontal flips": flips,

@@ -46,6 +46,7 @@ class Database:
         # else.
         self._lock = threading.RLock()
         _check_journal(path)
+        self._is_open = False  # whether there is a transaction
         with self._errors(RunError if create else InputError):
             mode = "rwc" if create else _reading_mode(path)
             uri = f"{path.absolute().as_uri()}?mode={mode}"
@@ -118,14 +119,24 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes when the outermost context ends, or none of them if it fails."""
+        """Commit all changes when the outermost context ends, or none of them if it fails.
+
+        Raises:
+            RunError: If the file cannot be written, or an earlier failure undid the transaction.
+        """
         with self._lock:
-            if self._connection.in_transaction:
+            if self._is_open:
+                if not self._connection.in_transaction:  # SQLite undoes it if the disk fails
+                    raise RunError(f"{self._path}: an earlier failure has undone the transaction")
                 yield
                 return
             with self._errors(RunError), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
-                yield
+                self._is_open = True
+                try:
+                    yield
+                finally:
+                    self._is_open = False
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates, by id."""

@@ -48,11 +48,13 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: if the process is killed, no incomplete file is left at its path."""
+    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with draft.open("xb") as file:  # never through a link that somebody else put there
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
     os.replace(draft, path)
 
 

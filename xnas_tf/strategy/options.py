@@ -95,13 +95,17 @@ class SearchOptions(Section):
     )
     population: int = Field(8, ge=2, description="number of candidates in a generation")
     crossover: float = Field(
-        0.9, ge=0, le=1, description="probability of crossover between two parents"
+        0.9,
+        ge=0,
+        le=1,
+        description="probability of crossover between two parents; only `nsga2` has two",
     )
     mutation: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="probability that a variable mutates; by default 1 / number of variables",
+        description="probability that an active variable mutates; by default 1 / number of active "
+        "variables. No effect with `random` and `all`",
     )
     mode: Literal["generational", "steady_state"] | None = Field(
         None,

@@ -17,7 +17,7 @@ from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.hypervolume import Box, spanned_box
-from xnas_tf.strategy.pareto import comparable_candidates, ordered_front
+from xnas_tf.strategy.pareto import comparable_candidates, ended_candidates, ordered_front
 from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")
@@ -58,7 +58,7 @@ def comparison_data(
         "objectives": objectives_data(first.config, logarithmic(compared, first.config.objectives)),
         "box": _ends(compared, first.config) if compared else [],
         "runs": shared,
-        "settings": _differing_settings(runs),
+        "settings": _differing_settings(runs, everyone),
     }
 
 
@@ -101,12 +101,26 @@ def _difference(what: str, one: Run, two: Run) -> str:
     return "the images or labels have changed"
 
 
-def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
-    """Return each setting that differs between runs, with its values as text."""
-    flats = [flattened(run.config.model_dump(mode="json", exclude=set(_EXECUTION))) for run in runs]
+def _differing_settings(
+    runs: Sequence[Run], everyone: Sequence[Sequence[Candidate]]
+) -> list[list[Any]]:
+    """Return each setting that differs between runs, with its values as text.
+
+    The code of the user, the versions of packages and the number of ranks that train a candidate,
+    on all of which values depend, count as settings.
+    """
+    flats = [_settings(run, candidates) for run, candidates in zip(runs, everyone, strict=True)]
     names = dict.fromkeys(name for flat in flats for name in flat)
     rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
     return [row for row in rows if len(set(row[1:])) > 1]
+
+
+def _settings(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    settings = flattened(run.config.model_dump(mode="json", exclude=set(_EXECUTION)))
+    code = {f"hash of {name}": value[:8] for name, value in (run.fact("code") or {}).items()}
+    own = (c.versions for c in reversed(ended_candidates(candidates)) if not c.reused_from)
+    versions = {f"version of {name}": value for name, value in next(own, {}).items()}
+    return {**settings, **code, **versions, "ranks per candidate": run.groups()[1]}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
