@@ -108,8 +108,11 @@ class Candidate:
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch that the weights come from: the last or the best one (``training.keep``)."""
-        return int(self.metrics.get("best_epoch", self.epochs))
+        """The epoch that the weights come from: the best one (``training.keep``) or the last one.
+
+        Keras callbacks, such as ``EarlyStopping``, may end training early.
+        """
+        return int(self.metrics.get("best_epoch", len(self.history) or self.epochs))
 
     @property
     def seconds_total(self) -> float:
