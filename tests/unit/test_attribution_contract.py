@@ -14,6 +14,7 @@ from xnas_tf.attribution import ATTRIBUTIONS
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.explainer import always_trace, explainer_of
 from xnas_tf.attribution.outputs import Outputs, probabilities_of
+from xnas_tf.errors import InputError
 
 CLASSES = 3
 L = keras.layers
@@ -248,3 +249,33 @@ def test_everything_is_freed_with_the_model(name):
     assert model() is None
     graphs = [it for it in gc.get_objects() if type(it).__name__ == "FuncGraph"]
     assert [graph.name for graph in graphs if id(graph) not in known] == []
+
+
+class Unsummed(AttributionMethod):
+    """Forgets to sum over the channels."""
+
+    def attribute(self, score, images):
+        return images
+
+
+class Coarse(AttributionMethod):
+    """Forgets to resize."""
+
+    title = "coarse maps"
+
+    def attribute(self, score, images):
+        return images[:, ::2, ::2, 0]
+
+
+def test_a_method_of_ones_own_needs_no_name_but_must_return_maps():
+    assert (Unsummed.name, Unsummed.title) == ("Unsummed", "Unsummed")
+    assert (Coarse.name, Coarse.title) == ("Coarse", "coarse maps")
+    model, images = make("functional", (10, 14, 3))
+    for method, targets, shape in (
+        (Unsummed, "predicted", r"\(5, 10, 14, 3\)"),
+        (Unsummed, "all", r"\(5, 3, 10, 14, 3\)"),
+        (Coarse, 1, r"\(5, 5, 7\)"),
+    ):
+        message = f"{method.__name__}.attribute returns an array of shape {shape} for all images"
+        with pytest.raises(InputError, match=message):
+            method()(model, images, targets)

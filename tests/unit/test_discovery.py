@@ -108,6 +108,27 @@ def test_what_smaller_numbers_lead_to_is_found_if_the_largest_cannot_be_built():
     ]
 
 
+def sometimes_needed(hp):
+    """Asks for units for one kind, and for another one together with something else."""
+    kind, extra = hp.Choice("kind", ["none", "always", "sometimes"]), hp.Boolean("extra")
+    is_asked = kind == "always" or (kind == "sometimes" and extra)
+    return network(hp.Int("units", 3, 5) if is_asked else 2)
+
+
+def test_what_is_asked_for_where_it_is_not_known_is_named():
+    """keras-tuner would take the default value, which is not recorded."""
+    space = space_of("sometimes_needed")
+    for values, units in (
+        ({"kind": "always", "extra": True, "units": 5}, 5),
+        ({"kind": "sometimes", "extra": False}, 2),
+    ):
+        assert space.build(values).layers[2].units == units
+    with pytest.raises(
+        TypeError, match=r"build\(\) asks for .* not discovered before: units\. Put"
+    ):
+        space.build({"kind": "sometimes", "extra": True})
+
+
 class Usual(keras_tuner.HyperModel):
     def __init__(self, input_shape, num_classes, width=1):
         super().__init__()

@@ -544,3 +544,20 @@ def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     ):
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 2 and problem in " ".join(done.stderr.split())
+
+
+def test_the_loss_of_a_predictor_that_learns_in_half_precision_is_scaled(dataset):
+    """Otherwise, its smallest gradients would vanish."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        models = [small_network(), small_network()]
+    finally:
+        keras.config.set_dtype_policy(before)
+    learned, posthoc = InterpretableModel(models[0], 3), Interpreter(models[1], 3)
+    for model in (learned, posthoc):
+        learn(model, dataset, 3, 0.01, 0, SingleProcess())
+    scaled = keras.optimizers.LossScaleOptimizer
+    assert isinstance(learned.optimizer, scaled) and not isinstance(posthoc.optimizer, scaled)
+    kernels = [np.asarray(model.trainable_variables[0]) for model in models]
+    assert np.isfinite(kernels[0]).all() and not np.array_equal(*kernels)

@@ -9,6 +9,7 @@ import re
 import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -36,7 +37,7 @@ from xnas_tf.reporting.html.comparison import _differing_settings, comparison_da
 from xnas_tf.reporting.html.examination import Examiner
 from xnas_tf.reporting.html.interpretations import interpretations_data, model_interpretations
 from xnas_tf.reporting.html.model_report import _called, _facts, _problem
-from xnas_tf.reporting.html.models import chosen_models
+from xnas_tf.reporting.html.models import _examine, chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.quality import quality_data, saved_quality
 from xnas_tf.reporting.html.run_report import report_data
@@ -686,3 +687,43 @@ def test_a_confusion_matrix_names_the_weak_classes_that_explain_names(counts):
     accuracy = Accuracy.of(predicted, labels)
     explained = accuracy_paragraph(accuracy.as_dict(), accuracy.classes(names))
     assert found in explained and ("much worse" in found) == ("much worse" in explained)
+
+
+class Subclassed(keras.Model):
+    """Its graph is unknown to Keras, and so is the activation of its output."""
+
+    def __init__(self, units, activation):
+        super().__init__()
+        self.head = keras.layers.Dense(units, activation=activation)
+
+    def call(self, inputs):
+        return self.head(keras.layers.Flatten()(inputs))
+
+
+@pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "softmax"), (2, None)])
+def test_a_model_without_a_graph_is_measured_by_its_probabilities(units, activation, monkeypatch):
+    monkeypatch.setattr(Examiner, "_attributions", lambda *_: {})
+    monkeypatch.setattr(Examiner, "_class_means", lambda *_: [])
+    data, model = make_dataset(classes=2), Subclassed(units, activation)
+    images = data.test.images.astype(np.float32) / 255
+    outputs = np.asarray(model(images))
+    if activation is None:
+        outputs = np.asarray(keras.ops.softmax(outputs))
+    second = outputs[:, -1]
+    expected = metrics_on_test(data.test.labels, np.stack([1 - second, second], axis=1), 2)
+    found = Examiner(data, 2).examine(model)
+    assert found["confusion"] == expected["confusion"]
+    assert found["calibration"]["error"] == pytest.approx(
+        expected["calibration"]["error"], abs=1e-5
+    )
+
+
+def test_a_report_says_if_the_code_of_a_models_own_layers_has_changed():
+    examiner = SimpleNamespace(examine=lambda _: {"notes": ["empty maps"]})
+    model = Subclassed(2, "softmax")
+    candidate = SimpleNamespace(module=__name__, load_model=lambda _: model)
+    for code, notes in (({__name__: "other"}, 2), ({}, 1)):
+        found = _examine(examiner, SimpleNamespace(fact={"code": code}.get), candidate, True)
+        assert len(found["notes"]) == notes and found["notes"][-1] == "empty maps"
+        changed = f"{Path(__file__).name} has changed since the search: the model may behave"
+        assert found["notes"][0].startswith(changed) == (notes == 2)

@@ -1,6 +1,7 @@
 """Keras callbacks and class weights of a training, against ``fit`` on the same batches."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,10 +18,16 @@ from xnas_tf.data.batches import batching
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.validator import Validator
+from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import OBJECTS
+from xnas_tf.retraining.job import _Job
 from xnas_tf.training.class_weights import class_weights
-from xnas_tf.training.keras_callbacks import new_callbacks, register_callbacks
+from xnas_tf.training.keras_callbacks import (
+    new_callbacks,
+    register_callbacks,
+    uncalled_hooks,
+)
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.training.trainer import Trainer
 
@@ -311,3 +318,42 @@ def test_what_callbacks_exclude_is_refused(other):
     names = "training.callbacks=['keras.callbacks:TerminateOnNaN']"
     with pytest.raises(InputError, match="callbacks"):
         load_config(overrides=[other, names])
+
+
+class Warm(kc.Callback):
+    """Keeps its argument to itself, and looks at tests."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_test_end(self, logs=None):
+        """Is called only by Keras."""
+
+
+def test_a_private_argument_makes_another_callback():
+    assert register_callbacks([Warm(1)]) == register_callbacks([Warm(1)])
+    assert register_callbacks([Warm(1)]) != register_callbacks([Warm(2)])
+
+
+def test_methods_that_no_search_calls_are_named(tmp_path):
+    names = register_callbacks([Warm(1), kc.EarlyStopping(), kc.TensorBoard(str(tmp_path))])
+    assert uncalled_hooks(names) == ["Warm.on_test_end"]
+    settings = config()
+    training = settings.training.model_copy(update={"callbacks": names})
+    settings = settings.model_copy(update={"training": training})
+    for has_fit in (False, True):
+        space = SimpleNamespace(compiles_default=True, has_fit=has_fit)
+        notes = ignored_options(settings, space)
+        assert [note.split(" is never")[0] for note in notes] == (
+            [] if has_fit else ["training.callbacks: Warm.on_test_end"]
+        )
+
+
+@pytest.mark.parametrize("names", ["[]", "['keras.callbacks:TerminateOnNaN']"])
+def test_a_retraining_says_that_it_leaves_callbacks_out(names):
+    said, run = [], SimpleNamespace(config=config(f"training.callbacks={names}"))
+    _Job(run, None, [], 1, False, False, said.append)._note_callbacks()
+    assert [text.split(",")[0] for text in said] == (
+        [] if names == "[]" else ["the Keras callbacks of the search are left out"]
+    )

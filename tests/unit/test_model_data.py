@@ -295,3 +295,10 @@ def test_arrays_of_the_search_are_converted_for_all_ways_to_name_a_model(tmp_pat
     for subject in placed(network(8, 8, 1), run):
         for given in (values.astype(np.uint8), values.astype(np.float32)):
             np.testing.assert_array_equal(model_images(given, subject), run.stored_images(given))
+
+
+def test_a_data_set_of_ones_own_needs_bytes():
+    data = make_dataset()
+    part = replace(data.test, images=data.test.images / 255)
+    with pytest.raises(InputError, match="its test images are of type float64; allowed: uint8"):
+        data_for(network(8, 8, 1, classes=3), replace(data, test=part))

@@ -22,6 +22,7 @@ from xnas_tf.interpretation.files import write_facts
 from xnas_tf.interpretation.nad import disentangle, training
 from xnas_tf.interpretation.nad import original_outputs as originals
 from xnas_tf.interpretation.nad.comparisons import comparisons
+from xnas_tf.interpretation.nad.disentangle import _class_numbers
 from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.expert_text import CAPTIONS, hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
@@ -404,6 +405,15 @@ def test_blocks_of_every_kind_of_model_end_where_they_should(make, names):
     masked = network.predict(images, units, last_off)
     np.testing.assert_allclose(masked, np.tile(masked[:1], (len(images), 1)), rtol=1e-5)
     assert not np.allclose(masked, plain)
+
+
+def test_classes_are_named_by_text_and_numbered_by_integers():
+    """As for ``targets`` of ``explain``, also where names are numbers."""
+    names = ("1", "2", "3")
+    assert _class_numbers([1, 2], names).tolist() == [1, 2]
+    assert _class_numbers(["1", np.int64(2)], names).tolist() == [0, 2]
+    with pytest.raises(InputError, match="`classes`: no class 3; allowed: 0 to 2"):
+        _class_numbers([0, 3], names)
 
 
 def test_layers_by_name_and_pattern():

@@ -91,6 +91,44 @@ def test_an_objective_of_no_metric_is_refused_before_the_search():
         load_config(overrides=["objectives=['metric:top2']"])
 
 
+def test_a_metric_of_several_values_is_refused_before_the_search():
+    hypermodel, measure = Plain(), keras.metrics.F1Score(name="f1")
+    hypermodel.compiled = {"loss": "categorical_crossentropy", "metrics": [measure]}
+    space = SearchSpace(hypermodel, SHAPE, CLASSES)
+
+    def check(name):
+        objective = f"objectives=[{{name: 'metric:{name}', direction: maximize}}]"
+        _check_training(load_config(overrides=[*BASE, objective]), make_dataset(), space, 1)
+
+    check("f1_1")
+    with pytest.raises(InputError, match="compiles no metric 'f1' .*f1_0"):
+        check("f1")
+
+
+class Doubling(keras.layers.Layer):
+    """A layer of one's own, which might add a loss."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+class AnySize(Plain):
+    """Takes images of any size."""
+
+    def build(self, hp):
+        inputs = keras.Input((None, None, 1))
+        x = Doubling()(keras.layers.Conv2D(hp.Int("filters", 3, 5), 3)(inputs))
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        model = keras.Model(inputs, keras.layers.Dense(CLASSES, activation="softmax")(x))
+        model.compile(**self.compiled)
+        return model
+
+
+def test_own_layers_of_a_model_for_images_of_any_size_are_measured():
+    outcome, _ = evaluate(AnySize())
+    assert outcome.state == "done", outcome.reason
+
+
 def share(labels, outputs):
     """Is a number on batches of 20 training images, and none on the 30 of the validation split."""
     return outputs[:, 0] * (np.nan if outputs.shape[0] == 30 else 1)

@@ -12,11 +12,16 @@ from tests.unit.test_exporting import made_run
 from tests.unit.test_heads import SHAPE, Head, evaluate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
+from xnas_tf.execution.preparation import _problem_of
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.interpretation.flint import Interpreter
 from xnas_tf.keras_tools import compat
+from xnas_tf.keras_tools.input_range import from_unit_model
 from xnas_tf.keras_tools.settings import KerasSettings, clear_session
+from xnas_tf.objectives.introspectability import Introspectability
+from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
+from xnas_tf.tuner.assumed_data import CLASSES, IMAGE_SHAPE, assumed_data
 
 CHANGES = {
     "policy": lambda: keras.config.set_dtype_policy("mixed_bfloat16"),
@@ -79,6 +84,40 @@ def test_what_one_candidate_sets_is_not_set_for_another():
         for half in (False, True, False)
     ]
     assert policies == ["float32", "mixed_bfloat16", "float32"]
+
+
+class Half(Head):
+    """Sets the policy in build."""
+
+    def build(self, hp):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        return super().build(hp)
+
+
+def test_what_build_sets_ends_with_its_candidate(settings):
+    hypermodel = Half(2, "softmax")
+    evaluate(hypermodel, "error")
+    assert KerasSettings.current() == settings
+    assert not _problem_of(Introspectability(), SearchSpace(hypermodel, SHAPE, 2), {"filters": 3})
+    assert KerasSettings.current() == settings
+
+
+@pytest.mark.parametrize("units", [3, "no number"])
+def test_a_look_at_the_default_model_leaves_the_settings_alone(units):
+    """So that a search after ``Tuner.search_space_summary`` trains in the user's precision."""
+    keras.config.set_dtype_policy("mixed_float16")
+    options = {"units": units, "activation": "softmax"}
+    space = HyperModelOptions(hypermodel=f"{Half.__module__}:Half", options=options)
+    assert assumed_data(space) == ((SHAPE, 3) if units == 3 else (IMAGE_SHAPE, CLASSES))
+    assert keras.config.dtype_policy().name == "mixed_float16"
+
+
+def test_images_are_scaled_in_float32_whatever_the_policy():
+    keras.config.set_dtype_policy("mixed_float16")
+    model = Head(2, "softmax").build(keras_tuner.HyperParameters())
+    images = np.random.default_rng(0).random((2, *SHAPE), np.float32)
+    scaled = from_unit_model(model, SHAPE, "-1-1").layers[0](images)
+    np.testing.assert_array_equal(scaled, images * np.float32(2) - 1)
 
 
 def test_a_model_of_half_precision_learns():

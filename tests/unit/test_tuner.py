@@ -22,6 +22,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.value_scaling import as_bytes
 from xnas_tf.errors import InputError
 from xnas_tf.execution.session import _notes
+from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.registry import find_object
 from xnas_tf.spaces.building import code_of
 from xnas_tf.spaces.options import HyperModelOptions
@@ -30,6 +31,7 @@ from xnas_tf.storage.run_directory import DATABASE
 from xnas_tf.tuner import tuner as tuner_module
 from xnas_tf.tuner.arguments import OF_TUNERS
 from xnas_tf.tuner.arrays import checked_arrays, stored
+from xnas_tf.tuner.rebuilding import rebuilt_model
 from xnas_tf.tuner.translation import space_section, translated
 
 DIGITS = load_digits()
@@ -248,6 +250,44 @@ def test_the_best_models_can_be_evaluated(searched):
     database.close()
 
 
+class Distilled(keras.Model):
+    """Has its own training, for which it keeps another network."""
+
+    def train_step(self, data):
+        return super().train_step((data[0], self.teacher(data[0])))
+
+
+class Student(keras_tuner.HyperModel):
+    def build(self, hp):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        inputs = keras.Input((8, 8, 1))
+        head = keras.layers.Dense(hp.Int("units", 3, 5), name="all scores")
+        outputs = head(keras.layers.Flatten()(inputs))
+        model = Distilled(inputs, outputs)
+        model.teacher = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        model.teacher.add(keras.layers.Dense(3, trainable=False))
+        return model
+
+
+def test_a_model_is_built_again_with_its_schedule_and_its_own_training():
+    hp, policy = keras_tuner.HyperParameters(), keras.config.dtype_policy()
+    saved = network_of(Student().build(hp))
+    keras.config.set_dtype_policy(policy)
+    candidate = SimpleNamespace(
+        id=1, epochs=3, hyperparameters=hp.values, load_model=lambda _: saved
+    )
+    config = load_config(overrides=["training={epochs: 9, batch_size: 32, optimizer: adam}"])
+    facts = {"code": {}, "dataset": {"images": {"train": 200}}}
+    run = SimpleNamespace(config=config, fact=facts.get)
+    model = rebuilt_model(candidate, run, Student(), (8, 8, 1), safe=True)
+    for ours, theirs in zip(network_of(model).get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert schedule["decay_steps"] == 3 * 6 and isinstance(model, Distilled)
+    assert keras.config.dtype_policy() == policy
+    assert network_of(model).layers[-1].name == "all_scores"  # which TensorFlow accepts in a graph
+
+
 def test_values_of_any_range_are_prepared_for_the_models(tmp_path, monkeypatch):
     """Standardised digits, which a model that expects 0 to 1 would get wrong without a word."""
     x = ((DIGITS.images[:200] - 4.9) / 6).astype(np.float32)
@@ -305,6 +345,8 @@ def test_objects_with_other_values_are_other_hypermodels():
     objects += [
         Dense([np.int64(16)]),
         Dense([np.int64(32)]),
+        Dense(np.array([4, 8])),
+        Dense(np.array([4, 9])),
         functools.partial(build, 4),
         functools.partial(build, units=8),
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from xnas_tf.attribution.targets import Output, Targets
+from xnas_tf.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,13 @@ class AttributionMethod(BaseModel):
         description="the input to explain, by position or key; by default the first image input",
     )
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        """Name a subclass after its class if it has no ``name`` or no ``title``."""
+        for attribute in ("name", "title"):
+            if not hasattr(cls, attribute):
+                setattr(cls, attribute, cls.__name__)
+
     @property
     def points(self) -> int | None:
         """Number of points per image that pass through the network; None if unknown.
@@ -81,11 +89,20 @@ class AttributionMethod(BaseModel):
             Maps (N, H, W), float32, or (N, classes, H, W) if ``targets`` is ``"all"``.
 
         Raises:
-            InputError: If the method cannot be applied to this model or these images.
+            InputError: If the method cannot be applied to this model or these images, or returns
+                no maps.
         """
         from xnas_tf.attribution.explainer import explainer_of  # noqa: PLC0415 - heavy
 
-        return explainer_of(model, self)(images, targets)
+        maps = explainer_of(model, self)(images, targets)
+        axes = 4 if isinstance(targets, str) and targets == "all" else 3
+        size = getattr(images, "shape", (0, *maps.shape[-2:]))[1:3]
+        if maps.ndim != axes or maps.shape[-2:] != tuple(size):
+            raise InputError(
+                f"{type(self).__name__}.attribute returns an array of shape {maps.shape} for all "
+                "images; allowed: one map (height, width) for each image, without channels"
+            )
+        return maps
 
     def check_model(self, model: keras.Model) -> None:  # noqa: B027, optional
         """Check, before training, that the method can be applied to a model.

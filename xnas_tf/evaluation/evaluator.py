@@ -27,7 +27,7 @@ from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.mixed_precision import check_devices
 from xnas_tf.keras_tools.model_files import describe_failure
-from xnas_tf.keras_tools.settings import clear_session
+from xnas_tf.keras_tools.settings import KerasSettings, clear_session
 from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.objectives.base import Subject
@@ -81,6 +81,7 @@ class Evaluator:
             check_devices()
         self._validator = Validator(config, dataset, self._communicator)
         self._trainings = 0
+        self._settings = KerasSettings.current()
 
     def evaluate(
         self,
@@ -331,6 +332,7 @@ class Evaluator:
         self.backend.release()
         self._model = self._network = None
         self._validator.clear()
+        self._settings.apply()  # build() may have changed them for this candidate
         clear_session()
         if self._trainings == 1:
             # Imported modules and shared graphs stay in memory, so later collections can skip them.

@@ -79,7 +79,7 @@ class Validator:
         """Return the loss and the metrics that a model was compiled with, on the whole split."""
         if model.loss is None and not overrides_evaluation(model):
             return {}
-        if needs_evaluate(model):
+        if needs_evaluate(model, self.split.images.shape[1:]):
             return evaluate(model, self.split, self._communicator)
         # For all images together, since not all metrics are means over images.
         own = [self.split.labels, *(each for each in outputs if each is not None)]

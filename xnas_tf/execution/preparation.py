@@ -14,6 +14,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, NotApplicable, RunError, suggest
 from xnas_tf.execution.code_changes import shared_hashes
+from xnas_tf.keras_tools.settings import kept_settings
 from xnas_tf.objectives.base import Objective
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
 from xnas_tf.registry import describe
@@ -22,7 +23,8 @@ from xnas_tf.spaces.variables import decode
 from xnas_tf.strategy.enumeration import with_candidates
 from xnas_tf.training.class_weights import class_weights
 from xnas_tf.training.custom_fit import check_own_training
-from xnas_tf.training.keras_callbacks import new_callbacks
+from xnas_tf.training.keras_callbacks import new_callbacks, uncalled_hooks
+from xnas_tf.training.metrics import as_floats
 from xnas_tf.utils.cache_folder import host_lock
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
@@ -147,13 +149,27 @@ def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
 
 
 def ignored_options(config: Config, space: SearchSpace) -> list[str]:
-    """Return warnings about options that have no effect on models with their own optimizer."""
+    """Return warnings about options that have no effect.
+
+    These are options of the optimizer if the HyperModel compiles its models, and methods of Keras
+    callbacks.
+    """
     training = config.training
     given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
+    names = training.callbacks
+    hooks = uncalled_hooks(names) if names and not space.has_fit else []
     return [
-        f"training.{key} has no effect: {space.name} compiles its models with their own optimizer"
-        for key, value in given.items()
-        if value and space.compiles_default
+        *(
+            f"training.{key} has no effect: {space.name} compiles its models with their own "
+            "optimizer"
+            for key, value in given.items()
+            if value and space.compiles_default
+        ),
+        *(
+            f"training.callbacks: {hook} is never called, because a search validates its models "
+            "itself: use on_epoch_end, whose logs contain the validation metrics"
+            for hook in hooks
+        ),
     ]
 
 
@@ -170,7 +186,7 @@ def _check_training(config: Config, dataset: Dataset, space: SearchSpace, size: 
         check_own_training(space.name, config.training, len(config.rungs), dataset, size)
     if space.trains_default:  # its training may return any metrics
         return
-    known = [*space.metrics, *STANDARD_METRICS]
+    known = [*as_floats(space.metrics), *STANDARD_METRICS]
     named = [("objectives", measure) for measure in config.measures()]
     named += [("record_at", each) for early in config.record_at.values() for each in early]
     for section, measure in named:
@@ -207,7 +223,7 @@ def _problem_of(objective: Objective, space: SearchSpace, values: Mapping[str, A
     if type(objective).check_model is Objective.check_model:
         return ""
     try:
-        with own_generator(seed=0):  # the initial values do not matter
+        with own_generator(seed=0), kept_settings():  # the initial values do not matter
             objective.check_model(space.build(values))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
         return str(error) if isinstance(error, NotApplicable) else describe(error)

@@ -248,11 +248,17 @@ def subject_of(candidate: Candidate, run: Run, safe: bool) -> ModelSubject:
         InputError: If it cannot be loaded.
     """
     model = candidate.load_model(safe)
-    hashes = source_hashes([], [candidate.module]) if any(custom_code(model)) else {}
-    if changes := changes_text(run.fact("code"), hashes, "search"):
-        warnings.warn(f"{run.path}: {changes}: {CHANGED}", stacklevel=4)
+    if changes := changed_code(candidate, run, model):
+        warnings.warn(f"{run.path}: {changes}", stacklevel=4)
     title = f"candidate {candidate.id} of {run.path.resolve().name}"
     return ModelSubject(model, title, run, run.class_names)
+
+
+def changed_code(candidate: Candidate, run: Run, model: keras.Model) -> str:
+    """Say if the code of a model's own layers has changed since the search; empty if it has not."""
+    hashes = source_hashes([], [candidate.module]) if any(custom_code(model)) else {}
+    changes = changes_text(run.fact("code"), hashes, "search")
+    return f"{changes}: {CHANGED}" if changes else ""
 
 
 def read_images(

@@ -8,6 +8,7 @@ import keras_tuner
 
 from xnas_tf.errors import InputError
 from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.keras_tools.settings import kept_settings
 from xnas_tf.registry import describe
 from xnas_tf.spaces.building import build_model, code_of
 from xnas_tf.spaces.options import HyperModelOptions
@@ -50,7 +51,7 @@ def training_settings(
             raise InputError(changes)
         hp = keras_tuner.HyperParameters()
         hp.values = dict(chosen.candidate.hyperparameters)
-        with own_generator(seed=0):  # the weights do not matter
+        with own_generator(seed=0), kept_settings():  # the weights do not matter
             model, _ = build_model(hypermodel, hp, (None, *shape))
     except Exception as error:  # noqa: BLE001 - a user's code may raise anything
         is_searched = not chosen.is_retrained or config.space == run.config.space

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from xnas_tf.data import Dataset, load_dataset, path_in
 from xnas_tf.data.disk_images import DiskImages
@@ -35,6 +36,7 @@ def data_for(
         InputError: If the data set cannot be loaded, or its images do not fit the model.
     """
     if isinstance(dataset, Dataset):
+        _check_types(dataset)
         data, advice = dataset, "; to have the images converted, give the data set's name"
     else:
         size, channels = _fixed(model)
@@ -74,6 +76,17 @@ def _is_same(name: str, other: str) -> bool:
     if None in paths:
         return name == other
     return len({os.path.realpath(os.path.expanduser(path or ".")) for path in paths}) == 1
+
+
+def _check_types(data: Dataset) -> None:
+    """Raise an ``InputError`` unless images are uint8, as in data sets that were loaded."""
+    for name, part in data.parts.items():
+        if part.images.dtype != np.uint8:
+            raise InputError(
+                f"data set {data.name}: its {name} images are of type {part.images.dtype}; "
+                "allowed: uint8, from 0 to 255. To have other values converted, save the arrays "
+                "with np.savez, and give `npz:FILE`"
+            )
 
 
 def expected_shape(model: keras.Model, shape: Sequence[int]) -> tuple[int | None, ...] | None:

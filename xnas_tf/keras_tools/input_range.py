@@ -14,6 +14,7 @@ from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.inspection import all_layers, edited_calls, inlined_calls, is_functional
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.range_names import AUTO, DEFAULT_RANGE, RANGES, check_range, limits_of
+from xnas_tf.keras_tools.settings import float32_layers
 
 _PROBES = (0.0, 128.0, 255.0)
 """Values of the constant images on which the first layers are measured."""
@@ -72,8 +73,9 @@ def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -
     if name == DEFAULT_RANGE:
         return model
     low, high = limits_of(name)
-    scaling = keras.layers.Rescaling(high - low, low)
-    return keras.Sequential([keras.Input(image_shape), scaling, model], name=model.name)
+    with float32_layers():
+        scaling = keras.layers.Rescaling(high - low, low)
+        return keras.Sequential([keras.Input(image_shape), scaling, model], name=model.name)
 
 
 def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:

@@ -69,6 +69,16 @@ def clear_session() -> None:
 
 
 @contextmanager
+def kept_settings() -> Iterator[None]:
+    """Restore the settings when the context ends, since a user's ``build`` may change them."""
+    settings = KerasSettings.current()
+    try:
+        yield
+    finally:
+        settings.apply()
+
+
+@contextmanager
 def float32_layers() -> Iterator[None]:
     """Create float32 layers inside the context, whatever policy the user has set."""
     before = keras.config.dtype_policy()

@@ -54,18 +54,18 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
     return np.asarray(as_targets(labels, target_form(model, classes), classes))
 
 
-def build_metrics(model: keras.Model, classes: int) -> list[str]:
+def build_metrics(model: keras.Model, classes: int) -> dict[str, Any]:
     """Let Keras create the variables of a compiled model's metrics, as it does on first use.
 
     Returns:
-        The names of the metrics.
+        The metrics' values for a few examples, by name; some metrics have several values.
 
     Raises:
         InputError: If a metric does not accept the form of targets that the loss expects.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
-        return []
+        return {}
     labels = _example_labels(classes)
     outputs: Form = "column" if has_single_output(model) else "vectors"
     form = target_form(model, classes)
@@ -79,9 +79,9 @@ def build_metrics(model: keras.Model, classes: int) -> list[str]:
             f"its metrics cannot be computed from {_FORM_NAMES[form]}, which its loss expects: "
             f"{describe(error)}"
         ) from error
-    names = sorted(metrics.result())
+    values = dict(metrics.result())
     metrics.reset_state()
-    return names
+    return values
 
 
 def check_loss(model: keras.Model, classes: int) -> None:

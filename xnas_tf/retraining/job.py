@@ -139,6 +139,7 @@ class _Job:
             raise InputError(changes)
         code = code_hashes(self.settings.config, space)
         self._check_code(code)
+        self._note_callbacks()
         for candidate in self.chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
@@ -158,6 +159,15 @@ class _Job:
             self.log(
                 f"warning: the code of {self.source.path} has changed since the search: "
                 f"{', '.join(files)}. The retrained networks may differ from those of the search"
+            )
+
+    def _note_callbacks(self) -> None:
+        """Say that the Keras callbacks of the search are left out, if it had any."""
+        if self.source.config.training.callbacks:
+            self.log(
+                "the Keras callbacks of the search are left out, because a retraining has its own "
+                "early stopping: networks whose learning rate or images they change are trained "
+                "differently"
             )
 
     def _train(

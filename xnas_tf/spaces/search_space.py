@@ -44,7 +44,7 @@ class SearchSpace(Space):
         hypermodel: Any keras-tuner HyperModel.
         trains_default: Whether the HyperModel or the default model has its own training code.
         compiles_default: Whether the default model is compiled, with its own optimizer.
-        metrics: Names of the metrics with which the default model is compiled.
+        metrics: Examples of the metrics with which the default model is compiled, by name.
         norm_momentum: See ``normalization_momentum``, of the default model.
         input_range: The range of values that the default model's first layers expect.
         loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
@@ -211,7 +211,10 @@ class SearchSpace(Space):
         hp = self._declared.copy()
         hp.values = dict(values)
         yield hp
-        if new := [found.name for found in unknown(hp, self._declared)]:
+        new = [found.name for found in unknown(hp, self._declared)]
+        # keras-tuner gives those that it counts as inactive their default values.
+        active = active_values(self._declared, values)
+        if new := [*new, *(name for name in hp.values if name not in {*new, *active})]:
             raise TypeError(
                 f"{function}() asks for hyperparameters that were not discovered before: "
                 f"{', '.join(new)}. Put them into an hp.conditional_scope"

@@ -47,6 +47,18 @@ def new_callbacks(names: Sequence[str], folder: str, rank: int) -> list[keras.ca
     return made
 
 
+def uncalled_hooks(names: Sequence[str]) -> list[str]:
+    """Return a user's methods that would be called only if Keras validated the models."""
+    made = new_callbacks(names, "candidate", rank=1)  # rank 1 writes nothing
+    hooks = [f"on_test_{when}" for when in ("begin", "end", "batch_begin", "batch_end")]
+    return [
+        f"{type(callback).__name__}.{hook}"
+        for callback in made
+        for hook in hooks
+        if not str(getattr(getattr(callback, hook), "__module__", "")).startswith("keras.")
+    ]
+
+
 def _new(name: str) -> keras.callbacks.Callback:
     found = find_object(name, "training.callbacks:")
     try:
@@ -88,7 +100,8 @@ def register_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> list[st
 
 def _name(callback: keras.callbacks.Callback) -> str:
     kind = type(callback)
-    values = {name: getattr(callback, name, ...) for name in inspect.signature(kind).parameters}
+    names = inspect.signature(kind).parameters
+    values = {n: getattr(callback, n, getattr(callback, f"_{n}", ...)) for n in names}
     plain = {n: v for n, v in values.items() if v is None or isinstance(v, str | int | float)}
     others = {n: value_text(v) for n, v in values.items() if n not in plain}
     hashes = {n: _hash(text) for n, text in others.items() if text}

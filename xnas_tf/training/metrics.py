@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -51,11 +51,11 @@ def overrides_evaluation(model: keras.Model) -> bool:
     return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in _STEPS)
 
 
-def needs_evaluate(model: keras.Model) -> bool:
+def needs_evaluate(model: keras.Model, image_shape: Sequence[int]) -> bool:
     """Return whether only ``evaluate`` can compute a model's loss and metrics.
 
     The model's outputs suffice unless its class overrides the computation, or layers add losses
-    that depend on their activations.
+    that depend on their activations. Images are of shape (H, W, C).
     """
     if overrides_evaluation(model):
         return True
@@ -63,7 +63,7 @@ def needs_evaluate(model: keras.Model) -> bool:
     own = [each for each in layers if not type(each).__module__.startswith(_OURS_OR_KERAS)]
     if not own and all(each.activity_regularizer is None for each in layers):
         return False
-    model(np.zeros((1, *model.input_shape[1:]), np.float32), training=False)
+    model(np.zeros((1, *image_shape), np.float32), training=False)
     regularized = [v for v in model.trainable_variables if v.regularizer is not None]
     return len(model.losses) > len(regularized)
 

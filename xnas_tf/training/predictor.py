@@ -11,7 +11,7 @@ import tensorflow as tf
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.keras_tools.class_outputs import class_probabilities
 from xnas_tf.keras_tools.compat import logits_behind
-from xnas_tf.keras_tools.inspection import ending_of
+from xnas_tf.keras_tools.inspection import Ending, ending_of
 from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.utils.heartbeat import report_progress
@@ -42,10 +42,17 @@ class Predictor:
         model: The model, whose ``predict_step`` is used.
         images: Number of images per call; if None, many are assumed.
         times: Number of calls.
+        ending: How the model ends; if None, it is determined from the model's graph.
     """
 
-    def __init__(self, model: keras.Model, images: int | None = None, times: int = 1) -> None:
-        self._activation = ending_of(model).activation
+    def __init__(
+        self,
+        model: keras.Model,
+        images: int | None = None,
+        times: int = 1,
+        ending: Ending | None = None,
+    ) -> None:
+        self._activation = (ending or ending_of(model)).activation
 
         def predict(images: tf.Tensor) -> list[tf.Tensor]:
             # Cast first, as for a loss, which gets no logits if the outputs have half precision.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import keras_tuner
 
 from xnas_tf.candidate import Candidate
+from xnas_tf.data.batches import batching
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
+from xnas_tf.keras_tools.inspection import network_of
+from xnas_tf.keras_tools.layer_names import use_accepted_names
+from xnas_tf.keras_tools.settings import kept_settings
 from xnas_tf.spaces.building import build_model, code_of
 from xnas_tf.storage.run import Run
 from xnas_tf.training.compilation import compile_model
@@ -34,13 +40,18 @@ def rebuilt_model(
     weights = candidate.load_model(safe).get_weights()
     hp = keras_tuner.HyperParameters()
     hp.values = dict(candidate.hyperparameters)
-    model, _ = build_model(hypermodel, hp, (None, *image_shape))
+    with kept_settings():
+        model, _ = build_model(hypermodel, hp, (None, *image_shape))
+    use_accepted_names(model)
     try:
-        model.set_weights(weights)
+        network_of(model).set_weights(weights)  # a model with its own training may have more
     except ValueError as error:
         raise InputError(
             f"candidate {candidate.id}: `hypermodel` now builds a different model: {error}"
         ) from error
     if not model.compiled:
-        compile_model(model, run.config.training, steps=1)
+        training = run.config.training.model_copy(update={"epochs": candidate.epochs})
+        facts: dict[str, Any] = run.fact("dataset") or run.load_dataset().facts
+        _, steps = batching(facts["images"]["train"], training.batch_size)
+        compile_model(model, training, steps)
     return declare_range(model)

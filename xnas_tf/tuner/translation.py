@@ -11,6 +11,8 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
+
 from xnas_tf.config import Config, validate_config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.registry import OBJECT, OBJECTS, register_object
@@ -94,13 +96,23 @@ def _object_name(hypermodel: Any) -> str:
         values |= getattr(owner, "__dict__", {})
     shown = []
     for name, value in values.items():
-        text = json_text([value])[1:-1]
+        text = _array_text(value) or json_text([value])[1:-1]
         if text and name not in ("name", "tunable"):  # of every HyperModel
             is_plain = len(text) <= _MOST_SHOWN and '"' not in text
-            digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-            shown.append(f"{name}={text if is_plain else digest}")
+            shown.append(f"{name}={text if is_plain else _digest(text.encode())}")
     arguments = f"({', '.join(shown)}){method}" if shown or method else ""
     return f"{kind.__module__}.{kind.__qualname__}{arguments}"
+
+
+def _array_text(value: Any) -> str:
+    """Return a text by which arrays of numbers can be compared; empty for other values."""
+    if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+        return ""
+    return f"{value.dtype}{list(value.shape)} {_digest(np.ascontiguousarray(value).tobytes())}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=4).hexdigest()
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:

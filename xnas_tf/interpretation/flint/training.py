@@ -24,6 +24,7 @@ from xnas_tf.interpretation.flint.options import FlintOptions
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
 from xnas_tf.keras_tools.input_range import InputRange, range_of
+from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
@@ -181,6 +182,10 @@ def learn(
     options = TrainingOptions(epochs=epochs, batch_size=model.settings.batch)
     steps = epochs * batching(len(dataset.train), options.batch_size)[1]
     optimizer = decaying_adam(rate, model.settings.rate, steps)
+    if model.is_by_design and any(
+        layer.compute_dtype == "float16" for layer in all_layers(model.predictor)
+    ):  # Keras scales the loss only if the whole model has this policy
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
     model.communicator = communicator

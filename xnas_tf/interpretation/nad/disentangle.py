@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from xnas_tf.data import Dataset, Split
-from xnas_tf.data.class_names import class_number
+from xnas_tf.data.class_names import class_numbers
 from xnas_tf.data.disk_images import selected
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
@@ -55,7 +55,7 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     Args:
         model: A trained Keras image classifier of any kind, which is left unchanged.
         dataset: A data set, or the name of one, which is loaded at the size of the model's input.
-        classes: Names or numbers of at least two classes; all classes if None.
+        classes: Names (as text) or numbers (as integers) of at least two classes; all if None.
         layers: Names or name patterns of the layers to mask. If None, the preset's layers are
             masked or, without a preset, the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that preserve each
@@ -169,7 +169,7 @@ def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) ->
     """Return the sorted numbers of the given classes."""
     if classes is None:
         return np.arange(len(names))
-    numbers = {class_number(str(each), names, "`classes`", ()) for each in classes}
+    numbers = {int(class_numbers(each, names, "`classes`")) for each in classes}
     if len(numbers) < 2:
         raise InputError("`classes`: fewer than two classes given; allowed: 2 or more")
     return np.array(sorted(numbers))

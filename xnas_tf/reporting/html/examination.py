@@ -22,6 +22,7 @@ from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
 from xnas_tf.interpretation.weak_classes import weak_classes_text
+from xnas_tf.keras_tools.inspection import observed_ending
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
@@ -68,6 +69,7 @@ class Examiner:
         validation = data.validation if order is None else data.validation.select(order)
         self._validation, self._validation_labels = validation.images, validation.labels
         self._measured = measured
+        self._example = np.random.default_rng(0).random((2, *data.image_shape), np.float32)
 
     def shared(self) -> dict[str, Any]:
         """Return the data that all models share: the images and the class names."""
@@ -97,7 +99,8 @@ class Examiner:
         """
         try:
             test = self._data.test
-            predictor = Predictor(model, len(test) + len(self._validation))
+            count = len(test) + len(self._validation)
+            predictor = Predictor(model, count, ending=observed_ending(model, self._example))
             probabilities = predictor(test.images)
             metrics = metrics_on_test(test.labels, probabilities, self._data.classes)
             return {

@@ -70,13 +70,18 @@ def models_data(
     for candidate, entry in zip(chosen, recorded, strict=True):
         if not entry["problem"]:
             log(f"examining the model of candidate {candidate.id}")
-            entry |= _examine(examiner, candidate, safe)
+            entry |= _examine(examiner, run, candidate, safe)
     return {**data, **examiner.shared()}
 
 
-def _examine(examiner: Examiner, candidate: Candidate, safe: bool) -> dict[str, Any]:
+def _examine(examiner: Examiner, run: Run, candidate: Candidate, safe: bool) -> dict[str, Any]:
+    from xnas_tf.explanation.model_loading import changed_code  # noqa: PLC0415 - heavy
+
     try:
-        return examiner.examine(candidate.load_model(safe))
+        model = candidate.load_model(safe)
+        change = changed_code(candidate, run, model)
+        found = examiner.examine(model)
+        return {**found, "notes": [*([change] if change else []), *found["notes"]]}
     except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
         why = str(error) if isinstance(error, InputError) else describe(error)
         return {"problem": f"the model could not be examined: {why}"}
