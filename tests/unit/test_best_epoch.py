@@ -282,10 +282,3 @@ def test_options_that_a_compiled_model_ignores_are_named(is_compiled):
     assert [note.split()[0] for note in notes] == (
         ["training.weight_decay", "training.warmup_epochs"] if is_compiled else []
     )
-
-
-def test_the_kept_epoch_is_the_last_one_that_was_run_or_the_best():
-    stopped = Candidate(1, "", {}, epochs=9, history=[{"val_loss": 1.0}] * 4)
-    assert stopped.kept_epoch == 4  # by EarlyStopping, for example
-    assert replace(stopped, history=[]).kept_epoch == 9  # in a record without a history
-    assert replace(stopped, metrics={"best_epoch": 2.0}).kept_epoch == 2

@@ -193,7 +193,6 @@ def test_kept_models_are_those_that_were_scored():
 
 @pytest.mark.long
 def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
-    from dataclasses import replace
 
     from xnas_tf.evaluation import validator as module
     from xnas_tf.storage.database import Database
@@ -202,13 +201,12 @@ def test_a_validation_loss_that_is_no_number_is_recorded(tmp_path, monkeypatch):
     result = evaluator().evaluate(candidate())
     assert result.state == "failed" and "validation loss became nan in epoch 1" in result.reason
     record = Database(tmp_path / "run.sqlite", create=True)
-    record.save(replace(candidate(), **vars(result)))
+    record.save(candidate().with_result(result))
     assert record.candidates()[0].state == "failed"
 
 
 def test_a_test_loss_that_is_no_number_is_not_recorded(tmp_path, monkeypatch):
     """The database refuses it, which ended the search, and each search that resumed it."""
-    from dataclasses import replace
 
     from xnas_tf.evaluation.validator import Validator
     from xnas_tf.storage.database import Database
@@ -222,7 +220,7 @@ def test_a_test_loss_that_is_no_number_is_not_recorded(tmp_path, monkeypatch):
     assert result.state == "done" and "not recorded: test_loss is nan" in result.reason
     assert "test_loss" not in result.metrics and 0 <= result.metrics["test_accuracy"] <= 1
     record = Database(tmp_path / "run.sqlite", create=True)
-    record.save(replace(candidate(), **vars(result)))
+    record.save(candidate().with_result(result))
     assert record.candidates()[0].metrics == result.metrics
 
 

@@ -417,7 +417,7 @@ def cached_network():
         (cached_network, {"rate": -1.0}, "`rate` -1.0: allowed"),
         (cached_network, {"rate": "a"}, "`rate` 'a': allowed"),
         (cached_network, {"rate": float("nan")}, "`rate` nan: allowed"),
-        (cached_network, {"seed": -1}, "`seed` -1"),
+        (cached_network, {"seed": -1}, "`seed` is -1"),
         (cached_network, {"seed": 2**40}, "`seed` 1099511627776: allowed: whole numbers, 0 to"),
         (cached_network, {"mode": "by-desing"}, "did you mean 'by-design'"),
         (cached_network, {"settings": "gray"}, "'gray' .did you mean 'grey'"),

@@ -800,7 +800,7 @@ def cached_network():
         (cached_network, {"epochs": 0}, "`epochs` 0"),
         (cached_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
         (cached_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
-        (cached_network, {"seed": -1}, "`seed` -1"),
+        (cached_network, {"seed": -1}, "`seed` is -1"),
         (cached_network, {"images": 0}, "`images` 0"),
     ],
 )

@@ -160,8 +160,6 @@ def _checked(mask_options: MaskTrainingOptions) -> MaskTrainingOptions:
     for name in ("tolerance", "false_alarms"):
         if not 0 <= getattr(mask_options, name) <= 1:
             raise InputError(f"`{name}` {getattr(mask_options, name)}: allowed: 0 to 1")
-    if mask_options.seed < 0:
-        raise InputError(f"`seed` {mask_options.seed}: allowed: 0 or more")
     return mask_options
 
 
