@@ -83,21 +83,29 @@ def outcomes(path: Path) -> dict[str, dict[str, float]]:
 
 
 def collect(folder: Path, out: Path) -> None:
-    """Write a row for each selected network of each complete search to a CSV file."""
+    """Write a row for each selected network of each complete search to a CSV file.
+
+    Rows of other data sets and seeds, which are already in the file, are kept.
+    """
     import pandas as pd
 
     rows = []
     for path in sorted(folder.glob("*/outcomes-*.jsonl")):
         data, seed = path.parent.name, int(path.stem.split("-")[1])
-        known = outcomes(path)
-        for arm, candidate in networks(folder, data, seed):
-            if candidate.genotype not in known:
-                raise SystemExit(f"{path}: {candidate.genotype} is missing; first run retrain")
+        known, chosen = outcomes(path), networks(folder, data, seed)
+        if missing := {each.genotype for _, each in chosen} - set(known):
+            print(f"{path} is left out: retrain the {len(missing)} other networks", file=sys.stderr)
+            continue
+        for arm, candidate in chosen:
             name = {"data": data, "seed": seed, "arm": arm, "genotype": candidate.genotype}
             searched = {f"search/{key}": value for key, value in candidate.objectives.items()}
             searched["search/seconds"] = search_seconds(folder, data, arm, seed)
             rows.append({**name, "id": candidate.id, **searched, **known[candidate.genotype]})
     out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        done = {(row["data"], row["seed"]) for row in rows}
+        earlier = pd.read_csv(out).to_dict("records")
+        rows = [row for row in earlier if (row["data"], row["seed"]) not in done] + rows
     pd.DataFrame(rows).to_csv(out, index=False, float_format="%.6g")
     counts = ", ".join(f"{data}: {n} seeds" for data, n in seeds_by_data(rows).items())
     print(f"{out}: {len(rows)} networks ({counts})")
