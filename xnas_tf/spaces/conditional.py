@@ -86,8 +86,8 @@ def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None
 def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failures:
     """Add the hyperparameters that depend on a single choice, each with its condition.
 
-    A hyperparameter that depends on several choices gets no condition: it is always active. If a
-    later choice leads to a hyperparameter that has a condition, it loses this condition.
+    A hyperparameter that depends on several choices gets no condition: it is always active. It
+    loses its condition if some of these choices are found later.
 
     Returns:
         The values with which no model could be built, each with the reason for the failure.
@@ -96,13 +96,14 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
         InputError: If ``build`` raises it.
     """
     failures: Failures = {}
-    tried: set[str] = set()
+    tried: set[int] = set()
     budget = MOST_BUILDS
     while budget > 0:
-        choices = {p.name: p for p in declared.space if _has_values(p) and p.name not in tried}
+        # A name that is declared in several scopes is tried in one of them at a time.
+        choices = {p.name: p for p in declared.space if _has_values(p) and id(p) not in tried}
         if not choices:
             break
-        tried.update(choices)
+        tried.update(map(id, choices.values()))
         found: dict[str, Any] = {}
         parents: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for choice in choices.values():

@@ -223,8 +223,8 @@ class SearchSpace(Space):
         if names := dict.fromkeys(found.name for found in new):
             raise TypeError(
                 f"{function}() asks for hyperparameters that were not discovered before: "
-                f"{', '.join(names)}. Put them into an hp.conditional_scope, or ask for them in every "
-                "model"
+                f"{', '.join(names)}. Put them into an hp.conditional_scope, or ask for them in "
+                "every model"
             )
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
