@@ -129,6 +129,51 @@ def test_what_is_asked_for_where_it_is_not_known_is_named():
         space.build({"kind": "sometimes", "extra": True})
 
 
+def shared_by_layers(hp):
+    """Has one rate for all layers with dropout, which only the second layer may need."""
+    x = layers.Flatten()(inputs := keras.Input(SHAPE))
+    for index in range(hp.Int("layers", 1, 3)):
+        x = layers.Dense(2)(x)
+        if hp.Boolean(f"dropout_{index}"):
+            x = layers.Dropout(hp.Float("rate", 0.1, 0.5))(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+def test_what_one_of_several_choices_leads_to_is_always_active():
+    """Also if the other choices are found only later."""
+    space = space_of("shared_by_layers")
+    assert {v.name for v in space.variables if not v.conditions} == {"layers", "dropout_0", "rate"}
+    values = {"layers": 2, "dropout_0": False, "dropout_1": True, "rate": 0.25}
+    assert space.build(values).layers[4].rate == 0.25
+
+
+def deep_in_two_ways(hp):
+    """Has its depth in the scope of each kind, with other limits."""
+    kind, depth = hp.Choice("kind", ["relu", "tanh"]), 0
+    for name, most in (("relu", 3), ("tanh", 2)):
+        with hp.conditional_scope("kind", [name]):
+            if kind == name:
+                depth = hp.Int("depth", 1, most)
+    x = layers.Flatten()(inputs := keras.Input(SHAPE))
+    for index in range(depth):
+        x = layers.Dense(hp.Int(f"units_{index}", 2, 3), activation=kind)(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(x))
+
+
+def test_a_choice_in_several_scopes_is_tried_in_each():
+    space = space_of("deep_in_two_ways")
+    units = {f"units_{index}": 3 for index in range(3)}
+    for kind, depth in (("relu", 3), ("relu", 2), ("tanh", 2)):
+        model = space.build({"kind": kind, "depth": depth} | units)
+        assert [layer.units for layer in model.layers[2:]] == [3] * depth + [CLASSES]
+
+
+def test_values_of_another_hypermodel_that_are_not_asked_for_are_ignored():
+    """As when a candidate is retrained with a HyperModel that has another condition."""
+    values = {"kind": "none", "extra": False, "units": 5}
+    assert space_of("sometimes_needed").build(values).layers[2].units == 2
+
+
 class Usual(keras_tuner.HyperModel):
     def __init__(self, input_shape, num_classes, width=1):
         super().__init__()

@@ -164,7 +164,7 @@ def test_other_numbers_of_ranks_are_warned_of_because_of_batch_norm(tmp_path):
             session.record_groups(1, size)
             session.record_groups(3, size)  # more groups of as many ranks
     (note,) = (text for text in said if "rank" in text)
-    assert "each candidate is trained by 1 rank, but earlier ones were by 2: Batch" in note
+    assert "each candidate is trained by 1 rank, and earlier ones were trained by 2: Batch" in note
 
 
 def test_too_few_images_for_a_group_are_refused():

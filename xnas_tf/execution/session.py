@@ -40,9 +40,9 @@ class Session:
         before = (self.database.fact("groups") or {}).get("size", size)
         if before != size and self.database.fact("norm_momentum") != 0:
             self.note(
-                f"warning: each candidate is trained by {counted(size, 'rank')}, but earlier ones "
-                f"were by {before}: BatchNormalization uses the statistics of each rank's share of "
-                "a batch, so their values may differ"
+                f"warning: each candidate is trained by {counted(size, 'rank')}, and earlier ones "
+                f"were trained by {before}: BatchNormalization uses the statistics of each rank's "
+                "share of a batch, so their values may differ"
             )
         self.database.set_fact("groups", {"ranks": groups * size, "size": size})
 

@@ -52,6 +52,20 @@ def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParamete
     return [hyperparameter for hyperparameter in hp.space if hyperparameter.name not in known]
 
 
+def requested_while_inactive(
+    hp: keras_tuner.HyperParameters,
+    declared: keras_tuner.HyperParameters,
+    given: Mapping[str, Any],
+) -> list[Any]:
+    """Return the declared hyperparameters that a build requested although they are inactive.
+
+    Outside of their scope, keras-tuner gives them their default values. ``given`` are the values
+    with which the build began.
+    """
+    known = {**active_values(declared, given), **given}
+    return [p for p in declared.space if p.name in hp.values and p.name not in known]
+
+
 def integers(number: kt_hp.Int) -> Sequence[int]:
     """Return the possible values of an integer hyperparameter, in increasing order.
 
@@ -72,7 +86,8 @@ def add_new(declared: keras_tuner.HyperParameters, found: Iterable[Any]) -> None
 def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failures:
     """Add the hyperparameters that depend on a single choice, each with its condition.
 
-    A hyperparameter that depends on several choices gets no condition: it is always active.
+    A hyperparameter that depends on several choices gets no condition: it is always active. It
+    loses its condition if some of these choices are found later.
 
     Returns:
         The values with which no model could be built, each with the reason for the failure.
@@ -81,13 +96,14 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
         InputError: If ``build`` raises it.
     """
     failures: Failures = {}
-    tried: set[str] = set()
+    tried: set[int] = set()
     budget = MOST_BUILDS
     while budget > 0:
-        choices = {p.name: p for p in declared.space if _has_values(p) and p.name not in tried}
+        # A name that is declared in several scopes is tried in one of them at a time.
+        choices = {p.name: p for p in declared.space if _has_values(p) and id(p) not in tried}
         if not choices:
             break
-        tried.update(choices)
+        tried.update(map(id, choices.values()))
         found: dict[str, Any] = {}
         parents: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for choice in choices.values():
@@ -154,4 +170,9 @@ def _asked(
     except Exception as error:  # noqa: BLE001 - such a candidate fails in the search
         failures[choice.name, value] = explain_weights(error) or describe(error)
         return []
+    found = requested_while_inactive(hp, declared, {**parents, choice.name: value})
+    names = [hyperparameter.name for hyperparameter in found]
+    for hyperparameter in found:
+        if names.count(hyperparameter.name) == 1:  # else each scope may have other limits
+            hyperparameter.conditions = []
     return unknown(hp, declared)

@@ -27,7 +27,14 @@ from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.spaces.base import Space
 from xnas_tf.spaces.building import build_model, code_of, name_of
-from xnas_tf.spaces.conditional import active_values, add_new, add_unscoped, integers, unknown
+from xnas_tf.spaces.conditional import (
+    active_values,
+    add_new,
+    add_unscoped,
+    integers,
+    requested_while_inactive,
+    unknown,
+)
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.model_checks import check_model, check_outputs
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
@@ -211,13 +218,13 @@ class SearchSpace(Space):
         hp = self._declared.copy()
         hp.values = dict(values)
         yield hp
-        new = [found.name for found in unknown(hp, self._declared)]
-        # keras-tuner gives those that it counts as inactive their default values.
-        active = active_values(self._declared, values)
-        if new := [*new, *(name for name in hp.values if name not in {*new, *active})]:
+        new = unknown(hp, self._declared)
+        new += requested_while_inactive(hp, self._declared, values)
+        if names := dict.fromkeys(found.name for found in new):
             raise TypeError(
                 f"{function}() asks for hyperparameters that were not discovered before: "
-                f"{', '.join(new)}. Put them into an hp.conditional_scope"
+                f"{', '.join(names)}. Put them into an hp.conditional_scope, or ask for them in "
+                "every model"
             )
 
     def _built(self, hp: keras_tuner.HyperParameters) -> keras.Model:
