@@ -102,12 +102,13 @@ def import_module(name: str, safe: bool = True) -> ModuleType:
     If ``examples.NAME`` is not in the current folder, it is imported from the installed package.
 
     Raises:
-        InputError: If ``safe`` is true and the module is in the folder of a run.
+        InputError: If ``safe`` is true and the module is in the folder of a run, unless it was
+            imported before.
     """
     if name.startswith("xnas_tf."):
         return importlib.import_module(name)
     here = Path.cwd()
-    if safe:
+    if safe and name not in sys.modules:
         _check_outside_runs(name, here)
     if str(here) not in sys.path and any(_files(name, here)):
         sys.path.insert(0, str(here))
@@ -137,7 +138,8 @@ def _files(name: str, folder: Path) -> Iterator[Path]:
     for path in (folder.joinpath(*parts[:count]) for count in range(1, len(parts) + 1)):
         for suffix in all_suffixes():
             files = (Path(f"{path}{suffix}"), path / f"__init__{suffix}")
-            yield from (file for file in files if file.is_file())
+            # Unlike Path.is_file, this ignores folders that cannot be read, as imports do.
+            yield from (file for file in files if os.path.isfile(file))
 
 
 def installed_folder(name: str) -> Path:

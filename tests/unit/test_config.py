@@ -22,7 +22,7 @@ from xnas_tf.config import (
 from xnas_tf.config.reference import reference
 from xnas_tf.errors import InputError
 from xnas_tf.launcher.search import default_run_dir, search
-from xnas_tf.registry import import_module, import_object
+from xnas_tf.registry import import_module, import_nothing_from, import_object
 
 ROOT = Path(__file__).parents[2]
 
@@ -339,3 +339,21 @@ def test_the_current_folder_is_searched_only_for_modules_in_it(tmp_path, monkeyp
     (tmp_path / "only_here.py").write_text("A = 1")
     assert import_object("only_here:A", "thing") == 1
     assert sys.path[0] == str(tmp_path)
+
+
+def test_an_imported_module_is_found_although_a_run_was_read_from_its_folder(tmp_path, monkeypatch):
+    """As in a script that searches with its own code and reads the run afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "imported_before.py").write_text("A = 1")
+    before = import_module("imported_before")
+    import_nothing_from(tmp_path)
+    assert import_module("imported_before") is before
+
+
+def test_folders_that_cannot_be_read_are_passed_over_as_in_any_import(tmp_path, monkeypatch):
+    unreadable = tmp_path / ("long" * 100)  # an error even for root, who may read all folders
+    monkeypatch.setattr(sys, "path", [str(unreadable), *sys.path])
+    assert import_object("json:dumps", "thing")
+    with pytest.raises(InputError, match="There is no missing_here.py"):
+        import_object("missing_here:A", "thing")

@@ -18,12 +18,13 @@ from tests.datasets import make_dataset, searched
 from tests.pictures import make_folder, picture, spoil
 from xnas_tf.cli import main
 from xnas_tf.data.decoding import read_image
+from xnas_tf.data.options import DatasetOptions
 from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.image_values import model_images
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_subject
-from xnas_tf.interpretation.model_data import data_for
+from xnas_tf.interpretation.model_data import data_for, options_for
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
 
@@ -213,6 +214,18 @@ def test_the_data_set_of_a_search_keeps_its_splits(pets):
     others = make_folder(pets.parent / "others", {"cat": 10, "dog": 10}, formats=["png"])
     plain = xt.load_dataset(f"folder:{others}")
     assert subject.load_dataset(f"folder:{others}").digest == plain.digest
+
+
+def test_a_moved_data_set_of_a_search_keeps_its_splits(tmp_path):
+    """Or one whose relative path was that from another folder."""
+    known = DatasetOptions(name="folder:pets", seed=3)
+    wanted = {"folder:other/pets": 3, "folder:other/cats": None, "csv:other/pets": None}
+    for name, seed in wanted.items():
+        assert options_for(name, known).get("seed") == seed
+    pets = tmp_path / "pets"
+    pets.mkdir()
+    known = DatasetOptions(name=f"folder:{pets}", seed=3)
+    assert options_for("folder:other/pets", known) == {"name": "folder:other/pets"}
 
 
 def test_only_the_searched_classes_of_a_data_set_are_loaded(pets):

@@ -85,7 +85,7 @@ def test_what_is_saved_together_is_there_whole_or_not_at_all(tmp_path):
 
 def test_nothing_is_saved_once_the_disk_has_undone_a_transaction(tmp_path):
     record = Database(tmp_path / "run.sqlite", create=True)
-    with record.transaction():
+    with pytest.raises(RunError, match="undone"), record.transaction():  # not as if it were saved
         record.save(FULL)
         record._connection.rollback()  # as SQLite does by itself after a failed write
         for change in (lambda: record.save(replace(FULL, id=4, genotype="h")),) * 2:

@@ -164,7 +164,7 @@ def _from_files(
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
     if source.dataset:
-        # Not resized: only its classes and scales are used.
+        # Only its classes and scales are used.
         data = load_dataset(**options_for(source.dataset, subject.searched))
         check_order(data.class_names, subject.class_names, f"data set {data.name}")
         class_names, scales = data.class_names, data.findings.full_scales

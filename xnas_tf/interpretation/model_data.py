@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -68,14 +69,19 @@ def options_for(name: str, searched: DatasetOptions | None) -> dict[str, Any]:
     return {**searched.model_dump(), "name": name}
 
 
-def _is_same(name: str, other: str) -> bool:
-    """Return whether two names belong to the same data set; a path may be written differently."""
-    if name.partition(":")[0] != other.partition(":")[0]:
+def _is_same(name: str, searched: str) -> bool:
+    """Return whether two names belong to the same data set.
+
+    A path may be written differently. If the path in ``searched`` does not exist here, because the
+    data were moved or the path is relative to another folder, its last part decides.
+    """
+    if name.partition(":")[0] != searched.partition(":")[0]:
         return False
-    paths = [path_in(each) for each in (name, other)]
+    paths = [path_in(each) for each in (name, searched)]
     if None in paths:
-        return name == other
-    return len({os.path.realpath(os.path.expanduser(path or ".")) for path in paths}) == 1
+        return name == searched
+    here, there = (Path(os.path.realpath(os.path.expanduser(path or "."))) for path in paths)
+    return here == there or (here.name == there.name and not there.exists())
 
 
 def _check_types(data: Dataset) -> None:

@@ -141,7 +141,8 @@ class HyperModelOptions(SpaceOptions):
     def calls_any_function(self) -> bool:
         """Return whether ``create`` calls something other than a HyperModel or a ``build(hp)``.
 
-        A configuration from somebody else can name any importable function here, with arguments.
+        A configuration from somebody else can name any importable function here, with arguments. A
+        function is trusted to be a ``build(hp)`` only if its first argument has this name.
 
         Raises:
             InputError: If the target cannot be imported.

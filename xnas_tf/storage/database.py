@@ -126,8 +126,7 @@ class Database:
         """
         with self._lock:
             if self._is_open:
-                if not self._connection.in_transaction:  # SQLite undoes it if the disk fails
-                    raise RunError(f"{self._path}: an earlier failure has undone the transaction")
+                self._check_not_undone()
                 yield
                 return
             with self._errors(RunError), self._connection:
@@ -135,8 +134,15 @@ class Database:
                 self._is_open = True
                 try:
                     yield
+                    self._check_not_undone()  # somebody may have caught the error
                 finally:
                     self._is_open = False
+
+    def _check_not_undone(self) -> None:
+        if not self._connection.in_transaction:  # SQLite undoes it if the disk fails
+            raise RunError(
+                f"{self._path}: an earlier failure has undone the transaction. Is the disk full?"
+            )
 
     def candidates(self) -> list[Candidate]:
         """Return all candidates, by id."""
