@@ -69,6 +69,8 @@ class Coordinator:
         self._algorithm = algorithm
         self._callbacks = callbacks or Callbacks()
         self._versions = versions()
+        self._latest_versions: dict[str, str] = {}
+        """Versions of the packages used for the latest result of an earlier session."""
         self._networks = networks or ResultCache()
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
