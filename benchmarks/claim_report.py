@@ -123,9 +123,9 @@ def by_arm(rows: pd.DataFrame) -> str:
     return ", ".join(f"{arm} {n}" for arm, n in rows.groupby("arm").size().items()) or "0"
 
 
-def report(path: Path, figure: Path | None) -> None:
-    """Print all tables and a line of JSON, and draw the effects."""
-    table = pd.read_csv(path)
+def report(path: Path, data: Sequence[str], figure: Path | None) -> None:
+    """Print all tables and a line of JSON for some data sets, and draw the effects."""
+    table = pd.read_csv(path).query("data in @data")
     rows = outcome_rows(table)
     learned = of_learned(rows)
     print_means(learned)

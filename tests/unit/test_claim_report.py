@@ -32,8 +32,9 @@ def test_effects_are_in_the_columns_that_name_them(
                     | {"bug/planted_bug/base": 0.0, "bug/repair": 0.0}
                     | {"search/seconds": 10.0, "seconds": 1.0}
                 )
+    rows += [row | {"data": "shapes"} for row in rows]
     pd.DataFrame(rows).to_csv(tmp_path / "claim.csv.gz", index=False)
-    report(tmp_path / "claim.csv.gz", tmp_path / "effects.png")
+    report(tmp_path / "claim.csv.gz", ["digits"], tmp_path / "effects.png")
     printed = capsys.readouterr().out
     assert "- bug found: standard deviation: none; data sets left out: digits; " in printed
     head = "| outcome | arm | regression | corrected | matched | networks | clusters | result |"
