@@ -556,7 +556,7 @@ def test_the_loss_of_a_predictor_that_learns_in_half_precision_is_scaled(dataset
         keras.config.set_dtype_policy(before)
     learned, posthoc = InterpretableModel(models[0], 3), Interpreter(models[1], 3)
     for model in (learned, posthoc):
-        learn(model, dataset, 3, 0.01, 0, SingleProcess())
+        learn(model, dataset, 1, 0.01, 0, SingleProcess())
     scaled = keras.optimizers.LossScaleOptimizer
     assert isinstance(learned.optimizer, scaled) and not isinstance(posthoc.optimizer, scaled)
     kernels = [np.asarray(model.trainable_variables[0]) for model in models]

@@ -1,6 +1,7 @@
 """Tables that are collected from runs."""
 
 import csv
+import functools
 import gzip
 import json
 import re
@@ -51,6 +52,13 @@ def networks_of(cells):
 
 GENOTYPES = list(networks_of(CELLS[::20]).values())
 """Some networks; all of them take long to find."""
+
+
+@functools.cache
+def all_networks():
+    """Text of each network of the space -> its plain genotype."""
+    return networks_of(CELLS)
+
 
 FACTS = {"class_names": list("abc"), "image_shape": [8, 8, 1]}
 
@@ -166,7 +174,7 @@ def test_what_is_no_run_or_table_is_named(tmp_path):
 
 
 def test_a_row_stands_for_all_cells_of_its_network(tmp_path):
-    rng, networks = np.random.default_rng(0), networks_of(CELLS)
+    rng, networks = np.random.default_rng(0), all_networks()
     errors = {text: round(rng.uniform(0.01, 0.4), 4) for text in networks.values()}
     run = make_run(tmp_path / "run", 0, networks.values(), error=errors.get)
     write_table([run], tmp_path / "t.csv.gz")
@@ -207,7 +215,7 @@ def test_command_and_names(runs, tmp_path, monkeypatch):
 def test_a_built_in_table_has_every_network_with_each_of_its_seeds(name):
     rows = pd.read_csv(tables.FOLDER / f"{name}.csv.gz")
     networks = {network_of(parse_genotype(genotype)) for genotype in rows.arch.unique()}
-    assert networks == set(networks_of(CELLS))
+    assert networks == set(all_networks())
     assert (rows.groupby("seed").arch.nunique() == len(networks)).all()
     assert len(rows) == len(networks) * rows.seed.nunique()
     assert np.isfinite(rows.select_dtypes("number")).all(axis=None)
