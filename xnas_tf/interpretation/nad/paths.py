@@ -93,6 +93,16 @@ class Paths:
         order = metrics.others_by(self.similarity[place], place, len(self.similarity))
         return [other for other in order if self.has_own_path[other]][: metrics.NEAREST]
 
+    def similar_share(self, place: int, other: int) -> float:
+        """Return whether a class is one of the most similar to another, as a number in [0, 1].
+
+        Often, several classes are equally similar, because a full mask in a layer counts as the
+        same path; see ``metrics.nearest_share``. Both classes must have paths of their own.
+        """
+        is_other = self.has_own_path & (np.arange(len(self.similarity)) != place)
+        values = np.where(is_other, self.similarity[place], -np.inf)
+        return metrics.nearest_share(values, other)
+
     @property
     def diversity(self) -> float:
         """One minus the mean similarity of two classes, in [0, 2].
