@@ -185,7 +185,8 @@ def test_equally_similar_classes_share_the_last_place():
         logits[place > 1][place, place % 4] = -1
     paths = Paths(["one", "two"], logits, np.ones(8))
     shares = [paths.similar_share(0, other) for other in range(1, 7)]
-    assert shares == pytest.approx([0, *5 * [3 / 5]])
+    assert shares == pytest.approx([0, *5 * [3 / 5]]) and paths.most_similar(0) == []
+    assert paths.most_similar(2) == [0, 1, 6] and paths.most_similar(7) == []
 
 
 def test_agreement_by_hand():

@@ -86,12 +86,14 @@ class Paths:
     def most_similar(self, place: int) -> list[int]:
         """Return the classes with the most similar paths, the most similar first.
 
-        There are at most ``metrics.NEAREST``, and none if the class has no path of its own.
+        There are at most ``metrics.NEAREST``, and none if the class has no path of its own. Classes
+        that share the last place are left out, because their order would mean nothing.
         """
         if not self.has_own_path[place]:
             return []
         order = metrics.others_by(self.similarity[place], place, len(self.similarity))
-        return [other for other in order if self.has_own_path[other]][: metrics.NEAREST]
+        own = [other for other in order if self.has_own_path[other]]
+        return [other for other in own if self.similar_share(place, other) == 1]
 
     def similar_share(self, place: int, other: int) -> float:
         """Return whether a class is one of the most similar to another, as a number in [0, 1].
