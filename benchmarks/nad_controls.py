@@ -167,11 +167,8 @@ def _mistakes(paths: Paths, labels: np.ndarray, predicted: np.ndarray, able: np.
     for label, taken in zip(
         *(np.searchsorted(able, each[wrong]) for each in (labels, predicted)), strict=True
     ):
-        others = np.delete(np.arange(len(able)), label)
-        values = paths.similarity[label]
-        above = (values[others] > values[taken]).sum()
-        level = (values[others] == values[taken]).sum()
-        chances.append(float(np.clip((3 - above) / level, 0, 1)))
+        values = np.where(np.arange(len(able)) == label, -np.inf, paths.similarity[label])
+        chances.append(metrics.nearest_share(values, taken))
     return {"mistakes": len(chances), "similar": float(np.mean(chances)) if chances else None}
 
 

@@ -92,9 +92,13 @@ def between_architectures(
 
     Args:
         one: A value for each network (row) and seed (column).
-        other: The same for the other measure.
+        other: The same for the other measure; networks that only one of them has are left out.
         rng: Draws the bootstrap samples.
+
+    Returns:
+        The correlation; NaN if seeds do not agree at all on one of the measures.
     """
+    one, other = one.align(other, join="inner", axis=0)
     seeds = one.shape[1]
 
     def corrected(*columns: np.ndarray) -> float:
@@ -104,8 +108,10 @@ def between_architectures(
         def mean(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:
             return float(np.mean([spearman(left[i], right[j]) for i, j in pairs]))
 
-        scale = mean(first, first) * mean(second, second)
-        return mean(first, second) / float(np.sqrt(scale)) if scale > 0 else np.nan
+        agreement = mean(first, first), mean(second, second)
+        if min(agreement) <= 0:
+            return np.nan
+        return mean(first, second) / float(np.sqrt(np.prod(agreement)))
 
     return bootstrap(corrected, [*one.to_numpy(float).T, *other.to_numpy(float).T], rng)
 

@@ -427,6 +427,10 @@ def test_maps_in_one_place_are_a_finding():
     inside = [9 * n / (9 * n + 72 * 0.01) for n in (1, 2)]
     assert found.share == pytest.approx(np.mean(inside))
     assert not concentrations(np.ones((4, 2, 2)), targets[:4])
+    point = np.zeros((2, 8, 10))
+    point[:, 5, 3] = 1  # on two borders: two thirds of it are lower, two thirds in the middle
+    (found,) = concentrations(point, targets[:2])
+    assert found.region == "lower middle" and found.share == pytest.approx(4 / 9)
 
 
 def test_names_fit():

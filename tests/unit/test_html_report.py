@@ -234,6 +234,7 @@ def test_what_an_objective_depends_on_matters_and_nothing_else(few_resamples):
     known = {each["name"]: each for each in found["hyperparameters"]}
     assert set(known) == {"a", "b"}
     assert known["a"]["importance"][0] > 0.5
+    assert known["a"]["importance"][1] == pytest.approx(1, abs=0.1)  # all variance is due to it
     assert known["b"]["importance"][2] < 0.05
     means = {each["value"]: each["mean"][1] for each in known["a"]["values"]}
     assert means == pytest.approx({"x": 0, "y": 1, "z": 3}, abs=0.2)

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.collages import make_collages
 from xnas_tf.interpretation.nad.evaluation import answers
+from xnas_tf.interpretation.nad.paths import Paths
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(2, 5), st.integers(1, 9)))
 
@@ -171,6 +172,21 @@ def test_confusions_are_mean_probabilities():
     np.testing.assert_allclose(found[:2], [[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
     assert np.isnan(found[2]).all()
     assert metrics.others_by(np.array([0.7, 0.2, 0.2, 0.9]), own=0) == [3, 1, 2]
+
+
+def test_equally_similar_classes_share_the_last_place():
+    values = np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+    assert [metrics.nearest_share(values, i) for i in range(5)] == pytest.approx(
+        [1, *3 * [2 / 3], 0]
+    )
+    # Classes 0 and 1 have paths in one layer, 2 to 6 in the other one, and 7 has none of its own.
+    logits = [np.ones((8, 4), np.float32) for _ in range(2)]
+    for place in range(7):
+        logits[place > 1][place, place % 4] = -1
+    paths = Paths(["one", "two"], logits, np.ones(8))
+    shares = [paths.similar_share(0, other) for other in range(1, 7)]
+    assert shares == pytest.approx([0, *5 * [3 / 5]]) and paths.most_similar(0) == []
+    assert paths.most_similar(2) == [0, 1, 6] and paths.most_similar(7) == []
 
 
 def test_agreement_by_hand():

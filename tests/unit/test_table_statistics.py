@@ -168,6 +168,15 @@ def test_noise_of_trainings_is_removed_between_architectures() -> None:
     found = between_architectures(one, other, rng)
     assert spearman(one[0].to_numpy(), other[0].to_numpy()) == pytest.approx(0, abs=0.15)
     assert found.value == pytest.approx(-1, abs=0.15) and found.low < -0.9
+    again = between_architectures(one.drop(index=0), other.drop(index=399), rng)
+    assert again.value == pytest.approx(-1, abs=0.15)  # of the 398 networks that both have
+
+
+def test_measures_on_which_seeds_disagree_have_no_relation_between_architectures() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (pd.DataFrame({0: values, 1: -values}) for values in rng.normal(size=(2, 50)))
+    with pytest.warns(RuntimeWarning, match="All-NaN"):
+        assert np.isnan(between_architectures(one, other, rng).value)
 
 
 def test_early_values_of_networks_without_some_classes_are_left_out() -> None:

@@ -4,7 +4,9 @@ A search samples good values more often than others, so plain means of the recor
 confound the effects of hyperparameters whose good values often occur together. Instead, a random
 forest learns to predict the objective from all hyperparameters. Permutation importance (Breiman
 2001, section 10) measures how much the forest relies on each hyperparameter when it predicts
-candidates on which it was not trained. Partial dependence (Friedman 2001, section 8.2) is what the
+candidates on which it was not trained. Half of the increase in the squared error is the variance
+that is due to the hyperparameter (Gregorutti et al. 2017, arXiv 1310.5726), because a shuffled
+value and the true one both vary. Partial dependence (Friedman 2001, section 8.2) is what the
 forest would predict on average if all candidates had the same value of one hyperparameter. Forests
 trained on bootstrap samples show how much importance and dependence would vary if other candidates
 had been sampled (Efron 1979).
@@ -76,8 +78,8 @@ def importance_data(
 
     Returns:
         For each objective, the predicted share of its variance (R²), each hyperparameter's
-        importance, and the dependence on each value as ``[low, mean, high]``; or the reason why
-        nothing can be learned.
+        importance (the share of the variance that is due to it), and the dependence on each value
+        as ``[low, mean, high]``; or the reason why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
     is_few = len(candidates) < MIN_CANDIDATES
@@ -160,7 +162,8 @@ def _resample(
     variance = values.var() if is_varied else 1.0
     error = np.mean((forest.predict(codes[rest]) - values[rest]) ** 2)
     dependence = [_dependence(forest, codes, c, each) for c, each in enumerate(shown)]
-    return is_varied * (1 - error / variance), permuted.importances_mean / variance, dependence
+    importances = permuted.importances_mean / 2 / variance
+    return is_varied * (1 - error / variance), importances, dependence
 
 
 def _dependence(

@@ -30,7 +30,7 @@ def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
     axes = figure.subplots(len(objectives), sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     for axis, objective, found in zip(axes, config.objectives, objectives, strict=True):
         _draw(axis, found, objective.heading)
-    label = "share of the variance no longer predicted after shuffling, with 90% interval"
+    label = "share of the variance that is due to the hyperparameter, with 90% interval"
     axes[-1].set_xlabel(label, fontsize=8)
     return figure
 

@@ -215,19 +215,20 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
 
     The result tells how often the predicted class's path is among the three most similar paths, and
     how often an image agrees more with the predicted class's path than with the true class's path,
-    over all layers. Only images are compared whose two classes have paths of their own.
+    over all layers. If several paths are equally similar, they share the last of the three places.
+    Only images are compared whose two classes have paths of their own.
     """
     mistakes, names, paths = found.mistakes, found.paths.class_names, found.paths
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
     is_compared = paths.has_own_path[mistakes.labels] & paths.has_own_path[mistakes.predicted]
-    is_near = np.array([predicted in paths.most_similar(label) for label, predicted in pairs])
+    near = np.array([paths.similar_share(*pair) for pair in pairs])
     right = metrics.defined_mean(mistakes.right, axis=0)
     wrong = metrics.defined_mean(mistakes.wrong, axis=0)
     is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
     return {
         "count": found.mistakes.total,
         "compared": int(is_compared.sum()),
-        "taken_for_a_similar_class": plain(metrics.defined_mean(is_near[is_compared], axis=0)),
+        "taken_for_a_similar_class": plain(metrics.defined_mean(near[is_compared], axis=0)),
         "by_chance": min(1.0, metrics.NEAREST / max(1, int(paths.has_own_path.sum()) - 1)),
         "nearer_to_wrong_path": plain(metrics.defined_mean(is_nearer[is_compared], axis=0)),
         "images": [

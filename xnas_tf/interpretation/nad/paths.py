@@ -86,12 +86,24 @@ class Paths:
     def most_similar(self, place: int) -> list[int]:
         """Return the classes with the most similar paths, the most similar first.
 
-        There are at most ``metrics.NEAREST``, and none if the class has no path of its own.
+        There are at most ``metrics.NEAREST``, and none if the class has no path of its own. Classes
+        that share the last place are left out, because their order would mean nothing.
         """
         if not self.has_own_path[place]:
             return []
         order = metrics.others_by(self.similarity[place], place, len(self.similarity))
-        return [other for other in order if self.has_own_path[other]][: metrics.NEAREST]
+        own = [other for other in order if self.has_own_path[other]]
+        return [other for other in own if self.similar_share(place, other) == 1]
+
+    def similar_share(self, place: int, other: int) -> float:
+        """Return whether a class is one of the most similar to another, as a number in [0, 1].
+
+        Often, several classes are equally similar, because a full mask in a layer counts as the
+        same path; see ``metrics.nearest_share``. Both classes must have paths of their own.
+        """
+        is_other = self.has_own_path & (np.arange(len(self.similarity)) != place)
+        values = np.where(is_other, self.similarity[place], -np.inf)
+        return metrics.nearest_share(values, other)
 
     @property
     def diversity(self) -> float:

@@ -106,7 +106,7 @@ function influenceSection() {
     return;
   }
   const made = section("influence", "What matters for each objective", `Random forests learned each objective from ${plural(known.candidates, "candidate")}. Importance is `
-    + "the share of an objective's variance that is no longer predicted when a hyperparameter is shuffled. Below it is "
+    + "the share of an objective's variance that is due to a hyperparameter, alone or together with others. Below it is "
     + "the mean prediction if all candidates had the same value. Intervals are 90% intervals over bootstrap samples; "
     + "values with overlapping intervals cannot be told apart.");
   made.append(...known.objectives.map((each, at) => {
