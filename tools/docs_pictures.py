@@ -170,6 +170,17 @@ def findings(_: Work) -> None:
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
+def claim(_: Work) -> None:
+    """Draw the effects of the searches of docs/claim.md."""
+    command = [sys.executable, "benchmarks/claim.py", "report", "--data", "digits", "shapes"]
+    subprocess.run(
+        [*command, "--figure", IMAGES / "claim.png"],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
 def debuggability(work: Work) -> None:
     """Draw the examples of debuggability, which takes hours and is done only on request."""
     script = [sys.executable, "benchmarks/debuggability.py"]
@@ -237,6 +248,7 @@ PICTURES: dict[str, Callable[[Work], None]] = {
     "nad": nad,
     "flint": flint,
     "findings": findings,
+    "claim": claim,
     "debuggability": debuggability,
 }
 ON_REQUEST = ("debuggability",)
