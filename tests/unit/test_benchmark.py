@@ -89,6 +89,12 @@ def test_the_published_reference_is_taken_where_any_row_is_better(tmp_path):
     assert worst.tolist() == [60.0, 1.531546]
 
 
+def test_the_published_reference_is_not_one_for_errors_in_other_units(tmp_path):
+    shares = [(cell, 1 - accuracy / 100) for cell, accuracy, _ in ROWS]
+    table = read_table(write(tmp_path / "t.csv", shares, ("arch", "error")))
+    assert make_problem(table).reference == pytest.approx([0.2, 1.531546])
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(2, 4), st.data())
 def test_hypervolume_is_the_volume_of_the_dominated_unit_cubes(tmp_path_factory, size, data):

@@ -85,8 +85,9 @@ def make_problem(
         column: Accuracy column from which to compute ``error``. If None, and there is no
             ``error`` column, the first one with "acc" in its name is used, or else the first one.
         reference: Reference point of the hypervolume, in the objectives' own units. If None, the
-            published point is used for ``error`` and ``parameters`` if at least one row is better
-            than that point; otherwise, each objective's worst value is used.
+            published point is used for ``error`` (from an accuracy in %) and ``parameters`` if at
+            least one row is better than that point; otherwise, each objective's worst value is
+            used.
 
     Raises:
         InputError: If an argument is invalid for this table.
@@ -97,7 +98,8 @@ def make_problem(
         )
     signs = _signs(objectives)
     costs = signs * np.column_stack([_values(table, name, column) for name in objectives])
-    point = _reference(objectives, costs, reference, not table.is_of_networks)
+    in_percent = bool(column) or "error" not in table.columns
+    point = _reference(objectives, costs, reference, in_percent and not table.is_of_networks)
     rows = table.rows
     volume = float(moocore.hypervolume(costs, ref=point))
     if not volume > 0:
