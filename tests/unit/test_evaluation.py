@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
+from tests.ranks import on_ranks
 from tests.spaces import small_cells
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -13,6 +14,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.backend import Backend
 from xnas_tf.evaluation.evaluator import Evaluator
+from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
@@ -92,11 +94,11 @@ def test_cross_entropy_of_known_cases():
     assert np.isfinite(cross_entropy(np.array([[0.0, 1.0]]), np.array([0])))
 
 
-def evaluator(*overrides, dataset=None):
+def evaluator(*overrides, dataset=None, ranks=None):
     dataset = dataset or make_dataset()
     base = ["training.batch_size=20", "training.epochs=2", "objectives=[error, parameters]"]
     config = load_config(overrides=[*base, *overrides])
-    return Evaluator(config, dataset, small_cells(), SingleProcess())
+    return Evaluator(config, dataset, small_cells(), ranks or SingleProcess())
 
 
 def candidate(operation="nor_conv_1x1", seed=1):
@@ -157,6 +159,25 @@ def test_infeasible_candidates_cost_no_training(monkeypatch):
 def test_a_limit_on_what_is_no_objective_is_measured_and_recorded():
     result = evaluator("constraints.flops='>= 1'").evaluate(candidate())
     assert result.metrics["flops"] > 1 and "flops" not in result.objectives
+
+
+class Joules(Objective):
+    """A measured cost, of which each rank finds another value."""
+
+    needs_training = False
+    is_measured = True
+
+    def score(self, subject):
+        return ObjectiveValue(11.0 - 10 * subject.communicator.rank)
+
+
+def test_all_ranks_heed_the_limit_that_rank_0_finds_broken():
+    """Otherwise, the others would begin to train, and wait for rank 0."""
+    name = f"{__name__}:Joules"
+    measured = [f"objectives=[error, '{name}']", f"constraints={{'{name}': '<= 5'}}"]
+    found = on_ranks(2, lambda ranks: evaluator(*measured, ranks=ranks).evaluate(candidate()))
+    assert [result.state for result in found] == ["infeasible", "infeasible"]
+    assert {result.reason for result in found} == {f"{name} is 11, wanted: <= 5"}
 
 
 def test_what_goes_wrong_is_recorded_and_later_candidates_are_fine(monkeypatch):

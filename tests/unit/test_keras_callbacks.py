@@ -16,7 +16,7 @@ from tests.unit.test_trainer_contract import BATCH, EPOCHS, SEED, Case, batches
 from xnas_tf.config import load_config
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.keras_tools.targets import targets_for
@@ -136,6 +136,21 @@ def test_a_callback_that_stops_one_rank_stops_all():
         return by_us(model, make_dataset(), made, config(), communicator)[1]
 
     assert [len(history) for history in on_ranks(2, work)] == [1, 1]
+
+
+def test_a_callback_that_lets_ranks_drift_apart_is_refused():
+    class RateOfLoss(kc.Callback):
+        """Follows the loss of each batch, of which each rank has another share."""
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.optimizer.learning_rate = 0.01 * float(logs["loss"])
+
+    def refused(communicator):
+        model = Case("adam", run_eagerly=True).build()
+        with pytest.raises(RunError, match="different weights: .*callbacks must do the same"):
+            by_us(model, make_dataset(), [RateOfLoss()], config(), communicator)
+
+    on_ranks(2, refused)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import _check_training
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.predictor import Predictor
 
@@ -47,6 +48,33 @@ class MeasuredLogits(Measured):
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+class Highest(keras.metrics.Metric):
+    """A user's metric, which is no mean over images."""
+
+    def __init__(self):
+        super().__init__(name="top2")
+        self.highest = self.add_variable((), "zeros")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.highest.assign(keras.ops.maximum(self.highest, keras.ops.max(y_pred)))
+
+    def result(self):
+        return 1 * self.highest
+
+
+class MeasuredByEvaluate(Plain):
+    """Has a loss that outputs do not show, and a user's metric."""
+
+    def build(self, hp):
+        inputs = keras.Input(SHAPE)
+        x = keras.layers.Conv2D(hp.Int("filters", 3, 5), 3, activity_regularizer="l2")(inputs)
+        x = keras.layers.Dense(CLASSES, activation="softmax")(keras.layers.Flatten()(x))
+        model = keras.Model(inputs, x)
+        loss = "sparse_categorical_crossentropy"
+        model.compile("sgd", loss, metrics=[Highest()], run_eagerly=True)
+        return model
+
+
 @pytest.mark.parametrize("kind", [MeasuredLogits, *left_to_all(Measured, MeasuredOneHot)])
 def test_metrics_that_a_model_was_compiled_with_are_recorded(kind):
     objective = "objectives=[{name: 'metric:top2', direction: maximize}]"
@@ -62,12 +90,14 @@ def test_metrics_that_a_model_was_compiled_with_are_recorded(kind):
     assert outcome.objectives == {"metric:top2": outcome.metrics["val_top2"]}
 
 
-@pytest.mark.parametrize("kind", [MeasuredOneHot, *left_to_all(Measured)])
+@pytest.mark.parametrize("kind", [MeasuredOneHot, MeasuredByEvaluate, *left_to_all(Measured)])
 def test_metrics_are_the_same_on_any_number_of_ranks(kind):
     data = make_dataset()
     data = replace(data, validation=data.validation.select(np.arange(29)))
     space = SearchSpace(kind(), SHAPE, CLASSES)
     models = [space.build(VALUES) for _ in range(4)]
+    for model in models:
+        build_metrics(model, CLASSES)  # as a trainer does
 
     def found(communicator):
         validator = Validator(load_config(overrides=BASE), data, communicator)

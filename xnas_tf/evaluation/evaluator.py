@@ -163,6 +163,7 @@ class Evaluator:
                 infeasible = describe_violations(
                     self._config.constraints, {**result.metrics, **result.objectives}
                 )
+                infeasible = self._communicator.broadcast(infeasible)  # costs may be measured
         if infeasible:
             result.state, result.reason = "infeasible", infeasible
             return

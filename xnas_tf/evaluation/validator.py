@@ -8,9 +8,10 @@ import numpy as np
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import shard
-from xnas_tf.distributed import Communicator
+from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.training.metrics import (
+    can_be_shared,
     evaluate,
     evaluate_outputs,
     finite_metrics,
@@ -32,7 +33,7 @@ class Validator:
     def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:
         self._communicator = communicator
         order = validation_order(config, dataset)
-        self._total = len(order)
+        self._order, self._total = order, len(order)
         self._mine = shard(self._total, communicator.rank, communicator.size)
         self.split = dataset.validation.select(order[self._mine])
         self._dataset = dataset
@@ -80,7 +81,9 @@ class Validator:
         if model.loss is None and not overrides_evaluation(model):
             return {}
         if needs_evaluate(model, self.split.images.shape[1:]):
-            return evaluate(model, self.split, self._communicator)
+            if self._communicator.size == 1 or can_be_shared(model):
+                return evaluate(model, self.split, self._communicator)
+            return evaluate(model, self._dataset.validation.select(self._order), SingleProcess())
         # For all images together, since not all metrics are means over images.
         own = [self.split.labels, *(each for each in outputs if each is not None)]
         labels, *everything = self._communicator.sum(*map(self._of_all_images, own))

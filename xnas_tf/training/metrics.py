@@ -68,6 +68,14 @@ def needs_evaluate(model: keras.Model, image_shape: Sequence[int]) -> bool:
     return len(model.losses) > len(regularized)
 
 
+def can_be_shared(model: keras.Model) -> bool:
+    """Return whether ``evaluate`` gives the same values if the ranks share the images.
+
+    This is true if all computations are Keras' own; see ``metrics_of_all_ranks``.
+    """
+    return not overrides_evaluation(model) and not _names_of_own_metrics(model)
+
+
 def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:
     """Compute the loss and metrics of a compiled model with ``evaluate`` on the ranks' images."""
     images = split.take(np.arange(len(split))).images.astype(np.float32) / 255
@@ -125,13 +133,18 @@ def metrics_of_all_ranks(
     totals = communicator.sum(*map(np.asarray, model.metrics_variables))
     for variable, total in zip(model.metrics_variables, totals, strict=True):
         variable.assign(total)
-    # Those inside the metric that ``compile`` creates, too.
-    metrics = (inner for each in model.metrics for inner in getattr(each, "metrics", [each]))
-    others = {each.name for each in metrics if not type(each).__module__.startswith("keras.")}
+    others = _names_of_own_metrics(model)
     found = as_floats(model.get_metrics_result())
     # NAME, or NAME_0, NAME_1, … for a metric with several values.
     own_names = {name for name in found if {name, name.rpartition("_")[0]} & others}
     return {name: means[name] if name in own_names else found[name] for name in found}
+
+
+def _names_of_own_metrics(model: keras.Model) -> set[str]:
+    """Return the names of the metrics that are not Keras' own."""
+    # Those inside the metric that ``compile`` creates, too.
+    metrics = (inner for each in model.metrics for inner in getattr(each, "metrics", [each]))
+    return {each.name for each in metrics if not type(each).__module__.startswith("keras.")}
 
 
 def _mean_over_ranks(

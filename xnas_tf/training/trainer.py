@@ -271,10 +271,10 @@ class Trainer:
             self.step.wait()
 
     def _check_equal_weights(self) -> None:
-        """Check that all ranks have the same weights, even with a user's model or optimizer."""
+        """Check that all ranks have the same weights, even with a user's own code."""
         used, ranks = (self._model, *optimizers_of(self._model)), self._communicator
         is_own = any(not type(each).__module__.startswith("keras.") for each in used)
-        if ranks.size == 1 or not is_own:
+        if ranks.size == 1 or not (is_own or self._keras_callbacks):
             return
         mine = [np.asarray(variable, np.float64) for variable in self._model.trainable_variables]
         means = [total / ranks.size for total in ranks.sum(*mine)]
@@ -283,7 +283,8 @@ class Trainer:
         if ranks.sum(np.array(int(differ)))[0]:
             raise RunError(
                 "training gives each rank different weights: train_step must change them with an "
-                "optimizer that is an attribute of the model, whose apply averages gradients"
+                "optimizer that is an attribute of the model, whose apply averages gradients, and "
+                "Keras callbacks must do the same on all ranks"
             )
 
     def _keep_checkpoint(self, step: int) -> None:
