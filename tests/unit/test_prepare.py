@@ -3,9 +3,12 @@
 import sys
 from dataclasses import replace
 
+import keras
+import numpy as np
 import pytest
 
 from tests.conftest import left_to_all
+from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
@@ -13,7 +16,7 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.job import run_job
-from xnas_tf.execution.preparation import on_all_ranks, prepare
+from xnas_tf.execution.preparation import check_same_model, on_all_ranks, prepare
 from xnas_tf.execution.session import opened_session
 from xnas_tf.storage.run_directory import locked, open_database
 
@@ -127,6 +130,37 @@ def test_ranks_on_ray_differ_from_a_driver_with_other_code():
 
 
 @pytest.mark.long
+def network(seed):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "images", "what"),
+    [
+        ((0, 1), (20, 20), "model"),
+        ((0, 0), (20, 21), "images or labels"),
+        ((0, 1), (20, 21), "model and images or labels"),
+    ],
+)
+def test_a_rank_that_loaded_another_model_or_other_data_is_refused(seeds, images, what):
+    whole, models = make_dataset(), [network(seed) for seed in seeds]
+    tests = [whole.test.select(np.arange(count)) for count in images]
+
+    def check(world):
+        data = replace(whole, test=tests[world.rank])
+        check_same_model(models[world.rank], data, world)
+
+    first, second = failures(2, check)
+    assert "another rank" in first and "rank 1 on " in second
+    assert f" does not have the same {what} as rank 0" in second
+
+
+def test_ranks_that_loaded_the_same_may_begin():
+    models = [network(0), network(0)]
+    on_ranks(2, lambda world: check_same_model(models[world.rank], make_dataset(), world))
+
+
 def test_all_ranks_get_the_same_data_and_space():
     config = load_config(overrides=TINY)
     found = on_ranks(2, lambda world: prepare(config, world, 2))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable, Mapping
 from itertools import takewhile
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
 from xnas_tf.utils.source_code import changed_files
 from xnas_tf.utils.versions import versions
+
+if TYPE_CHECKING:
+    import keras
 
 T = TypeVar("T")
 SAMPLES = 4
@@ -120,6 +124,31 @@ def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> N
             f"rank {rank} on {platform.node()} has other code than rank 0: {', '.join(files)}: "
             "make sure that the files are the same on all hosts"
         )
+
+
+def check_same_model(model: keras.Model, dataset: Dataset, world: Communicator) -> None:
+    """Check that all ranks have the same model and data, which each rank has loaded by itself.
+
+    Raises:
+        InputError: On all ranks, if any rank differs from rank 0.
+    """
+    if world.size == 1:
+        return
+    weights = hashlib.blake2b(digest_size=16)
+    for weight in model.weights:
+        weights.update(np.asarray(weight).tobytes())
+    mine = {"model": weights.hexdigest(), "images or labels": dataset.digest}
+    reference = world.broadcast(mine)
+
+    def check() -> None:
+        if different := [name for name in mine if mine[name] != reference[name]]:
+            raise InputError(
+                f"rank {world.rank} on {platform.node()} does not have the same "
+                f"{' and '.join(different)} as rank 0: make sure that the files are the same on "
+                "all hosts"
+            )
+
+    on_all_ranks(check, world)
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
+from xnas_tf.execution.preparation import check_same_model
 from xnas_tf.explanation.model_loading import load_data, load_source
 from xnas_tf.interpretation.nad.disentangle import Disentanglement, disentangle
 from xnas_tf.storage.model_source import DISENTANGLEMENTS, ModelSource
@@ -25,12 +26,14 @@ def disentangle_request(
         The result and the folder to which it was written; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If anything named is missing or invalid, the folder exists, or ranks differ in
+            their model or data.
     """
     weight = _beta(beta)
     with joined(DistributedOptions()) as ranks:  # comes first, because it sets the visible devices
         subject, out = load_source(source, DISENTANGLEMENTS)
         data = load_data(source, subject, DISENTANGLEMENTS, log)
+        check_same_model(subject.model, data, ranks)
         found = disentangle(
             subject.model, data, beta=weight, log=log, communicator=ranks, **options
         )

@@ -13,6 +13,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
+from xnas_tf.execution.preparation import check_same_model
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source
 from xnas_tf.interpretation.flint.expert_text import LOW_FIDELITY, never_predicted_text
 from xnas_tf.interpretation.flint.interpretation import Interpretation, check_indices
@@ -43,13 +44,15 @@ def interpret_request(
         The result and its folder; None on ranks other than 0.
 
     Raises:
-        InputError: If anything named is missing or invalid, or the folder exists.
+        InputError: If anything named is missing or invalid, the folder exists, or ranks differ in
+            their model or data.
     """
     check_options(**options)
     with joined(DistributedOptions()) as ranks:
         if source.hypermodel is None:
             subject, out = load_source(source, INTERPRETATIONS)
             data = load_data(source, subject, INTERPRETATIONS, log)
+            check_same_model(subject.model, data, ranks)
         else:
             subject, data, out = _build(source, options["mode"], options["seed"])
         check_indices(explained, data.test)
