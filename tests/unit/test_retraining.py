@@ -95,6 +95,8 @@ def test_the_one_recommended_is_the_default_and_others_can_be_named(run):
         ({"overrides": ["trainings.epochs=3"]}, "did you mean 'training'"),
         ({"overrides": ["training.jit_compile=maybe"]}, "jit_compile: given 'maybe'"),
         ({"overrides": ["dataset.seed=3"]}, "no section 'dataset' .*allowed: distributed, obj"),
+        ({"overrides": ["distributed.engine=ray"]}, "engine=ray: only for a search; .*horovodrun"),
+        ({"overrides": ["distributed={groups: 4}"]}, "distributed.groups=4: only for a search"),
         (
             {"overrides": ["space={hypermodel: 'a:b'}"]},
             "space.name=hypermodel: .* are from nas_bench_201",
@@ -133,6 +135,13 @@ def test_rungs_of_the_search_say_nothing_of_a_retraining(run):
     config = load_config(run.config, ["training.epochs=4", "search.fidelity.epochs=[1, 4]"])
     with_rungs = type("", (), {"config": config, "path": run.path})
     assert resolve(with_rungs, None, None, []).config.rungs == [40]
+
+
+def test_the_groups_of_the_search_are_none_of_a_retraining(run):
+    options = "{engine: ray, groups: 4, ranks_per_candidate: 2, threads_per_rank: 3}"
+    config = load_config(run.config, [f"distributed={options}"])
+    on_ray = type("", (), {"config": config, "path": run.path})
+    assert resolve(on_ray, None, None, []).config.distributed.threads_per_rank == 3
 
 
 def test_settings_on_which_results_depend_have_a_folder_of_their_own(run):

@@ -12,6 +12,7 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
+from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import FOLDER, Retraining
 from xnas_tf.storage.run import Run
@@ -23,6 +24,9 @@ TIMES = 10
 PATIENCE_SHARE, LEAST_PATIENCE = 3, 5
 """The default patience is a third of the epochs, because a network may not improve for a while as
 long as the learning rate of a cosine schedule is still high."""
+GROUPING = {"engine", "groups", "ranks_per_candidate"}
+"""Options of ``distributed`` that only a search has: all ranks of a job retrain one model at a
+time."""
 CHANGEABLE = ("distributed", "objectives", "record", "space", "training")
 """Sections that may be changed. The data cannot be changed, because with another split, images of
 the search could become test images."""
@@ -100,6 +104,13 @@ def resolve(
             f"`overrides` space.name={config.space.name}: the candidates of {run.path} are from "
             f"{run.config.space.name}; allowed: other options of that space"
         )
+    changed = config.distributed.model_dump(include=GROUPING, exclude_defaults=True)
+    if changed:
+        listed = ", ".join(f"distributed.{key}={value}" for key, value in changed.items())
+        raise InputError(
+            f"`overrides` {listed}: only for a search; to retrain each model on several ranks, "
+            "start the command with horovodrun -np RANKS"
+        )
     if epochs is not None:
         config = load_config(config, [f"training.epochs={epochs}"])
     if config.training.keep != "best":
@@ -141,12 +152,14 @@ def _base_config(run: Run) -> Config:
     """Return the run's configuration without the options that only a search needs.
 
     Constraints meant for small networks would reject large ones, and rungs would override the
-    number of epochs. The best epoch is always kept. A retraining has its own early stopping, so the
-    Keras callbacks of the search are left out.
+    number of epochs. A search on Ray may have had groups of ranks. The best epoch is always kept. A
+    retraining has its own early stopping, so the Keras callbacks of the search are left out.
     """
     training = run.config.training
+    distributed = run.config.distributed.model_dump(exclude=GROUPING)
     return run.config.model_copy(
         update={
+            "distributed": DistributedOptions(**distributed),
             "search": SearchOptions(),
             "constraints": {},
             "record_at": {},
