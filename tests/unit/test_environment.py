@@ -1,6 +1,7 @@
 """A process without a home directory, or with one that cannot be written."""
 
 import builtins
+import errno
 import os
 import pwd
 import stat
@@ -62,6 +63,16 @@ def test_without_a_home_there_is_a_private_one(homeless, temporary, tmp_path, mo
     assert stat.S_IMODE(status.st_mode) == 0o700 and status.st_uid == os.getuid()
     with host_lock("datasets"):
         assert not (tmp_path / "~").exists()
+
+
+def test_a_home_on_a_file_system_without_locks_is_used(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(caches.fcntl, "flock", flock)
+    with host_lock("datasets"):
+        assert (tmp_path / "xnas-tf" / "datasets.lock").is_file()
 
 
 def test_a_home_that_exists_is_left_alone(tmp_path, monkeypatch):
