@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.claim_errors import calibrated
 from benchmarks.claim_searches import ARMS, CONTROLS
+from benchmarks.claim_sensitivity import print_sensitivity, with_interval
 from benchmarks.claim_statistics import (
     COMPARISONS,
     FEWEST_CLUSTERS,
@@ -41,6 +42,8 @@ SOURCES = {
 }
 CHANCE = {"mask mass": "mask_mass/chance", "fidelity": "fidelity/constant"}
 OF_BUGS = ("bug found", "bug repaired")
+NEVER = 16
+"""Value of ``bug repaired`` if the bug cannot be undone."""
 LEARNED = 0.25
 """Least increase in the share of images predicted as the bug's class for a network that learned the
 bug, when the watermark is added."""
@@ -54,9 +57,10 @@ after Holm's correction for {COMPARISONS} comparisons, on which the result depen
 NOTES = f"""\
 `hours` is the computing time of a search. `follow` is the share of images with the watermark that
 are predicted as its class. A network learned the bug if the watermark raises this share by
-{LEARNED} or more. `bug found` and `bug repaired` are for these networks only, so a data set whose
+{LEARNED} or more. `undone` is the share of networks that learned the bug in which it can be undone.
+`bug found` and `bug repaired` are for these networks only, so a data set whose
 networks do not learn the bug says nothing about them. Chance is 0.5 for `bug found`, and is
-subtracted from `mask mass` and `fidelity`; `bug repaired` is 16 if the bug cannot be undone.
+subtracted from `mask mass` and `fidelity`; `bug repaired` is {NEVER} if the bug cannot be undone.
 """
 
 
@@ -76,7 +80,9 @@ def outcome_rows(table: pd.DataFrame) -> pd.DataFrame:
     kept = table[["data", "seed", "arm", "genotype", "test_error"]]
     kept = kept.assign(validation_error=table["error"], hours=table["search/seconds"] / 3600)
     learned = (rise >= LEARNED).astype(float).where(rise.notna())
-    return kept.assign(error=calibrated(kept), **columns, follow=follow, learned=learned)
+    undone = (table["bug/repair"] < NEVER).astype(float).where(table["bug/repair"].notna())
+    more = {"follow": follow, "learned": learned, "undone": undone.where(learned == 1)}
+    return kept.assign(error=calibrated(kept), **columns, **more)
 
 
 def chance(table: pd.DataFrame, name: str) -> pd.Series | float:
@@ -137,16 +143,26 @@ def report(path: Path, data: Sequence[str], figure: Path | None) -> None:
     print_effects("Compared with random networks", compare(learned, "random"))
     every = [each for each in compare(rows, "error") if each.outcome in OF_BUGS]
     print_effects("Including networks that did not learn the bug", every)
+    print_sensitivity(learned, list(OUTCOMES))
     if figure:
         from benchmarks.claim_figure import draw
 
         without = {name: left_out(learned, name) for name in OUTCOMES}
         draw(main, without).savefig(figure, dpi=120)
-    searches = table.drop_duplicates(["data", "seed", "arm"])["search/seconds"].sum()
-    trainings = table.drop_duplicates(["data", "seed", "genotype"])["seconds"].sum()
     line = {f"{each.arm}: {each.outcome}": summary(each) for each in main}
-    hours = {"hours": round((searches + trainings) / 3600, 2)}
-    print(json.dumps({"networks": len(rows), **hours, **line}))
+    print(json.dumps(totals(table) | line))
+
+
+def totals(table: pd.DataFrame) -> dict[str, float]:
+    """Return the numbers of selected and retrained networks, and the computing time in hours."""
+    searches = table.drop_duplicates(["data", "seed", "arm"])
+    trained = table.drop_duplicates(["data", "seed", "genotype"])
+    return {
+        "selected": len(table),
+        "retrained": len(trained),
+        "hours of searches": round(searches["search/seconds"].sum() / 3600, 2),
+        "hours of retraining": round(trained.seconds.sum() / 3600, 2),
+    }
 
 
 def summary(each: Effect) -> list[float | str | None]:
@@ -156,7 +172,7 @@ def summary(each: Effect) -> list[float | str | None]:
 
 def print_means(rows: pd.DataFrame) -> None:
     """Print the means of each arm on each data set, before any sign is turned."""
-    names = ["hours", "error", "follow", "learned", *OUTCOMES]
+    names = ["hours", "error", "follow", "learned", "undone", *OUTCOMES]
     means = rows.groupby(["data", "arm"])[names].mean() * pd.Series(OUTCOMES).reindex(
         names, fill_value=1
     )
@@ -195,10 +211,3 @@ def print_effects(title: str, effects: Sequence[Effect]) -> None:
     ]
     values = ["regression", "corrected", "matched"]
     print_table(["outcome", "arm", *values, "networks", "clusters", "result"], lines)
-
-
-def with_interval(value: float | None, interval: tuple[float, float]) -> str:
-    """Return a value and its interval as text; what is NaN is left out."""
-    low, high = interval
-    shown = "" if value is None or np.isnan(value) else f"{value:.2f}"
-    return shown if np.isnan(low) else f"{shown} [{low:.2f}, {high:.2f}]".strip()

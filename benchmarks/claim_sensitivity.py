@@ -1,0 +1,74 @@
+"""How much the effects of docs/claim.md depend on choices of the analysis.
+
+These checks were not planned, and were made after the results were known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.claim_searches import ARMS, CONTROLS, WORSE
+from benchmarks.claim_statistics import ALPHA, COMPARISONS, FEWEST_CLUSTERS, effect
+from benchmarks.debuggability_report import print_table
+
+
+def print_sensitivity(rows: pd.DataFrame, outcomes: list[str]) -> None:
+    """Print the decidable effects of all arms, compared with the search for error, in variants.
+
+    Args:
+        rows: A row for each network; see ``claim_report.outcome_rows``.
+        outcomes: Columns of ``rows`` for which higher is better.
+    """
+    samples = variants(rows)
+    lines = []
+    for name in outcomes:
+        for arm in (arm for arm in ARMS if arm not in CONTROLS):
+            if effect(rows, name, arm, "error").clusters < FEWEST_CLUSTERS:
+                continue
+            found = [effect(sample, name, arm, "error") for sample in samples.values()]
+            levels = [level(sample) for sample in samples.values()]
+            pairs = zip(found, levels, strict=True)
+            cells = [with_interval(each.value, each.interval(error)) for each, error in pairs]
+            lines.append([name, arm, *cells])
+    print("**Other ways to compare** (not planned)\n")
+    print_table(["outcome", "arm", *samples], lines)
+    print(
+        f"Intervals are corrected for {COMPARISONS} comparisons without Holm's steps, except that "
+        "those of a single data set are 95% intervals.\n"
+    )
+
+
+def level(rows: pd.DataFrame) -> float:
+    """Return the error probability of intervals: corrected, except for a single data set."""
+    return ALPHA if rows.data.nunique() == 1 else ALPHA / COMPARISONS
+
+
+def with_interval(value: float | None, interval: tuple[float, float]) -> str:
+    """Return a value and its interval as text; what is NaN is left out."""
+    low, high = interval
+    shown = "" if value is None or np.isnan(value) else f"{value:.2f}"
+    return shown if np.isnan(low) else f"{shown} [{low:.2f}, {high:.2f}]".strip()
+
+
+def variants(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the networks that each variant compares, by the variant's name."""
+    control = rows[rows.arm == "error"].groupby("data").error
+    lowest, highest = rows.data.map(control.min()), rows.data.map(control.max())
+    measured = rows.assign(error=(rows.validation_error + rows.test_error) / 2)
+    return {
+        "as planned": rows,
+        "measured errors": measured,
+        "trained well": rows[rows.error <= lowest + WORSE],
+        "errors of the control": rows[rows.error <= highest],
+        "other networks": without_shared(rows),
+        **{f"{data} only": rows[rows.data == data] for data in rows.data.unique()},
+    }
+
+
+def without_shared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out networks of arms with two objectives that the search for error selected too."""
+    names = ["data", "seed", "genotype"]
+    of_control = rows.loc[rows.arm == "error", names].apply(tuple, axis=1)
+    is_shared = rows[names].apply(tuple, axis=1).isin(set(of_control))
+    return rows[~is_shared | rows.arm.isin(CONTROLS)]
