@@ -24,7 +24,7 @@ from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.registry import Registry
+from xnas_tf.registry import Registry, describe
 from xnas_tf.utils.argument_types import NUMBER, TEXT, WHOLE, check_types
 
 __all__ = [
@@ -189,9 +189,19 @@ def _source(name: str) -> Source | ImageFiles:
     scheme, _, argument = name.partition(":")
     if scheme in DATASETS.names():
         return DATASETS.get(scheme)(argument)
-    source = DATASETS.get(name)()
+    function = DATASETS.get(name)
+    try:
+        source = function()
+    except InputError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise InputError(f"data set {name}: the function failed: {describe(error)}") from error
     if not isinstance(source, Source | ImageFiles):
-        raise InputError(f"data set {name}: the function did not return an xnas_tf.data.Source")
+        given = type(source).__name__
+        raise InputError(
+            f"data set {name}: the function returned a {given}; allowed: an xnas_tf.data.Source, "
+            "as in Source(images, labels)"
+        )
     return source
 
 
