@@ -100,6 +100,9 @@ def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_p
 def test_a_group_is_found_in_the_path(pets):
     dataset = load_dataset(f"folder:{pets}", group=r"(\d)\.\w+$")
     assert dataset.how_split == "by class; groups stay whole"
+    assert not any(note.startswith("groups") for note in dataset.notes)
+    alone = load_dataset(f"folder:{pets}", group=r"\w+/\d+")  # matches the image, not the subject
+    assert any(note.startswith("groups: no two images have the same") for note in alone.notes)
     names = [str(file.relative_to(pets)) for file in pets.rglob("*.*")]
     assert set(match_groups(r"(\d)\.\w+$", names, "pets")) == set("0123456789")
     with pytest.raises(InputError, match="'x.y' was not found in 'cat/000.png'"):

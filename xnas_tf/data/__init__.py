@@ -250,7 +250,7 @@ def _as_bytes(
 def _findings(
     source: Source, images: np.ndarray | DiskImages, rows: dict[str, np.ndarray]
 ) -> Findings:
-    """Return the source's findings together with images that occur in several splits or classes.
+    """Return the source's findings, groups of one image, and images in several splits or classes.
 
     Images without names are identified by their index, as in ``train[12]``.
     """
@@ -263,8 +263,19 @@ def _findings(
             indexed[row] = f"{part}[{position}]"
     origins = np.stack([splits, source.labels], axis=1)
     names = source.names if len(source.names) else indexed
-    found = identical(digests, origins, names)
-    return replace(source.findings, identical=found, repeated=repeated(digests, origins, names))
+    return replace(
+        source.findings,
+        identical=identical(digests, origins, names),
+        repeated=repeated(digests, origins, names),
+        remarks=(*source.findings.remarks, *_group_remarks(source.groups)),
+    )
+
+
+def _group_remarks(groups: np.ndarray | None) -> list[str]:
+    named = [] if groups is None else groups[groups != ""].tolist()
+    if groups is None or len(set(named)) < len(named):
+        return []
+    return ["groups: no two images have the same group, so the splits keep nothing together"]
 
 
 def _how_split(source: Source) -> str:
