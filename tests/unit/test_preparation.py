@@ -56,6 +56,7 @@ def photos(tmp_path_factory):
     Image.fromarray(values).save(folder / "12_bits.png")
     Image.fromarray(values.astype(">u2")).save(folder / "12_bits.tif")
     photo.convert("L").save(folder / "grey.png")
+    photo.convert("L").save(folder / "scan.tif", exif=exif)
     return sorted(folder.iterdir())
 
 
@@ -101,7 +102,13 @@ def prepared(name, **options):
 def test_a_card_says_how_the_search_read_image_files(tmp_path):
     root = make_folder(tmp_path / "pets", {"cat": 10, "dog": 10}, formats=["png"])
     text = prepared(f"folder:{root}", size=[10, 14])
-    for step in ("draft(None, (28, 28))", "exif_transpose", "white", 'convert("RGB")'):
+    for step in (
+        'open(path, "rb")',
+        "draft(None, (28, 28))",
+        "exif_transpose",
+        "white",
+        'convert("RGB")',
+    ):
         assert step in text
     assert text.endswith(
         "stretch the image to 10x14 pixels (height x width) with resize((14, 10), "
