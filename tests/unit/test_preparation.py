@@ -88,9 +88,11 @@ def test_the_tutorial_prepares_a_photo_as_the_search_does(
     names = {}
     exec(compile(script, "predict.py", "exec"), names)
     assert capsys.readouterr().out == "cat: 50.0%\n"
-    for photo in photos:
-        expected = read_image(photo, SIZE, channels, SCALES)
-        np.testing.assert_array_equal(names["prepare"](photo)[0], expected, photo.name)
+    for scales in (SCALES, {}):  # with none, as in a search of images with 8 bits
+        names["data"]["full_scales"] = scales
+        for photo in photos:
+            expected = read_image(photo, SIZE, channels, scales)
+            np.testing.assert_array_equal(names["prepare"](photo)[0], expected, photo.name)
 
 
 def prepared(name, **options):
