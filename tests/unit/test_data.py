@@ -121,6 +121,18 @@ def test_channels_first_are_turned_and_said(tmp_path, channels):
     ]
 
 
+@pytest.mark.parametrize(
+    ("shape", "is_noted"), [((5, 6, 8), True), ((6, 8, 5), False), ((6, 6, 8), False)]
+)
+def test_other_numbers_of_channels_that_may_come_first_are_noted(tmp_path, shape, is_noted):
+    images = np.random.default_rng(0).integers(0, 256, (40, *shape), np.uint8)
+    found = load_dataset(save(tmp_path, x=images, y=LABELS))
+    assert found.image_shape == shape
+    assert [note[:60] for note in found.notes] == [
+        "images of shape (5, 6, 8) are read as 5x6 pixels with 8 chan"
+    ] * is_noted
+
+
 def test_missing_and_corrupt_files_are_named(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_dataset(f"npz:{tmp_path}/none.npz")

@@ -113,6 +113,15 @@ def test_folders_of_splits_are_not_taken_for_classes(tmp_path):
         load_dataset(f"folder:{root}")
 
 
+def test_splits_inside_the_folders_of_classes_are_named(tmp_path):
+    for name in ("cat", "dog"):
+        make_folder(tmp_path / name, {"train": 5, "more/val": 5}, formats=["png"])
+    data = load_dataset(f"folder:{tmp_path}")
+    assert data.class_names == ("cat", "dog")
+    named = "not used as splits, because they are inside the folders of classes: train, val; "
+    assert any(note.startswith(named) for note in data.notes)
+
+
 @pytest.mark.parametrize("run", ["mine", "runs/mine"])
 def test_pictures_of_a_run_beside_the_classes_are_no_class(pets, run):
     make_folder(pets / run, {"explanations": 5})

@@ -100,10 +100,16 @@ def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_p
 def test_a_group_is_found_in_the_path(pets):
     dataset = load_dataset(f"folder:{pets}", group=r"(\d)\.\w+$")
     assert dataset.how_split == "by class; groups stay whole"
+    assert not any(note.startswith("groups") for note in dataset.notes)
+    alone = load_dataset(f"folder:{pets}", group=r"\w+/\d+")  # matches the image, not the subject
+    assert any(note.startswith("groups: no two images have the same") for note in alone.notes)
     names = [str(file.relative_to(pets)) for file in pets.rglob("*.*")]
     assert set(match_groups(r"(\d)\.\w+$", names, "pets")) == set("0123456789")
     with pytest.raises(InputError, match="'x.y' was not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group="x.y")
+    with pytest.raises(InputError, match="was not found in 'cat/000.png'"):
+        load_dataset(f"folder:{pets}", group=r"(\d+)?")  # only an empty text matches
+    assert match_groups(r"cat/(\d)|dog", ["cat/1.png", "dog/2.png"], "pets").tolist() == ["1", ""]
 
 
 def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):
@@ -509,6 +515,7 @@ def test_tfds_gives_encoded_images_with_its_own_parts(pets, tmp_path, monkeypatc
     dataset = load_dataset("tfds:pets")
     assert sizes(dataset) == [16, 4, 20]
     assert dataset.class_names == ("cat", "dog") and dataset.image_shape == (12, 12, 3)
+    assert "splits that are left out: unsupervised" in dataset.notes
     del info.features["label"]
     with pytest.raises(InputError, match="has the features image; wanted: image, and label"):
         load_dataset("tfds:pets")

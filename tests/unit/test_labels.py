@@ -181,6 +181,24 @@ def test_what_is_wrong_with_a_source_is_named(source, message):
         checked(Source(**{"images": IMAGES, "labels": LABELS, **source}), "mine")
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda: np.load("/nowhere/images.npy"),
+            "failed: FileNotFoundError: .*/nowhere/images.npy",
+        ),
+        (lambda path: path, "failed: TypeError: .* missing 1 required positional argument: 'path'"),
+        (lambda: (IMAGES, LABELS), "returned a tuple; allowed: an xnas_tf.data.Source"),
+    ],
+)
+def test_a_function_that_gives_no_source_is_wrong_input(monkeypatch, function, message):
+    """So an export, for which the images may be missing, goes on without them."""
+    monkeypatch.setattr(DATASETS, "get", lambda _: function)
+    with pytest.raises(InputError, match=f"^data set mine:load: the function {message}"):
+        load_dataset("mine:load")
+
+
 def test_images_without_a_group_are_in_none():
     groups = [None, float("nan"), "", "a", 7, *["b"] * 35]
     found, _ = checked(Source(IMAGES, LABELS, groups=np.array(groups, object)), "mine")

@@ -322,6 +322,30 @@ def test_what_is_measured_and_kept_is_the_plain_network(tmp_path):
     np.testing.assert_array_equal(loaded(images), model(images))
 
 
+class Unpacking(keras.Model):
+    """Predicts as the model does, in code of its own."""
+
+    def predict_step(self, data):
+        return self(data[0] if isinstance(data, tuple) else data, training=False)
+
+
+class Scaling(keras.Model):
+    """Predicts with images in another range, which whoever calls the model does not know."""
+
+    def predict_step(self, data):
+        return super().predict_step(2 * data - 1)
+
+
+def test_a_predict_step_that_changes_the_images_is_refused():
+    class Own(Plain):
+        kind = Unpacking
+
+    assert SearchSpace(Own(), SHAPE, CLASSES).compiles_default
+    Own.kind = Scaling
+    with pytest.raises(InputError, match=r"Scaling\.predict_step returns other values"):
+        SearchSpace(Own(), SHAPE, CLASSES)
+
+
 @pytest.fixture(scope="module")
 def spaces():
     """Of a training of one's own, and of trainings that are ours."""

@@ -56,6 +56,7 @@ def photos(tmp_path_factory):
     Image.fromarray(values).save(folder / "12_bits.png")
     Image.fromarray(values.astype(">u2")).save(folder / "12_bits.tif")
     photo.convert("L").save(folder / "grey.png")
+    photo.convert("L").save(folder / "scan.tif", exif=exif)
     return sorted(folder.iterdir())
 
 
@@ -87,9 +88,11 @@ def test_the_tutorial_prepares_a_photo_as_the_search_does(
     names = {}
     exec(compile(script, "predict.py", "exec"), names)
     assert capsys.readouterr().out == "cat: 50.0%\n"
-    for photo in photos:
-        expected = read_image(photo, SIZE, channels, SCALES)
-        np.testing.assert_array_equal(names["prepare"](photo)[0], expected, photo.name)
+    for scales in (SCALES, {}):  # with none, as in a search of images with 8 bits
+        names["data"]["full_scales"] = scales
+        for photo in photos:
+            expected = read_image(photo, SIZE, channels, scales)
+            np.testing.assert_array_equal(names["prepare"](photo)[0], expected, photo.name)
 
 
 def prepared(name, **options):
@@ -101,7 +104,13 @@ def prepared(name, **options):
 def test_a_card_says_how_the_search_read_image_files(tmp_path):
     root = make_folder(tmp_path / "pets", {"cat": 10, "dog": 10}, formats=["png"])
     text = prepared(f"folder:{root}", size=[10, 14])
-    for step in ("draft(None, (28, 28))", "exif_transpose", "white", 'convert("RGB")'):
+    for step in (
+        'open(path, "rb")',
+        "draft(None, (28, 28))",
+        "exif_transpose",
+        "white",
+        'convert("RGB")',
+    ):
         assert step in text
     assert text.endswith(
         "stretch the image to 10x14 pixels (height x width) with resize((14, 10), "

@@ -24,7 +24,7 @@ from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.registry import Registry
+from xnas_tf.registry import Registry, describe
 from xnas_tf.utils.argument_types import NUMBER, TEXT, WHOLE, check_types
 
 __all__ = [
@@ -189,9 +189,19 @@ def _source(name: str) -> Source | ImageFiles:
     scheme, _, argument = name.partition(":")
     if scheme in DATASETS.names():
         return DATASETS.get(scheme)(argument)
-    source = DATASETS.get(name)()
+    function = DATASETS.get(name)
+    try:
+        source = function()
+    except InputError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise InputError(f"data set {name}: the function failed: {describe(error)}") from error
     if not isinstance(source, Source | ImageFiles):
-        raise InputError(f"data set {name}: the function did not return an xnas_tf.data.Source")
+        given = type(source).__name__
+        raise InputError(
+            f"data set {name}: the function returned a {given}; allowed: an xnas_tf.data.Source, "
+            "as in Source(images, labels)"
+        )
     return source
 
 
@@ -240,7 +250,7 @@ def _as_bytes(
 def _findings(
     source: Source, images: np.ndarray | DiskImages, rows: dict[str, np.ndarray]
 ) -> Findings:
-    """Return the source's findings together with images that occur in several splits or classes.
+    """Return the source's findings, groups of one image, and images in several splits or classes.
 
     Images without names are identified by their index, as in ``train[12]``.
     """
@@ -253,8 +263,19 @@ def _findings(
             indexed[row] = f"{part}[{position}]"
     origins = np.stack([splits, source.labels], axis=1)
     names = source.names if len(source.names) else indexed
-    found = identical(digests, origins, names)
-    return replace(source.findings, identical=found, repeated=repeated(digests, origins, names))
+    return replace(
+        source.findings,
+        identical=identical(digests, origins, names),
+        repeated=repeated(digests, origins, names),
+        remarks=(*source.findings.remarks, *_group_remarks(source.groups)),
+    )
+
+
+def _group_remarks(groups: np.ndarray | None) -> list[str]:
+    named = [] if groups is None else groups[groups != ""].tolist()
+    if groups is None or len(set(named)) < len(named):
+        return []
+    return ["groups: no two images have the same group, so the splits keep nothing together"]
 
 
 def _how_split(source: Source) -> str:

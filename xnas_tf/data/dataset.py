@@ -297,10 +297,20 @@ def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | Dis
 def channels_last(
     images: np.ndarray | DiskImages,
 ) -> tuple[np.ndarray | DiskImages, list[str]]:
-    """Return images as (N, H, W, C), with a note if channels came first, as in (N, C, H, W)."""
+    """Return images as (N, H, W, C), with a note if channels came first, as in (N, C, H, W).
+
+    If there are one, three or four, they are moved. Another number may also be the height of images
+    with many channels; the note then only says how the images are read.
+    """
     _, first, *rest = images.shape
-    if isinstance(images, DiskImages) or first not in (1, 3, 4) or min(rest) <= _MOST_CHANNELS:
+    if isinstance(images, DiskImages) or min(rest) <= max(first, _MOST_CHANNELS):
         return images, []
+    if first not in (1, 3, 4):
+        height, width, depth = images.shape[1:]
+        return images, [
+            f"images of shape {images.shape[1:]} are read as {height}x{width} pixels with {depth} "
+            "channels; if channels come first, move them to the last axis"
+        ]
     turned = np.moveaxis(images, 1, -1)
     return turned, [
         f"images of shape {images.shape[1:]} are read as channels first: {turned.shape[1:]}"

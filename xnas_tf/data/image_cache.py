@@ -43,7 +43,7 @@ LONGEST = 128
 """Maximum length of an image's longer side in pixels, if no size is given."""
 STRETCH = 1.5
 """Factor by which an aspect ratio must differ from the usual one to be reported."""
-_FORMAT = 6
+_FORMAT = 7
 """Version of the stored files and of the decoding; increase it with each change."""
 LISTING = "listing.npz"
 """Name of the file with the images' names, labels and hashes."""

@@ -112,6 +112,7 @@ def _list_images(
     pairs = [(each, file, is_image(file)) for each, own in found.items() for file in own.files]
     images = [(each, file) for each, file, is_one in pairs if is_one]
     others = _by_suffix(file for _, file, is_one in pairs if not is_one)
+    remarks = [f"files that are not images, left out: {others}"] if others else []
     if not images:
         loose = len(layout.loose)
         raise InputError(
@@ -129,6 +130,11 @@ def _list_images(
             f"{name}: all images are of one class, {class_names[0]}, which has the folders "
             f"{_listed(_folders(only))}; did you mean folder:{only}?"
         )
+    if inner := _splits_inside(images):
+        remarks.append(
+            f"not used as splits, because they are inside the folders of classes: {inner}; put the "
+            "folders of classes into those of the splits, as in train/cat"
+        )
     return ImageList(
         _relative(files, root),
         labels,
@@ -137,9 +143,16 @@ def _list_images(
         parts=split_names(splits, name) if layout.has_splits else None,
         empty=tuple(sorted(names.difference(class_names))),
         ignored=len(pairs) - len(images),
-        remarks=(f"files that are not images, left out: {others}",) if others else (),
+        remarks=tuple(remarks),
         left_out=left_out,
     )
+
+
+def _splits_inside(images: Iterable[tuple[Path, Path]]) -> str:
+    """Return the names of splits among the folders between class folders and their images."""
+    folders = {(each, file.parent) for each, file in images}
+    parts = {part for each, folder in folders for part in folder.relative_to(each).parts}
+    return join_names(sorted(_shown(part) for part in parts if split_name(part)))
 
 
 def _folders(root: Path) -> list[Path]:

@@ -120,12 +120,13 @@ def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
     If the expression has parentheses, only the first pair counts.
 
     Raises:
-        InputError: If a name does not match.
+        InputError: If a name does not match, or only an empty text in it does, as with an optional
+            expression. Each image would then be a group of its own.
     """
     groups = []
     for image in names:
         match = re.search(pattern, image)
-        if match is None:
+        if not (match and match[0]):
             raise InputError(f"dataset.group: {pattern!r} was not found in {image!r} of {name}")
         groups.append(match[1 if match.re.groups else 0] or "")
     return np.array(groups)

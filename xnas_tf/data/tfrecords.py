@@ -14,6 +14,7 @@ import numpy as np
 from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.data.imagenet16_120 import class_names_by_id
+from xnas_tf.data.quality import join_names
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.utils.number_format import counted
@@ -129,7 +130,9 @@ def _classes(
 
 
 def tfds(argument: str) -> ImageFiles:
-    """Load all splits of a TensorFlow Datasets data set that has ``image`` and ``label`` features.
+    """Load a TensorFlow Datasets data set that has ``image`` and ``label`` features.
+
+    Splits that are not for training, validation or test, such as ``extra``, are left out.
 
     Classes given by WordNet ID, as in ``imagenet_resized``, get their names if they belong to
     ImageNet-16-120.
@@ -173,15 +176,17 @@ def tfds(argument: str) -> ImageFiles:
     def records(part: str) -> Iterator[dict[str, Any]]:
         return in_order(split=part).as_numpy_iterator()
 
-    parts = [part for part in sorted(builder.info.splits) if split_name(part)]
-    return ImageFiles(files, partial(_list_tfds, records, parts, class_names), argument)
+    splits = sorted(builder.info.splits)
+    return ImageFiles(files, partial(_list_tfds, records, splits, class_names), argument)
 
 
 def _list_tfds(
     records: Callable[[str], Iterator[dict[str, Any]]],
-    parts: Sequence[str],
+    splits: Sequence[str],
     class_names: Sequence[str],
 ) -> ImageList:
+    parts = [split for split in splits if split_name(split)]
+    unused = join_names(split for split in splits if split not in parts)
     rows = [(part, n, each["label"]) for part in parts for n, each in enumerate(records(part))]
     return ImageList(
         [f"{part}#{number}" for part, number, _ in rows],
@@ -189,4 +194,5 @@ def _list_tfds(
         tuple(class_names),
         lambda: (record["image"] for part in parts for record in records(part)),
         parts=split_names((part for part, *_ in rows), "tfds"),
+        remarks=(f"splits that are left out: {unused}",) if unused else (),
     )

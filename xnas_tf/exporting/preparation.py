@@ -52,6 +52,7 @@ def _steps(data: Dataset) -> list[str]:
         for mode, top in data.findings.full_scales.items()
     ]
     return [
+        'open the file with Image.open(open(path, "rb"))',  # as in ``decoding._opened``
         f"decode large JPEG files at a reduced size, with draft(None, ({longest}, {longest}))",
         "rotate the image according to its EXIF orientation, with ImageOps.exif_transpose",
         *scales,

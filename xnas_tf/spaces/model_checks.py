@@ -50,6 +50,27 @@ def check_outputs(model: keras.Model, images: np.ndarray) -> None:
         )
 
 
+def check_predict_step(model: keras.Model, images: np.ndarray) -> None:
+    """Check that a model's own ``predict_step``, if it has one, returns what the model returns.
+
+    Any images (N, H, W, C) will do. Objectives, explanations and exports call the model itself, so
+    they would lack whatever ``predict_step`` adds, such as another range of values.
+
+    Raises:
+        TypeError: If it returns anything else.
+    """
+    if type(model).predict_step is keras.Model.predict_step:
+        return
+    found = model.predict_step(keras.ops.convert_to_tensor(images))
+    wanted = model(images, training=False)
+    if np.shape(found) != wanted.shape or not np.allclose(found, wanted, rtol=1e-2, atol=1e-4):
+        raise TypeError(
+            f"{type(model).__name__}.predict_step returns other values than the model itself, "
+            "which is what explanations and exports use; leave it out, and put what it does, such "
+            "as scaling the images, into layers of the model"
+        )
+
+
 def _check_dtype(model: keras.Model) -> None:
     dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
     if "float" not in dtype:

@@ -36,7 +36,7 @@ from xnas_tf.spaces.conditional import (
     unknown,
 )
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
-from xnas_tf.spaces.model_checks import check_model, check_outputs
+from xnas_tf.spaces.model_checks import check_model, check_outputs, check_predict_step
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import uninterrupted
 
@@ -232,6 +232,7 @@ class SearchSpace(Space):
         model = self._new_model(hp)
         check_model(model, self._input, self._classes)
         check_outputs(model, self._images())
+        check_predict_step(model, self._images())
         use_accepted_names(model)
         return avoid_strided_1x1(model)
 

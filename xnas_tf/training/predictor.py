@@ -39,7 +39,7 @@ class Predictor:
     """Computes a model's outputs and class probabilities, always with its current weights.
 
     Args:
-        model: The model, whose ``predict_step`` is used.
+        model: The model, which is called itself, as for explanations and exports.
         images: Number of images per call; if None, many are assumed.
         times: Number of calls.
         ending: How the model ends; if None, it is determined from the model's graph.
@@ -56,7 +56,7 @@ class Predictor:
 
         def predict(images: tf.Tensor) -> list[tf.Tensor]:
             # Cast first, as for a loss, which gets no logits if the outputs have half precision.
-            outputs = tf.cast(model.predict_step(to_model_input(images)), tf.float32)
+            outputs = tf.cast(model(to_model_input(images), training=False), tf.float32)
             logits = logits_behind(outputs)
             return [outputs] if logits is None else [outputs, tf.cast(logits, tf.float32)]
 
