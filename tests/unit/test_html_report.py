@@ -241,6 +241,15 @@ def test_what_an_objective_depends_on_matters_and_nothing_else(few_resamples):
     assert [each["value"] for each in known["b"]["values"]] == [0, 1, 2, 3, 4]
 
 
+def test_importance_is_the_share_of_the_variance(few_resamples):
+    """Of a sum of independent terms: the variance of each term, as a share of their sum's."""
+    values_of_a = {"x": -np.sqrt(1.5), "y": 0.0, "z": np.sqrt(1.5)}  # variance 1
+    everyone = varied(400, lambda v: values_of_a[v["a"]] + (v["b"] - 2) * np.sqrt(1.5))  # 1 and 3
+    (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
+    shares = {each["name"]: each["importance"][1] for each in found["hyperparameters"]}
+    assert shares == pytest.approx({"a": 0.25, "b": 0.75}, abs=0.12)
+
+
 def test_of_many_numbers_some_are_looked_at(few_resamples):
     everyone = varied(60, lambda values: values.get("only with x", 2.0), extra=True)
     (found,) = importance_data(everyone, ONE, np.random.default_rng(0))["objectives"]
