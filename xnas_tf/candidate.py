@@ -168,13 +168,18 @@ class Candidate:
             safe: Whether to reject a model that contains Python code, as in a Lambda layer.
 
         Raises:
-            InputError: If the model cannot be loaded or was not saved, as only those of candidates
-                that were on the front when they finished are.
+            InputError: If the model cannot be loaded or found, or was not saved, as only those of
+                candidates that were on the front when they finished are.
         """
-        if self.model_path is None or not self.model_path.is_file():
+        if self.model_path is None:
             raise InputError(
                 f"candidate {self.id} ({self.state}) has no saved model: only candidates that "
                 "were Pareto-optimal when they finished have one"
+            )
+        if not self.model_path.is_file():
+            raise InputError(
+                f"candidate {self.id}: its model {self.model_path} does not exist in {Path.cwd()}, "
+                "the current folder. Was it removed, or has the current folder changed?"
             )
         from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
         from xnas_tf.keras_tools.model_files import load_model  # noqa: PLC0415 - heavy

@@ -357,6 +357,18 @@ def test_unknown_candidates_and_missing_models_are_named(tmp_path):
         run.candidate(3).load_model()
 
 
+def test_a_model_that_is_looked_up_in_another_folder_was_saved_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with locked_run_directory(Path("run"), Config(), fresh=False) as record:
+        record.save(FULL)
+    Path("run/models/00003.keras").touch()
+    candidate = Run("run").candidate(3)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    with pytest.raises(InputError, match="run/models/00003.keras does not exist in .*elsewhere"):
+        candidate.load_model()
+
+
 def test_a_lock_goes_with_the_directory_that_is_moved_aside(tmp_path):
     """Who waits for a run that --fresh moves aside must not share the new one."""
     path, new = tmp_path / "run", tmp_path / "new"

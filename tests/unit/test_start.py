@@ -88,6 +88,17 @@ def test_what_the_environment_says_of_threads_counts(threads, monkeypatch):
     assert threads(1, 6, 2) == (3, 6)
 
 
+def test_threads_that_can_no_longer_be_set_are_not_ignored_silently(monkeypatch, caplog):
+    def refuse(_):
+        raise RuntimeError("cannot be modified after initialization")
+
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", refuse)
+    _use_devices(0, 1, threads=None, branches=2)  # nothing was asked for
+    assert not caplog.records
+    _use_devices(0, 1, threads=3, branches=1)
+    assert "distributed.threads_per_rank: given 3, which has no effect" in caplog.text
+
+
 def test_a_rank_without_horovod_says_how_to_build_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "horovod.tensorflow", None)  # cannot be imported
     assert isinstance(_join(), SingleProcess)

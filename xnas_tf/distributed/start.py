@@ -10,7 +10,7 @@ from xnas_tf.distributed.communicator import Communicator, SingleProcess
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
-from xnas_tf.utils.progress import silence
+from xnas_tf.utils.progress import log_message, silence
 
 HOW_TO_BUILD = (
     "in a checkout, bin/setup horovod builds it; otherwise, see docs/get-started/installation.md; "
@@ -114,6 +114,7 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
     """
     import tensorflow as tf  # noqa: PLC0415 - heavy
 
+    given = threads
     tf.get_logger().setLevel("ERROR")  # it warns whenever a new model is traced
     gpus = tf.config.list_physical_devices("GPU")
     try:
@@ -135,4 +136,9 @@ def _use_devices(local_rank: int, local_size: int, threads: int | None, branches
             tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         # TensorFlow is already in use, as in a notebook, so its settings cannot be changed.
-        pass
+        if given:
+            log_message(
+                f"warning: distributed.threads_per_rank: given {given}, which has no effect, "
+                "because TensorFlow is already in use in this process: search before anything else "
+                "uses it"
+            )

@@ -14,6 +14,7 @@ from xnas_tf.distributed import Communicator, joined
 from xnas_tf.errors import RunError
 from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.registry import describe
+from xnas_tf.utils.randomness import kept_generators
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def joined_ranks(path: Path, config: Config) -> Iterator[Communicator]:
     deterministic, branches = config.training.deterministic, config.space.branches
     with (
         writing_to(path),
+        kept_generators(),
         joined(config.distributed, deterministic, branches) as world,
         kept_arithmetic(),
     ):

@@ -38,7 +38,7 @@ from xnas_tf.spaces.conditional import (
 from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
 from xnas_tf.spaces.model_checks import check_model, check_outputs, check_predict_step
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
-from xnas_tf.utils.randomness import uninterrupted
+from xnas_tf.utils.randomness import kept_generators, uninterrupted
 
 MOST_SHOWN = 5
 """Maximum number of values named in a warning that models cannot be built."""
@@ -293,15 +293,15 @@ class SearchSpace(Space):
         """Add the hyperparameters that ``fit`` requests; see ``discover_in_fit``."""
         classes = self._classes
         data = self._images(classes), np.arange(classes, dtype=np.int32)
-        with uninterrupted():
-            # With op determinism, TensorFlow does not allow shuffling without a seed, but Keras
-            # shuffles without one.
-            keras.utils.set_random_seed(0)
         message = (
             f"{self.name}: fit() fails on {classes} images of noise, one of each class, which "
             "are used to discover its hyperparameters"
         )
-        with self._named_errors(message):
+        with kept_generators(), self._named_errors(message):
+            with uninterrupted():
+                # With op determinism, TensorFlow does not allow shuffling without a seed, but Keras
+                # shuffles without one.
+                keras.utils.set_random_seed(0)
             return discover_in_fit(self.hypermodel, self._declared, self._built, data)
 
     def _widen(self, declared: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:

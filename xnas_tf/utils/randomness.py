@@ -30,6 +30,21 @@ def own_generator(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def kept_generators() -> Iterator[None]:
+    """Restore the global generators of Python and NumPy when the context ends.
+
+    Keras seeds both for each candidate. Without this, a caller who draws random numbers between two
+    searches, for instance to divide the images, could get the same numbers each time.
+    """
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+
+
+@contextmanager
 def uninterrupted() -> Iterator[None]:
     """Keep other threads from using the global generator inside the context."""
     with _lock:
