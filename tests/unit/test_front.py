@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
+from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.execution.search_state import SearchState
 from xnas_tf.figures.front_figure import FrontInfo, front_figure
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
@@ -113,6 +114,49 @@ def test_a_box_of_the_epsilon_front_takes_no_hypervolume_away():
         fronts.append([c.id for c in state.front])
     assert fronts == [[1], [2], [3]]
     assert state.hypervolume == pytest.approx((2.9 * 1.4 + 1.6 * 0.2) / (2.9 * 1.4))
+
+
+@pytest.fixture
+def growing(tmp_path):
+    """A search's run with two candidates, its state, and a candidate that dominates both."""
+    config = of_population(TWO, size=2)
+    *known, better = candidates(config, [(0.2, 0.2), (0.3, 0.3), (0.1, 0.4)])
+    state = SearchState(config)
+    for candidate in known:
+        state.add(candidate)
+    return SearchRun(tmp_path, config, state, print), state, better
+
+
+def test_a_front_that_grows_while_a_callbacks_thread_measures_it_is_measured_again(
+    growing, monkeypatch
+):
+    run, state, better = growing
+    measure = HypervolumeMeter.__call__
+
+    def measured(self, front):
+        value = measure(self, front)
+        if better not in state.front:
+            state.add(better)
+        return value
+
+    monkeypatch.setattr(HypervolumeMeter, "__call__", measured)
+    before = run.hypervolume()
+    assert run.hypervolume() > before
+
+
+def test_while_one_thread_copies_a_new_front_another_does_not_get_the_old_one(growing, monkeypatch):
+    run, state, better = growing
+    assert [candidate.id for candidate in run.pareto()] == [1, 2]
+    state.add(better)
+    locate, seen = SearchRun.located, []
+
+    def located(self, candidate):
+        monkeypatch.setattr(SearchRun, "located", locate)
+        seen.extend(each.id for each in run.pareto())  # as another thread
+        return candidate
+
+    monkeypatch.setattr(SearchRun, "located", located)
+    assert [candidate.id for candidate in run.pareto()] == seen == [3]
 
 
 @pytest.mark.parametrize("config", [TWO, THREE], ids=["2", "3"])

@@ -35,16 +35,16 @@ class SearchRun(Run):
         self.backend: Backend | None = None
         self._state = state
         self._stop = stop
-        self._front: Sequence[Candidate] = ()
-        self._ordered: list[Candidate] = []
+        # The front, and its copies in order. Replaced together: callbacks may ask in other threads.
+        self._copied: tuple[Sequence[Candidate], list[Candidate]] = ((), [])
 
     def pareto(self) -> list[Candidate]:
         """Return the Pareto-optimal candidates, starting with the best in the first objective."""
-        if self._front is not self._state.front:
-            self._front = self._state.front
-            ordered = ordered_front(self._front, self.config)
-            self._ordered = [self.located(deepcopy(c)) for c in ordered]
-        return list(self._ordered)
+        front, copied = self._state.front, self._copied
+        if copied[0] is not front:
+            ordered = ordered_front(front, self.config)
+            copied = self._copied = front, [self.located(deepcopy(c)) for c in ordered]
+        return list(copied[1])
 
     def hypervolume(self) -> float | None:
         """Return the hypervolume; see ``Run.hypervolume``."""

@@ -26,8 +26,8 @@ class SearchState:
         self._front = Front(config)
         self._exact_front = Front(config, is_exact=True)
         self._meter = HypervolumeMeter([], config)
-        self._hypervolume: float | None = None
-        self._is_measured = False
+        # Replaced as a whole, because a callback may ask in another thread.
+        self._measured: tuple[Sequence[Candidate], bool, float | None] = ((), False, None)
 
     @property
     def front(self) -> Sequence[Candidate]:
@@ -37,10 +37,11 @@ class SearchState:
     @property
     def hypervolume(self) -> float | None:
         """The hypervolume, recomputed only when it changes; None until its unit is known."""
-        if not self._is_measured:
-            self._hypervolume = self._meter(self._exact_front.candidates)
-            self._is_measured = True
-        return self._hypervolume
+        front, has_unit = self._exact_front.candidates, self._meter.has_unit
+        measured = self._measured
+        if measured[0] is not front or measured[1] != has_unit:
+            measured = self._measured = front, has_unit, self._meter(front)
+        return measured[2]
 
     def wants(self, candidate: Candidate) -> bool:
         """Return whether a candidate would be on the front."""
@@ -51,8 +52,8 @@ class SearchState:
         limited = {n: v for n, v in candidate.metrics.items() if n in self._config.constraints}
         self.everyone.append(replace(candidate, history=[], metrics=limited, versions={}))
         self._front.add(candidate)
-        if self._meter.update(candidate) | self._exact_front.add(candidate):
-            self._is_measured = False
+        self._meter.update(candidate)
+        self._exact_front.add(candidate)
 
     def explain_empty_front(self) -> str:
         """Explain why no candidate can be recommended."""
