@@ -187,7 +187,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     "--patience",
     type=int,
     help="Stop training after this many epochs without improvement.  "
-    "[default: a third of --epochs]",
+    "[default: a third of --epochs, but at least 5]",
 )
 @click.option(
     "--set",

@@ -85,10 +85,11 @@ def search(
     configuration whose name starts with xnas- also has a version with the suffix -control, whose
     only objective is error.
 
-    Introspectability may favour accurate or inaccurate networks, depending on how it is computed.
-    If it is computed from activations, as in the paper, introspectability favours accurate
-    networks. By default, introspectability is computed from Grad-CAM and integrated gradients, and
-    favours less accurate networks. See docs/explanation/introspectability.md for details.
+    Introspectability may favour accurate or inaccurate networks, depending on how it is computed
+    and on the data. On the quickstart's data, it favours accurate networks if it is computed from
+    activations, as in the paper, and less accurate networks if it is computed from Grad-CAM and
+    integrated gradients, which is the default. See docs/explanation/introspectability.md for
+    details.
 
     \b
     Example:

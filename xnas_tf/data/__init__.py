@@ -94,8 +94,10 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     Args:
         name: A name listed in docs/reference/data.md, such as ``mnist5k``, ``folder:PATH`` or
             ``npz:FILE``; a registered name; or ``package.module:function`` returning a ``Source``.
-        validation: Share of all images to use for validation.
-        test: Share of all images for the test split; ignored if a test split is published.
+        validation: Share of the images for validation; ignored if a validation split is given. If
+            a test split is given, a share of the other images.
+        test: Share of the images for the test split; ignored if a test split is given. If a
+            validation split is given, a share of the other images.
         seed: Seed of the split; independent of the search's seed, so that runs with
             different seeds use the same splits.
         size: Height and width of the images in pixels, or one number for both. If None, image

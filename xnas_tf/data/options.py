@@ -69,7 +69,10 @@ class DatasetOptions(Section):
         "see docs/reference/data.md",
     )
     validation: float = Field(
-        0.2, gt=0, lt=1, description="share of the images for the validation split"
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of the images for the validation split, unless the data set has one",
     )
     test: float = Field(
         0.2,

@@ -10,6 +10,7 @@ from xnas_tf.exporting.card_explanations import explanations_text, goal_text
 from xnas_tf.exporting.card_files import files_text, size_in_mb
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.markdown import code, markdown_list, markdown_table, text
+from xnas_tf.reporting.predictions import BINS
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.number_format import brief_value, percent_interval, percent_text
 
@@ -147,7 +148,8 @@ def _test(card: dict[str, Any]) -> str:
         return accuracy
     return (
         f"{accuracy}\n\nCalibration: the expected calibration error, the mean difference between "
-        f"confidence and accuracy, is {percent_text(calibration['error'])}; 0% is best. The "
+        f"confidence and accuracy in {BINS} bins of confidence, is "
+        f"{percent_text(calibration['error'])}; 0% is best. The "
         "probabilities were not recalibrated."
     )
 

@@ -59,7 +59,8 @@ def search(  # noqa: PLR0913 - options with defaults
 
     Raises:
         InputError: If any input is invalid.
-        RunError: If the search cannot continue, or no candidate can be recommended.
+        RunError: If the search cannot continue, or no candidate is on the front at its end, because
+            all failed, are infeasible or violate constraints. Everything is recorded in any case.
         Interrupted: Raised after SIGINT or SIGTERM, once everything that can be saved has been
             saved.
     """

@@ -75,7 +75,7 @@ class Introspectability(Objective):
         {"grad_cam": 1.0, "integrated_gradients": 1.0},
         min_length=1,
         description="list of sources, or a weight for each source. `activations` and attributions "
-        "rank networks in opposite ways; see docs/explanation/introspectability.md",
+        "may rank networks in opposite ways; see docs/explanation/introspectability.md",
     )
     images: int | None = Field(
         None,

@@ -140,7 +140,7 @@ class Tuner:
 
         Raises:
             InputError: If an argument is invalid.
-            RunError: If the search cannot continue, or no candidate finished.
+            RunError: See ``xt.search``.
         """
         from xnas_tf.training.keras_callbacks import register_callbacks  # noqa: PLC0415 - heavy
 

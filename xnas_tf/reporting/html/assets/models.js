@@ -84,8 +84,8 @@ function classMeansOf(model) {
     + `images, with the number of images ${models.group_by === "predicted" ? "predicted as" : "that belong to"} each `
     + "class in brackets. Introspectability is the mean distance between two "
     + "classes: the higher it is, the more the model distinguishes the classes."
-    + (models.models.length > 1 ? " Its sources rank networks in opposite ways: accurate networks tend to have higher "
-      + "values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
+    + (models.models.length > 1 ? " Its sources may rank networks in opposite ways: on mnist5k, accurate networks tended "
+      + "to have higher values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
     + (model.means.some(({ distances }) => distances.flat().some((value) => value < 0))
       ? " The estimate is unbiased, so the distance may be slightly negative if two classes do not differ." : "")),
   el("div", { class: "matrices" }, model.means.map(classMeans))];
