@@ -2,6 +2,7 @@
 
 import random
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.execution import joining
 from xnas_tf.execution.job import run_job
+from xnas_tf.execution.preparation import left_out_images
 
 
 def test_a_job_allows_only_its_own_number_of_ranks_a_candidate(tmp_path):
@@ -35,3 +37,15 @@ def test_a_search_does_not_seed_what_its_caller_draws_afterwards(tmp_path, monke
     with joining.joined_ranks(tmp_path, Config()):
         keras.utils.set_random_seed(7)  # as for each candidate
     assert drawn() == expected
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "used"),
+    [(90, 48, "48 of the 90"), (96, 48, ""), (100, 48, ""), (40, 48, "")],
+)
+def test_images_that_fill_no_batch_are_not_left_out_silently(images, size, used):
+    config = load_config(overrides=[f"training.batch_size={size}"])
+    dataset = SimpleNamespace(train=range(images))
+    notes = left_out_images(config, dataset, SimpleNamespace(has_fit=False))
+    assert len(notes) == bool(used) and all(used in note for note in notes)
+    assert left_out_images(config, dataset, SimpleNamespace(has_fit=True)) == []

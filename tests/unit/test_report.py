@@ -56,6 +56,9 @@ def test_all_forms_mark_the_same_candidates(run, has_learned):
     from_csv = list(csv.DictReader(io.StringIO(tables.pareto_csv(listed))))
     cells = list(tables.pareto_table(listed).columns[0].cells)
     assert [c["id"] for c in from_json] == [int(c["id"]) for c in from_csv]
+    times = [c["seconds"]["total"] for c in from_json]
+    assert times == [float(c["seconds/total"]) for c in from_csv] and any(times)
+    assert all(c["seconds"].items() >= run[c["id"]].seconds.items() for c in from_json)
     assert {c["id"] for c in from_json if c["pareto"]} == front
     assert (whole["recommended"], whole["why"]) == (number, listed.recommended.why)
     assert [c["id"] for c in from_json if c["recommended"]] == marked

@@ -561,7 +561,7 @@ def test_datasets_of_tensorflow_are_their_arrays(labels, batch, tmp_path):
         images = split.images.astype(float)[..., 0] / 255
         nearest = np.abs(images[:, None] - X).sum(axis=(2, 3)).argmin(axis=1)
         np.testing.assert_array_equal([seen[X[row].tobytes()] for row in nearest], split.labels)
-    space = SimpleNamespace(notes=[], compiles_default=True, name="mine")
+    space = SimpleNamespace(notes=[], compiles_default=True, name="mine", has_fit=False)
     noted = [*_notes(SimpleNamespace(dataset=found, space=space, config=load_config()))]
     assert any(note.startswith("warning: data set npz:") for note in noted)
     assert any("identical, but in several splits" in note for note in noted)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError, NotApplicable, RunError, suggest
 from xnas_tf.execution.code_changes import shared_hashes
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SAMPLES = 4
 """Number of random models to try if an objective cannot be measured on the default model."""
+MOST_LEFT_OUT = 0.1
+"""Largest share of the training images that an epoch may leave out without a warning."""
 
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
@@ -199,6 +202,19 @@ def ignored_options(config: Config, space: SearchSpace) -> list[str]:
             "itself: use on_epoch_end, whose logs contain the validation metrics"
             for hook in hooks
         ),
+    ]
+
+
+def left_out_images(config: Config, dataset: Dataset, space: SearchSpace) -> list[str]:
+    """Return a warning if epochs leave out many images, which do not fill a last batch."""
+    images = len(dataset.train)
+    size, steps = batching(images, config.training.batch_size)
+    if images - size * steps <= MOST_LEFT_OUT * images or space.has_fit:
+        return []
+    return [
+        f"training.batch_size {size}: an epoch has only full batches, so it trains on "
+        f"{size * steps} of the {images} training images, with others left out each time; a "
+        "smaller batch leaves out fewer"
     ]
 
 

@@ -15,7 +15,7 @@ from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.exact_costs import ExactCosts
-from xnas_tf.execution.preparation import ignored_options
+from xnas_tf.execution.preparation import ignored_options, left_out_images
 from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
@@ -107,7 +107,11 @@ def _notes(search: SearchContext) -> Iterator[str]:
     problems = dataset.findings.problem_notes
     for note in dataset.notes:
         yield f"{'warning: ' * (note in problems)}data set {dataset.name}: {note}"
-    warnings = [*search.space.notes, *ignored_options(search.config, search.space)]
+    warnings = [
+        *search.space.notes,
+        *ignored_options(search.config, search.space),
+        *left_out_images(search.config, dataset, search.space),
+    ]
     yield from (f"warning: {note}" for note in warnings)
     for measure in search.config.measures():
         yield from (f"{measure.name}: {note}" for note in measure.notes(dataset.class_names))

@@ -121,6 +121,7 @@ def _records(listed: CandidateList) -> list[dict[str, Any]]:
             "collapsed": c.collapsed,
             "violations": c.violations(listed.run.config.constraints),
             "reused_from": c.reused_from,
+            "seconds": {"total": c.seconds_total, **c.seconds},
         }
         for c in listed.candidates
     ]

@@ -23,7 +23,12 @@ class TrainingOptions(Section):
     learning rate and schedule.
     """
 
-    epochs: int = Field(3, ge=1, description="number of passes over the training split")
+    epochs: int = Field(
+        3,
+        ge=1,
+        description="number of passes over the training split; the images that do not fill a last "
+        "batch are left out, others in each pass",
+    )
     batch_size: int = Field(
         48,
         ge=1,

@@ -118,7 +118,8 @@ class Tuner:
                 name of a data set, such as ``folder:pets``.
             y: Labels: numbers or strings, (N,) or (N, 1), or one-hot vectors, (N, classes).
             epochs: Number of epochs for which to train each candidate.
-            batch_size: The batch size for training.
+            batch_size: The batch size for training. Unlike in Keras' ``fit``, a smaller last batch
+                is left out of an epoch, with other images each time.
             validation_data: Images and labels on which to compare candidates, as a pair or a
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by
