@@ -220,6 +220,9 @@ def test_maps_are_those_of_a_model_that_scales_by_itself(name):
     found = xt.explain(plain, images, methods, measured=True, input_range=name)
     assert found.input_range == name
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, rtol=1e-3)
+    floats = xt.explain(plain, scaled(images, name).numpy(), methods, input_range=name)
+    for one, maps in found.maps.items():
+        np.testing.assert_allclose(floats.maps[one], maps, rtol=1e-3, atol=1e-3 * np.ptp(maps))
     for (one, maps), (other, expected) in zip(found.maps.items(), wanted.maps.items(), strict=True):
         largest = [np.abs(each).max(axis=(1, 2), keepdims=True) for each in (maps, expected)]
         shares = maps / (largest[0] + 1e-12), expected / (largest[1] + 1e-12)

@@ -58,8 +58,9 @@ def explain(  # noqa: PLR0913 - options with defaults
             ``.keras`` file.
         images: Images, (N, H, W) or (N, H, W, C). Images of type uint8 are scaled to the model's
             input range; other images are passed unchanged. If a run trained ``model``, images on
-            the value scale of the run's arrays are converted first, as in ``Run.prepare``. If None,
-            some images of the run's test split are used, with their labels.
+            the value scale of the run's arrays are converted first, as in ``Run.prepare``. For
+            the methods, black is the lowest value of the model's input range. If None, some images
+            of the run's test split are used, with their labels.
         methods: Names of methods, or methods with options.
         targets: ``"predicted"``, a class by name or number, or one class per image, (N,).
         labels: The true class of each image by name or number, (N,); None if unknown.
@@ -143,18 +144,18 @@ def _check_images_given(images: Any, labels: Any, mistakes: bool) -> None:
 def _scaled_inputs(
     model: keras.Model, images: np.ndarray, resolved: InputRange
 ) -> tuple[keras.Model, np.ndarray]:
-    """Return the model to explain and its inputs: uint8 images are scaled, others unchanged.
+    """Return the model to explain and its inputs; uint8 images are scaled to the model's range.
 
     The methods regard 0 as black. So a model whose range does not begin at 0 gets values from 0 to
     1, which a layer in front of it scales.
     """
-    if images.dtype != np.uint8:
+    (low, high), is_scaled = limits_of(resolved.name), images.dtype == np.uint8
+    if not is_scaled:
         check_values(images, resolved)
-        return model, images
-    if limits_of(resolved.name)[0] == 0:
-        return model, scaled(images, resolved.name).numpy()
-    from_unit = from_unit_model(model, images.shape[1:], resolved.name)
-    return from_unit, scaled(images, DEFAULT_RANGE).numpy()
+    if low == 0:
+        return model, scaled(images, resolved.name).numpy() if is_scaled else images
+    unit = scaled(images, DEFAULT_RANGE).numpy() if is_scaled else (images - low) / (high - low)
+    return from_unit_model(model, images.shape[1:], resolved.name), unit.astype(np.float32)
 
 
 def _label_numbers(labels: Any, names: Sequence[str], count: int) -> np.ndarray:
