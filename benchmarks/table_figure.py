@@ -22,9 +22,10 @@ def draw(means: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(measures), 3.8), layout="constrained", dpi=120)
-    panels = figure.subplots(1, len(measures), squeeze=False)[0]
-    for axes, (title, column) in zip(panels, measures.items(), strict=True):
+    count = len(measures)
+    figure = Figure(figsize=(8.5, 3.2 * ((count + 1) // 2)), layout="constrained", dpi=120)
+    for place, (title, column) in enumerate(measures.items(), 1):
+        axes = figure.add_subplot((count + 1) // 2, 2, place)
         axes.plot(means.error, means[column], ".", color="0.6", markersize=2, rasterized=True)
         front = means[fronts(means.error, means[column])].sort_values("error")
         axes.step(front.error, front[column], "o-", where="post", color="#c44e52", markersize=4)
@@ -32,5 +33,5 @@ def draw(means: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
         if means[column].min() < 0:
             axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
         axes.set_xlabel("← validation error")
-    panels[0].set_ylabel("introspectability →")
+        axes.set_ylabel("introspectability →")
     return figure

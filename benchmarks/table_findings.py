@@ -2,12 +2,12 @@
 
     python benchmarks/table_findings.py FILE.csv.gz… [--figure FILE]
 
-Prints Markdown tables: how reliable each measure is over seeds, how measures are related, what
-measures before and early in training tell about the trained network, which operations raise a
-measure, and where the Pareto fronts lie. Intervals are 95% bootstrap intervals over networks. What
-compares seeds is based on the networks that were trained with all of them, and the rest on the
-seeds with which all networks were trained. Measures that the table does not have are left out. The
-last line is JSON.
+Prints Markdown tables: how reliable each measure is over seeds, how measures are related (for all
+networks and for those without average pooling), what measures before and early in training tell
+about the trained network, which operations raise a measure, and where the Pareto fronts lie.
+Intervals are 95% bootstrap intervals over networks. What compares seeds is based on the networks
+that were trained with all of them, and the rest on the seeds with which all networks were trained.
+Measures that the table does not have are left out. The last line is JSON.
 docs/benchmarks/findings.md describes the results.
 """
 
@@ -18,7 +18,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +73,11 @@ Figures = dict[str, list[float | None]]
 def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     """Print all tables, and return the most important figures by name."""
     complete = of_complete_seeds(rows)
-    means = complete.groupby("arch").mean(numeric_only=True)
+    means = means_over_seeds(complete)
     print(f"{len(means)} networks, {rows.seed.nunique()} seeds, {len(rows)} rows")
     print(f"Seeds with all networks: {complete.seed.nunique()}\n")
     figures = print_reliability(rows, rng)
+    print_grad_cam_near_zero(rows, rng)
     print_architectures(rows, rng)
     print_relations(means, rng)
     figures |= print_early(means, rng)
@@ -92,6 +93,16 @@ def of_complete_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     counts = rows.groupby("seed").arch.nunique()
     complete = counts.index[counts == rows.arch.nunique()]
     return rows[rows.seed.isin(complete)] if len(complete) else rows
+
+
+def means_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of each network's rows.
+
+    A table has five significant digits, so means of equally many wrong images would differ from the
+    seventh digit on, and one would be better than the other. They are rounded to the same number.
+    """
+    means = rows.groupby("arch").mean(numeric_only=True)
+    return means.round({"error": 4, "test_error": 4})
 
 
 def measured(means: pd.DataFrame, titles: Iterable[str] = MEASURES) -> dict[str, str]:
@@ -132,25 +143,52 @@ def print_reliability(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     return figures
 
 
+def print_grad_cam_near_zero(rows: pd.DataFrame, rng: np.random.Generator) -> None:
+    """Print what Grad-CAM's introspectability is where maps are constant or it is not above 0.
+
+    On images of 8×8 pixels, a network whose output is a sum of poolings has constant maps, so
+    classes do not differ and the true value is 0.
+    """
+    column = MEASURES["Grad-CAM"]
+    errors = f"{column}/standard_error"
+    if errors not in rows:
+        return
+    last_edges = rows.arch.str.rsplit("+", n=1).str[-1]
+    pooled = rows[~last_edges.str.contains("skip_connect|nor_conv")]
+    print("**Grad-CAM near 0**\n")
+    if len(pooled):
+        print(
+            f"Only average pooling before the output: {pooled.arch.nunique()} networks, of whose "
+            f"trainings {100 * (pooled[column] < 0).mean():.0f}% are below 0 "
+            f"(median {pooled[column].median():.4f})"
+        )
+    positive = rows[rows[column] > 2 * rows[errors]].arch
+    values = by_seed(rows[~rows.arch.isin(positive)], column)
+    if len(values) >= FEWEST and values.shape[1] > 1:
+        found, _ = reliability(values, rng)
+        print(f"Never above 0: {len(values)} networks; agreement of seeds: {found}")
+    print()
+
+
 def print_architectures(rows: pd.DataFrame, rng: np.random.Generator) -> None:
     """Print correlations of measures between seeds, corrected for the noise of trainings."""
     if rows.seed.nunique() < 2:
         return
-    columns = measured(rows, ("error", *SOURCES))
-    values = {title: by_seed(rows, column) for title, column in columns.items()}
-    print("**Between architectures** (Spearman between seeds, corrected for attenuation)\n")
-    lines = [
-        [
-            title,
-            *(
-                "" if title == other else str(between_architectures(one, values[other], rng))
-                for other in values
-                if other != "error"
-            ),
-        ]
-        for title, one in values.items()
-    ]
-    print_table(["measure", *(title for title in values if title != "error")], lines)
+    for title, subset in (("all networks", rows), ("without pooling", without_pooling(rows))):
+        columns = measured(subset, ("error", "test error", *SOURCES))
+        values = {name: by_seed(subset, column) for name, column in columns.items()}
+        if len(values["error"]) < FEWEST:
+            continue
+        print(f"**Between architectures, {title}** (Spearman between seeds, corrected)\n")
+        sources = [name for name in values if name in SOURCES]
+        lines = []
+        for one in values:
+            others = sources[sources.index(one) + 1 :] if one in sources else sources
+            if not others:
+                continue
+            found = [str(between_architectures(values[one], values[each], rng)) for each in others]
+            lines.append([one, *[""] * (len(sources) - len(found)), *found])
+        print_table(["measure", *sources], lines)
 
 
 def print_relations(means: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -184,6 +222,7 @@ def print_early(means: pd.DataFrame, rng: np.random.Generator) -> Figures:
     print("training, whose groups are the true classes, with the final one by true class)\n")
     figures: Figures = {}
     lines = []
+    subset = without_pooling(means.reset_index())
     for source, column in measured(means, (*EARLY, "error")).items():
         # See docs/benchmarks/table.md.
         finals = {"epoch_0": column.replace(I, f"{I}/true_class", 1), "epoch_1": column}
@@ -193,10 +232,16 @@ def print_early(means: pd.DataFrame, rng: np.random.Generator) -> Figures:
             is_known = early in means and final in means
             found = correlation(means[early], means[final], rng) if is_known else None
             cells.append(str(found or "–"))
+            if epoch == "epoch_0":
+                is_known = is_known and len(subset) >= FEWEST
+                cells.append(
+                    str(correlation(subset[early], subset[final], rng)) if is_known else "–"
+                )
             if found and source in EARLY:
                 figures[f"{epoch}/{source}"] = found.rounded()
         lines.append([source, *cells, all_classes(means, column, rng)])
-    heads = ["before training", "after 1 epoch", "after 1 epoch, all classes predicted"]
+    heads = ["before training", "before training, without average pooling"]
+    heads += ["after 1 epoch", "after 1 epoch, all classes predicted"]
     print_table(["measure", *heads], lines)
     return figures
 
@@ -244,7 +289,7 @@ def print_fronts(means: pd.DataFrame, rows: pd.DataFrame) -> Figures:
     """Print the Pareto fronts of error and each source, and how much they have in common.
 
     For comparison, the fronts of the same source with two seeds are compared, among the networks
-    that were trained with all seeds.
+    that were trained with all seeds, and it is printed where a front lies with another seed.
     """
     sources, complete = measured(means, SOURCES), of_complete_seeds(rows)
     found = {source: fronts(means.error, means[column]) for source, column in sources.items()}
@@ -257,14 +302,14 @@ def print_fronts(means: pd.DataFrame, rows: pd.DataFrame) -> Figures:
             "" if other == source else str(int((chosen & each).sum()))
             for other, each in found.items()
         ]
-        seeds = shared_by_seeds(rows, name)
+        seeds = [shared_by_seeds(rows, name), with_another_seed(rows, name)]
         lines.append(
-            [source, str(int(chosen.sum())), ends, span, positive(complete, name), *shared, seeds]
+            [source, str(int(chosen.sum())), ends, span, positive(complete, name), *shared, *seeds]
         )
     print("**Pareto fronts of error and introspectability**\n")
     heads = [f"shared with {source}" for source in sources]
-    last = "same source, shared by two seeds"
-    print_table(["source", "networks", "error", I, "trainings above 0", *heads, last], lines)
+    heads += ["same source, shared by two seeds", "percentiles with another seed"]
+    print_table(["source", "networks", "error", I, "trainings above 0", *heads], lines)
     return {f"front/{source}": [int(chosen.sum())] for source, chosen in found.items()}
 
 
@@ -284,6 +329,22 @@ def shared_by_seeds(rows: pd.DataFrame, column: str) -> str:
     each = [fronts(error[seed], value[seed]) for seed in error]
     shared = np.mean([(one & other).sum() for one, other in combinations(each, 2)])
     return f"{shared:.1f} of {np.mean([front.sum() for front in each]):.1f}"
+
+
+def with_another_seed(rows: pd.DataFrame, column: str) -> str:
+    """Return where the front with one seed lies with another seed.
+
+    These are the mean percentiles of the error and the measure; by chance, both would be 50.
+    """
+    error, value = by_seed(rows, "error"), by_seed(rows, column)
+    if error.shape[1] < 2:
+        return "–"
+    found = []
+    for one, other in permutations(error, 2):
+        front = fronts(error[one], value[one])
+        found.append([100 * each[other].rank(pct=True)[front].mean() for each in (error, value)])
+    wrong, measure = np.mean(found, axis=0)
+    return f"{wrong:.0f} (error), {measure:.0f}"
 
 
 def read(table: Path, parser: argparse.ArgumentParser) -> pd.DataFrame:
@@ -310,7 +371,7 @@ def main() -> None:
     if options.figure:
         from benchmarks.table_figure import draw
 
-        means = of_complete_seeds(rows).groupby("arch").mean(numeric_only=True)
+        means = means_over_seeds(of_complete_seeds(rows))
         draw(means, measured(means, SOURCES)).savefig(options.figure)
     names = [table.name for table in options.tables]
     print(json.dumps({"tables": names, "rows": len(rows), **figures}))
