@@ -17,7 +17,6 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -28,6 +27,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's
 
 from benchmarks.debuggability_report import print_table  # noqa: E402
 from benchmarks.debuggability_statistics import Interval  # noqa: E402
+from benchmarks.table_measures import (  # noqa: E402
+    EARLY,
+    MEASURES,
+    SOURCES,
+    I,
+    by_seed,
+    means_over_seeds,
+    measured,
+    of_complete_seeds,
+    without_pooling,
+)
 from benchmarks.table_statistics import (  # noqa: E402
     between_architectures,
     correlation,
@@ -45,28 +55,10 @@ from xnas_tf.spaces.cells import (  # noqa: E402
     plain,
 )
 
-I = "introspectability"  # noqa: E741
-MEASURES = {
-    "error": "error",
-    "test error": "test_error",
-    "calibration error": "calibration_error",
-    "mean of the four sources": I,
-    "activations": f"{I}/activations",
-    "activations, plain": f"{I}/plain",
-    "activations, equal layers": f"{I}/layer_normalised",
-    "activations, true class": f"{I}/true_class/activations",
-    "Grad-CAM": f"{I}/grad_cam",
-    "integrated gradients": f"{I}/integrated_gradients",
-    "SmoothGrad": f"{I}/smooth_grad",
-    "parameters": "parameters",
-}
-SOURCES = ("activations", "Grad-CAM", "integrated gradients", "SmoothGrad")
-EARLY = ("activations", "Grad-CAM", "integrated gradients")
 NEEDED = ("arch", "seed", "error")
-POOLING = "avg_pool_3x3"
 FEWEST = 10
 """Minimum number of networks for which a correlation is printed."""
-GROUPS = f"epoch_1/{I}/groups"
+GROUPS = "epoch_1/introspectability/groups"
 Figures = dict[str, list[float | None]]
 
 
@@ -83,41 +75,6 @@ def findings(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:
     figures |= print_early(means, rng)
     print_operations(means, rng)
     return figures | print_fronts(means, rows)
-
-
-def of_complete_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the seeds with which all networks were trained; all rows if none was.
-
-    Means over different numbers of seeds are not equally noisy, so they would not be comparable.
-    """
-    counts = rows.groupby("seed").arch.nunique()
-    complete = counts.index[counts == rows.arch.nunique()]
-    return rows[rows.seed.isin(complete)] if len(complete) else rows
-
-
-def means_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of each network's rows.
-
-    A table has five significant digits, so means of equally many wrong images would differ from the
-    seventh digit on, and one would be better than the other. They are rounded to the same number.
-    """
-    means = rows.groupby("arch").mean(numeric_only=True)
-    return means.round({"error": 4, "test_error": 4})
-
-
-def measured(means: pd.DataFrame, titles: Iterable[str] = MEASURES) -> dict[str, str]:
-    """Return the columns of measures by title, without those that the table does not have."""
-    return {title: MEASURES[title] for title in titles if MEASURES[title] in means}
-
-
-def without_pooling(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of networks in which no edge pools."""
-    return rows[~rows.arch.str.contains(POOLING)]
-
-
-def by_seed(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return a measure of the networks that were trained with all seeds, (networks, seeds)."""
-    return rows.pivot(index="arch", columns="seed", values=column).dropna()
 
 
 def print_reliability(rows: pd.DataFrame, rng: np.random.Generator) -> Figures:

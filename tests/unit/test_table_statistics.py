@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from benchmarks import table_findings
+from benchmarks import table_findings, table_measures
 from benchmarks.table_findings import equivalent_cells
 from benchmarks.table_statistics import (
     between_architectures,
@@ -174,7 +174,7 @@ def test_means_of_equally_many_wrong_images_are_equal() -> None:
         ]
     )
     assert rows.groupby("arch").error.mean().nunique() == 3
-    error = table_findings.means_over_seeds(rows).error
+    error = table_measures.means_over_seeds(rows).error
     assert error["a"] == error["b"] < error["c"]
 
 
