@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks.claim_report import of_learned, outcome_rows, report
 from benchmarks.claim_searches import ARMS
+from benchmarks.claim_sensitivity import recomputed, without_shared
+from benchmarks.claim_statistics import effect
 
 
 def test_effects_are_in_the_columns_that_name_them(
@@ -43,6 +45,9 @@ def test_effects_are_in_the_columns_that_name_them(
     cells = [cell.strip() for cell in found.strip("|").split("|")]
     assert float(cells[2].split()[0]) == pytest.approx(3, abs=0.7)
     assert cells[5:] == ["48 of 48 matched, 0 the same", "12", "better"]
+    other = printed.split("**Other ways to compare**")[1]
+    assert "| outcome | arm | recomputed | measured errors |" in other
+    assert other.count("| separability | activations | ") == 1 and "| bug found |" not in other
     assert "| bug found | activations |  |  |  | 0 of 0 matched, 0 the same | 0 | not m" in printed
     line = json.loads(printed.splitlines()[-1])
     assert line["activations: separability"][1] == "better"
@@ -64,3 +69,26 @@ def test_outcomes_are_taken_at_the_error_without_the_watermark() -> None:
     repaired = of_learned(rows)["bug repaired"].tolist()
     assert repaired == pytest.approx([-4, np.nan, -16, np.nan], nan_ok=True)
     assert rows.learned.mean() == pytest.approx(2 / 3)  # of those that are known
+
+
+def test_shared_networks_are_left_out_of_the_arm_alone() -> None:
+    rows = pd.DataFrame(
+        [("a", 0, "error", "x"), ("a", 0, "activations", "x"), ("a", 0, "activations", "y")]
+        + [("a", 1, "activations", "x"), ("a", 0, "random", "x")],
+        columns=["data", "seed", "arm", "genotype"],
+    )
+    kept = without_shared(rows)
+    assert kept.index.tolist() == [0, 2, 3, 4]
+
+
+def test_errors_without_differences_between_splits_are_recomputed_the_same() -> None:
+    """Without noise, nothing but the outcomes' unit changes with the clusters."""
+    rng = np.random.default_rng(0)
+    names = [(seed, arm) for seed in range(10) for arm in ARMS for _ in range(4)]
+    rows = pd.DataFrame(names, columns=["seed", "arm"]).assign(data="a", genotype=range(200))
+    errors = rng.uniform(0.01, 0.1, 200)
+    rows = rows.assign(error=errors, validation_error=errors, test_error=errors)
+    rows["y1"] = rng.normal(size=200) + (rows.arm == "activations")
+    found, usual = recomputed(rows, "y1", "activations"), effect(rows, "y1", "activations", "error")
+    assert found.value == usual.value
+    assert found.error == pytest.approx(usual.error, rel=0.2) and found.error != usual.error
