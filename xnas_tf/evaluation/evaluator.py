@@ -160,10 +160,9 @@ class Evaluator:
                 report_progress()
                 untrained = Subject(self._network, self._communicator, self._dataset.class_names)
                 self._scorer.score(untrained, result, trained=False)
-                infeasible = describe_violations(
-                    self._config.constraints, {**result.metrics, **result.objectives}
-                )
-                infeasible = self._communicator.broadcast(infeasible)  # costs may be measured
+                costs = {**result.metrics, **result.objectives}  # may be measured: rank 0's count
+                violations = describe_violations(self._config.constraints, costs)
+                infeasible = self._communicator.broadcast(violations)
         if infeasible:
             result.state, result.reason = "infeasible", infeasible
             return
