@@ -55,9 +55,10 @@ after Holm's correction for {COMPARISONS} comparisons, on which the result depen
 {OF_INTEREST} are too small to be of interest.
 """
 NOTES = f"""\
-`hours` is the computing time of a search. `follow` is the share of images with the watermark that
-are predicted as its class. A network learned the bug if the watermark raises this share by
-{LEARNED} or more. `undone` is the share of networks that learned the bug in which it can be undone.
+`minutes` is the mean computing time of the searches. `follow` is the share of images with the
+watermark that are predicted as its class. A network learned the bug if the watermark raises this
+share by {LEARNED} or more. `undone` is the share of networks that learned the bug in which it can
+be undone.
 `bug found` and `bug repaired` are for these networks only, so a data set whose
 networks do not learn the bug says nothing about them. Chance is 0.5 for `bug found`, and is
 subtracted from `mask mass` and `fidelity`; `bug repaired` is {NEVER} if the bug cannot be undone.
@@ -78,7 +79,7 @@ def outcome_rows(table: pd.DataFrame) -> pd.DataFrame:
     follow = table["bug/planted_bug/learned"]
     rise = follow - table["bug/planted_bug/base"]
     kept = table[["data", "seed", "arm", "genotype", "test_error"]]
-    kept = kept.assign(validation_error=table["error"], hours=table["search/seconds"] / 3600)
+    kept = kept.assign(validation_error=table["error"], minutes=table["search/seconds"] / 60)
     learned = (rise >= LEARNED).astype(float).where(rise.notna())
     undone = (table["bug/repair"] < NEVER).astype(float).where(table["bug/repair"].notna())
     more = {"follow": follow, "learned": learned, "undone": undone.where(learned == 1)}
@@ -143,7 +144,7 @@ def report(path: Path, data: Sequence[str], figure: Path | None) -> None:
     print_effects("Compared with random networks", compare(learned, "random"))
     every = [each for each in compare(rows, "error") if each.outcome in OF_BUGS]
     print_effects("Including networks that did not learn the bug", every)
-    print_sensitivity(learned, list(OUTCOMES))
+    print_sensitivity(learned, main)
     if figure:
         from benchmarks.claim_figure import draw
 
@@ -172,10 +173,12 @@ def summary(each: Effect) -> list[float | str | None]:
 
 def print_means(rows: pd.DataFrame) -> None:
     """Print the means of each arm on each data set, before any sign is turned."""
-    names = ["hours", "error", "follow", "learned", "undone", *OUTCOMES]
+    names = ["minutes", "error", "follow", "learned", "undone", *OUTCOMES]
     means = rows.groupby(["data", "arm"])[names].mean() * pd.Series(OUTCOMES).reindex(
         names, fill_value=1
     )
+    searches = rows.drop_duplicates(["data", "seed", "arm"]).groupby(["data", "arm"])
+    means["minutes"] = searches.minutes.mean()
     groups = rows.groupby(["data", "arm"])
     counts, seeds = groups.size(), groups.seed.nunique()
     lines = [

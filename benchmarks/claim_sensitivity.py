@@ -5,13 +5,14 @@ These checks were not planned, and were made after the results were known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.claim_errors import calibrated
-from benchmarks.claim_searches import ARMS, CONTROLS, WORSE
+from benchmarks.claim_searches import CONTROLS, WORSE
 from benchmarks.claim_statistics import (
     ALPHA,
     COMPARISONS,
@@ -23,30 +24,36 @@ from benchmarks.claim_statistics import (
 from benchmarks.debuggability_report import print_table
 
 
-def print_sensitivity(rows: pd.DataFrame, outcomes: list[str]) -> None:
-    """Print the decidable effects of all arms, compared with the search for error, in variants.
+def print_sensitivity(rows: pd.DataFrame, effects: Sequence[Effect]) -> None:
+    """Print variants of the effects that are decidable, and which networks these leave out.
 
     Args:
         rows: A row for each network; see ``claim_report.outcome_rows``.
-        outcomes: Columns of ``rows`` for which higher is better.
+        effects: Effects of arms compared with the search for error.
     """
     samples = variants(rows)
     lines = []
-    for name in outcomes:
-        for arm in (arm for arm in ARMS if arm not in CONTROLS):
-            if effect(rows, name, arm, "error").clusters < FEWEST_CLUSTERS:
-                continue
-            found = [effect(sample, name, arm, "error") for sample in samples.values()]
-            levels = [level(sample) for sample in samples.values()]
-            pairs = [(recomputed(rows, name, arm), level(rows)), *zip(found, levels, strict=True)]
-            cells = [with_interval(each.value, each.interval(error)) for each, error in pairs]
-            lines.append([name, arm, *cells])
+    for each in (each for each in effects if each.clusters >= FEWEST_CLUSTERS):
+        name, arm = each.outcome, each.arm
+        found = [(recomputed(rows, name, arm), level(rows))]
+        found += [(effect(own, name, arm, "error"), level(own)) for own in samples.values()]
+        cells = [with_interval(other.value, other.interval(error)) for other, error in found]
+        lines.append([name, arm, *cells])
     print("**Other ways to compare** (not planned)\n")
     print_table(["outcome", "arm", "recomputed", *samples], lines)
     print(
         f"Intervals are corrected for {COMPARISONS} comparisons without Holm's steps, except that "
         "those of a single data set are 95% intervals.\n"
     )
+    for name in ("trained well", "errors of the control", "other networks"):
+        print(f"- {name}: networks left out: {left_out(rows, samples[name])}")
+    print()
+
+
+def left_out(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
+    """Return how many networks of each data set and arm a sample of the rows leaves out."""
+    counts = rows.drop(sample.index).groupby(["data", "arm"]).size()
+    return ", ".join(f"{data} {arm} {n}" for (data, arm), n in counts.items()) or "none"
 
 
 def level(rows: pd.DataFrame) -> float:
@@ -91,7 +98,6 @@ def variants(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def without_shared(rows: pd.DataFrame) -> pd.DataFrame:
     """Leave out networks of arms with two objectives that the search for error selected too."""
-    names = ["data", "seed", "genotype"]
-    of_control = rows.loc[rows.arm == "error", names].apply(tuple, axis=1)
-    is_shared = rows[names].apply(tuple, axis=1).isin(set(of_control))
+    networks = pd.MultiIndex.from_frame(rows[["data", "seed", "genotype"]])
+    is_shared = networks.isin(networks[rows.arm == "error"])
     return rows[~is_shared | rows.arm.isin(CONTROLS)]

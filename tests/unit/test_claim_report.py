@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.claim_report import of_learned, outcome_rows, report
+from benchmarks.claim_report import of_learned, outcome_rows, print_means, report
 from benchmarks.claim_searches import ARMS
-from benchmarks.claim_sensitivity import recomputed, without_shared
+from benchmarks.claim_sensitivity import left_out, recomputed, without_shared
 from benchmarks.claim_statistics import effect
 
 
@@ -49,6 +49,7 @@ def test_effects_are_in_the_columns_that_name_them(
     assert "| outcome | arm | recomputed | measured errors |" in other
     assert other.count("| separability | activations | ") == 1 and "| bug found |" not in other
     assert "| bug found | activations |  |  |  | 0 of 0 matched, 0 the same | 0 | not m" in printed
+    assert "- trained well: networks left out: none\n" in other
     line = json.loads(printed.splitlines()[-1])
     assert line["activations: separability"][1] == "better"
     assert line["activations: bug found"] == [None, "not measured"]
@@ -71,6 +72,16 @@ def test_outcomes_are_taken_at_the_error_without_the_watermark() -> None:
     assert rows.learned.mean() == pytest.approx(2 / 3)  # of those that are known
 
 
+def test_the_time_of_a_search_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame(
+        {"data": "a", "seed": [0, 1, 1, 1], "arm": "activations", "genotype": list("wxyz")}
+        | {"error": 0.1, "test_error": 0.1, "search/seconds": [60.0, 180.0, 180.0, 180.0]}
+        | {"bug/planted_bug/learned": 0.0, "bug/planted_bug/base": 0.0, "bug/repair": 0.0}
+    )
+    print_means(outcome_rows(table))
+    assert "| a | activations | 2 | 4 | 2.000 | 0.100 | " in capsys.readouterr().out
+
+
 def test_shared_networks_are_left_out_of_the_arm_alone() -> None:
     rows = pd.DataFrame(
         [("a", 0, "error", "x"), ("a", 0, "activations", "x"), ("a", 0, "activations", "y")]
@@ -79,6 +90,7 @@ def test_shared_networks_are_left_out_of_the_arm_alone() -> None:
     )
     kept = without_shared(rows)
     assert kept.index.tolist() == [0, 2, 3, 4]
+    assert left_out(rows, kept) == "a activations 1" and left_out(rows, rows) == "none"
 
 
 def test_errors_without_differences_between_splits_are_recomputed_the_same() -> None:
