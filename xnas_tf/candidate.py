@@ -178,8 +178,8 @@ class Candidate:
             )
         if not self.model_path.is_file():
             raise InputError(
-                f"candidate {self.id}: its model {self.model_path} does not exist in {Path.cwd()}, "
-                "the current folder. Was it removed, or has the current folder changed?"
+                f"candidate {self.id}: its model {self.model_path} does not exist; the current "
+                f"folder is {Path.cwd()}"
             )
         from xnas_tf.keras_tools.input_range import declare_range  # noqa: PLC0415 - heavy
         from xnas_tf.keras_tools.model_files import load_model  # noqa: PLC0415 - heavy

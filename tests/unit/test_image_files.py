@@ -110,6 +110,7 @@ def test_a_group_is_found_in_the_path(pets):
     with pytest.raises(InputError, match="was not found in 'cat/000.png'"):
         load_dataset(f"folder:{pets}", group=r"(\d+)?")  # only an empty text matches
     assert match_groups(r"cat/(\d)|dog", ["cat/1.png", "dog/2.png"], "pets").tolist() == ["1", ""]
+    assert match_groups(r"(?=.*(\d))", ["cat/1.png"], "pets").tolist() == ["1"]  # a lookahead
 
 
 def test_grey_images_stored_with_colour_are_no_problem_but_a_hint(pets):

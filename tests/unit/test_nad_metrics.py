@@ -187,6 +187,9 @@ def test_equally_similar_classes_share_the_last_place():
     shares = [paths.similar_share(0, other) for other in range(1, 7)]
     assert shares == pytest.approx([0, *5 * [3 / 5]]) and paths.most_similar(0) == []
     assert paths.most_similar(2) == [0, 1, 6] and paths.most_similar(7) == []
+    # Of three others, only one is listed, which nothing but their order would choose here.
+    alike = Paths(["one"], [1 - 2 * np.eye(4, dtype=np.float32)], np.ones(4))
+    assert alike.similar_share(0, 1) == 1 and alike.most_similar(0) == []
 
 
 def test_agreement_by_hand():

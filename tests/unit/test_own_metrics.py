@@ -1,5 +1,6 @@
 """Metrics that a HyperModel compiled its models with, recorded and as objectives."""
 
+import itertools
 from dataclasses import replace
 
 import keras
@@ -109,6 +110,23 @@ def test_metrics_are_the_same_on_any_number_of_ranks(kind):
     assert {"val_loss", "val_accuracy", "val_top2"} <= alone.keys()
     for each in on_ranks(3, found):
         assert each == pytest.approx(alone, rel=1e-6)
+
+
+def test_all_ranks_take_what_rank_0_measured(monkeypatch):
+    """Otherwise, random numbers in a ``test_step`` could let only some of them fail or stop."""
+    space, numbers = SearchSpace(MeasuredByEvaluate(), SHAPE, CLASSES), itertools.count(1.0)
+    models = [space.build(VALUES) for _ in range(2)]
+    for model in models:
+        build_metrics(model, CLASSES)
+    evaluated = "xnas_tf.evaluation.validator.evaluate"
+    monkeypatch.setattr(evaluated, lambda *_: {"loss": next(numbers)})
+
+    def found(communicator):
+        validator = Validator(load_config(overrides=BASE), make_dataset(), communicator)
+        model = models[communicator.rank]
+        return validator.validate(model, Predictor(model, 10), 1)["val_loss"]
+
+    assert len(set(on_ranks(2, found))) == 1
 
 
 def test_an_objective_of_no_metric_is_refused_before_the_search():

@@ -129,7 +129,6 @@ def test_ranks_on_ray_differ_from_a_driver_with_other_code():
     assert line == "mine has other code there"
 
 
-@pytest.mark.long
 def network(seed):
     keras.utils.set_random_seed(seed)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -161,6 +160,7 @@ def test_ranks_that_loaded_the_same_may_begin():
     on_ranks(2, lambda world: check_same_model(models[world.rank], make_dataset(), world))
 
 
+@pytest.mark.long
 def test_all_ranks_get_the_same_data_and_space():
     config = load_config(overrides=TINY)
     found = on_ranks(2, lambda world: prepare(config, world, 2))

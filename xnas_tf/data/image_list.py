@@ -126,7 +126,7 @@ def match_groups(pattern: str, names: Sequence[str], name: str) -> np.ndarray:
     groups = []
     for image in names:
         match = re.search(pattern, image)
-        if not (match and match[0]):
+        if not (match and any([match[0], *match.groups()])):  # a lookahead has an empty match
             raise InputError(f"dataset.group: {pattern!r} was not found in {image!r} of {name}")
         groups.append(match[1 if match.re.groups else 0] or "")
     return np.array(groups)

@@ -83,7 +83,8 @@ class Validator:
         if needs_evaluate(model, self.split.images.shape[1:]):
             if self._communicator.size == 1 or can_be_shared(model):
                 return evaluate(model, self.split, self._communicator)
-            return evaluate(model, self._dataset.validation.select(self._order), SingleProcess())
+            found = evaluate(model, self._dataset.validation.select(self._order), SingleProcess())
+            return self._communicator.broadcast(found)  # ranks differ, as in their random numbers
         # For all images together, since not all metrics are means over images.
         own = [self.split.labels, *(each for each in outputs if each is not None)]
         labels, *everything = self._communicator.sum(*map(self._of_all_images, own))

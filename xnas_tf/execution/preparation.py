@@ -213,8 +213,8 @@ def left_out_images(config: Config, dataset: Dataset, space: SearchSpace) -> lis
         return []
     return [
         f"training.batch_size {size}: an epoch has only full batches, so it trains on "
-        f"{size * steps} of the {images} training images, with others left out each time; a "
-        "smaller batch leaves out fewer"
+        f"{size * steps} of the {images} training images, and different ones are left out each "
+        "time; another batch size may leave out fewer"
     ]
 
 

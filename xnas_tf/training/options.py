@@ -26,8 +26,8 @@ class TrainingOptions(Section):
     epochs: int = Field(
         3,
         ge=1,
-        description="number of passes over the training split; the images that do not fill a last "
-        "batch are left out, others in each pass",
+        description="number of passes over the training split; images that do not fill the last "
+        "batch are left out, different ones in each pass",
     )
     batch_size: int = Field(
         48,

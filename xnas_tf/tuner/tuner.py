@@ -119,7 +119,7 @@ class Tuner:
             y: Labels: numbers or strings, (N,) or (N, 1), or one-hot vectors, (N, classes).
             epochs: Number of epochs for which to train each candidate.
             batch_size: The batch size for training. Unlike in Keras' ``fit``, a smaller last batch
-                is left out of an epoch, with other images each time.
+                is left out, with different images in each epoch.
             validation_data: Images and labels on which to compare candidates, as a pair or a
                 ``tf.data.Dataset``.
             validation_split: The share of ``x`` to use if ``validation_data`` is not given, by

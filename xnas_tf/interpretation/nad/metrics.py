@@ -128,14 +128,14 @@ def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
     return [int(index) for index in order if index != own][:count]
 
 
-def nearest_share(values: np.ndarray, index: int) -> float:
-    """Compute the probability that an index is among those of the ``NEAREST`` largest values.
+def nearest_share(values: np.ndarray, index: int, count: int = NEAREST) -> float:
+    """Compute the probability that an index is among those of the ``count`` largest values.
 
     It is 0 or 1 unless several values share the last place, between which chance decides.
     """
     values = values.round(9)  # means over layers differ in the order of their terms
     above, equal = (values > values[index]).sum(), (values == values[index]).sum()
-    return float(np.clip((NEAREST - above) / equal, 0, 1))
+    return float(np.clip((count - above) / equal, 0, 1))
 
 
 def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -86,16 +86,18 @@ class Paths:
     def most_similar(self, place: int) -> list[int]:
         """Return the classes with the most similar paths, the most similar first.
 
-        There are at most ``metrics.NEAREST``, and none if the class has no path of its own. Classes
-        that share the last place are left out, because their order would mean nothing.
+        There are at most ``metrics.NEAREST``, and at most half of the other classes unless there is
+        only one; there are none if the class has no path of its own. Classes that share the last
+        place are left out, because their order would mean nothing.
         """
         if not self.has_own_path[place]:
             return []
+        count = min(metrics.NEAREST, max(1, (int(self.has_own_path.sum()) - 1) // 2))
         order = metrics.others_by(self.similarity[place], place, len(self.similarity))
         own = [other for other in order if self.has_own_path[other]]
-        return [other for other in own if self.similar_share(place, other) == 1]
+        return [other for other in own[:count] if self.similar_share(place, other, count) == 1]
 
-    def similar_share(self, place: int, other: int) -> float:
+    def similar_share(self, place: int, other: int, count: int = metrics.NEAREST) -> float:
         """Return whether a class is one of the most similar to another, as a number in [0, 1].
 
         Often, several classes are equally similar, because a full mask in a layer counts as the
@@ -103,7 +105,7 @@ class Paths:
         """
         is_other = self.has_own_path & (np.arange(len(self.similarity)) != place)
         values = np.where(is_other, self.similarity[place], -np.inf)
-        return metrics.nearest_share(values, other)
+        return metrics.nearest_share(values, other, count)
 
     @property
     def diversity(self) -> float:
