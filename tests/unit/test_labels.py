@@ -1,5 +1,6 @@
 """Labels of any kind become class numbers, the same in all splits, and it is said how."""
 
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from xnas_tf.data import DATASETS, Source, load_dataset
 from xnas_tf.data.checking import checked
 from xnas_tf.data.labels import encode, one_per_image
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 
 Y = np.array([0, 1, 2, 0, 1, 2])
 
@@ -196,6 +197,15 @@ def test_a_function_that_gives_no_source_is_wrong_input(monkeypatch, function, m
     """So an export, for which the images may be missing, goes on without them."""
     monkeypatch.setattr(DATASETS, "get", lambda _: function)
     with pytest.raises(InputError, match=f"^data set mine:load: the function {message}"):
+        load_dataset("mine:load")
+
+
+def test_a_disk_that_fails_is_not_wrong_input(monkeypatch):
+    def load():
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    monkeypatch.setattr(DATASETS, "get", lambda _: load)
+    with pytest.raises(RunError, match="the function failed: OSError"):
         load_dataset("mine:load")
 
 

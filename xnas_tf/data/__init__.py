@@ -23,7 +23,7 @@ from xnas_tf.data.quality import Findings, digests_of, identical, repeated
 from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
-from xnas_tf.errors import InputError, suggest
+from xnas_tf.errors import InputError, RunError, is_temporary, suggest
 from xnas_tf.registry import Registry, describe
 from xnas_tf.utils.argument_types import NUMBER, TEXT, WHOLE, check_types
 
@@ -111,6 +111,7 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
 
     Raises:
         InputError: If the data set does not exist or is not suitable for classification.
+        RunError: If a disk failed in a function of the user's.
     """
     pixels = None if size is None else _height_and_width(size)
     if channels not in (None, 1, 3):
@@ -197,7 +198,8 @@ def _source(name: str) -> Source | ImageFiles:
     except InputError:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise InputError(f"data set {name}: the function failed: {describe(error)}") from error
+        kind = RunError if is_temporary(error) else InputError
+        raise kind(f"data set {name}: the function failed: {describe(error)}") from error
     if not isinstance(source, Source | ImageFiles):
         given = type(source).__name__
         raise InputError(
