@@ -97,6 +97,18 @@ def test_folders_of_parts_keep_their_parts_and_images_in_several_are_noted(tmp_p
     assert sizes(load_dataset(f"folder:{root}", validation=0.25)) == [30, 10, 6]
 
 
+def test_a_given_split_without_a_readable_image_is_not_drawn_from_the_others(tmp_path):
+    root = tmp_path / "pets"
+    for part, count in {"train": 20, "test": 1}.items():
+        make_folder(root / part, {"cat": count, "dog": count})
+    for file in (root / "test").rglob("*.png"):
+        file.write_text("no picture")
+    with pytest.raises(InputError, match="no image of the split test can be decoded"):
+        load_dataset(f"folder:{root}")
+    shutil.rmtree(root / "test")
+    assert load_dataset(f"folder:{root}").how_split.startswith("by class")
+
+
 def test_a_group_is_found_in_the_path(pets):
     dataset = load_dataset(f"folder:{pets}", group=r"(\d)\.\w+$")
     assert dataset.how_split == "by class; groups stay whole"

@@ -93,6 +93,7 @@ def load_image_files(
     stored = {key: values[rows] for key, values in listing.items() if key != "class_names"}
     class_names = tuple(listing["class_names"].tolist())
     _check_readable(findings, stored["labels"], class_names, reading.max_corrupt, name)
+    _check_splits(listing, stored, name)
     names, groups = stored["names"].tolist(), stored.get("groups")
     if reading.group and groups is not None:
         raise InputError(f"dataset.group: data set {name} has groups of its own")
@@ -107,6 +108,18 @@ def load_image_files(
         names=names,
         findings=findings,
     )
+
+
+def _check_splits(
+    listing: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray], name: str
+) -> None:
+    """Check that no split has lost all of its images: it would be drawn from the others."""
+    given, found = (set(each.get("parts", np.array("")).flat) for each in (listing, stored))
+    if lost := given - found - {""}:
+        raise InputError(
+            f"data set {name}: no image of the split {join_names(sorted(lost))} can be decoded; "
+            "replace these images, or remove them, and the split is drawn from the others"
+        )
 
 
 def _key(files: ImageFiles, reading: Reading) -> str:
