@@ -138,17 +138,25 @@ def test_a_callback_that_stops_one_rank_stops_all():
     assert [len(history) for history in on_ranks(2, work)] == [1, 1]
 
 
-def test_a_callback_that_lets_ranks_drift_apart_is_refused():
-    class RateOfLoss(kc.Callback):
-        """Follows the loss of each batch, of which each rank has another share."""
+class RateOfLoss(kc.Callback):
+    """Follows the loss of each batch, of which each rank has another share."""
 
-        def on_train_batch_end(self, batch, logs=None):
-            self.model.optimizer.learning_rate = 0.01 * float(logs["loss"])
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.optimizer.learning_rate = 0.01 * float(logs["loss"])
 
+
+class NoiseAtTheEnd(kc.Callback):
+    def on_train_end(self, logs=None):
+        kernel = self.model.trainable_variables[0]
+        kernel.assign(np.random.default_rng().normal(size=kernel.shape))
+
+
+@pytest.mark.parametrize("kind", [RateOfLoss, NoiseAtTheEnd])
+def test_a_callback_that_lets_ranks_drift_apart_is_refused(kind):
     def refused(communicator):
         model = Case("adam", run_eagerly=True).build()
         with pytest.raises(RunError, match="different weights: .*callbacks must do the same"):
-            by_us(model, make_dataset(), [RateOfLoss()], config(), communicator)
+            by_us(model, make_dataset(), [kind()], config(), communicator)
 
     on_ranks(2, refused)
 

@@ -197,6 +197,7 @@ class Trainer:
             change()
         if self._keras_callbacks:
             self._keras_callbacks.on_train_end(dict((self.progress.history or [{}])[-1]))
+            self._check_equal_weights()
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
