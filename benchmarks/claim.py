@@ -3,7 +3,7 @@
     python benchmarks/claim.py search FOLDER [--data NAME …] [--seeds N …] [--cifar10 FILE]
     python benchmarks/claim.py retrain FOLDER [--data NAME …] [--seeds N …] [--cifar10 FILE]
     python benchmarks/claim.py collect FOLDER [--out FILE]
-    python benchmarks/claim.py report [FILE] [--data NAME …] [--figure FILE]
+    python benchmarks/claim.py report [FILE] --data NAME … [--figure FILE]
 
 ``search`` runs the searches, and ``retrain`` trains the networks selected from them again and
 measures the outcomes. Both resume, and can run in several processes for different data sets or
@@ -142,7 +142,7 @@ def main() -> None:
     step.add_argument("--out", type=Path, default=TABLE)
     step = steps.add_parser("report")
     step.add_argument("table", nargs="?", type=Path, default=TABLE)
-    step.add_argument("--data", nargs="+", choices=DATA, default=DATA)
+    step.add_argument("--data", nargs="+", choices=DATA, required=True, help="of one study")
     step.add_argument("--figure", type=Path, help="file to draw the effects into")
     options = parser.parse_args()
     if options.step == "collect":

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.claim_errors import calibrated
 from benchmarks.claim_searches import ARMS, CONTROLS
-from benchmarks.claim_sensitivity import print_sensitivity, with_interval
+from benchmarks.claim_sensitivity import print_sensitivity
 from benchmarks.claim_statistics import (
     COMPARISONS,
     FEWEST_CLUSTERS,
@@ -20,6 +20,7 @@ from benchmarks.claim_statistics import (
     corrected,
     effect,
     scales,
+    with_interval,
 )
 from benchmarks.debuggability_report import print_table
 
@@ -57,10 +58,9 @@ after Holm's correction for {COMPARISONS} comparisons, on which the result depen
 NOTES = f"""\
 `minutes` is the mean computing time of the searches. `follow` is the share of images with the
 watermark that are predicted as its class. A network learned the bug if the watermark raises this
-share by {LEARNED} or more. `undone` is the share of networks that learned the bug in which it can
-be undone.
-`bug found` and `bug repaired` are for these networks only, so a data set whose
-networks do not learn the bug says nothing about them. Chance is 0.5 for `bug found`, and is
+share by {LEARNED} or more. `undone` is the share of these networks in which the bug can be undone.
+`bug found` and `bug repaired` are for these networks only, so a data set whose networks do not
+learn the bug says nothing about them. Chance is 0.5 for `bug found`, and is
 subtracted from `mask mass` and `fidelity`; `bug repaired` is {NEVER} if the bug cannot be undone.
 """
 

@@ -20,6 +20,7 @@ from benchmarks.claim_statistics import (
     Effect,
     effect,
     jackknife_error,
+    with_interval,
 )
 from benchmarks.debuggability_report import print_table
 
@@ -73,13 +74,6 @@ def recomputed(rows: pd.DataFrame, outcome: str, arm: str) -> Effect:
         others = others.assign(error=calibrated(others))
         values.append(effect(others, outcome, arm, "error").value)
     return replace(found, error=jackknife_error(np.array(values)))
-
-
-def with_interval(value: float | None, interval: tuple[float, float]) -> str:
-    """Return a value and its interval as text; what is NaN is left out."""
-    low, high = interval
-    shown = "" if value is None or np.isnan(value) else f"{value:.2f}"
-    return shown if np.isnan(low) else f"{shown} [{low:.2f}, {high:.2f}]".strip()
 
 
 def variants(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

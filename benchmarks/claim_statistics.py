@@ -95,6 +95,13 @@ class Effect:
         return value - half, value + half
 
 
+def with_interval(value: float | None, interval: tuple[float, float]) -> str:
+    """Return a value and its interval as text; what is NaN is left out."""
+    low, high = interval
+    shown = "" if value is None or np.isnan(value) else f"{value:.2f}"
+    return shown if np.isnan(low) else f"{shown} [{low:.2f}, {high:.2f}]".strip()
+
+
 def scales(rows: pd.DataFrame, outcome: str) -> pd.Series:
     """Return the outcome's standard deviation among the random networks, by data set.
 

@@ -87,7 +87,7 @@ function classMeansOf(model) {
     + (models.models.length > 1 ? " Its sources may rank networks in opposite ways: on mnist5k, accurate networks tended "
       + "to have higher values by activations, and lower ones by Grad-CAM and integrated gradients." : "")
     + (model.means.some(({ distances }) => distances.flat().some((value) => value < 0))
-      ? " The estimate is unbiased, so the distance may be slightly negative if two classes do not differ." : "")),
+      ? " The estimate is corrected for the number of images, so the distance may be slightly negative if two classes do not differ." : "")),
   el("div", { class: "matrices" }, model.means.map(classMeans))];
 }
 function quality(model) {
