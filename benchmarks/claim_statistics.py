@@ -43,6 +43,8 @@ class Effect:
         same: Number of these networks that the control selected too.
         clusters: Number of clusters with networks of the arm, or of the control if it has fewer.
         corrected: Interval of ``value`` after Holm's correction; None before it.
+        recomputed: Interval for which everything was computed anew without each cluster. If it is
+            given and contains 0, the effect is undecided.
     """
 
     arm: str
@@ -56,6 +58,7 @@ class Effect:
     same: int = 0
     clusters: int = 0
     corrected: tuple[float, float] | None = None
+    recomputed: tuple[float, float] | None = None
 
     @property
     def statement(self) -> str:
@@ -70,9 +73,10 @@ class Effect:
         if np.sign(self.value) != np.sign(self.matched):
             return "undecided"
         low, high = self.corrected or (low, high)
-        if low > 0 and self.value >= OF_INTEREST:
+        others = self.recomputed or (low, high)
+        if min(*others, low) > 0 and self.value >= OF_INTEREST:
             return "better"
-        return "worse" if high < 0 else "undecided"
+        return "worse" if max(*others, high) < 0 else "undecided"
 
     @property
     def p(self) -> float:

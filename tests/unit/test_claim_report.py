@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.claim_report import of_learned, outcome_rows, print_means, report
+from benchmarks.claim_report import OUTCOMES, compare, of_learned, outcome_rows, print_means, report
 from benchmarks.claim_searches import ARMS
 from benchmarks.claim_sensitivity import left_out, recomputed, without_shared
 from benchmarks.claim_statistics import effect
@@ -93,6 +94,22 @@ def test_shared_networks_are_left_out_of_the_arm_alone() -> None:
     assert left_out(rows, kept) == "a activations 1" and left_out(rows, rows) == "none"
 
 
+def test_the_second_study_also_needs_recomputed_intervals() -> None:
+    rng = np.random.default_rng(0)
+    names = [(seed, arm) for seed in range(10) for arm in ARMS for _ in range(4)]
+    rows = pd.DataFrame(names, columns=["seed", "arm"]).assign(data="mnist5k", genotype=range(200))
+    errors = rng.uniform(0.01, 0.1, 200)
+    rows = rows.assign(error=errors, validation_error=errors, test_error=errors)
+    rows = rows.assign(**dict.fromkeys(OUTCOMES, np.nan))
+    rows["separability"] = rng.normal(size=200) + 3 * (rows.arm == "activations")
+    found = next(each for each in compare(rows, "error") if each.statement == "better")
+    assert (found.arm, found.outcome) == ("activations", "separability") and found.recomputed
+    for interval in ((-0.1, 3.0), (np.nan, np.nan)):
+        assert replace(found, recomputed=interval).statement == "undecided"
+    first = compare(rows.assign(data="digits"), "error")
+    assert all(each.recomputed is None for each in first)
+
+
 def test_errors_without_differences_between_splits_are_recomputed_the_same() -> None:
     """Without noise, nothing but the outcomes' unit changes with the clusters."""
     rng = np.random.default_rng(0)
@@ -101,6 +118,7 @@ def test_errors_without_differences_between_splits_are_recomputed_the_same() -> 
     errors = rng.uniform(0.01, 0.1, 200)
     rows = rows.assign(error=errors, validation_error=errors, test_error=errors)
     rows["y1"] = rng.normal(size=200) + (rows.arm == "activations")
-    found, usual = recomputed(rows, "y1", "activations"), effect(rows, "y1", "activations", "error")
+    found = recomputed(rows, "y1", "activations", "error")
+    usual = effect(rows, "y1", "activations", "error")
     assert found.value == usual.value
     assert found.error == pytest.approx(usual.error, rel=0.2) and found.error != usual.error
