@@ -13,8 +13,8 @@ import pytest
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, RunError, XnasError
+from xnas_tf.storage import database as database_module
 from xnas_tf.storage import run_directory as directory
-from xnas_tf.storage import schema
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import (
@@ -216,9 +216,9 @@ def test_a_new_database_has_the_tables_of_a_migrated_one(version_3, tmp_path):
 
 def test_databases_of_earlier_versions_are_migrated(version_3, monkeypatch):
     before = version_3.read_bytes()
-    monkeypatch.setattr(schema, "VERSION", 6)
+    monkeypatch.setattr(database_module, "VERSION", 6)
     steps = {4: ("CREATE TABLE x (y)",), 5: ("UPDATE candidates SET reason='odd'",)}
-    monkeypatch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS | steps)
+    monkeypatch.setattr(database_module, "MIGRATIONS", database_module.MIGRATIONS | steps)
     migrated = [replace(FULL, reason="odd")]
     reader = Database(version_3)
     assert reader.candidates() == migrated and version_3.read_bytes() == before
@@ -234,7 +234,7 @@ def test_databases_of_earlier_versions_are_migrated(version_3, monkeypatch):
 
 def test_a_failed_migration_changes_nothing(version_3, monkeypatch):
     steps = {3: ("UPDATE candidates SET reason='odd'", "DROP TABLE missing")}
-    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(database_module, "MIGRATIONS", steps)
     with pytest.raises(RunError, match="no such table: missing"):
         Database(version_3, create=True)
     monkeypatch.undo()

@@ -9,23 +9,19 @@ from typing import Any
 from xnas_tf.candidate import PHASES, Candidate
 from xnas_tf.config import Config
 
-_FIELDS = ("id", "generation", "parents", "genotype", "state", "reason", "epochs", "seed")
+_FIELDS = (
+    *("id", "generation", "parents", "genotype", "state", "reason", "epochs", "seed"),
+    *("collapsed", "reused_from"),
+)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One measured value of every candidate.
+    """One measured value of every candidate."""
 
-    Attributes:
-        name: Name of the value among a candidate's objectives and metrics.
-        title: Short heading, with an arrow that points towards better values.
-        direction: ``minimize`` or ``maximize``.
-        is_objective: Whether the search ranks candidates by this value.
-    """
-
-    name: str
-    title: str
-    direction: str
+    name: str  # among a candidate's objectives and metrics
+    title: str  # short, with an arrow that points towards better values
+    direction: str  # ``minimize`` or ``maximize``
     is_objective: bool = False
 
     def value(self, candidate: Candidate) -> float | None:
@@ -48,33 +44,27 @@ def measured_columns(config: Config) -> list[Column]:
     return columns
 
 
+_FIRST = ("id", "pareto", "generation", "parents", "genotype")
+_LAST = (
+    *("recommended", "epochs", "collapsed", "violations"),
+    *("state", "reason", "seed", "reused_from"),
+)
+
+
 def candidate_rows(
     candidates: Iterable[Candidate], config: Config, front: Collection[int], recommended: int | None
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the columns of a table of candidates in any state, and its rows, one per candidate.
+    """Return the columns of a table of candidates in any state, and its rows; see ``Run``.
 
-    Objectives and metrics are in columns of the same name, hyperparameters in
-    ``hyperparameters/NAME`` columns, and the seconds of each phase in ``seconds/PHASE`` columns. A
-    row is blank in columns that do not apply to it. ``front`` and ``recommended`` are ids.
+    A row is blank in columns that do not apply to it. ``front`` and ``recommended`` are ids.
     """
     rows = [_row(candidate, config, front, recommended) for candidate in candidates]
-    objectives = [objective.name for objective in config.objectives]
-    first = ["id", "pareto", "generation", "parents", "genotype", *objectives]
-    last = [
-        "recommended",
-        "epochs",
-        "collapsed",
-        "violations",
-        "state",
-        "reason",
-        "seed",
-        "reused_from",
-    ]
+    first = [*_FIRST, *(objective.name for objective in config.objectives)]
     found = dict.fromkeys(name for row in rows for name in row)
     chosen = [name for name in found if name.startswith("hyperparameters/")]
     seconds = [f"seconds/{phase}" for phase in ("total", *PHASES)]
-    metrics = sorted(set(found) - {*first, *last, *chosen, *seconds})
-    return [*first, *metrics, *last, *chosen, *seconds], rows
+    metrics = sorted(set(found) - {*first, *_LAST, *chosen, *seconds})
+    return [*first, *metrics, *_LAST, *chosen, *seconds], rows
 
 
 def _row(
@@ -84,8 +74,6 @@ def _row(
     fields |= {
         "pareto": candidate.id in front,
         "recommended": candidate.id == recommended,
-        "collapsed": candidate.collapsed,
-        "reused_from": candidate.reused_from,
         "violations": candidate.violations(config.constraints),
         "seconds/total": candidate.seconds_total,
     }

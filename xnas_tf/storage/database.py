@@ -14,8 +14,35 @@ from typing import Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.storage import schema
 
+VERSION = 4
+"""Stored as the ``format`` fact. Increase it with every change to ``CREATE``, and add a migration
+from the previous version to ``MIGRATIONS``."""
+CREATE = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY, genotype TEXT NOT NULL, hyperparameters TEXT NOT NULL,
+    parents TEXT NOT NULL, generation INTEGER NOT NULL, seed INTEGER NOT NULL,
+    epochs INTEGER NOT NULL, promoted_from INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL,
+    objectives TEXT NOT NULL, metrics TEXT NOT NULL, seconds TEXT NOT NULL,
+    history TEXT NOT NULL, versions TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL,
+    "group" INTEGER NOT NULL, finished_before INTEGER NOT NULL, finish_order INTEGER NOT NULL,
+    lost_groups INTEGER NOT NULL, digest TEXT NOT NULL, reused_from TEXT NOT NULL,
+    UNIQUE (genotype, epochs)
+)""",
+)
+"""SQL statements that create the tables of the current version."""
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    3: (
+        "ALTER TABLE candidates RENAME COLUMN answers_before TO finished_before",
+        "ALTER TABLE candidates RENAME COLUMN answer TO finish_order",
+        "ALTER TABLE candidates RENAME COLUMN deaths TO lost_groups",
+        "ALTER TABLE candidates RENAME COLUMN answered_by TO reused_from",
+    )
+}
+"""SQL statements that bring a database to the next version, by its version. Versions before 3 were
+never released."""
 _JSON = ("hyperparameters", "parents", "objectives", "metrics", "seconds", "history", "versions")
 _COLUMNS = tuple(f.name for f in fields(Candidate) if f.name not in ("model_path", "module"))
 _NAMES = ", ".join(f'"{name}"' for name in _COLUMNS)
@@ -48,19 +75,21 @@ class Database:
         _check_journal(path)
         self._is_open = False  # whether there is a transaction
         with self._errors(RunError if create else InputError):
-            mode = "rwc" if create else _reading_mode(path)
+            # Reading must be able to roll back an interrupted commit.
+            is_writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+            mode = "rwc" if create else "rw" if is_writable else "ro"
             uri = f"{path.absolute().as_uri()}?mode={mode}"
             self._connection = sqlite3.connect(uri, uri=True, timeout=60, check_same_thread=False)
             # Even a power cut must not undo a commit.
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()
-            elif self._version() != schema.VERSION:
+            elif self._version() != VERSION:
                 self._use_migrated_copy()
 
     def _version(self) -> int:
         stored = self.fact("format")
-        if str(stored) not in map(str, (*schema.MIGRATIONS, schema.VERSION)):
+        if str(stored) not in map(str, (*MIGRATIONS, VERSION)):
             raise InputError(
                 f"{self._path} has format {stored}, which this version of xnas-tf cannot read"
             )
@@ -70,14 +99,14 @@ class Database:
         """Create the tables or bring them up to date, in one transaction."""
         tables = "SELECT 1 FROM sqlite_master WHERE name='facts'"
         with self.transaction():
-            is_new = not self._connection.execute(tables).fetchone()
-            steps = () if is_new else range(self._version(), schema.VERSION)
-            later = [statement for step in steps for statement in schema.MIGRATIONS[step]]
-            statements = schema.CREATE if is_new else later
+            statements: tuple[str, ...] = CREATE
+            if self._connection.execute(tables).fetchone():
+                steps = range(self._version(), VERSION)
+                statements = tuple(each for step in steps for each in MIGRATIONS[step])
             for statement in statements:
                 self._connection.execute(statement)
             if statements:
-                self.set_fact("format", str(schema.VERSION))
+                self.set_fact("format", str(VERSION))
 
     def _use_migrated_copy(self) -> None:
         """Migrate a copy in memory, as an earlier version may still be writing to the file."""
@@ -109,11 +138,10 @@ class Database:
     def save(self, candidate: Candidate) -> None:
         """Commit all fields of a new or changed candidate.
 
-        Raises:
-            RunError: If the file cannot be written, or another candidate has the same genotype and
-                number of epochs.
+        A ``RunError`` is raised if another has the same genotype and number of epochs.
         """
-        row = [_encode(name, getattr(candidate, name)) for name in _COLUMNS]
+        values = {name: getattr(candidate, name) for name in _COLUMNS}
+        row = [_TO_JSON(value) if name in _JSON else value for name, value in values.items()]
         with self.transaction():
             self._connection.execute(_SAVE, row)
 
@@ -148,10 +176,7 @@ class Database:
         """Return all candidates, by id."""
         with self._lock, self._errors(InputError):
             rows = self._connection.execute(f"SELECT {_NAMES} FROM candidates ORDER BY id")
-            return [
-                Candidate(**{n: _decode(n, v) for n, v in zip(_COLUMNS, row, strict=True)})
-                for row in rows
-            ]
+            return [_candidate(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
     @contextmanager
     def _errors(self, kind: type[Exception]) -> Iterator[None]:
@@ -184,17 +209,6 @@ def _check_journal(path: Path) -> None:
             raise InputError(f"{journal} is not the journal of a run: remove it")
 
 
-def _reading_mode(path: Path) -> str:
-    """Return the SQLite mode for reading, which must be able to roll back an interrupted commit."""
-    return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
-
-
-def _encode(name: str, value: Any) -> Any:
-    return _TO_JSON(value) if name in _JSON else value
-
-
-def _decode(name: str, value: Any) -> Any:
-    if name not in _JSON:
-        return value
-    decoded = json.loads(value)
-    return tuple(decoded) if name == "parents" else decoded
+def _candidate(row: dict[str, Any]) -> Candidate:
+    row |= {name: json.loads(row[name]) for name in _JSON}
+    return Candidate(**{**row, "parents": tuple(row["parents"])})

@@ -30,11 +30,9 @@ class ModelSource:
 
     Attributes:
         path: A run, an exported candidate or a Keras model file; None if a HyperModel is given.
-        candidate: Candidate of a run: an id, ``recommended`` or ``best``; if None, the recommended
-            one.
-        dataset: Name of a data set; if None, the run's data set is used.
-        out: The folder to write to; if None, a folder inside the run or in the current directory is
-            used.
+        candidate: Candidate of a run: an id, ``best`` or, by default, ``recommended``.
+        dataset: Name of a data set; by default, the run's data set.
+        out: The folder to write to; by default, one inside the run or in the current directory.
         safe: Whether to reject models that contain Python code.
         hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
     """
@@ -83,8 +81,7 @@ def is_run(path: Path) -> bool:
 def model_file(path: Path, candidate: int | str | None = None) -> Path:
     """Return the Keras file at a path that is not a run: an exported candidate or the file itself.
 
-    Raises:
-        InputError: If there is no such file, or a candidate of a run is requested.
+    It is an ``InputError`` if there is none, or ``candidate`` is given, which only runs have.
     """
     if candidate is not None:
         raise InputError(f"`candidate` {candidate}: {path} is not a run")

@@ -14,12 +14,14 @@ import numpy as np
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate, named_candidates
 from xnas_tf.config import differences
 from xnas_tf.data import Dataset, load_dataset
+from xnas_tf.data.given_values import check_several, stored_images
+from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.evaluation.collapse_summary import collapse_text
 from xnas_tf.interpretation.weak_classes import accuracy_gap_text, weak_classes_text
 from xnas_tf.storage.database import Database
-from xnas_tf.storage.new_images import new_images
+from xnas_tf.storage.new_images import check_files_fit
 from xnas_tf.storage.run_directory import CONFIG, DATABASE, is_locked, model_path, run_config
 from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.storage.tested_models import candidate_name, figures_fact
@@ -86,11 +88,7 @@ class Run:
         return candidate
 
     def candidate(self, number: int) -> Candidate:
-        """Return the candidate with the given id.
-
-        Raises:
-            InputError: If there is none.
-        """
+        """Return the candidate with the given id; raise an ``InputError`` if there is none."""
         everyone = self.candidates()
         for candidate in everyone:
             if candidate.id == number:
@@ -114,9 +112,6 @@ class Run:
             prefer: Criterion that replaces the default rule, namely ``error``, the name of an
                 objective, or ``knee``.
             within: Tolerance above the best error in percentage points, instead of the default.
-
-        Raises:
-            InputError: If an argument is invalid.
         """
         return self.recommended_of(self.pareto(), prefer, within)
 
@@ -131,10 +126,8 @@ class Run:
 
     def _on_test(self, number: int | None) -> str:
         """Say what is noticeable about a candidate on the test split, if it has been tested."""
-        known = self.fact(figures_fact(candidate_name(number))) if number is not None else None
-        if not known:
+        if number is None or not (known := self.fact(figures_fact(candidate_name(number)))):
             return ""
-        assert number is not None  # or nothing would be known
         confusion, images = known["figures"]["confusion"], sum(self.validation_counts or ())
         gap = accuracy_gap_text(confusion, self[number].metrics.get("val_accuracy"), images)
         return " ".join(filter(None, [gap, weak_classes_text(confusion, self.class_names)]))
@@ -156,11 +149,10 @@ class Run:
         return None if number is None else self.candidate(number)
 
     def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
-        """Return the candidate named by the user.
+        """Return the candidate named by the user: an id, or a candidate of this run.
 
-        Args:
-            which: ``recommended``; ``best``, the candidate with the lowest validation error on
-                the front; an id; or a candidate.
+        It may also be ``recommended``, or ``best``, the candidate with the lowest validation error
+        on the front.
 
         Raises:
             InputError: If there is none, or the candidate is not from this run.
@@ -190,14 +182,10 @@ class Run:
         which: Sequence[int | str | Candidate] | int | str | Candidate = (),
         pareto: bool = False,
     ) -> list[Candidate]:
-        """Return the candidates named by the user, without duplicates.
+        """Return the candidates named by the user (see ``choose``), without duplicates.
 
-        Args:
-            which: See ``choose``; if empty and ``pareto`` is false, the recommended candidate.
-            pareto: Whether to include the whole front.
-
-        Raises:
-            InputError: If a candidate does not exist, or there is no front.
+        With ``pareto``, they include the whole front, which must not be empty; otherwise, the
+        default is the recommended candidate.
         """
         front = self.pareto() if pareto else []
         if pareto and not front:
@@ -207,10 +195,7 @@ class Run:
         return list({candidate.id: candidate for candidate in chosen}.values())
 
     def collapse_text(self, candidates: Sequence[Candidate] | None = None) -> str:
-        """Return how many candidates collapsed, and the likely cause; empty if none did.
-
-        This run's candidates can be given if they have been read already.
-        """
+        """Return how many candidates (by default, all) collapsed and why; empty if none did."""
         return collapse_text(
             self.candidates() if candidates is None else candidates,
             self.config,
@@ -230,9 +215,7 @@ class Run:
         return HypervolumeMeter(ended, self.config)(front)
 
     def load_dataset(self, log: Callable[[str], None] = lambda _: None) -> Dataset:
-        """Load the data set that the search used.
-
-        ``log`` is called with a message before work that takes a while.
+        """Load the data set that the search used; ``log`` is called before work that takes a while.
 
         Raises:
             InputError: If the data set no longer exists, or has changed since the search.
@@ -290,10 +273,22 @@ class Run:
     def stored_images(self, images: np.ndarray | str | Path | Sequence[str | Path]) -> np.ndarray:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
         facts: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
-        height, width, channels = facts["image_shape"]
-        shape = (height, width, channels)
-        options, values = self.config.dataset, self.value_range
-        return new_images(images, options, shape, values, self.path, self.load_dataset)
+        height, width, channels = shape = tuple(facts["image_shape"])
+        if files := image_paths(images):
+            check_files_fit(channels, self.value_range, str(self.path))
+            # Only the scale of images with more than 8 bits depends on the data set.
+            is_any_deep = any(map(is_deep, files))
+            scales = self.load_dataset().findings.full_scales if is_any_deep else None
+            return np.stack(read_files(files, (height, width), channels, scales))
+        check_several(images, shape)
+        options = self.config.dataset
+        size = (height, width) if options.size else None
+        found = stored_images(images, self.value_range, size, options.channels)
+        if found.shape[1:] != shape:
+            raise InputError(
+                f"`images` have shape {found.shape[1:]} each; those of {self.path} are {shape}"
+            )
+        return found
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a table of all candidates in any state, by id.
@@ -314,10 +309,8 @@ class Run:
 
         Bars are 95% intervals. For the error, these intervals are computed from the number of
         validation images; for other objectives, from the recorded standard error. See
-        ``recommendation`` for the arguments.
-
-        Raises:
-            InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
+        ``recommendation`` for the arguments. All plots raise an ``InputError`` if there are no
+        Pareto-optimal candidates yet.
         """
         images = sum(self.validation_counts or ())
         return self._snapshot(prefer, within).front_figure(images)
@@ -327,9 +320,6 @@ class Run:
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
         The hypervolume is not drawn if there is only one objective.
-
-        Raises:
-            InputError: If no candidate is Pareto-optimal yet.
         """
         return self._snapshot().history_figure()
 
@@ -338,18 +328,11 @@ class Run:
 
         Random forests learn to predict the objectives from the hyperparameters; see
         docs/how-to/report.md.
-
-        Raises:
-            InputError: If there are too few candidates to learn from.
         """
         return self._snapshot().importance_figure()
 
     def plot_parallel(self) -> Figure:
-        """Plot the candidates as lines through their hyperparameters and objectives.
-
-        Raises:
-            InputError: If no candidate is Pareto-optimal yet.
-        """
+        """Plot the candidates as lines through their hyperparameters and objectives."""
         return self._snapshot().parallel_figure()
 
     def _repr_html_(self) -> str:
@@ -379,13 +362,7 @@ class Run:
 
 @check_types()
 def load_run(path: str | Path | Run) -> Run:
-    """Open a run directory to read it; see ``Run``.
-
-    A ``Run`` is returned unchanged; for a Tuner, its run is returned.
-
-    Raises:
-        InputError: If the path is not a run directory.
-    """
+    """Open a run directory to read it; a ``Run``, or that of a Tuner, is returned unchanged."""
     path = run_of(path)
     if isinstance(path, Run):
         return path
@@ -398,11 +375,7 @@ def load_run(path: str | Path | Run) -> Run:
 
 
 def run_of(given: Any) -> Any:
-    """Return the run of a Tuner, and anything else unchanged.
-
-    Raises:
-        InputError: If there has been no search yet.
-    """
+    """Return the run of a Tuner, which must have searched, and anything else unchanged."""
     if isinstance(given, Run) or not isinstance(getattr(type(given), "run", None), property):
         return given
     return given.run

@@ -90,8 +90,7 @@ def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Da
 def open_database(path: Path, config: Config) -> Database:
     """Open the database of a locked run directory, and create missing files in the directory.
 
-    The configuration of an existing run is not changed; see ``save_config``. See
-    ``locked_run_directory`` for the arguments and errors.
+    The configuration of an existing run is not changed; see ``save_config``.
     """
     with _write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -110,12 +109,7 @@ def open_database(path: Path, config: Config) -> Database:
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Write the configuration of a resumed run into its directory.
-
-    Raises:
-        InputError: If the configuration cannot be written.
-        RunError: If the file cannot be written at the moment, as on a full disk.
-    """
+    """Write the configuration of a resumed run into its directory."""
     with _write_errors(path):
         write_atomically(path / CONFIG, dump_config(config).encode())
 
@@ -222,11 +216,7 @@ def run_config(path: Path) -> Config:
 
 
 def check_resumable(path: Path, config: Config) -> None:
-    """Check that a directory contains no run, or one that this configuration can resume.
-
-    Raises:
-        InputError: If the directory contains another run or other files.
-    """
+    """Check that a directory contains no run and no other files, or a run to resume."""
     if (path / CONFIG).is_file():
         config_changes(path, config)
     else:
@@ -244,8 +234,7 @@ def _check_free(path: Path) -> None:
 def config_changes(path: Path, config: Config) -> list[str]:
     """Return how a configuration differs from that of a run, as ``key: old -> new`` lines.
 
-    Raises:
-        InputError: If the run cannot be resumed with this configuration.
+    An ``InputError`` is raised if the run cannot be resumed with this configuration.
     """
     changed = differing_keys(run_config(path), config)
     if not all(line.startswith(_CHANGEABLE) for line in changed):
