@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from xnas_tf.candidate import CHOICES
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -63,6 +65,7 @@ def _keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
+candidates = _completion(lambda: CHOICES)
 runs = _completion(_runs, or_file=True)
 datasets = _completion(_datasets, or_file=True)  # ``xnas-tf data`` accepts a configuration too
 configs = _completion(_configs, or_file=True)

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,6 @@ from xnas_tf.version import __version__
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-T = TypeVar("T")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -105,16 +104,13 @@ def print_message(text: str) -> None:
 
 
 def print_result(
-    form: str,
-    result: T,
-    facts: Callable[[T], dict[str, Any]],
-    tables: Callable[[T], Iterable[RenderableType]],
+    form: str, facts: dict[str, Any], tables: Callable[[], Iterable[RenderableType]]
 ) -> None:
-    """Print a result as the JSON data from ``facts`` or as the tables from ``tables``."""
+    """Print a result as JSON, or as the tables that ``tables`` returns."""
     if form == "json":
-        click.echo(json.dumps(facts(result), indent=2))
+        click.echo(json.dumps(facts, indent=2))
     else:
-        print_tables(tables(result))
+        print_tables(tables())
 
 
 def print_tables(tables: Iterable[RenderableType], err: bool = False) -> None:

@@ -9,24 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnas_tf.cli import completion
+from xnas_tf.cli import options as shared
 from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import CANDIDATE, FORMAT, INPUT_RANGE, PATH, QUIET, UNSAFE, VERBOSE
 
 if TYPE_CHECKING:
     from xnas_tf.storage.model_source import ModelSource
 
-DATASET = click.option(
-    "--dataset",
-    shell_complete=completion.datasets,
-    help="Data set to learn from.  [default: the run's data set]",
-)
+DATASET = shared.dataset_option("Data set to learn from.  [default: the run's data set]")
 SEED = click.option("--seed", default=0, help="Seed for all random choices.")
 
 
 def _model_argument(required: bool = True) -> Callable:
     name = "MODEL_OR_RUN" if required else "[MODEL_OR_RUN]"
     return click.argument(
-        "path", metavar=name, required=required, type=PATH, shell_complete=completion.runs
+        "path", metavar=name, required=required, type=shared.PATH, shell_complete=completion.runs
     )
 
 
@@ -44,14 +40,8 @@ def _names_option(name: str, about: str, *argument: str) -> Callable:
 
 def _loading_options(command: Callable) -> Callable:
     """Add the options shared by all commands that load a model and write a folder."""
-    for option in (
-        FORMAT,
-        UNSAFE,
-        INPUT_RANGE,
-        click.option("--out", type=PATH, help="New folder to write to."),
-    ):
-        command = option(command)
-    return command
+    out = click.option("--out", type=shared.PATH, help="New folder to write to.")
+    return out(shared.INPUT_RANGE(shared.UNSAFE(shared.FORMAT(command))))
 
 
 def _source(options: dict[str, Any], kind: str, needs_data: bool = True) -> ModelSource:
@@ -69,14 +59,14 @@ def _source(options: dict[str, Any], kind: str, needs_data: bool = True) -> Mode
 
 @main.command()
 @_model_argument()
-@click.argument("files", nargs=-1, type=PATH)
-@CANDIDATE
-@click.option("--images", multiple=True, type=PATH, help="Image file to explain (may be repeated).")
+@click.argument("files", nargs=-1, type=shared.PATH)
+@shared.CANDIDATE
 @click.option(
-    "--dataset",
-    shell_complete=completion.datasets,
-    help="Data set that provides the test images to explain, or the class names for image files.  "
-    "[default: the run's data set]",
+    "--images", multiple=True, type=shared.PATH, help="Image file to explain (may be repeated)."
+)
+@shared.dataset_option(
+    "Data set that provides the test images to explain, or the class names for image files.  "
+    "[default: the run's data set]"
 )
 @click.option(
     "--count", type=click.IntRange(1), default=8, help="Number of test images to explain."
@@ -97,26 +87,15 @@ def _source(options: dict[str, Any], kind: str, needs_data: bool = True) -> Mode
     show_default="grad_cam, integrated_gradients",
     help="Attribution method (may be repeated); `all` compares all methods.",
 )
-@click.option(
-    "--set",
-    "options",
-    multiple=True,
-    metavar="METHOD.OPTION=VALUE",
-    help="Set a method option (may be repeated).",
-)
+@shared.set_option("METHOD.OPTION=VALUE", "Set a method option (may be repeated).", "options")
 @click.option(
     "--target",
     default="predicted",
     help="Class to explain, given as `predicted`, `true`, a name or a number.",
 )
 @_loading_options
-@QUIET
-def explain(
-    files: tuple[Path, ...],
-    images: tuple[Path, ...],
-    form: str,
-    **options: Any,
-) -> None:
+@shared.QUIET
+def explain(files: tuple[Path, ...], images: tuple[Path, ...], form: str, **options: Any) -> None:
     """Show what a model looks at, with pictures, maps and metrics.
 
     MODEL_OR_RUN is a run, an exported candidate or a .keras file. Image files to explain can be
@@ -141,12 +120,13 @@ def explain(
     for warning in explanation.warnings:
         print_message(f"warning: {warning}")
     print_message(f"wrote {folder}: open its index.html in a browser")
-    print_result(form, explanation.as_dict(), lambda known: known, explanation_tables)
+    facts = explanation.as_dict()
+    print_result(form, facts, lambda: explanation_tables(facts))
 
 
 @main.command()
 @_model_argument()
-@CANDIDATE
+@shared.CANDIDATE
 @DATASET
 @_names_option("--classes", "Classes to compare (may be repeated).  [default: all]")
 @_names_option(
@@ -175,13 +155,11 @@ def explain(
 )
 @click.option("--epochs", default=20, help="Number of passes over each class's training images.")
 @click.option(
-    "--images",
-    type=int,
-    help="Maximum number of images per class in each split.  [default: all]",
+    "--images", type=int, help="Maximum number of images per class in each split.  [default: all]"
 )
 @SEED
 @_loading_options
-@QUIET
+@shared.QUIET
 def disentangle(form: str, **options: Any) -> None:
     """Find the path that each class takes through a network.
 
@@ -210,7 +188,8 @@ def disentangle(form: str, **options: Any) -> None:
     for name, why in disentanglement.left_out.items():
         print_message(f"warning: class {name} was left out: {why}")
     print_message(f"wrote {folder}: open its index.html in a browser")
-    print_result(form, facts(disentanglement), lambda known: known, disentanglement_tables)
+    found = facts(disentanglement)
+    print_result(form, found, lambda: disentanglement_tables(found))
 
 
 @main.command()
@@ -220,7 +199,7 @@ def disentangle(form: str, **options: Any) -> None:
     metavar="MODULE:NAME",
     help="Build a HyperModel's default model and train it with --mode by-design.",
 )
-@CANDIDATE
+@shared.CANDIDATE
 @DATASET
 @click.option(
     "--mode",
@@ -257,8 +236,8 @@ def disentangle(form: str, **options: Any) -> None:
 )
 @SEED
 @_loading_options
-@QUIET
-@VERBOSE
+@shared.QUIET
+@shared.VERBOSE
 def interpret(form: str, **options: Any) -> None:
     """Learn attributes that predict and explain a model's output.
 
@@ -284,6 +263,7 @@ def interpret(form: str, **options: Any) -> None:
     if result is None:  # another rank prints
         return
     interpretation, folder = result
-    print_message(interpreted_range_text(interpretation.as_dict(), "interpreted.keras"))
+    facts = interpretation.as_dict()
+    print_message(interpreted_range_text(facts, "interpreted.keras"))
     print_message(f"wrote {folder}: open its index.html in a browser")
-    print_result(form, interpretation.as_dict(), lambda known: known, interpretation_tables)
+    print_result(form, facts, lambda: interpretation_tables(facts))

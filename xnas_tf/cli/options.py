@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from xnas_tf.candidate import CHOICES
 from xnas_tf.cli import completion
@@ -20,10 +19,6 @@ class CandidateType(click.ParamType):
 
     name = "candidate"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return the placeholder that the help shows for a value."""
-        return "|".join((*CHOICES, "ID"))
-
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
@@ -34,18 +29,33 @@ class CandidateType(click.ParamType):
             return int(value)
         self.fail(suggest(value, (*CHOICES, "an id")), param, ctx)
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Return the values that start with the incomplete word."""
-        return [CompletionItem(word) for word in CHOICES if word.startswith(incomplete)]
-
 
 def format_option(*names: str) -> Callable:
     """Return the ``--format`` option; the first name is the default."""
     return click.option(
         "--format", "form", type=click.Choice(names), default=names[0], help="Output format."
     )
+
+
+def set_option(metavar: str, text: str, name: str = "overrides", **more: Any) -> Callable:
+    """Return the repeatable ``--set`` option."""
+    return click.option("--set", name, multiple=True, metavar=metavar, help=text, **more)
+
+
+def dataset_option(text: str, **more: Any) -> Callable:
+    """Return the ``--dataset`` option."""
+    return click.option("--dataset", shell_complete=completion.datasets, help=text, **more)
+
+
+def candidate_option(text: str, *name: str, **more: Any) -> Callable:
+    """Return the ``--candidate`` option."""
+    more |= {"shell_complete": completion.candidates, "metavar": "|".join((*CHOICES, "ID"))}
+    return click.option("--candidate", *name, type=CandidateType(), help=text, **more)
+
+
+def candidates_option(text: str) -> Callable:
+    """Return the repeatable ``--candidate`` option."""
+    return candidate_option(text, "candidates", multiple=True)
 
 
 def _checked_picture(
@@ -94,26 +104,15 @@ PLOT = click.option(
 PICTURE = click.option(
     "--out", type=FILE, callback=_checked_picture, help="Also save a picture as a PNG file."
 )
-OVERRIDES = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=completion.keys,
-    help="Override a configuration key (may be repeated).",
+OVERRIDES = set_option(
+    "KEY=VALUE", "Override a configuration key (may be repeated).", shell_complete=completion.keys
 )
-CANDIDATE = click.option(
-    "--candidate",
-    type=CandidateType(),
-    help="Candidate to use; `best` is the one with the lowest error.  [default: recommended]",
+CANDIDATE = candidate_option(
+    "Candidate to use; `best` is the one with the lowest error.  [default: recommended]"
 )
-CANDIDATES = click.option(
-    "--candidate",
-    "candidates",
-    multiple=True,
-    type=CandidateType(),
-    help="Candidate to use (may be repeated); `best` is the one with the lowest error.  "
-    "[default: recommended]",
+CANDIDATES = candidates_option(
+    "Candidate to use (may be repeated); `best` is the one with the lowest error.  "
+    "[default: recommended]"
 )
 PREFER = click.option(
     "--prefer",

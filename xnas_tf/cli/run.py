@@ -11,23 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnas_tf.cli import completion
+from xnas_tf.cli import options as shared
 from xnas_tf.cli.group import main, print_message, print_result, print_tables
-from xnas_tf.cli.options import (
-    CANDIDATES,
-    FILE,
-    FORMAT,
-    INPUT_RANGE,
-    PATH,
-    PLOT,
-    PREFER,
-    QUIET,
-    RUN,
-    UNSAFE,
-    VERBOSE,
-    WITHIN,
-    CandidateType,
-    format_option,
-)
 
 if TYPE_CHECKING:
     from xnas_tf.reporting.candidate_tables import CandidateList
@@ -36,17 +21,17 @@ PARETO = click.option("--pareto", is_flag=True, help="Use all Pareto-optimal can
 
 
 @main.command()
-@RUN
-@format_option("table", "json", "csv")
+@shared.RUN
+@shared.format_option("table", "json", "csv")
 @click.option(
     "--all",
     "everyone",
     is_flag=True,
     help="List all trained candidates; with --format csv, also list those in other states.",
 )
-@PLOT
-@PREFER
-@WITHIN
+@shared.PLOT
+@shared.PREFER
+@shared.WITHIN
 def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: Any) -> None:
     """List the Pareto-optimal candidates of RUN and recommend one.
 
@@ -79,9 +64,9 @@ def pareto(run: Path, form: str, everyone: bool, plot: Path | None, **options: A
 
 
 @main.command()
-@RUN
-@format_option("text", "json")
-@PLOT
+@shared.RUN
+@shared.format_option("text", "json")
+@shared.PLOT
 def status(run: Path, form: str, plot: Path | None) -> None:
     """Show the progress of RUN: candidates, rate and time left.
 
@@ -111,23 +96,19 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     metavar="RUN_OR_MODEL...",
     nargs=-1,
     required=True,
-    type=PATH,
+    type=shared.PATH,
     shell_complete=completion.runs,
 )
 @click.option(
     "--out",
-    type=FILE,
+    type=shared.FILE,
     help="File to write.  [default: RUN/report.html, comparison.html or NAME-report.html]",
 )
-@click.option(
-    "--candidate",
-    "candidates",
-    multiple=True,
-    type=CandidateType(),
-    help="Candidate to show (may be repeated).  [default: the candidates on the front]",
+@shared.candidates_option(
+    "Candidate to show (may be repeated).  [default: the candidates on the front]"
 )
-@PREFER
-@WITHIN
+@shared.PREFER
+@shared.WITHIN
 @click.option(
     "--models",
     type=click.IntRange(0),
@@ -140,13 +121,9 @@ def status(run: Path, form: str, plot: Path | None) -> None:
     default=8,
     help="Number of images to explain for each model.",
 )
-@click.option(
-    "--dataset",
-    shell_complete=completion.datasets,
-    help="Data set for evaluating a model.",
-)
-@INPUT_RANGE
-@UNSAFE
+@shared.dataset_option("Data set for evaluating a model.")
+@shared.INPUT_RANGE
+@shared.UNSAFE
 def report(runs: tuple[Path, ...], **options: Any) -> None:
     """Write a report on one or more runs, or on a model.
 
@@ -170,8 +147,8 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
 
 
 @main.command()
-@RUN
-@CANDIDATES
+@shared.RUN
+@shared.CANDIDATES
 @PARETO
 @click.option(
     "--epochs",
@@ -189,21 +166,18 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
     help="Stop training after this many epochs without improvement.  "
     "[default: a third of --epochs, but at least 5]",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a configuration key in the space, training, objectives, record or distributed "
+@shared.set_option(
+    "KEY=VALUE",
+    "Override a configuration key in the space, training, objectives, record or distributed "
     "section (may be repeated).",
 )
 @click.option("--no-baseline", is_flag=True, help="Do not train a residual network for comparison.")
 @click.option(
     "--gallery", is_flag=True, help="Draw attribution maps for TensorBoard during training."
 )
-@FORMAT
-@QUIET
-@VERBOSE
+@shared.FORMAT
+@shared.QUIET
+@shared.VERBOSE
 def retrain(
     run: Path, candidates: tuple[int | str, ...], no_baseline: bool, form: str, **options: Any
 ) -> None:
@@ -223,22 +197,21 @@ def retrain(
     """
     from xnas_tf.reporting.retraining_tables import retraining_table
     from xnas_tf.retraining import retrain as train
-    from xnas_tf.retraining.results import Retraining
 
     retraining = train(run, candidates, baseline=not no_baseline, log=print_message, **options)
     if retraining is None:  # another rank prints
         return
-    print_result(form, retraining, Retraining.as_dict, lambda found: [retraining_table(found)])
+    print_result(form, retraining.as_dict(), lambda: [retraining_table(retraining)])
     for training in retraining.failures():
         print_message(f"warning: {training.title}, seed {training.seed} failed: {training.reason}")
     print_message(f"models: {retraining.path / 'models'}")
 
 
 @main.command()
-@RUN
-@CANDIDATES
+@shared.RUN
+@shared.CANDIDATES
 @PARETO
-@click.option("--out", type=PATH, help="Folder to write to.  [default: RUN/exports]")
+@click.option("--out", type=shared.PATH, help="Folder to write to.  [default: RUN/exports]")
 @click.option(
     "--format",
     "formats",
@@ -256,18 +229,9 @@ def retrain(
 @click.option(
     "--licence", default="", show_default=False, help="Licence to state in the model cards."
 )
-@UNSAFE
-@QUIET
-def export(  # noqa: PLR0913 - options
-    run: Path,
-    formats: tuple[str, ...],
-    candidates: tuple[int | str, ...],
-    retrained: str,
-    pareto: bool,
-    out: Path | None,
-    licence: str,
-    safe: bool,
-) -> None:
+@shared.UNSAFE
+@shared.QUIET
+def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     """Export models from RUN, each with a model card.
 
     By default, only the recommended candidate is exported. With --retrained, all retrained models
@@ -288,14 +252,13 @@ def export(  # noqa: PLR0913 - options
     from xnas_tf.storage.run import load_run
 
     opened = load_run(run)
-    export_folders(opened, chosen_models(opened, candidates, retrained, pareto), out)
+    names = options["candidates"], options["retrained"], options["pareto"]
+    export_folders(opened, chosen_models(opened, *names), options["out"])
     from xnas_tf.exporting.command import export as export_models
     from xnas_tf.exporting.tables import files_table
 
     formats = formats or DEFAULT_FORMATS
-    folders = export_models(
-        opened, candidates, out, formats, licence, print_message, retrained, pareto, safe
-    )
+    folders = export_models(opened, formats=formats, log=print_message, **options)
     cards = [json.loads((folder / "card.json").read_text(encoding="utf-8")) for folder in folders]
     print_tables([files_table(cards)], err=True)
     for folder in folders:

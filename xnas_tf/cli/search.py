@@ -1,4 +1,4 @@
-"""Commands that inspect a data set and run a search."""
+"""Commands that inspect a data set, start a project and run a search."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from xnas_tf.cli import completion
-from xnas_tf.cli.group import main, print_message, print_result
-from xnas_tf.cli.options import FORMAT, OVERRIDES, PATH, PICTURE, QUIET, VERBOSE
+from xnas_tf.cli import options as shared
+from xnas_tf.cli.group import main, print_message, print_result, print_tables
 from xnas_tf.cli.run import print_pareto
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
@@ -18,10 +18,10 @@ from xnas_tf.registry import describe
 
 @main.command()
 @click.argument("dataset", shell_complete=completion.datasets)
-@OVERRIDES
-@PICTURE
-@FORMAT
-@QUIET
+@shared.OVERRIDES
+@shared.PICTURE
+@shared.FORMAT
+@shared.QUIET
 def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) -> None:
     """Inspect a data set and show how a search prepares it.
 
@@ -35,19 +35,55 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
       xnas-tf data folder:pets --out pets.png
       xnas-tf data configs/quickstart.yaml --set dataset.seed=1
     """
-    from xnas_tf.reporting.dataset import DataReport, data_tables, inspect_data
+    from xnas_tf.reporting.dataset import data_tables, inspect_data
 
     report = inspect_data(dataset, overrides, print_message)
-    print_result(form, report, DataReport.as_dict, data_tables)
+    print_result(form, report.as_dict(), lambda: data_tables(report))
     if out:
         report.save_sheet(out)
         print_message(f"wrote {out}")
 
 
 @main.command()
-@click.argument("config", required=False, type=PATH, shell_complete=completion.configs)
-@click.option("--run-dir", type=PATH, help="Run directory.  [default: runs/NAME for NAME.yaml]")
-@OVERRIDES
+@click.argument("folder", metavar="[DIR]", type=shared.PATH, default=".")
+@shared.dataset_option(
+    "Data set name, as in `xnas-tf data`.  [default: the data set in DIR, if there is only one]",
+    metavar="NAME",
+)
+def init(folder: Path, dataset: str | None) -> None:
+    """Create a configuration and a model for your data.
+
+    The command writes xnas.yaml and mine.py to DIR (by default, the current folder). Both files are
+    adapted to the size, classes and number of your images. You can edit both files freely; comments
+    explain the options. Existing files are never overwritten.
+
+    \b
+    Example:
+      xnas-tf init --dataset folder:pets
+      xnas-tf init digits --dataset mnist5k
+    """
+    from xnas_tf.project import init as init_project
+    from xnas_tf.reporting.dataset import data_tables
+
+    project = init_project(folder, dataset, print_message)
+    print_tables(data_tables(project.report))
+    click.echo(f"wrote {project.config} and {project.model}", err=True)
+    trial = "--set search.candidates=2 --set training.epochs=2 --run-dir runs/trial"
+    commands = [
+        *([] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]),
+        f"xnas-tf search -v {trial}   # a short trial",
+        "xnas-tf search",
+        "xnas-tf report runs/xnas",
+    ]
+    click.echo("\n  ".join(["\nRead both files, then:", *commands]), err=True)
+
+
+@main.command()
+@click.argument("config", required=False, type=shared.PATH, shell_complete=completion.configs)
+@click.option(
+    "--run-dir", type=shared.PATH, help="Run directory.  [default: runs/NAME for NAME.yaml]"
+)
+@shared.OVERRIDES
 @click.option("--fresh", is_flag=True, help="Move any existing run aside and start from scratch.")
 @click.option(
     "--profile", is_flag=True, help="Profile the second candidate on rank 0 for TensorBoard."
@@ -68,8 +104,8 @@ def data(dataset: str, overrides: tuple[str, ...], out: Path | None, form: str) 
 @click.option(
     "--insecure", is_flag=True, help="Join a Ray cluster even if it has no authentication token."
 )
-@QUIET
-@VERBOSE
+@shared.QUIET
+@shared.VERBOSE
 def search(
     overrides: tuple[str, ...], engine: str | None, groups: int | None, **options: Any
 ) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from xnas_tf.cli import options as shared
 from xnas_tf.cli.group import main, print_message, print_tables
-from xnas_tf.cli.options import FORMAT, PATH, PLOT, QUIET
 from xnas_tf.doctor import examine
 
 
@@ -25,7 +25,7 @@ def benchmark() -> None:
 @benchmark.command("search")
 @click.option(
     "--table",
-    type=PATH,
+    type=shared.PATH,
     required=True,
     help="Results table: the name of a built-in table (digits), a CSV file (optionally gzipped), "
     "or an original NATS-Bench file.",
@@ -52,18 +52,14 @@ def benchmark() -> None:
     metavar="NAME",
     help="Search algorithm (may be repeated).",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="search.KEY=VALUE",
-    help="Override a search option for xnas-tf's own algorithms (may be repeated).",
+@shared.set_option(
+    "search.KEY=VALUE", "Override a search option for xnas-tf's own algorithms (may be repeated)."
 )
 @click.option("--seeds", default=20, help="Number of searches per algorithm.")
 @click.option("--trainings", default=600, help="Number of candidates to train in each search.")
-@FORMAT
-@PLOT
-@QUIET
+@shared.FORMAT
+@shared.PLOT
+@shared.QUIET
 def benchmark_search(
     table: Path,
     objectives: str,
@@ -105,8 +101,8 @@ def benchmark_search(
 
 
 @benchmark.command("table")
-@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="RUN…")
-@click.option("--out", type=PATH, required=True, help="Gzipped CSV file to write.")
+@click.argument("sources", nargs=-1, required=True, type=shared.PATH, metavar="RUN…")
+@click.option("--out", type=shared.PATH, required=True, help="Gzipped CSV file to write.")
 def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
     """Collect the results of runs in a table for `benchmark search`.
 
