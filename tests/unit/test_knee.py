@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
-from xnas_tf.strategy.knee import distances, knee, normalised
+from xnas_tf.strategy.compromise import distances, knee, normalised
 from xnas_tf.strategy.pareto import costs, pareto_front
 
 FOUR = load_config(overrides=["objectives=[error, introspectability, parameters, flops]"])

@@ -12,7 +12,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
-from xnas_tf.strategy.knee import knee
+from xnas_tf.strategy.compromise import knee
 from xnas_tf.strategy.pareto import costs, pareto_front
 from xnas_tf.strategy.recommendation import recommend
 

@@ -260,7 +260,7 @@ def shared_name(hp):
 
 
 def test_branches_may_share_a_name():
-    from xnas_tf.strategy.encoding import Encoding
+    from xnas_tf.strategy.surrogate import Encoding
     from xnas_tf.strategy.variation import Variation
 
     space, rng = make(f"{HERE}:shared_name"), np.random.default_rng(0)

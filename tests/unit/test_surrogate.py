@@ -17,10 +17,9 @@ from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import Algorithm
-from xnas_tf.strategy.encoding import Encoding
 from xnas_tf.strategy.options import SearchOptions
 from xnas_tf.strategy.regression import Regression, _Transform
-from xnas_tf.strategy.surrogate import ENOUGH, TUNING_RESULTS, Surrogate
+from xnas_tf.strategy.surrogate import ENOUGH, TUNING_RESULTS, Encoding, Surrogate
 
 NAMES = {"f0": "minimize", "f1": "minimize"}
 

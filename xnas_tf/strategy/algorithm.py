@@ -104,14 +104,11 @@ class Algorithm:
         return self._told > 0
 
     def ask(self, expected: str | None = None) -> Proposal | None:
-        """Propose a new architecture.
+        """Propose a new architecture; return None when no architecture is left.
 
         Args:
             expected: The genotype proposed at this point before the search was resumed. The
                 surrogate is then not used, since rounding might change its choice elsewhere.
-
-        Returns:
-            The proposal; None when no architecture is left.
 
         Raises:
             InputError: If the proposal's genotype belongs to another network, too.
@@ -141,16 +138,13 @@ class Algorithm:
         objectives: Sequence[float] | None,
         violation: float = 0.0,
     ) -> bool:
-        """Record the result of a proposal.
+        """Record the result of a proposal; return whether it completes a generation.
 
         Args:
             proposal: The return value of ``ask``.
             candidate: Id of the candidate, which its offspring will list as a parent.
             objectives: Objective values of the candidate; None if its training failed.
             violation: Total constraint violation; 0 if all constraints hold.
-
-        Returns:
-            Whether this result completes a generation: as many results as the population's size.
         """
         del self._pending[proposal.number]
         costs = None
@@ -169,10 +163,7 @@ class Algorithm:
         return bool(complete)
 
     def reject(self, proposal: Proposal) -> None:
-        """Drop a proposal without evaluation, because it is infeasible or its network is known.
-
-        The proposal does not count towards its generation: another one takes its place.
-        """
+        """Drop an infeasible or known proposal; another one takes its place in its generation."""
         del self._pending[proposal.number]
 
     def _update_population(self) -> None:

@@ -33,16 +33,7 @@ def enumerate_space(space: Space) -> Iterator[tuple[int, ...]]:
 
 
 def count_networks(space: Space) -> int:
-    """Return the number of different feasible networks in a space.
-
-    Raises:
-        InputError: If the space is too large to be enumerated.
-    """
-    if space.size > MAX_ENUMERATED:
-        raise InputError(
-            f"search.algorithm: given all, but the space has {space.size:,.0f} architectures; "
-            f"allowed: at most {MAX_ENUMERATED:,}, or another algorithm"
-        )
+    """Return the number of different feasible networks in a space that is not too large."""
     decoded = (decode(space.variables, encoded) for encoded in enumerate_space(space))
     simplified = map(space.simplify, decoded)
     return len({space.identity(v) for v in simplified if not space.infeasible(v)})
@@ -51,9 +42,8 @@ def count_networks(space: Space) -> int:
 def listed_networks(genotypes: Sequence[str], space: Space) -> set[str]:
     """Return the identities of the networks with these genotypes.
 
-    Raises:
-        InputError: If a genotype is not one of the space, is infeasible, or has the same network as
-            an earlier one.
+    An ``InputError`` names a genotype that is not one of the space, is infeasible, or has the same
+    network as an earlier one.
     """
     identities = _identities(set(genotypes), space) if genotypes else {}
     first: dict[str, int] = {}
@@ -96,9 +86,13 @@ def with_candidates(search: SearchOptions, space: Space) -> SearchOptions:
     """
     if search.algorithm != "all":
         return search
-    networks = count_networks(space)
-    if search.networks:
-        networks = len(listed_networks(search.networks, space))
+    if space.size > MAX_ENUMERATED:
+        raise InputError(
+            f"search.algorithm: given all, but the space has {space.size:,.0f} architectures; "
+            f"allowed: at most {MAX_ENUMERATED:,}, or another algorithm"
+        )
+    listed = listed_networks(search.networks, space)
+    networks = len(listed) if search.networks else count_networks(space)
     if search.skip >= networks:
         raise InputError(f"search.skip: given {search.skip}; allowed: less than {networks:,}")
     left = networks - search.skip

@@ -15,15 +15,10 @@ from xnas_tf.strategy.pareto import costs
 
 @dataclass(frozen=True)
 class Box:
-    """The unit of a hypervolume.
+    """The unit of a hypervolume."""
 
-    Attributes:
-        worst: The reference point, as costs (objectives,).
-        sides: Lengths of the box's sides, all above 0, (objectives,).
-    """
-
-    worst: np.ndarray
-    sides: np.ndarray
+    worst: np.ndarray  # the reference point, as costs (objectives,)
+    sides: np.ndarray  # their lengths, all above 0, (objectives,)
 
     def share(self, front: Sequence[Candidate], config: Goals) -> float:
         """Return the volume between a front and the reference point, in units of the box."""
@@ -73,10 +68,8 @@ class HypervolumeMeter:
     With the front of ``Front(config, is_exact=True)``, the hypervolume rises with every candidate
     that enters the front, and never falls within a fidelity.
 
-    Args:
-        candidates: The first candidates, in the order in which they ended.
-        config: The run's configuration.
-        box: A fixed unit to use instead.
+    ``candidates`` are the first ones in the order in which they ended; ``box`` is a fixed unit to
+    use instead.
     """
 
     def __init__(

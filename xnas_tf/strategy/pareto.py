@@ -62,11 +62,7 @@ class Front:
     epsilon. Ties go to the candidate that is better in the first objective that differs, then to
     the lower id. The result is a subset of the Pareto front and does not depend on the order of the
     candidates. A candidate on the final front has been on the front since it finished, so its model
-    was kept.
-
-    Args:
-        config: The run's configuration.
-        is_exact: Whether to ignore ``search.epsilons``.
+    was kept. ``is_exact`` ignores ``search.epsilons``.
 
     Attributes:
         candidates: The candidates on the front, as a new list whenever the front changes.
@@ -120,8 +116,7 @@ class Front:
     def _order(self, candidate: Candidate) -> tuple[float, ...]:
         """Return a candidate's sort key; a box keeps the candidate with the smallest key.
 
-        A candidate that dominates another comes first even where rounding makes their distances
-        equal.
+        One that dominates another comes first even where rounding makes their distances equal.
         """
         values = costs([candidate], self._config)[0]
         inside = values / self._epsilons - self._box(candidate)

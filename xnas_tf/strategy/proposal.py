@@ -11,24 +11,13 @@ import platypus
 
 @dataclass
 class Proposal:
-    """A new architecture whose network has not been proposed before in this search.
-
-    Attributes:
-        genotype: Canonical text of the architecture.
-        identity: Text that is the same for equal networks.
-        hyperparameters: Active hyperparameters by name.
-        parents: Ids of the candidates from which it was generated.
-        solution: The Platypus solution.
-        number: Number of the proposal in the search, counted from 1.
-        generation: Generation in which it was proposed.
-        features: Numeric encoding of the architecture, for a surrogate.
-    """
+    """A new architecture whose network has not been proposed before in this search."""
 
     genotype: str
-    identity: str
-    hyperparameters: dict[str, Any]
-    parents: tuple[int, ...]
+    identity: str  # the same for equal networks
+    hyperparameters: dict[str, Any]  # the active ones
+    parents: tuple[int, ...]  # ids of candidates
     solution: platypus.Solution
-    number: int = 0
+    number: int = 0  # in the search, counted from 1
     generation: int = 0
-    features: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    features: np.ndarray = field(default_factory=lambda: np.zeros(0))  # for a surrogate

@@ -14,10 +14,10 @@ from xnas_tf.strategy.compromise import (
     by_error,
     compromise,
     joined,
+    knee,
     other_objectives,
     validation_error,
 )
-from xnas_tf.strategy.knee import knee
 from xnas_tf.strategy.options import Goals
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 from xnas_tf.utils.number_format import brief_value, percent_text
@@ -92,9 +92,6 @@ def recommend(
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
         range_problem: Why the models do not suit the images' range of values; empty if they do.
-
-    Raises:
-        InputError: If ``prefer`` is not an allowed value, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:

@@ -75,17 +75,12 @@ class _Transform:
         return (transformed - self.mean) / self.deviation
 
     def invert(self, transformed: np.ndarray) -> np.ndarray:
-        """Apply the inverse of Yeo & Johnson's map, including to values below the best."""
-        distances = _inverse(transformed * self.deviation + self.mean, self.power)
-        return distances * self.unit + self.best
+        """Apply the inverse of Yeo & Johnson's map, including to values below the best.
 
-
-def _inverse(transformed: np.ndarray, power: float) -> np.ndarray:
-    """Invert Yeo & Johnson's map for a power in [0, 1].
-
-    For x >= 0, the map is Box and Cox's map of 1 + x; for x < 0, it is the negative of their map of
-    1 - x with the power 2 - power.
-    """
-    above = special.inv_boxcox(np.maximum(transformed, 0), power) - 1
-    below = 1 - special.inv_boxcox(np.maximum(-transformed, 0), 2 - power)
-    return np.where(transformed >= 0, above, below)
+        For x >= 0, the map is Box and Cox's map of 1 + x; for x < 0, it is the negative of their
+        map of 1 - x with the power 2 - power.
+        """
+        mapped = transformed * self.deviation + self.mean
+        above = special.inv_boxcox(np.maximum(mapped, 0), self.power) - 1
+        below = 1 - special.inv_boxcox(np.maximum(-mapped, 0), 2 - self.power)
+        return np.where(mapped >= 0, above, below) * self.unit + self.best

@@ -32,12 +32,7 @@ class Selection(ABC):
 
     @abstractmethod
     def survive(self, population: Population, offspring: Population) -> Population:
-        """Return the next population once the results of offspring are known.
-
-        Args:
-            population: The previous return value; empty at first.
-            offspring: One or more solutions, in the order in which they were proposed.
-        """
+        """Return the next population once offspring, in order of proposal, have been evaluated."""
 
     def parents(self, population: Population) -> Population:
         """Return two parents from a population of two or more, by binary tournaments."""

@@ -40,13 +40,9 @@ class SuccessiveHalving:
         }
 
     def update(self, number: int, epochs: int, costs: Sequence[float], violation: float) -> None:
-        """Add the result of a candidate that is done.
+        """Add the result of a candidate that is done; those of the last rung are ignored.
 
-        Args:
-            number: The candidate's id.
-            epochs: Its rung. Results of the last rung are ignored.
-            costs: Objective values, negated where higher is better.
-            violation: Total constraint violation; candidates that violate a limit come last.
+        Costs are negated where higher is better. Candidates that violate a constraint come last.
         """
         if epochs in self._rungs:
             self._rungs[epochs].results.append((number, costs, violation))
@@ -58,11 +54,8 @@ class SuccessiveHalving:
     def next(self, is_idle: bool) -> tuple[int, int] | None:
         """Return the next candidate to promote and its number of epochs, or None.
 
-        Higher rungs come first, as in ASHA.
-
-        Args:
-            is_idle: Whether there is nothing else to do, in which case all results so far are
-                ranked.
+        Higher rungs come first, as in ASHA. If nothing else is to do (``is_idle``), all results so
+        far are ranked.
         """
         for rung in reversed(self._rungs.values()):
             if (number := rung.best(is_idle)) is not None:
@@ -99,16 +92,11 @@ class _Rung:
 
 
 def best_first(costs: np.ndarray, violations: np.ndarray, count: int) -> list[int]:
-    """Return the indices of the best points, in NSGA-II's order of preference.
+    """Return the indices of the ``count`` best points, in NSGA-II's order of preference.
 
-    As in constrained NSGA-II, a point with less constraint violation dominates; if the violations
-    are equal, the costs decide. Ties go to the earlier point. The ranks come from moocore, because
-    Platypus compares all pairs in Python; 16,000 points take about 0.6 s.
-
-    Args:
-        costs: Costs to be minimised, (N, objectives).
-        violations: Total constraint violation of each point, (N,).
-        count: Number of points to return.
+    As in constrained NSGA-II, a point with less constraint violation (N,) dominates; if the
+    violations are equal, the costs (N, objectives) decide. Ties go to the earlier point. The ranks
+    come from moocore, because Platypus compares all pairs in Python: 16,000 points take 0.6 s.
     """
     problem = platypus.Problem(0, costs.shape[-1])
     solutions = []

@@ -15,14 +15,8 @@ class Variation:
 
     Unlike simulated binary crossover and polynomial mutation on integers, this operator does not
     impose an order on unordered choices. Only variables that are active after crossover mutate, and
-    the child differs from its first parent in at least one of them.
-
-    Args:
-        variables: The variables of the search space.
-        rng: The generator of all random numbers.
-        crossover: Probability of crossover.
-        mutation: Probability that an active variable mutates; if None, 1 divided by the number of
-            active variables.
+    the child differs from its first parent in at least one of them. ``crossover`` and ``mutation``
+    are probabilities, the latter for each active variable; by default, 1 divided by their number.
     """
 
     def __init__(
