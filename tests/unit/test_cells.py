@@ -24,8 +24,7 @@ def test_published_spelling():
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "nonsense", "|none~0|", "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|"],
+    "text", ["", "nonsense", "|none~0|", "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|"]
 )
 def test_what_is_no_genotype_is_refused(text):
     with pytest.raises(InputError, match="genotype"):

@@ -18,8 +18,8 @@ from tests.conftest import left_to_all
 from xnas_tf.evaluation import evaluation_hash
 from xnas_tf.evaluation.evaluation_hash import evaluation_digest
 from xnas_tf.keras_tools.custom_code import custom_code
-from xnas_tf.keras_tools.given_weights import recorded_build
 from xnas_tf.keras_tools.model_hash import network_digest
+from xnas_tf.spaces.building import recorded_build
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
 

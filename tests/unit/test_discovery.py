@@ -214,11 +214,7 @@ def test_options_reach_a_builder_whose_argument_has_another_name():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        (
-            "Needy",
-            {},
-            "space.options: .*needs num_of_classes: add these there. Only ",
-        ),
+        ("Needy", {}, "space.options: .*needs num_of_classes: add these there. Only "),
         ("Usual", {"widht": 2}, "has no parameter 'widht' .did you mean 'width'"),
         ("with_data", {"hyperparameters": 2}, "could not be created: AttributeError: "),
         ("factory", {}, "returned a Usual.*give the arguments of the function as space.options"),

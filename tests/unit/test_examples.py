@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 import xnas_tf as xt
 from examples.transfer_learning import TransferLearning
 from xnas_tf.errors import InputError
-from xnas_tf.keras_tools.missing_weights import explain_missing_weights
+from xnas_tf.keras_tools.weights_errors import explain_missing_weights
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run_directory import model_path
 

@@ -19,10 +19,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.interpretation.flint import Interpreter
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.keras_tools.head import check_head, compile_head
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.inspection import ending_of, sums_to_one
-from xnas_tf.keras_tools.targets import build_metrics, takes_logits
+from xnas_tf.keras_tools.targets import build_metrics, check_head, compile_head, takes_logits
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.class_predictions import predictions
 from xnas_tf.training.predictor import Predictor

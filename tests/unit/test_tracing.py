@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xnas_tf.keras_tools.tracing import (
-    FEW_RUNS,
-    kept_arithmetic,
-    traced,
-    unoptimized_graphs,
-)
+from xnas_tf.keras_tools.tracing import FEW_RUNS, kept_arithmetic, traced, unoptimized_graphs
 
 
 def is_unoptimized():

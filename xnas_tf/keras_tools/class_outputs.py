@@ -23,17 +23,10 @@ def number_of_classes(model: keras.Model) -> int:
 
 
 def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor:
-    """Return class probabilities for a model's outputs.
+    """Return class probabilities (B, classes) for outputs (B, classes), or (B, 1) for two classes.
 
-    The probabilities of independent sigmoids do not sum to 1.
-
-    Args:
-        outputs: (B, classes), or (B, 1) for two classes.
-        activation: The function that computed the outputs, which is ``softmax``, ``sigmoid``, or
-            None for logits.
-
-    Returns:
-        Probabilities, (B, classes).
+    The activation that computed the outputs is ``softmax``, ``sigmoid``, or None for logits. The
+    probabilities of independent sigmoids do not sum to 1.
     """
     if outputs.shape[1] == 1:
         second = outputs if activation else tf.sigmoid(outputs)
@@ -44,11 +37,9 @@ def class_probabilities(outputs: tf.Tensor, activation: str | None) -> tf.Tensor
 def class_logits(outputs: tf.Tensor, ending: Ending) -> tf.Tensor:
     """Return logits (B, classes): values whose softmax is the class probabilities.
 
-    Args:
-        outputs: The outputs of a model traced inside ``linear_output(ending)``, (B, classes). For
-            two classes, they may also be (B, 1); the first class's logit is then 0. The outputs are
-            probabilities if the model's softmax or sigmoid cannot be left out.
-        ending: How the model ends.
+    The outputs (B, classes) are those of a model traced inside ``linear_output(ending)``. They are
+    probabilities if its softmax or sigmoid cannot be left out. For two classes, they may also be
+    (B, 1); the first class's logit is then 0.
     """
     if not ending.can_be_linear:
         probabilities = class_probabilities(outputs, ending.activation)

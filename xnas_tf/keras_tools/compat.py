@@ -22,20 +22,13 @@ from tensorflow.python.framework.ops import gradient_registry
 
 
 class Node(Protocol):
-    """One call of a layer or operation in a functional model's graph.
-
-    Attributes:
-        arguments: The call's arguments, as ``args`` and ``kwargs``, with symbolic tensors.
-        input_tensors: The symbolic tensors among the arguments, flattened.
-        outputs: The symbolic tensors returned by the call, flattened.
-        is_input: Whether this node is an input of the model.
-    """
+    """One call of a layer or operation in a functional model's graph."""
 
     operation: Any
-    arguments: Any
-    input_tensors: list[keras.KerasTensor]
-    outputs: list[keras.KerasTensor]
-    is_input: bool
+    arguments: Any  # as ``args`` and ``kwargs``, with symbolic tensors
+    input_tensors: list[keras.KerasTensor]  # those among the arguments, flattened
+    outputs: list[keras.KerasTensor]  # flattened
+    is_input: bool  # whether this node is an input of the model
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

@@ -65,9 +65,7 @@ def fused_layers(model: keras.Model) -> Iterator[None]:
 def biased(inputs: tf.Tensor) -> np.float32 | tf.Tensor:
     """Return the factor that turns ``FusedBatchNormV3``'s unbiased variances into Keras' variances.
 
-    Args:
-        inputs: The normalised tensor, (B, H, W, channels). If the tensor's shape is known, the
-            factor is a constant.
+    It is a constant if the shape of the inputs (B, H, W, channels) is known.
     """
     values = inputs.shape[:-1].num_elements()
     count = np.float32(values) if values else tf.cast(tf.size(inputs[..., 0]), tf.float32)

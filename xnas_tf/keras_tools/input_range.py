@@ -32,16 +32,10 @@ model's first layers or the type of its input, or not at all."""
 
 @dataclass(frozen=True)
 class InputRange:
-    """The range of values that a model expects.
+    """The range of values that a model expects."""
 
-    Attributes:
-        name: The range as ``LOW-HIGH``; see ``limits_of``.
-        reason: How the range was determined, as text.
-        origin: How the range was determined.
-    """
-
-    name: str
-    reason: str
+    name: str  # ``LOW-HIGH``; see ``limits_of``
+    reason: str  # how it was determined, as text
     origin: Origin
 
     @property
@@ -78,9 +72,9 @@ def from_unit_model(model: keras.Model, image_shape: Sequence[int], name: str) -
         return keras.Sequential([keras.Input(image_shape), scaling, model], name=model.name)
 
 
-def declare_range(model: keras.Model, name: str = DEFAULT_RANGE) -> keras.Model:
-    """Record, in memory only, the range on which a model was trained, and return the model."""
-    object.__setattr__(model, "_xnas_tf_input_range", name)  # without Keras' attribute tracking
+def declare_range(model: keras.Model) -> keras.Model:
+    """Record, in memory only, that a model was trained on ``DEFAULT_RANGE``, and return it."""
+    object.__setattr__(model, "_xnas_tf_trained", True)  # without Keras' attribute tracking
     return model
 
 
@@ -89,14 +83,11 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
     With ``auto``, models trained by a run expect 0 to 1. For other models, constant images are used
     to measure what happens before the first layer with weights (other than ``Normalization``).
-
-    Raises:
-        InputError: If ``given`` is not an input range.
     """
     if (name := check_range(given)) != AUTO:
         return InputRange(name, "as given", "given")
-    if known := getattr(model, "_xnas_tf_input_range", ""):
-        return InputRange(known, "as xnas-tf trained the model", "trained")
+    if getattr(model, "_xnas_tf_trained", False):
+        return InputRange(DEFAULT_RANGE, "as xnas-tf trained the model", "trained")
     if is_functional(model):
         dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
         if "float" not in dtype:
@@ -137,11 +128,10 @@ def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
-    """Return the values that constant images have at the centre of the first layer with weights.
+    """Return the values (3, channels) of constant images where the first layer with weights starts.
 
-    Returns:
-        An array (3, channels), or None if no such layer is reached, and the names of the preceding
-        scaling layers.
+    They are those of the central pixel, or None if no such layer is reached. The names are those of
+    the preceding scaling layers.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []

@@ -60,11 +60,7 @@ def is_transparent(layer: Any) -> bool:
 
 
 def check_single_output(model: keras.Model) -> None:
-    """Check that a functional or sequential model returns a single tensor, not a list.
-
-    Raises:
-        TypeError: If the model returns anything else; the message suggests a fix.
-    """
+    """Raise a ``TypeError`` if a functional or sequential model does not return a single tensor."""
     outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
     if isinstance(outputs, list | tuple) and len(outputs) == 1:
         outputs = outputs[0]  # a call returns it without the list
@@ -124,15 +120,10 @@ def layers_in_attention(model: keras.Model) -> set[keras.layers.Layer]:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a model ends.
+    """How a model ends."""
 
-    Attributes:
-        layer: The layer or Keras operation that computes the output; None if unknown.
-        activation: ``softmax`` or ``sigmoid`` if one of these computes the output.
-    """
-
-    layer: Any
-    activation: str | None
+    layer: Any  # the layer or Keras operation that computes the output; None if unknown
+    activation: str | None  # softmax or sigmoid if one of these computes the output
 
     @property
     def can_be_linear(self) -> bool:

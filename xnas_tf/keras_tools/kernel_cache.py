@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -43,15 +43,12 @@ def kept_kernels() -> Iterator[None]:
         (random_seed, "get_seed", kernels.noted_seed),
         (gen_resource_variable_ops, "var_handle_op", kernels.noted_variable),
     ]
-    before = [getattr(module, name) for module, name, _ in replaced]
-    for module, name, function in replaced:
-        setattr(module, name, function)
-    try:
-        yield
-    finally:
-        for (module, name, _), function in zip(replaced, before, strict=True):
+    with ExitStack() as restored:
+        restored.callback(_turn.release)
+        for module, name, function in replaced:
+            restored.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, function)
-        _turn.release()
+        yield
 
 
 class _Kernels:

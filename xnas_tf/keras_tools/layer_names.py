@@ -19,10 +19,8 @@ def use_accepted_names(model: keras.Model) -> dict[str, str]:
     """Rename a model, and its layers, if TensorFlow rejects their names in a graph.
 
     A model with a layer called ``Conv 1: 3×3`` can be called, but neither exported nor traced.
-    Training traces a model if there are more than a few steps.
-
-    Returns:
-        The new names, keyed by the old ones.
+    Training traces a model if there are more than a few steps. The new names are returned, keyed by
+    the old ones.
     """
     layers = [model, *all_layers(model)]
     taken = {layer.name for layer in layers}

@@ -20,12 +20,9 @@ from xnas_tf.keras_tools.inspection import all_layers, ending_of
 
 @contextmanager
 def mixed_precision(model: keras.Model) -> Iterator[None]:
-    """Let a model's float32 layers compute in bfloat16 inside the context.
+    """Let a functional or sequential model's float32 layers compute in bfloat16 in the context.
 
     The output layer stays in float32, because a loss needs exact probabilities.
-
-    Args:
-        model: A functional or sequential model.
     """
     policy = keras.DTypePolicy("mixed_bfloat16")
     last = ending_of(model).layer
@@ -47,11 +44,7 @@ def mixed_precision(model: keras.Model) -> Iterator[None]:
 
 
 def check_devices() -> None:
-    """Check that all GPUs, if any, can compute in bfloat16.
-
-    Raises:
-        InputError: If a GPU cannot.
-    """
+    """Raise an ``InputError`` if there is a GPU that cannot compute in bfloat16."""
     for gpu in tf.config.list_physical_devices("GPU"):
         found = tf.config.experimental.get_device_details(gpu).get("compute_capability", (8, 0))
         if found < (8, 0):

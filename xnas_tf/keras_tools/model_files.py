@@ -45,16 +45,11 @@ def model_bytes(model: keras.Model) -> bytes:
 
 
 def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
-    """Load a Keras model from a file.
+    """Load a Keras model from a ``.keras`` file, or one in another format that Keras reads.
 
-    Args:
-        file: A ``.keras`` file, or a file in another format that Keras reads.
-        safe: Whether to reject a model that contains Python code, such as a Lambda layer.
-        module: Name of the module that registers the model's own layers with Keras; it is imported
-            first, unless empty or, if ``safe`` is true, in the folder of a run.
-
-    Raises:
-        InputError: If the model cannot be loaded; the message suggests a fix.
+    A ``safe`` model contains no Python code, such as a Lambda layer. The ``module`` that registers
+    the model's own layers with Keras is imported first, unless its name is empty or, if ``safe`` is
+    true, it is in the folder of a run. An ``InputError`` suggests a fix.
     """
     problem = _import_problem(module, safe) if module else ""
     safe = safe and _is_safe()
@@ -70,11 +65,7 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 
 
 def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
-    """Save a model, load it again, and compare outputs.
-
-    Args:
-        model: The model.
-        images: Images on which to compare outputs, (N, H, W, C).
+    """Save a model, load it again, and compare its outputs on images (N, H, W, C).
 
     Returns:
         Whether the model loads in safe mode, and why it does not load or its outputs have changed;

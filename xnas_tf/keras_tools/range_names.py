@@ -30,9 +30,7 @@ def range_name(low: float, high: float) -> str:
 def limits_of(name: str, *others: str) -> tuple[float, float]:
     """Return the lowest and the highest value of a ``LOW-HIGH`` range.
 
-    Raises:
-        InputError: If the name is not a range; the message lists the allowed names, including
-            ``others``.
+    The ``InputError`` about another name lists the allowed ones, including ``others``.
     """
     found = _RANGE.fullmatch(str(name))
     if not found:
@@ -47,9 +45,5 @@ def limits_of(name: str, *others: str) -> tuple[float, float]:
 
 
 def check_range(given: str) -> str:
-    """Return ``auto``, or a range in its usual notation, such as ``0-16`` for ``0.0-16.0``.
-
-    Raises:
-        InputError: If it is neither.
-    """
+    """Return ``auto``, or a range in its usual notation, such as ``0-16`` for ``0.0-16.0``."""
     return given if given == AUTO else range_name(*limits_of(given, AUTO))

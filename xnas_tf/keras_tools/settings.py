@@ -17,21 +17,13 @@ class KerasSettings:
     """Settings that a module may change on import, such as the dtype policy.
 
     Keras keeps most of these settings per thread, and ``keras.backend.clear_session`` resets them.
-
-    Attributes:
-        policy: The dtype policy of new layers and models.
-        floatx: The dtype of inputs and variables without a policy.
-        epsilon: The constant that keeps logarithms and quotients finite.
-        safe_mode: False after ``keras.config.enable_unsafe_deserialization()``; None by default.
-        flash_attention: False if attention layers must not use flash attention; None lets Keras
-            decide.
     """
 
     policy: keras.DTypePolicy
     floatx: str
     epsilon: float
-    safe_mode: bool | None
-    flash_attention: bool | None
+    safe_mode: bool | None  # False after `enable_unsafe_deserialization`; None by default
+    flash_attention: bool | None  # None lets Keras decide
 
     @classmethod
     def current(cls) -> KerasSettings:
@@ -81,20 +73,13 @@ def kept_settings() -> Iterator[None]:
 @contextmanager
 def float32_layers() -> Iterator[None]:
     """Create float32 layers inside the context, whatever policy the user has set."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with kept_settings():
+        keras.config.set_dtype_policy("float32")
         yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def check_data_format() -> None:
-    """Check that new layers expect channels last, the image format of all data sets.
-
-    Raises:
-        InputError: If they do not.
-    """
+    """Raise an ``InputError`` unless new layers expect channels last, as in all data sets."""
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
             "Keras' image_data_format is 'channels_first', but images are (height, width, "

@@ -1,4 +1,4 @@
-"""The form of targets expected by a compiled model's loss and metrics."""
+"""A classifier's head, loss and metrics: checks, choices, and the form of targets they expect."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.compat import metrics_in_compile
+from xnas_tf.keras_tools.inspection import ending_of, hidden_activation
 from xnas_tf.registry import describe
 
 Form = Literal["numbers", "vectors", "column"]
@@ -57,11 +58,8 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 def build_metrics(model: keras.Model, classes: int) -> dict[str, Any]:
     """Let Keras create the variables of a compiled model's metrics, as it does on first use.
 
-    Returns:
-        The metrics' values for a few examples, by name; some metrics have several values.
-
-    Raises:
-        InputError: If a metric does not accept the form of targets that the loss expects.
+    The metrics' values for a few examples are returned by name; some metrics have several values.
+    An ``InputError`` says which metric does not accept the targets that the loss expects.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:
@@ -85,11 +83,7 @@ def build_metrics(model: keras.Model, classes: int) -> dict[str, Any]:
 
 
 def check_loss(model: keras.Model, classes: int) -> None:
-    """Compute the loss once, because only then does Keras look up the names of losses and outputs.
-
-    Raises:
-        Exception: Any exception that Keras or a user's loss raises.
-    """
+    """Compute the loss once, as only then does Keras look up the names of losses and outputs."""
     labels = _example_labels(classes)
     outputs = as_targets(labels, "column" if has_single_output(model) else "vectors", classes)
     model.compute_loss(None, targets_for(model, labels, classes), outputs)
@@ -155,3 +149,81 @@ def _is_accepted(model: keras.Model, classes: int, form: Form) -> bool:
     except Exception:  # noqa: BLE001 - a user's loss may raise anything
         return False
     return found is not None and bool(np.isfinite(found).all())
+
+
+def check_head(model: keras.Model, classes: int) -> None:
+    """Check that the outputs of a functional or sequential model suit single-label classification.
+
+    The outputs may be a softmax or logits, with one value per class. With two classes, a single
+    output, either a sigmoid or its logit, is also allowed. Without a sigmoid, the loss shows
+    whether the output is a logit. An ``InputError`` suggests another head.
+    """
+    shape, activation = tuple(model.output_shape), ending_of(model).activation
+    if shape == (None, 1) and classes > 2:
+        raise InputError(
+            f"the model has one output, which suits two classes, but there are {classes}; "
+            f"{_wanted(classes)}"
+        )
+    if shape != (None, classes) and shape != (None, 1):
+        raise InputError(f"the model's output is {shape}; wanted: {(None, classes)}")
+    if activation is None and (hidden := hidden_activation(model)):
+        raise InputError(f"the model's {hidden} is followed by other layers; {_wanted(classes)}")
+    losses = [loss for loss in losses_of(model) if is_loss_of_keras(loss)]
+    for loss in losses or [None]:
+        problem = (_problem_of_one if shape == (None, 1) else _problem_of_many)(activation, loss)
+        if problem:
+            raise InputError(f"{problem}; {_wanted(classes)}")
+
+
+def compile_head(model: keras.Model, optimizer: Any) -> None:
+    """Compile a model with the cross-entropy and accuracy that its head requires."""
+    activation = ending_of(model).activation
+    if has_single_output(model):
+        loss = keras.losses.BinaryCrossentropy(from_logits=activation is None)
+        threshold = 0.5 if activation else 0.0
+        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=threshold)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=activation is None)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
+
+
+def _problem_of_one(activation: str | None, loss: Any) -> str:
+    """Explain why a single output, possibly with a Keras loss, cannot distinguish two classes."""
+    name = loss_name(loss) if loss is not None else ""
+    if activation == "softmax":
+        return "a softmax of one output is always 1"
+    if "categorical" in name.lower():
+        return f"the model has one output, but {name} needs one for each class"
+    if loss is not None and activation is None and not takes_logits(loss):
+        return (
+            f"the model's one output is neither a sigmoid nor, with {name}, its logit (no "
+            "from_logits=True)"
+        )
+    return ""
+
+
+def _problem_of_many(activation: str | None, loss: Any) -> str:
+    """Explain why several outputs, possibly with a Keras loss, do not form a classifier."""
+    name = loss_name(loss) if loss is not None else ""
+    is_binary = name.lower().replace("_", "").startswith("binary")
+    if activation == "sigmoid" or (activation is None and is_binary):
+        with_loss = f" with {name}" if is_binary else ""
+        return (
+            f"the model's outputs{with_loss} are independent sigmoids, which may name several "
+            "classes of an image or none, but each image has one class"
+        )
+    if activation is None and "crossentropy" in name.lower() and not takes_logits(loss):
+        return f"the model's outputs are logits, but {name} expects probabilities"
+    return ""
+
+
+def _wanted(classes: int) -> str:
+    """Describe the allowed heads."""
+    text = (
+        f"end it with Dense({classes}, activation='softmax'), or logits with a loss of "
+        "from_logits=True, and use 'sparse_categorical_crossentropy' or 'categorical_crossentropy'"
+    )
+    if classes > 2:
+        return text
+    return f"{text}; or with Dense(1, activation='sigmoid') and 'binary_crossentropy'"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter_ns
 from typing import Literal
 
@@ -14,7 +15,6 @@ import tensorflow as tf
 from keras.export import ExportArchive
 
 from xnas_tf.errors import XnasError
-from xnas_tf.keras_tools.conversion_errors import refused_operations
 from xnas_tf.keras_tools.inspection import all_layers, inlined_calls
 from xnas_tf.keras_tools.tracing import freed_custom_gradients, unoptimized_graphs
 from xnas_tf.utils.heartbeat import report_progress
@@ -22,6 +22,9 @@ from xnas_tf.utils.heartbeat import report_progress
 Precision = Literal["float32", "float16", "int8"]
 WARM_UP = 5
 """Number of warm-up calls; TensorFlow Lite prepares its kernels during the first."""
+_LOCATION = re.compile(r'error: loc\((?:callsite\()?fused\["(\w+):", "([^"@]*)')
+"""Matches an operation that TensorFlow Lite cannot convert, and its name in the graph."""
+_LISTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 
 
 def convert(
@@ -45,9 +48,6 @@ def convert(
 
     Returns:
         The contents of the file, which maps any number of ``images`` to ``probabilities``, float32.
-
-    Raises:
-        XnasError: If an operation cannot be converted.
     """
     spec = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
     archive = ExportArchive()
@@ -97,11 +97,7 @@ def predict(content: bytes, images: np.ndarray, batch_size: int = 100) -> np.nda
 
 
 def time_batches(content: bytes, batch_size: int, repeats: int, threads: int) -> np.ndarray:
-    """Time a converted model's predictions on batches of random images.
-
-    Returns:
-        Seconds per batch, (repeats,).
-    """
+    """Time predictions on batches of random images; return seconds per batch, (repeats,)."""
     interpreter = _interpreter(content, threads)
     (given,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
     shape = (batch_size, *given["shape"][1:])
@@ -129,3 +125,19 @@ def _interpreter(content: bytes, threads: int | None) -> tf.lite.Interpreter:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow 2.20 deprecates it in favour of LiteRT
         return tf.lite.Interpreter(model_content=content, num_threads=threads)
+
+
+def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
+    """Return the operations that TensorFlow Lite cannot convert, and the layers that need them.
+
+    They are taken from the converter's message, which names them in terms of the model's name and
+    its layers' names. The result is, for example, ``TensorListReserve (layer bidirectional)``.
+    """
+    found = {}
+    for operation, path in _LOCATION.findall(text):
+        scopes = path.split("/")
+        if model not in scopes:  # traced again, which numbers all scopes
+            scopes = [re.sub(r"_\d+$", "", scope) for scope in scopes]
+        layer = "/".join(scope for scope in scopes if scope in layers)
+        found[operation, layer] = f"{operation} (layer {layer})" if layer else operation
+    return ", ".join(found.values()) or ", ".join(_LISTED.findall(text))

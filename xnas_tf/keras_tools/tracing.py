@@ -26,12 +26,9 @@ _lock = threading.RLock()
 def traced(function: Callable[..., tf.Tensor], runs: int | None = None) -> Callable[..., tf.Tensor]:
     """Trace a function, or return it unchanged if it will run only a few times.
 
-    The choice does not depend on measurements, because traced and untraced results are rounded
-    differently, and repeating a search must give the same values.
-
-    Args:
-        function: Tensors -> a tensor.
-        runs: Maximum number of times that the function will run; None means many times.
+    ``runs`` is the maximum number of times; None means many times. The choice does not depend on
+    measurements, because traced and untraced results are rounded differently, and repeating a
+    search must give the same values.
     """
     if runs is not None and runs <= FEW_RUNS:
         return function
@@ -64,15 +61,8 @@ def unoptimized_graphs() -> Iterator[None]:
     instead of 2.48 s (means over four networks). On a GPU, the optimizer also chooses the image
     layout, which saves time. The option is global, so only one thread at a time may enter.
     """
-    options = tf.config.optimizer
-    with _lock:
-        before = bool(options.get_experimental_options().get("disable_meta_optimizer"))
-        inside = before or not tf.config.list_physical_devices("GPU")
-        options.set_experimental_options({"disable_meta_optimizer": inside})
-        try:
-            yield
-        finally:
-            options.set_experimental_options({"disable_meta_optimizer": before})
+    with _lock, _switched_options("disable_meta_optimizer", default=False):
+        yield
 
 
 @contextmanager
@@ -84,11 +74,18 @@ def kept_arithmetic() -> Iterator[None]:
     network is traced, and training amplifies these differences to several tenths. Without the two,
     the quickstart's training steps took 0.99 to 1.02 times as long. The options are global.
     """
+    with _switched_options("arithmetic_optimization", "remapping", default=True):
+        yield
+
+
+@contextmanager
+def _switched_options(*names: str, default: bool) -> Iterator[None]:
+    """Give options of the graph optimizer the opposite of their default, unless there is a GPU."""
     options = tf.config.optimizer
     known = options.get_experimental_options()
-    before = {name: known.get(name, True) for name in ("arithmetic_optimization", "remapping")}
+    before = {name: bool(known.get(name, default)) for name in names}
     if not tf.config.list_physical_devices("GPU"):
-        options.set_experimental_options(dict.fromkeys(before, False))
+        options.set_experimental_options(dict.fromkeys(names, not default))
     try:
         yield
     finally:

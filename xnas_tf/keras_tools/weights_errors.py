@@ -1,4 +1,4 @@
-"""Explains errors of Keras about weights that are missing, or belong to another network."""
+"""Explains errors of Keras about weights that cannot be downloaded, are missing, or do not fit."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xnas_tf.keras_tools.missing_weights import explain_missing_weights
+from xnas_tf.errors import suggest
 from xnas_tf.utils.number_format import counted
 
 _SUFFIXES = (".h5", ".hdf5", ".keras")
@@ -34,6 +34,12 @@ _OLD_LAYERS = re.compile(
 """Messages about an older ``.h5`` file."""
 _UNREADABLE = re.compile(r"Unable to (?:synchronously )?open file \((.+)\)")
 """A message of HDF5 about a file that it cannot read."""
+_NOT_DOWNLOADED = re.compile(r"URL fetch failure on (\S+): ")
+_REFUSED = re.compile(r"to the weights file to be loaded\.\s+Received:?\s+`?weights=(.+?)`?\s*$")
+"""A message of ``keras.applications`` with the given weights. Some networks do not repeat them."""
+_NO_FILE = re.compile(r"unable to open file: name = '(.+?)', errno = 2,")
+"""A message of HDF5 with the name of a file that does not exist."""
+_RANDOM = "to start from random weights, None (null in YAML)"
 
 
 def explain_weights(error: BaseException) -> str:
@@ -102,3 +108,38 @@ def _flat(values: Any) -> Iterator[Any]:
             yield from value.values()
         else:
             yield value
+
+
+def explain_missing_weights(error: BaseException) -> str:
+    """Say which weights are missing and what to do; return an empty string for other errors."""
+    text = str(error)
+    if found := _NOT_DOWNLOADED.search(text):
+        return f"{text}. {_how_to_copy(found[1])}"
+    found = _REFUSED.search(text) or _NO_FILE.search(text)
+    if not found or os.path.isfile(given := found[1]):
+        return ""
+    path, is_refused = Path(given), found.re is _REFUSED
+    if is_refused and path.name == given and not path.suffix:
+        unknown = suggest(given, ["imagenet"])
+        return f"unknown weights {unknown}. Or give the path of a file with weights or, {_RANDOM}"
+    if not is_refused and not given.endswith(".weights.h5"):
+        return f"there is no file {path.absolute()}"
+    named = ", 'imagenet'" if is_refused else ""
+    missing = f"there is no weights file {path.absolute()}"
+    return f"{missing}. Give the path of a file with weights{named} or, {_RANDOM}"
+
+
+def stored_weights(name: str) -> Path:
+    """Return the path of the file that Keras downloads for a network of ``keras.applications``."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models" / name
+
+
+def _how_to_copy(address: str) -> str:
+    if "/keras-applications/" not in address:  # Keras stores these in the folder `models`
+        return "Download it on another machine, and load it from a file"
+    target = stored_weights(PurePosixPath(address).name)
+    return (
+        "Without a network connection, download that file on another machine and copy it to "
+        f"{target}. If the HyperModel has an option `weights`, you may also set "
+        "space.options.weights to the path of another file, or to null to start from random weights"
+    )

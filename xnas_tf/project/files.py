@@ -9,7 +9,7 @@ from string import Template
 
 import yaml
 
-from xnas_tf.keras_tools.missing_weights import stored_weights
+from xnas_tf.keras_tools.weights_errors import stored_weights
 from xnas_tf.registry import installed_folder
 from xnas_tf.reporting.dataset import DataReport
 from xnas_tf.utils.image_size import size_text
@@ -19,6 +19,7 @@ _STEPS = 20
 _TRAINING = 600
 """Number of training steps per candidate, which determines the number of epochs."""
 _BATCHES = (4, 64)
+"""Smallest and largest batch, a power of two."""
 _EPOCHS = (5, 40)
 """Smallest and largest number of epochs."""
 _PHOTOGRAPH = 64
@@ -40,7 +41,7 @@ def config_text(report: DataReport, dataset: str) -> str:
     height, width, _ = data.image_shape
     size = str(height) if height == width else f"[{height}, {width}]"
     findings, count = data.findings, len(data.train)
-    batch = _power_of_two(count / _STEPS, *_BATCHES)
+    batch = min(max(2 ** int(math.log2(max(1.0, count / _STEPS))), _BATCHES[0]), _BATCHES[1])
     epochs = math.ceil(_TRAINING / math.ceil(count / batch))
     return _filled(
         "xnas.yaml.txt",
@@ -106,10 +107,6 @@ def _shape(report: DataReport) -> str:
     height, width, channels = report.dataset.image_shape
     colour = {1: "grey", 3: "in colour"}.get(channels, f"of {channels} channels")
     return f"{size_text(height, width)} pixels, {colour}"
-
-
-def _power_of_two(value: float, least: int, most: int) -> int:
-    return min(max(2 ** int(math.log2(max(1.0, value))), least), most)
 
 
 def _scalar(text: str) -> str:

@@ -13,15 +13,10 @@ class Space(ABC):
     """Base class of search spaces: the interface that search algorithms use.
 
     All methods take the values of the active hyperparameters by name.
-
-    Attributes:
-        variables: The decision variables.
-        size: An upper bound on the number of architectures; infinite if a hyperparameter is
-            continuous.
     """
 
     variables: Sequence[Variable]
-    size: float
+    size: float  # at least the number of architectures; infinite if one is continuous
 
     @abstractmethod
     def genotype(self, values: Mapping[str, Any]) -> str:

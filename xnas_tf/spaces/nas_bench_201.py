@@ -68,11 +68,7 @@ class NASBench201(keras_tuner.HyperModel):
         return self.stacked(partial(_cell, cell))
 
     def stacked(self, cell: Callable[[Any, int, str], Any]) -> keras.Model:
-        """Build the uncompiled Keras model of the skeleton.
-
-        ``cell`` builds a cell from its input, number of channels and name, and returns the cell's
-        output.
-        """
+        """Build the skeleton's model; ``cell(input, channels, name)`` returns a cell's output."""
         inputs = keras.Input(self.image_shape, name="image")
         x = convolution(inputs, self.channels, 3, "stem_conv")
         x = batch_norm(x, "stem_norm")

@@ -116,7 +116,7 @@ class HyperModelOptions(SpaceOptions):
         description="`package.module:Name` of a HyperModel class or object, of a function that "
         "returns a HyperModel, or of a function `build(hp)`. If the class or function "
         "has parameters `input_shape` and `classes` (or `num_classes`, `n_classes`), "
-        "they are passed to it",
+        "they are passed to it"
     )
     options: dict[str, Any] = Field(
         {}, description="further arguments of the class or function, by name"
@@ -143,9 +143,6 @@ class HyperModelOptions(SpaceOptions):
 
         A configuration from somebody else can name any importable function here, with arguments. A
         function is trusted to be a ``build(hp)`` only if its first argument has this name.
-
-        Raises:
-            InputError: If the target cannot be imported.
         """
         import keras_tuner  # noqa: PLC0415 - heavy
 
@@ -156,11 +153,7 @@ class HyperModelOptions(SpaceOptions):
         return not (is_hypermodel or next(iter(_parameters(target)), None) == "hp")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
-        """See ``SpaceOptions.create``.
-
-        Raises:
-            InputError: If the target cannot be imported or called, or is not a HyperModel.
-        """
+        """Create the HyperModel; an ``InputError`` says why that is not possible."""
         import keras_tuner  # noqa: PLC0415 - heavy
 
         target = find_object(self.hypermodel, "HyperModel")

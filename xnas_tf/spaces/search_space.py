@@ -26,17 +26,23 @@ from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
 from xnas_tf.keras_tools.targets import build_metrics, check_loss, losses_of
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.spaces.base import Space
-from xnas_tf.spaces.building import build_model, code_of, name_of
-from xnas_tf.spaces.conditional import (
+from xnas_tf.spaces.building import (
+    build_model,
+    check_model,
+    check_outputs,
+    check_predict_step,
+    code_of,
+    name_of,
+)
+from xnas_tf.spaces.discovery import (
     active_values,
     add_new,
     add_unscoped,
+    discover_in_fit,
     integers,
     requested_while_inactive,
     unknown,
 )
-from xnas_tf.spaces.fit_hyperparameters import discover_in_fit
-from xnas_tf.spaces.model_checks import check_model, check_outputs, check_predict_step
 from xnas_tf.spaces.variables import Choice, Condition, Range, Variable
 from xnas_tf.utils.randomness import kept_generators, uninterrupted
 
@@ -78,11 +84,8 @@ class SearchSpace(Space):
         self.input_range = InputRange(DEFAULT_RANGE, "as in all spaces of this package", "given")
         with self._named_errors(f"{self.name} cannot build its default model"):
             self._declared = self._discover()
-        self.loads_safely, self._loading_problem = True, ""
-        self._hidden_layers: list[str] = []
-        self._renamed: dict[str, str] = {}
-        if not self.is_built_in:
-            self._check_saving()
+        self.loads_safely = True
+        self._saving_notes = [] if self.is_built_in else [*self._check_saving()]
         if self.has_fit:
             self._dropped_by_fit = self._discover_in_fit()
         self.variables: tuple[Variable, ...] = tuple(map(_variable, self._declared.space))
@@ -146,28 +149,7 @@ class SearchSpace(Space):
             found[MOST_SHOWN:] = [f"build() fails with {more} other values"]
         if self.range_problem:
             found.append(self.range_problem)
-        if self._renamed:
-            names = ", ".join(f"{old!r} ({new} here)" for old, new in self._renamed.items())
-            found.append(
-                f"TensorFlow refuses these names of models or layers in a graph: {names}. Use "
-                "letters, digits, '_', '-' and '.'"
-            )
-        if self._loading_problem:
-            found.append(f"later commands cannot use its models: {self._loading_problem}")
-        elif not self.loads_safely:
-            found.append(
-                "its models contain Python code, as a Lambda layer does, so later commands "
-                "load them only with --unsafe (in Python: safe=False). Write a layer of Keras "
-                "instead, such as Rescaling, or a class with "
-                "@keras.saving.register_keras_serializable() before it"
-            )
-        if self._hidden_layers:
-            found.append(
-                f"other processes cannot find its layer {', '.join(self._hidden_layers)}, so "
-                "later commands cannot load its models. Define it at the top level of the "
-                "HyperModel's module, not in a function or script"
-            )
-        return [f"{self.name}: {text}" for text in found]
+        return [f"{self.name}: {text}" for text in (*found, *self._saving_notes)]
 
     @property
     def range_problem(self) -> str:
@@ -201,9 +183,7 @@ class SearchSpace(Space):
         """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         The arguments are those of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
-
-        Raises:
-            TypeError: If ``fit`` requests hyperparameters that were not discovered before.
+        A ``TypeError`` names hyperparameters that were not discovered before.
         """
         kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
         with self._asked_for("fit", values) as hp:
@@ -277,13 +257,34 @@ class SearchSpace(Space):
             self._failures = {f"{name}={v!r}": why for (name, v), why in failures.items()}
         return self._widen(declared)
 
-    def _check_saving(self) -> None:
-        """Check that the default model can be saved, and record whether it loads safely."""
+    def _check_saving(self) -> Iterator[str]:
+        """Check that the default model can be saved; yield what may keep it from being loaded."""
         with self._named_errors(f"{self.name}: its models cannot be saved"):
             model = self._new_model(self._declared.copy())
-            self._renamed = use_accepted_names(model)
-            self.loads_safely, self._loading_problem = check_loading(model, self._images())
-            self._hidden_layers = layers_out_of_reach(model)
+            renamed = use_accepted_names(model)
+            self.loads_safely, problem = check_loading(model, self._images())
+            hidden_layers = layers_out_of_reach(model)
+        if renamed:
+            names = ", ".join(f"{old!r} ({new} here)" for old, new in renamed.items())
+            yield (
+                f"TensorFlow refuses these names of models or layers in a graph: {names}. Use "
+                "letters, digits, '_', '-' and '.'"
+            )
+        if problem:
+            yield f"later commands cannot use its models: {problem}"
+        elif not self.loads_safely:
+            yield (
+                "its models contain Python code, as a Lambda layer does, so later commands "
+                "load them only with --unsafe (in Python: safe=False). Write a layer of Keras "
+                "instead, such as Rescaling, or a class with "
+                "@keras.saving.register_keras_serializable() before it"
+            )
+        if hidden_layers:
+            yield (
+                f"other processes cannot find its layer {', '.join(hidden_layers)}, so "
+                "later commands cannot load its models. Define it at the top level of the "
+                "HyperModel's module, not in a function or script"
+            )
 
     def _images(self, count: int = 2) -> np.ndarray:
         """Return images of noise."""

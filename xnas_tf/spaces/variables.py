@@ -88,11 +88,7 @@ Variable = Choice | Range
 
 
 def decode(variables: Sequence[Variable], encoded: Sequence[Any]) -> dict[str, Any]:
-    """Return the values of the active variables by name.
-
-    ``variables`` lists parents before the variables that depend on them; ``encoded`` contains their
-    encoded values.
-    """
+    """Return the values of the active variables by name; parents come before their dependents."""
     values: dict[str, Any] = {}
     for variable, code in zip(variables, encoded, strict=True):
         if not variable.conditions or is_active(variable, values):

@@ -6,7 +6,7 @@ import keras
 from keras.optimizers import schedules
 from keras.optimizers.schedules import LearningRateSchedule
 
-from xnas_tf.keras_tools.head import compile_head
+from xnas_tf.keras_tools.targets import compile_head
 from xnas_tf.training.options import TrainingOptions
 
 

@@ -1,4 +1,4 @@
-"""Discovers conditional hyperparameters that are not in a ``conditional_scope``.
+"""Discovers the hyperparameters of ``fit``, and conditional ones without a ``conditional_scope``.
 
 ```python
 if hp.Choice("head", ["average", "hidden"]) == "hidden":
@@ -15,20 +15,27 @@ for each value of an integer whose largest value adds hyperparameters.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 from keras_tuner.src.engine.conditions import Parent
 
 from xnas_tf.errors import InputError
+from xnas_tf.keras_tools.class_outputs import number_of_classes
+from xnas_tf.keras_tools.targets import compile_head, targets_for
 from xnas_tf.keras_tools.weights_errors import explain_weights
 from xnas_tf.registry import describe
 
-Build = Callable[[keras_tuner.HyperParameters], Any]
+Build = Callable[[keras_tuner.HyperParameters], keras.Model]
 Failures = dict[tuple[str, Any], str]
+_WITH_VALUES = kt_hp.Choice | kt_hp.Boolean | kt_hp.Int
 MOST_BUILDS = 100
 """Maximum number of models built to discover hyperparameters; larger spaces need scopes."""
 
@@ -53,14 +60,12 @@ def unknown(hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParamete
 
 
 def requested_while_inactive(
-    hp: keras_tuner.HyperParameters,
-    declared: keras_tuner.HyperParameters,
-    given: Mapping[str, Any],
+    hp: keras_tuner.HyperParameters, declared: keras_tuner.HyperParameters, given: Mapping[str, Any]
 ) -> list[Any]:
     """Return the declared hyperparameters that a build requested although they are inactive.
 
-    Outside of their scope, keras-tuner gives them their default values. ``given`` are the values
-    with which the build began.
+    Outside of their scope, keras-tuner gives them their default values. The build began with the
+    ``given`` values.
     """
     known = {**active_values(declared, given), **given}
     return [p for p in declared.space if p.name in hp.values and p.name not in known]
@@ -91,16 +96,15 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
 
     Returns:
         The values with which no model could be built, each with the reason for the failure.
-
-    Raises:
-        InputError: If ``build`` raises it.
     """
     failures: Failures = {}
+    asked_with = partial(_asked, declared, build, failures)
     tried: set[int] = set()
     budget = MOST_BUILDS
     while budget > 0:
         # A name that is declared in several scopes is tried in one of them at a time.
-        choices = {p.name: p for p in declared.space if _has_values(p) and id(p) not in tried}
+        untried = (p for p in declared.space if id(p) not in tried)
+        choices = {p.name: p for p in untried if isinstance(p, _WITH_VALUES)}
         if not choices:
             break
         tried.update(map(id, choices.values()))
@@ -109,9 +113,12 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
         for choice in choices.values():
             if budget <= 0:
                 break
-            known = integers(choice) if isinstance(choice, kt_hp.Int) else choice.values
-            values = list(known[-budget:])
-            asked = _asked_by_value(declared, build, choice, values, failures)
+            is_integer = isinstance(choice, kt_hp.Int)
+            *others, last = (integers(choice) if is_integer else choice.values)[-budget:]
+            asked = {last: asked_with(choice, last)}
+            # An integer whose largest value works and adds nothing is not tried any further.
+            if not is_integer or asked[last] or (choice.name, last) in failures:
+                asked = {value: asked_with(choice, value) for value in others} | asked
             budget -= len(asked)
             for value, hyperparameters in asked.items():
                 for hyperparameter in hyperparameters:
@@ -127,37 +134,8 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
     return failures
 
 
-def _has_values(hyperparameter: Any) -> bool:
-    return isinstance(hyperparameter, kt_hp.Choice | kt_hp.Boolean | kt_hp.Int)
-
-
-def _asked_by_value(
-    declared: keras_tuner.HyperParameters,
-    build: Build,
-    choice: Any,
-    values: Sequence[Any],
-    failures: Failures,
-) -> dict[Any, list[Any]]:
-    """Build a model with each value of a choice; return the hyperparameters that each value adds.
-
-    If the largest value of an integer adds no hyperparameters and a model can be built with it, no
-    other values are tried.
-    """
-    *others, last = values
-    added = _asked(declared, build, choice, last, failures)
-    has_failed = (choice.name, last) in failures
-    if isinstance(choice, kt_hp.Int) and not added and not has_failed:
-        return {last: added}
-    asked = {value: _asked(declared, build, choice, value, failures) for value in others}
-    return asked | {last: added}
-
-
 def _asked(
-    declared: keras_tuner.HyperParameters,
-    build: Build,
-    choice: Any,
-    value: Any,
-    failures: Failures,
+    declared: keras_tuner.HyperParameters, build: Build, failures: Failures, choice: Any, value: Any
 ) -> list[Any]:
     """Return the hyperparameters that a value adds; empty if no model can be built with it."""
     hp = declared.copy()
@@ -176,3 +154,53 @@ def _asked(
         if names.count(hyperparameter.name) == 1:  # else each scope may have other limits
             hyperparameter.conditions = []
     return unknown(hp, declared)
+
+
+class _TrainingBegins(BaseException):
+    """Signal that ends the call to ``fit``; not an ``Exception``, which user code might catch."""
+
+
+class _StopAtBeginning(keras.callbacks.Callback):
+    """Callback that ends training before its first step."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Raise the exception that ends the call to ``fit``."""
+        raise _TrainingBegins
+
+
+def discover_in_fit(
+    hypermodel: keras_tuner.HyperModel,
+    declared: keras_tuner.HyperParameters,
+    build: Build,
+    data: tuple[np.ndarray, np.ndarray],
+) -> frozenset[str]:
+    """Call ``fit`` on a few noise images until training begins.
+
+    The hyperparameters that ``fit`` requests are added to ``declared``. A custom training loop that
+    does not call callbacks trains on a single batch for one epoch. The returned arguments are those
+    that ``fit`` does not accept or sets itself, as in ``model.fit(*args, batch_size=hp.Choice(…),
+    **kwargs)``.
+    """
+    arguments = {"epochs": 1, "batch_size": len(data[0]), "verbose": 0}
+    dropped: set[str] = set()
+    while True:
+        hp = declared.copy()
+        model = build(hp)
+        if not model.compiled:
+            compile_head(model, "sgd")
+        images, labels = data[0], targets_for(model, data[1], number_of_classes(model))
+        more = {"validation_data": (images, labels), "callbacks": [_StopAtBeginning()]}
+        try:
+            hypermodel.fit(hp, model, images, labels, **more, **arguments)
+        except _TrainingBegins:
+            pass
+        except TypeError as error:
+            pattern = r"(?:multiple values for|an unexpected) keyword argument '(\w+)'"
+            refused = re.search(pattern, str(error))
+            if not refused or refused[1] not in arguments:
+                raise
+            del arguments[refused[1]]
+            dropped.add(refused[1])
+            continue
+        add_new(declared, unknown(hp, declared))
+        return frozenset(dropped)
