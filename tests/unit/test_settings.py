@@ -21,7 +21,7 @@ from xnas_tf.keras_tools.settings import KerasSettings, clear_session
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.tuner.assumed_data import CLASSES, IMAGE_SHAPE, assumed_data
+from xnas_tf.tuner.rebuilding import CLASSES, IMAGE_SHAPE, assumed_data
 
 CHANGES = {
     "policy": lambda: keras.config.set_dtype_policy("mixed_bfloat16"),

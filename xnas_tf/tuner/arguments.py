@@ -71,13 +71,7 @@ def refuse(
 ) -> None:
     """Reject arguments that have no equivalent here, unless their value has no effect.
 
-    Args:
-        given: The arguments.
-        known: ``OF_TUNERS`` or ``OF_FIT``, with the alternatives that errors suggest.
-        method: The method of ``Tuner`` that got them.
-
-    Raises:
-        InputError: If an argument is rejected.
+    ``known`` is ``OF_TUNERS`` or ``OF_FIT``, and ``method`` the method of ``Tuner`` that got them.
     """
     own = [n for n in inspect.signature(method).parameters if n not in ("self", "others")]
     for name, value in given.items():
@@ -101,11 +95,7 @@ def check_hooks(kind: type) -> None:
 
 
 def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
-    """Split callbacks into Keras callbacks, which act during training, and search callbacks.
-
-    Raises:
-        InputError: If there is a callback of another type.
-    """
+    """Split callbacks into Keras callbacks, which act during training, and search callbacks."""
     import keras  # noqa: PLC0415 - heavy
 
     some = () if callbacks is None else callbacks

@@ -1,4 +1,4 @@
-"""Stores arrays of images and labels as a data set that a run can refer to by name."""
+"""Stores images and labels, arrays or a ``tf.data.Dataset``, as a data set that has a name."""
 
 from __future__ import annotations
 
@@ -14,28 +14,23 @@ import numpy as np
 
 from xnas_tf.data.dataset import check_images
 from xnas_tf.data.labels import as_text, clean_label, encode, one_per_image
-from xnas_tf.data.quality import join_names
+from xnas_tf.data.quality import digests_of, join_names
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.storage.run_directory import CONFIG, run_config, write_atomically
-from xnas_tf.tuner.tf_data import elements, is_dataset, sorted_by_content
 
 Arrays = Any
 """Images and labels, or a ``tf.data.Dataset`` of pairs of an image and a label."""
+_IMAGE = 3
+"""Number of axes of an image with channels."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Arrays that were stored as a data set.
-
-    Attributes:
-        name: The data set's name.
-        class_of: The class name of each label.
-        is_new: Whether the file did not exist before.
-    """
+    """Arrays that were stored as a data set."""
 
     name: str
-    class_of: dict[Any, str]
-    is_new: bool
+    class_of: dict[Any, str]  # the class name of each label
+    is_new: bool  # whether the file did not exist before
 
     @contextmanager
     def removed_if_refused(self, run_dir: Path) -> Iterator[None]:
@@ -51,11 +46,7 @@ class Stored:
             raise
 
     def weights(self, given: Any) -> dict[str, float]:
-        """Convert class weights by label, as in Keras, to class weights by class name.
-
-        Raises:
-            InputError: If the weights are not a mapping, or no image has one of the labels.
-        """
+        """Convert class weights by label, as in Keras, to class weights by class name."""
         if not isinstance(given, Mapping):
             raise InputError(
                 f"`class_weight` is of type {type(given).__name__}; allowed: a mapping of labels "
@@ -82,9 +73,6 @@ def stored(
     """Store arrays next to a run, so that the run's data can be loaded again.
 
     The file is named after the run directory and a digest of the content.
-
-    Raises:
-        InputError: If the arguments are not arrays of images and labels.
     """
     x, y = data
     if is_dataset(x) and y is not None:
@@ -158,13 +146,8 @@ def _class_of(arrays: Mapping[str, np.ndarray]) -> dict[Any, str]:
 def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Check images and labels given in the forms that ``Tuner.search`` accepts.
 
-    Returns:
-        Images (N, H, W, C) and labels (N,), with their values unchanged, except that one-hot labels
-        become class numbers.
-
-    Raises:
-        InputError: If the arguments are not arrays of images and labels. The error message calls
-            the arrays ``x_name`` and ``y_name``.
+    Images (N, H, W, C) and labels (N,) are returned with their values unchanged, except that
+    one-hot labels become class numbers. Errors call them ``x_name`` and ``y_name``.
     """
     if y is None or not hasattr(x, "__array__") and not isinstance(x, Sequence):
         raise InputError(
@@ -186,3 +169,54 @@ def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.n
             "tf.data.Dataset of both"
         )
     return checked_arrays(x_name, y_name, *pair)
+
+
+def is_dataset(data: Any) -> bool:
+    """Return whether an object is a ``tf.data.Dataset``, without importing TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
+
+
+def elements(dataset: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of a ``tf.data.Dataset`` of pairs, which may be batched.
+
+    Raises:
+        InputError: If the elements are not pairs, the data set is infinite or empty, or the images
+            differ in shape.
+    """
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 2 and all(hasattr(s, "shape") for s in spec)):
+        raise InputError(f"{name} has elements {spec}; allowed: pairs (image, label)")
+    if int(dataset.cardinality()) == -1:
+        raise InputError(f"{name} is infinite; allowed: one pass over the images, without repeat()")
+    join = np.concatenate if _is_batched(spec[0].shape, spec[1].shape, name) else np.stack
+    pairs = [*dataset.as_numpy_iterator()]
+    if not pairs:
+        raise InputError(f"{name} is empty")
+    try:
+        images, labels = (join(each) for each in zip(*pairs, strict=True))
+    except ValueError as error:
+        raise InputError(f"{name}: images differ in shape: {error}") from error
+    return images, labels
+
+
+def sorted_by_content(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and labels, which may be shuffled, in an order that depends on content only."""
+    digests = digests_of(images)
+    keys = [(digests[row].tobytes(), str(label)) for row, label in enumerate(labels.tolist())]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return images[order], labels[order]
+
+
+def _is_batched(image: Any, label: Any, name: str) -> bool:
+    """Return whether elements of these shapes are batches: (B, H, W[, C]) and (B,) or (B, K)."""
+    if image.rank is not None and label.rank is not None:
+        if image.rank != _IMAGE or label.rank == 0:
+            return bool(image.rank > _IMAGE)
+        if label.rank > 1 or image[0] is None:
+            return True
+        if image[0] != label[0]:  # an image (H, W, C) with a one-hot label
+            return False
+    raise InputError(
+        f"{name} has elements of shapes {image} and {label}, which may be an image and a label or "
+        "batches of them; allowed: batches (B, H, W, C) and (B,)"
+    )

@@ -1,4 +1,4 @@
-"""Builds the model of a candidate again with its HyperModel, and loads the trained weights."""
+"""Builds models with a tuner's HyperModel: the default one, or a candidate's trained one again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.inspection import network_of
 from xnas_tf.keras_tools.layer_names import use_accepted_names
-from xnas_tf.keras_tools.settings import kept_settings
+from xnas_tf.keras_tools.settings import clear_session, kept_settings
 from xnas_tf.spaces.building import build_model, code_of
+from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.utils.source_code import changed_files, source_hashes
+
+IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
+"""Values to assume if the default model does not determine them."""
 
 
 def rebuilt_model(
@@ -27,11 +31,7 @@ def rebuilt_model(
     image_shape: tuple[int, int, int],
     safe: bool,
 ) -> keras.Model:
-    """Return a candidate's trained model, compiled by the HyperModel or as in the search.
-
-    Raises:
-        InputError: If the code of the HyperModel has changed since the search.
-    """
+    """Return a candidate's trained model, compiled by the HyperModel or as in the search."""
     if files := changed_files(run.fact("code"), source_hashes(code_of(hypermodel))):
         raise InputError(
             f"candidate {candidate.id}: the code of `hypermodel` has changed since the search: "
@@ -55,3 +55,18 @@ def rebuilt_model(
         _, steps = batching(facts["images"]["train"], training.batch_size)
         compile_model(model, training, steps)
     return declare_range(model)
+
+
+def assumed_data(space: SpaceOptions) -> tuple[tuple[int, int, int], int]:
+    """Return the image shape and the number of classes that a space's default model expects."""
+    try:
+        hypermodel = space.create(IMAGE_SHAPE, CLASSES)
+        hp = keras_tuner.HyperParameters()
+        with kept_settings():
+            model, _ = build_model(hypermodel, hp, (None, *IMAGE_SHAPE))
+        height, width, channels = (*model.input_shape[1:], 1)[:3]
+        return (height or 32, width or 32, channels or 3), max(2, model.output_shape[-1])
+    except Exception:  # noqa: BLE001 - from a user's code; the search space reports the error
+        return IMAGE_SHAPE, CLASSES
+    finally:
+        clear_session()

@@ -40,9 +40,7 @@ def print_results(run: Run, candidates: Sequence[Candidate]) -> None:
 def print_space(space: SearchSpace, assumed: tuple[tuple[int, int, int], int] | None) -> None:
     """Print the hyperparameters of a space; see ``Tuner.search_space_summary``.
 
-    Args:
-        space: The search space.
-        assumed: The image shape and the number of classes if they are only assumed.
+    ``assumed`` are the image shape and the number of classes if they are only assumed.
     """
     size = f"at most {space.size:g} architectures"
     if math.isinf(space.size):

@@ -45,11 +45,7 @@ _MOST_SHOWN = 40
 
 
 def space_section(hypermodel: Any) -> Any:
-    """Return the configuration's ``space`` section for the ``hypermodel`` argument.
-
-    Raises:
-        InputError: If the argument is not a HyperModel.
-    """
+    """Return the configuration's ``space`` section for the ``hypermodel`` argument."""
     if isinstance(hypermodel, Mapping):
         return hypermodel
     keras = sys.modules.get("keras")
@@ -116,11 +112,7 @@ def _digest(content: bytes) -> str:
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check additional sections of the configuration, and return those that are not None.
-
-    Raises:
-        InputError: If a section is not a mapping, or has a key that an argument sets.
-    """
+    """Return the sections of ``config`` that are not None; no argument may set the same keys."""
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
     given = {*config}
@@ -136,11 +128,7 @@ def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validated(sections: Mapping[str, Any]) -> Config:
-    """Return the configuration that consists of these sections.
-
-    Raises:
-        InputError: If it is invalid. The message names the arguments that set the values.
-    """
+    """Return the configuration of these sections; errors name the arguments that set the values."""
     try:
         return validate_config(sections, "xt.Tuner")
     except InputError as error:
@@ -159,11 +147,7 @@ def objectives_of(objective: Any) -> list[Any]:
 
 
 def translated(objective: Any) -> Any:
-    """Translate keras-tuner's objectives for the configuration; return any others unchanged.
-
-    Raises:
-        InputError: If one is not measured on validation images, or its direction is unknown.
-    """
+    """Translate keras-tuner's objectives for the configuration; return any others unchanged."""
     if isinstance(objective, str):
         if objective not in _OF_TRAINING and not objective.startswith("val_"):
             return objective

@@ -80,10 +80,7 @@ class Tuner:
         space_section(hypermodel)
         self._hypermodel = hypermodel
         self._overwrite = overwrite
-        self._config = {
-            **checked_sections(config or {}),
-            "objectives": objectives_of(objective),
-        }
+        self._config = {**checked_sections(config or {}), "objectives": objectives_of(objective)}
         searched = {"candidates": max_trials, "seed": seed or 0}
         self._config["search"] = {**(self._config.get("search") or {}), **searched}
         for name, given in (("directory", directory), ("project_name", project_name)):
@@ -227,7 +224,7 @@ class Tuner:
         """Return the image shape and number of classes, and whether they come from a run."""
         facts = Run(self.run_dir).fact("dataset") if (self.run_dir / CONFIG).is_file() else None
         if facts is None:
-            from xnas_tf.tuner.assumed_data import assumed_data  # noqa: PLC0415 - heavy
+            from xnas_tf.tuner.rebuilding import assumed_data  # noqa: PLC0415 - heavy
 
             return *assumed_data(self._space()), False
         height, width, channels = facts["image_shape"]
