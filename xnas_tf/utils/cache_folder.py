@@ -26,11 +26,7 @@ def cache_folder(entry: str = "") -> Path:
 
 @cache
 def private_folder() -> Path:
-    """Return a temporary folder that only this user can access.
-
-    Raises:
-        OSError: If there is no directory for temporary files.
-    """
+    """Return a temporary folder that only this user can access."""
     folder = Path(tempfile.gettempdir()) / f"xnas-tf-{os.getuid()}"
     with suppress(OSError):  # for example, another user's file
         folder.mkdir(mode=0o700, exist_ok=True)

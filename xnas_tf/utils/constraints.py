@@ -22,11 +22,7 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: Any) -> Constraint:
-        """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
-
-        Raises:
-            ValueError: If the text is not a valid limit.
-        """
+        """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged."""
         if isinstance(text, cls):
             return text
         if match := _PATTERN.fullmatch(str(text)):

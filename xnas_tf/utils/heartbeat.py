@@ -12,18 +12,14 @@ _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambd
 def report_progress() -> None:
     """Call the current listener. Long-running work calls this every few batches.
 
-    Raises:
-        Exception: Any exception that the listener raises to stop the work.
+    The listener may raise any exception to stop the work.
     """
     _listener.get()()
 
 
 @contextmanager
 def on_progress(listener: Callable[[], None]) -> Iterator[None]:
-    """Inside the context, call a function on each of this thread's heartbeats.
-
-    The function may raise an exception to stop the work.
-    """
+    """Inside the context, call a function on each of this thread's heartbeats."""
     token = _listener.set(listener)
     try:
         yield

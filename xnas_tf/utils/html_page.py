@@ -18,19 +18,12 @@ MARK = '<meta name="generator" content="xnas-tf'
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page.
+    """A section of a page."""
 
-    Attributes:
-        id: Name of the section's anchor in the page, for links.
-        title: Heading of the section, which is also its link in the navigation.
-        about: Plain text that describes the content and how to read it.
-        content: HTML in which users' text has been escaped. Style attributes have no effect.
-    """
-
-    id: str
-    title: str
-    about: str = ""
-    content: str = ""
+    id: str  # of the section's anchor in the page, for links
+    title: str  # its heading, and its link in the navigation
+    about: str = ""  # plain text on the content and how to read it
+    content: str = ""  # HTML with escaped users' text; style attributes have no effect
 
 
 def html_page(
@@ -43,14 +36,9 @@ def html_page(
     """Return a page with sticky navigation, in the system's light or dark colours.
 
     The content security policy allows only the page's own script and style, and embedded pictures.
-    The data are JSON without ``<``, so that text in them cannot become markup.
-
-    Args:
-        title: The title, as plain text.
-        sections: The content of the page without scripts.
-        subtitle: A line below the title, as plain text.
-        scripts: JavaScript sources, which run as one script.
-        data: Data for the scripts, which becomes the content of the ``#data`` element.
+    Title and subtitle are plain text. The scripts are JavaScript sources, which run as one script.
+    Their data become the content of the ``#data`` element, as JSON without ``<``, so that text in
+    them cannot become markup.
     """
     style, page = _asset("page.css"), _asset("page.html")
     script = "\n".join(['"use strict";', *scripts])
@@ -76,14 +64,12 @@ def picture_uri(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def figure_html(png: bytes, alt: str, caption: str = "") -> str:
-    """Return a picture on a white card, with a caption below; on narrow pages, it scrolls."""
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    picture = f'<img src="{picture_uri(png)}" alt="{escape(alt)}">'
-    card = (
-        f'<div class="card" tabindex="0" role="region" aria-label="{escape(alt)}">{picture}</div>'
-    )
-    return f'<figure class="wide">{card}{below}</figure>'
+def figure_html(png: bytes, alt: str) -> str:
+    """Return a picture on a white card; on narrow pages, it scrolls."""
+    title = escape(alt)
+    picture = f'<img src="{picture_uri(png)}" alt="{title}">'
+    card = f'<div class="card" tabindex="0" role="region" aria-label="{title}">{picture}</div>'
+    return f'<figure class="wide">{card}</figure>'
 
 
 def _section_html(section: Section) -> str:

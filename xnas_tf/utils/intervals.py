@@ -23,8 +23,7 @@ _QUANTILE = 1.959963984540054
 def accuracy_interval(correct: float, count: int) -> list[float] | None:
     """Compute Wilson's confidence interval (1927) of an accuracy on ``count`` images.
 
-    Returns:
-        ``[low, accuracy, high]``, or None if there are no images.
+    It is ``[low, accuracy, high]``, or None if there are no images.
     """
     if not count:
         return None
@@ -45,12 +44,8 @@ def better_than_chance(correct: float, count: int, largest_class: int) -> bool:
     """Return whether an accuracy is significantly above that of a constant prediction.
 
     This is the case if the lower end of the confidence interval is above the share of the most
-    frequent class. The result is False if there are no images.
-
-    Args:
-        correct: Number of correct predictions; NaN if unknown.
-        count: Number of images.
-        largest_class: Number of these images that belong to the most frequent class.
+    frequent class, which has ``largest_class`` images. The result is False if there are no images
+    or the number of correct predictions is NaN.
     """
     interval = accuracy_interval(correct, count)
     return interval is not None and interval[0] > largest_class / count
@@ -60,13 +55,8 @@ def clearly_higher(first: float, first_count: int, second: float, second_count: 
     """Return whether an accuracy is significantly above another one, on other images.
 
     It is if the confidence interval of the difference is above 0 (Newcombe 1998, "Interval
-    estimation for the difference between independent proportions", method 10).
-
-    Args:
-        first: An accuracy.
-        first_count: Its number of images, at least 1.
-        second: The other accuracy.
-        second_count: Its number of images, at least 1.
+    estimation for the difference between independent proportions", method 10). Both numbers of
+    images are at least 1.
     """
     low = accuracy_interval(first * first_count, first_count)
     high = accuracy_interval(second * second_count, second_count)
@@ -77,12 +67,9 @@ def clearly_higher(first: float, first_count: int, second: float, second_count: 
 def clearly_more(gained: int, lost: int) -> bool:
     """Return whether one of two classifiers is significantly more accurate on the same images.
 
-    Images that both classify correctly, or both wrongly, do not count (McNemar 1947, the exact
+    ``gained`` images are classified correctly by the one only, and ``lost`` images by the other
+    only; those that both classify correctly, or both wrongly, do not count (McNemar 1947, the exact
     one-sided test).
-
-    Args:
-        gained: Number of images that only the one classifies correctly.
-        lost: Number of images that only the other classifies correctly.
     """
     if gained <= lost:
         return False
@@ -104,10 +91,9 @@ def is_clearly_positive(values: np.ndarray) -> bool | None:
 
 
 def mean_interval(values: Sequence[float]) -> list[float] | None:
-    """Compute Student's confidence interval (1908) of a mean.
+    """Compute Student's confidence interval (1908) ``[low, mean, high]`` of a mean.
 
-    Returns:
-        ``[low, mean, high]``, or None if there are fewer than two values.
+    It is None if there are fewer than two values.
     """
     from scipy.stats import t  # noqa: PLC0415 - heavy
 

@@ -22,13 +22,8 @@ class Section(BaseModel):
 def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
     """Create an objective or a search space from its entry in the configuration.
 
-    Args:
-        registry: The implementations, by name.
-        entry: A name, a mapping with a name and options, or an instance of ``base``.
-        base: The class of all implementations.
-
-    Raises:
-        PydanticCustomError: If the entry is invalid.
+    The entry is a name, a mapping with a name and options, or an instance of ``base``, the class
+    of all implementations.
     """
     if isinstance(entry, base):
         return entry

@@ -13,15 +13,9 @@ from xnas_tf.errors import InputError
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Create a directory, its parents and its contents atomically.
+    """Yield a temporary directory to write into, which is renamed to ``path`` at the end.
 
-    If the process is killed or an error occurs, ``path`` does not exist.
-
-    Yields:
-        A temporary directory to write into, which is renamed to ``path`` at the end.
-
-    Raises:
-        InputError: If ``path`` already exists or cannot be written.
+    If the process is killed or an error occurs, ``path``, which must be new, does not exist.
     """
     check_new(path)
     try:

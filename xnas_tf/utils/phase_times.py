@@ -12,12 +12,7 @@ class PhaseTimes(dict[str, float]):
 
     @contextmanager
     def timed(self, phase: str, within: str = "") -> Iterator[None]:
-        """Add the time spent in the context to a phase.
-
-        Args:
-            phase: Name of the phase.
-            within: Enclosing phase that also measures this time; the time is subtracted from it.
-        """
+        """Add the time spent in the context to a phase, and subtract it from the one ``within``."""
         begin = time.perf_counter()
         try:
             yield

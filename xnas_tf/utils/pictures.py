@@ -46,11 +46,7 @@ def check_picture(path: Path, option: str) -> None:
 
 
 def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
-    """Save a Matplotlib figure as the PNG file given by a command-line option.
-
-    Raises:
-        InputError: If the file cannot be written, or is something other than a PNG file.
-    """
+    """Save a Matplotlib figure as the PNG file given by a command-line option."""
     check_picture(path, option)
     picture = png(figure, dpi)
     try:

@@ -36,9 +36,8 @@ ShowStep = Callable[[int, int], None]
 class Display(logging.Handler):
     """Log handler that prints messages on stderr or, in a notebook, updates one output of the cell.
 
-    Args:
-        verbose: Output level: 0 for warnings only, 1 to add messages and a bar, 2 to add a line per
-            epoch.
+    The levels of ``verbose`` are 0 for warnings only, 1 to add messages and a bar, and 2 to add a
+    line per epoch.
     """
 
     def __init__(self, verbose: int) -> None:

@@ -32,12 +32,8 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
     script or notebook, only the classes and functions themselves are hashed, together with the
     functions, classes and constants of the script that they use. Comments and layout do not count.
 
-    Args:
-        owners: Classes and functions.
-        modules: Names of further modules.
-
-    Returns:
-        Hashes by module, such as ``mine``, or by a script's definition, such as ``__main__.build``.
+    The hashes are named after modules, such as ``mine``, or definitions of a script, such as
+    ``__main__.build``. ``modules`` are the names of further modules to hash.
     """
     owners = list(owners)
     definitions, used = _definitions(each for each in owners if _module(each) == MAIN)
@@ -46,10 +42,7 @@ def source_hashes(owners: Iterable[Any], modules: Iterable[str] = ()) -> dict[st
 
 
 def copyable_file(module: str) -> Path | None:
-    """Return the file of a user's imported module; None if a copy of it alone would not do.
-
-    This is the case if the module is part of a package, or installed as a library.
-    """
+    """Return the file of a user's module; None if it is part of a package or of a library."""
     file = _source_file(module)
     if file is None or "." in module or file.name == "__init__.py":
         return None
@@ -85,11 +78,7 @@ def changed_files(before: Mapping[str, str] | None, now: Mapping[str, str]) -> l
 
 
 def changes_text(before: Mapping[str, str] | None, now: Mapping[str, str], since: str) -> str:
-    """Say which files have changed since a search, for example; see ``changed_files``.
-
-    Returns:
-        A text such as "mine.py has changed since the search"; empty if nothing has changed.
-    """
+    """Return, for example, "mine.py has changed since the search"; empty if nothing has changed."""
     files = [Path(file).name for file in changed_files(before, now)]
     verb = "have" if len(files) > 1 else "has"
     return f"{', '.join(files)} {verb} changed since the {since}" if files else ""

@@ -16,19 +16,26 @@ class TrainingCurves:
     """Writes training curves and final metrics during training, in one folder per training."""
 
     def __init__(self) -> None:
-        self._running: dict[Path, _Curves] = {}
+        self._running: dict[Path, tuple[tf.summary.SummaryWriter, int]] = {}  # and its epochs
 
     def update(self, folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         """Write the new epochs of a training to its folder, so that TensorBoard shows them at once.
 
         If a training was resumed or restarted, its folder is replaced.
         """
-        curves = self._running.get(folder)
-        if curves is None or curves.epochs >= len(history):
+        curves, known = self._running.get(folder, (None, 0))
+        if curves is None or known >= len(history):
             self.close(folder)
             shutil.rmtree(folder, ignore_errors=True)
-            curves = self._running[folder] = _Curves(folder)
-        curves.update(history)
+            # The suffix distinguishes the file from that of the final metrics.
+            curves = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")
+            known = 0
+        with curves.as_default():
+            for epoch, values in enumerate(history[known:], start=known + 1):
+                for name, value in values.items():
+                    tf.summary.scalar(_curve_tag(name), value, step=epoch)
+        curves.flush()
+        self._running[folder] = curves, len(history)
 
     def finish(
         self,
@@ -40,16 +47,12 @@ class TrainingCurves:
     ) -> None:
         """Write the final metrics of a training, and its curves if they are missing, only once.
 
-        Args:
-            folder: TensorBoard's log directory of the training.
-            history: Metrics of each epoch.
-            metrics: Final metrics by tag, written at the step of the last epoch.
-            hyperparameters: Hyperparameters for the HParams tab, if given.
-            title: Name of the training in the HParams tab.
+        The metrics, by tag, are written at the step of the last epoch. The HParams tab shows the
+        hyperparameters under the title.
         """
         if any(folder.glob("*.v2")):
             return
-        if folder not in self._running or self._running[folder].epochs != len(history):
+        if self._running.get(folder, (None, -1))[1] != len(history):
             self.update(folder, history)
         self.close(folder)
         draft = folder.with_name(f".{folder.name}")
@@ -66,27 +69,8 @@ class TrainingCurves:
 
     def close(self, folder: Path) -> None:
         """Close the file that contains a training's curves."""
-        if curves := self._running.pop(folder, None):
-            curves.close()
-
-
-class _Curves:
-    """The curves of one training, in a file whose name differs from that of the final metrics."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")
-        self.epochs = 0
-
-    def update(self, history: Sequence[Mapping[str, float]]) -> None:
-        with self._writer.as_default():
-            for epoch, values in enumerate(history[self.epochs :], start=self.epochs + 1):
-                for name, value in values.items():
-                    tf.summary.scalar(_curve_tag(name), value, step=epoch)
-        self._writer.flush()
-        self.epochs = len(history)
-
-    def close(self) -> None:
-        self._writer.close()
+        if running := self._running.pop(folder, None):
+            running[0].close()
 
 
 def write_images(folder: Path, tag: str, pictures: Sequence[bytes], first: int = 0) -> None:
