@@ -162,10 +162,8 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
-        The model expects images with values from 0 to 1; ``Run.prepare`` converts others.
-
-        Args:
-            safe: Whether to reject a model that contains Python code, as in a Lambda layer.
+        The model expects images with values from 0 to 1; ``Run.prepare`` converts others. ``safe``
+        rejects a model that contains Python code, as in a Lambda layer.
 
         Raises:
             InputError: If the model cannot be loaded or found, or was not saved, as only those of
@@ -237,11 +235,7 @@ class Result:
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or more candidate names as a list; ids may come from a data frame.
-
-    Raises:
-        InputError: If a name has an unsupported type.
-    """
+    """Return one or more candidate names as a list; ids may come from a data frame."""
     if isinstance(which, str | Integral | Candidate):
         return [which]
     if not isinstance(which, Iterable):

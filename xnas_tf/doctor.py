@@ -63,14 +63,9 @@ def _horovod() -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - a build against another TensorFlow fails in many ways
         advice = "it was built against another TensorFlow: remove .venv, then run bin/setup horovod"
         return [_not_loaded("Horovod", error, advice)]
-    libraries = {
-        "Gloo": hvd.gloo_built(),
-        "NCCL": bool(hvd.nccl_built()),
-        "MPI": hvd.mpi_built(),
-        "CUDA": hvd.cuda_built(),
-    }
-    built = ", ".join(name for name, present in libraries.items() if present) or "nothing"
-    return [Finding("Horovod's build", built), _program("horovodrun")]
+    libraries = ("Gloo", "NCCL", "MPI", "CUDA")
+    built = ", ".join(name for name in libraries if getattr(hvd, f"{name.lower()}_built")())
+    return [Finding("Horovod's build", built or "nothing"), _program("horovodrun")]
 
 
 def _not_loaded(name: str, error: Exception, advice: str) -> Finding:

@@ -52,10 +52,9 @@ def is_temporary(error: BaseException) -> bool:
 
 
 def suggest(given: str, allowed: Iterable[str]) -> str:
-    """Describe a wrong name: the given name, the nearest allowed one, and all allowed names.
+    """Describe a wrong name, the nearest allowed name and all allowed names.
 
-    Returns:
-        For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.
+    For example ``'eror' (did you mean 'error'? allowed: error, flops, parameters)``.
     """
     names = sorted({*map(str, allowed)})
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)

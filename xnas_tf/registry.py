@@ -44,11 +44,7 @@ class Registry:
         return sorted(self._targets)
 
     def get(self, name: str) -> Any:
-        """Return the implementation called ``name``, or the object at ``module:Name``.
-
-        Raises:
-            InputError: If there is none. The message names the nearest match.
-        """
+        """Return the implementation called ``name``, or the object at ``module:Name``."""
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))
         if target is None and ":" not in name:
@@ -69,11 +65,7 @@ def register_object(thing: Any, name: str) -> str:
 
 
 def find_object(name: str, kind: str) -> Any:
-    """Return the object that was registered under a name, or import ``package.module:Name``.
-
-    Raises:
-        InputError: If the object is not registered in this process, or cannot be imported.
-    """
+    """Return the object that was registered under a name, or import ``package.module:Name``."""
     if not name.startswith(OBJECT):
         return import_object(name, kind)
     if name not in OBJECTS:
@@ -97,9 +89,8 @@ def import_module(name: str, safe: bool = True) -> ModuleType:
     """Import a module, which may be in the current folder.
 
     The current folder is searched only if the module is in it: otherwise, a file such as
-    ``pandas.py`` in a folder of data would be imported in place of the package.
-
-    If ``examples.NAME`` is not in the current folder, it is imported from the installed package.
+    ``pandas.py`` in a folder of data would be imported in place of the package. If
+    ``examples.NAME`` is not in the current folder, it is imported from the installed package.
 
     Raises:
         InputError: If ``safe`` is true and the module is in the folder of a run, unless it was
@@ -151,8 +142,7 @@ def installed_folder(name: str) -> Path:
 def import_object(target: str, kind: str) -> Any:
     """Import ``package.module:Name``, which may be in the current folder.
 
-    Raises:
-        InputError: If the module is missing, fails to import or does not define the name.
+    An ``InputError`` says whether the module is missing, fails, or does not define the name.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:

@@ -31,11 +31,7 @@ class Plain(keras_tuner.HyperModel):
     """A tiny network, quicker run eagerly than traced; what it is compiled with can be chosen."""
 
     kind = keras.Model
-    compiled = {
-        "optimizer": "sgd",
-        "loss": "sparse_categorical_crossentropy",
-        "run_eagerly": True,
-    }
+    compiled = {"optimizer": "sgd", "loss": "sparse_categorical_crossentropy", "run_eagerly": True}
 
     def build(self, hp):
         inputs = keras.Input(SHAPE)

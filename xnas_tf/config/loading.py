@@ -25,13 +25,11 @@ ALLOWED = 'a path, or a Config such as Config(dataset="digits", training={"epoch
 
 @check_types(overrides=LIST)
 def load_config(source: str | Path | Config | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Load a configuration.
+    """Load a configuration, with overrides such as ``section.key=value``, with values in YAML.
 
-    Args:
-        source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
-            configuration to override. If None, ``./xnas.yaml`` is loaded if it exists, and
-            otherwise the quickstart, which consists of the defaults.
-        overrides: Overrides as ``section.key=value``, with values in YAML.
+    ``source`` is a YAML file, the name of a packaged configuration such as ``quickstart``, or a
+    configuration to override. By default, ``./xnas.yaml`` is loaded if it exists, and otherwise the
+    quickstart, which consists of the defaults.
 
     Raises:
         InputError: If the file is missing or invalid, or an override is invalid.
@@ -84,12 +82,7 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     although the run may come from somebody else. For the same reason, no module in the folder of
     the run is imported, neither here nor later.
 
-    Args:
-        path: The configuration file, with all keys of the version that wrote it.
-        modes: Values that an earlier version chose for ``training`` keys set to ``auto``.
-
-    Raises:
-        InputError: If the file is missing or invalid.
+    ``modes`` are values that an earlier version chose for ``training`` keys set to ``auto``.
     """
     import_nothing_from(path.parent)
     for run in path.resolve().parents[2:3]:  # a retraining is in its run's folder
@@ -97,9 +90,11 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
             import_nothing_from(run)
     data = _read_yaml(path)
     data.pop("callbacks", None)
-    for section in ("objectives", "record"):
-        if isinstance(entries := data.get(section), list):
-            data[section] = [_with_earlier_defaults(entry) for entry in entries]
+    for entries in (data.get("objectives"), data.get("record")):
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                earlier = _EARLIER_DEFAULTS.get(str(entry.get("name")), {})
+                entry.update({**earlier, **entry})
     distributed = data.get("distributed")
     if isinstance(distributed, dict) and distributed.get("ranks_per_candidate") in ("all", "auto"):
         del distributed["ranks_per_candidate"]  # earlier versions stored this if it was not given
@@ -115,17 +110,10 @@ def load_stored_config(path: Path, modes: Mapping[str, bool] = MappingProxyType(
     return config.model_copy(update={"search": config.search.model_copy(update=dropped)})
 
 
-def _with_earlier_defaults(entry: Any) -> Any:
-    if not (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-        return entry  # validation reports the error
-    return {**_EARLIER_DEFAULTS.get(entry["name"], {}), **entry}
-
-
 def validate_config(data: Mapping[str, Any], where: str) -> Config:
     """Validate the sections of a configuration; missing keys get their defaults.
 
-    Raises:
-        InputError: If any section is invalid; each line of the message starts with ``where``.
+    The lines of an ``InputError`` start with ``where``.
     """
     try:
         return Config(**{str(name): section for name, section in data.items()})
@@ -151,7 +139,7 @@ def find_config(source: str | Path | None) -> Path | None:
 
 
 def default_note() -> str:
-    """Return a note on the configuration used by default; empty if it is ``./xnas.yaml``.
+    """Return a note that the quickstart is used by default; empty if ``./xnas.yaml`` is.
 
     It is a warning if the current folder contains other configurations.
     """

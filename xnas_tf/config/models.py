@@ -112,11 +112,7 @@ class Config(Section):
     )
 
     def __init__(self, **sections: Any) -> None:
-        """Validate the sections, each given as in YAML.
-
-        Raises:
-            InputError: If any section is invalid; each line of the message begins with its key.
-        """
+        """Validate the sections; each line of an ``InputError`` begins with the key."""
         try:
             super().__init__(**sections)
         except ValidationError as error:
