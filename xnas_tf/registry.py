@@ -23,10 +23,8 @@ from xnas_tf.errors import InputError, suggest
 class Registry:
     """The implementations of one extension point, imported on first use.
 
-    Args:
-        kind: Name for this kind of implementation in messages, such as "objective".
-        group: Entry-point group in which other packages register implementations.
-        builtin: ``module:Name`` of those that are part of xnas-tf, by name.
+    ``kind`` names them in messages, such as "objective". Other packages register theirs in the
+    entry-point ``group``; ``builtin`` has the ``module:Name`` of ours.
     """
 
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:

@@ -67,12 +67,8 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
     """Save a model, load it again, and compare its outputs on images (N, H, W, C).
 
-    Returns:
-        Whether the model loads in safe mode, and why it does not load or its outputs have changed;
-        empty if there is no problem.
-
-    Raises:
-        Exception: Any exception that Keras or a user's layer raises when the model is saved.
+    Whether the model loads in safe mode is returned, and why it does not load or its outputs have
+    changed; empty if there is no problem. Any exception on saving is raised.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
         # The caller reports code in a model itself.

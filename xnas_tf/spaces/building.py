@@ -47,13 +47,10 @@ def build_model(
 ) -> tuple[keras.Model, bool]:
     """Build the model for the given hyperparameters, and say whether it has given weights.
 
-    These do not come from initializers, such as pretrained ones. Automatically named layers get the
-    same names each time, because hyperparameters may be named after layers. ``input_shape`` is used
-    by models that do not define one.
-
-    Raises:
-        InputError: If the model would continue from weights that were trained in an earlier model.
-        TypeError: If ``build`` does not return a model.
+    These do not come from initializers, such as pretrained ones. An ``InputError`` is raised if the
+    model would continue from weights that were trained in an earlier model. Automatically named
+    layers get the same names each time, because hyperparameters may be named after layers.
+    ``input_shape`` is used by models that do not define one.
     """
     reset_layer_names()
     with recorded_build() as record:

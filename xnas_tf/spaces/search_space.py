@@ -53,15 +53,6 @@ MOST_SHOWN = 5
 class SearchSpace(Space):
     """Variables, genotypes and Keras models of a HyperModel, whose methods replace the defaults.
 
-    Attributes:
-        hypermodel: Any keras-tuner HyperModel.
-        trains_default: Whether the HyperModel or the default model has its own training code.
-        compiles_default: Whether the default model is compiled, with its own optimizer.
-        metrics: Examples of the metrics with which the default model is compiled, by name.
-        norm_momentum: See ``normalization_momentum``, of the default model.
-        input_range: The range of values that the default model's first layers expect.
-        loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
-
     Raises:
         InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
             models cannot be saved, or there are no hyperparameters to choose.
@@ -117,10 +108,8 @@ class SearchSpace(Space):
     def build(self, values: Mapping[str, Any]) -> keras.Model:
         """Build the Keras model for the given active hyperparameters.
 
-        Raises:
-            InputError: If the model's head or input does not fit the data.
-            TypeError: If the HyperModel does not return a suitable model, or requests
-                hyperparameters that were not discovered before.
+        An ``InputError`` says why its head or input does not fit the data, and a ``TypeError`` why
+        it is no suitable model, or which hyperparameters were not discovered before.
         """
         with self._asked_for("build", values) as hp:
             return self._built(hp)
@@ -245,9 +234,9 @@ class SearchSpace(Space):
             declared = tuner.oracle.get_space()
         model = self._new_model(declared.copy())
         self.trains_default = self.trains(model)
-        self.compiles_default = bool(model.compiled)
+        self.compiles_default = bool(model.compiled)  # with its own optimizer
         self.norm_momentum = normalization_momentum(model)
-        self.metrics = build_metrics(model, self._classes)
+        self.metrics = build_metrics(model, self._classes)  # examples, by name
         if losses_of(model) and not self.trains_default:
             check_loss(model, self._classes)
         if not self.is_built_in:

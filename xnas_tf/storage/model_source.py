@@ -26,32 +26,20 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model to explain, the data set to use, and the folder to write to.
+    """A model to explain, the data set to use, and the folder to write to."""
 
-    Attributes:
-        path: A run, an exported candidate or a Keras model file; None if a HyperModel is given.
-        candidate: Candidate of a run: an id, ``best`` or, by default, ``recommended``.
-        dataset: Name of a data set; by default, the run's data set.
-        out: The folder to write to; by default, one inside the run or in the current directory.
-        safe: Whether to reject models that contain Python code.
-        hypermodel: ``package.module:Name`` of a HyperModel, whose default network is built.
-    """
-
-    path: Path | None
-    candidate: int | str | None
-    dataset: str | None
-    out: Path | None
-    safe: bool
-    hypermodel: str | None = None
+    path: Path | None  # a run, an exported candidate or a Keras file; None for a HyperModel
+    candidate: int | str | None  # of a run: an id, ``best`` or, by default, ``recommended``
+    dataset: str | None  # by default, the run's
+    out: Path | None  # by default, a folder inside the run or in the current directory
+    safe: bool  # whether to reject models that contain Python code
+    hypermodel: str | None = None  # ``package.module:Name``, whose default network is built
 
     def folder(self, kind: str, needs_data: bool = False) -> Path:
         """Return the folder to write to; by default, it depends on the kind of result.
 
-        This check needs no slow import, so it can come first. It reports missing input first.
-
-        Raises:
-            InputError: If there is no such model, a data set is needed but missing, or the folder
-                exists.
+        This check needs no slow import, so it can come first. An ``InputError`` names a missing
+        model or data set, or a folder that exists.
         """
         if (self.path is None) == (self.hypermodel is None):
             given = "both are given" if self.hypermodel else "neither is given"

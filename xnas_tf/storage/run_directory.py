@@ -67,19 +67,16 @@ def remove_drafts(path: Path) -> None:
 
 @contextmanager
 def locked_run_directory(path: Path, config: Config, fresh: bool) -> Iterator[Database]:
-    """Create a run directory, or open it to resume, and lock it; see ``locked``.
+    """Create a run directory, or open it to resume, and lock it; yield its database for writing.
 
     Nothing in the directory is changed before it is locked. ``fresh`` moves an existing run to
     ``PATH.1``, or the next free number, and starts a new one; without it, the configuration must
     match that of the existing run.
 
-    Yields:
-        The database, open for reading and writing.
-
     Raises:
         InputError: If the directory contains something else or a run with a different
             configuration, or cannot be written for a reason other than a full or failing disk.
-        RunInUseError: If another process holds the lock.
+        RunInUseError: If another process holds the lock; see ``locked``.
         RunError: If the directory cannot be written, as on a full disk.
     """
     _make_directory(path, fresh)

@@ -27,10 +27,9 @@ import platypus
 class SuccessiveHalving:
     """Rule that chooses which candidates to promote, as a function of the results so far.
 
-    Args:
-        rungs: Epochs of each rung, in increasing order. With a single rung, nothing is promoted.
-        every: Number of results on the lowest rung after which it is ranked again: the size of
-            a generation. On the other rungs, the number is proportionally smaller.
+    ``rungs`` are the epochs of each rung, in increasing order. The lowest one is ranked again after
+    ``every`` results, the size of a generation; on the others, this number is smaller in
+    proportion.
     """
 
     def __init__(self, rungs: Sequence[int], every: int) -> None:

@@ -46,12 +46,8 @@ class Surrogate:
     another model predicts whether candidates satisfy all constraints. A choice depends only on the
     results so far and the pending proposals, so resuming a search needs no further state.
 
-    Args:
-        space: The search space.
-        objectives: Number of objectives.
-        costs: Computes the exact costs that require no training, which replace predictions.
-        reference: Reference point of the hypervolume, as costs (objectives,); if empty, the worst
-            costs of the first results.
+    ``costs`` computes exact costs, which replace predictions. The reference point of the
+    hypervolume is given as costs (objectives,); if empty, it is the worst of the first results.
     """
 
     def __init__(
