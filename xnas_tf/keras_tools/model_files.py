@@ -47,9 +47,9 @@ def model_bytes(model: keras.Model) -> bytes:
 def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
     """Load a Keras model from a ``.keras`` file, or one in another format that Keras reads.
 
-    A ``safe`` model contains no Python code, such as a Lambda layer. The ``module`` that registers
-    the model's own layers with Keras is imported first, unless its name is empty or, if ``safe`` is
-    true, it is in the folder of a run. An ``InputError`` suggests a fix.
+    With ``safe``, a model that contains Python code, such as a Lambda layer, is rejected. The
+    ``module`` that registers the model's own layers with Keras is imported first, unless its name
+    is empty or, with ``safe``, it is in the folder of a run. An ``InputError`` suggests a fix.
     """
     problem = _import_problem(module, safe) if module else ""
     safe = safe and _is_safe()

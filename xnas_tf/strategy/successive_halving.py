@@ -53,8 +53,8 @@ class SuccessiveHalving:
     def next(self, is_idle: bool) -> tuple[int, int] | None:
         """Return the next candidate to promote and its number of epochs, or None.
 
-        Higher rungs come first, as in ASHA. If nothing else is to do (``is_idle``), all results so
-        far are ranked.
+        Higher rungs come first, as in ASHA. If there is nothing else to do (``is_idle``), all
+        results so far are ranked.
         """
         for rung in reversed(self._rungs.values()):
             if (number := rung.best(is_idle)) is not None:
