@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Literal
 
@@ -75,9 +75,7 @@ def _converted(converter: tf.lite.TFLiteConverter, model: keras.Model) -> bytes:
             warnings.simplefilter("ignore")  # images are already uint8 and are not quantized
             return converter.convert()
     except Exception as error:  # the converter's own class is not public
-        names = {layer.name for layer in all_layers(model)}
-        operations = refused_operations(str(error), model.name, names)
-        if not operations:
+        if not (operations := _refused_operations(str(error), model)):
             raise
         raise XnasError(f"TensorFlow Lite cannot convert {operations}") from error
 
@@ -122,16 +120,13 @@ def _interpreter(content: bytes, threads: int | None) -> tf.lite.Interpreter:
         return tf.lite.Interpreter(model_content=content, num_threads=threads)
 
 
-def refused_operations(text: str, model: str, layers: Collection[str]) -> str:
-    """Return the operations that TensorFlow Lite cannot convert, and the layers that need them.
-
-    They are taken from the converter's message, which names them in terms of the model's name and
-    its layers' names. The result is, for example, ``TensorListReserve (layer bidirectional)``.
-    """
+def _refused_operations(text: str, model: keras.Model) -> str:
+    """Return the operations that a converter's message names, such as ``ELU (layer dense)``."""
     found = {}
+    layers = {layer.name for layer in all_layers(model)}
     for operation, path in _LOCATION.findall(text):
         scopes = path.split("/")
-        if model not in scopes:  # traced again, which numbers all scopes
+        if model.name not in scopes:  # traced again, which numbers all scopes
             scopes = [re.sub(r"_\d+$", "", scope) for scope in scopes]
         layer = "/".join(scope for scope in scopes if scope in layers)
         found[operation, layer] = f"{operation} (layer {layer})" if layer else operation

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
@@ -53,19 +52,28 @@ def build_model(
     ``input_shape`` is used by models that do not define one.
     """
     reset_layer_names()
-    with recorded_build() as record:
+    created: list[keras.Variable] = []
+    assigned: list[keras.Variable] = []
+    with (
+        uninterrupted(),
+        _followed("__init__", created.append),
+        _followed("assign", assigned.append),
+    ):
         model = hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise TypeError(f"build() returned {_what(model)}, not a keras.Model")
         if not model.built:
             model.build(input_shape)
-    if (layer := record.older_layer(model)) is not None:
-        raise InputError(
-            f"layer {layer.name!r} was not made by build(), and its weights are trained: each "
-            "candidate would continue from the weights of earlier ones. Make it in build(), copy "
-            "it there (keras.models.clone_model, then set_weights), or set trainable = False"
-        )
-    return model, record.gives_weights(model)
+    own = _ids(created)
+    for layer in all_layers(model):
+        if not _ids(_trained(layer)) <= own:
+            raise InputError(
+                f"layer {layer.name!r} was not made by build(), and its weights are trained: each "
+                "candidate would continue from the weights of earlier ones. Make it in build(), "
+                "copy it there (keras.models.clone_model, then set_weights), or set trainable = "
+                "False"
+            )
+    return model, not _ids(model.weights) <= own - _ids(assigned)
 
 
 def _what(model: Any) -> str:
@@ -78,25 +86,6 @@ def _what(model: Any) -> str:
     return name
 
 
-@dataclass
-class BuildRecord:
-    """The variables created, and assigned as by ``load_weights``, while a model was built."""
-
-    created: list[keras.Variable] = field(default_factory=list)
-    assigned: list[keras.Variable] = field(default_factory=list)
-
-    def gives_weights(self, model: keras.Model) -> bool:
-        """Return whether any of the model's weights differs from its initializer's value."""
-        fresh = _ids(self.created) - _ids(self.assigned)
-        return not _ids(model.weights) <= fresh
-
-    def older_layer(self, model: keras.Model) -> keras.layers.Layer | None:
-        """Return a layer that trains weights created before the build, or None if there is none."""
-        created = _ids(self.created)
-        layers = all_layers(model)
-        return next((layer for layer in layers if not _ids(_trained(layer)) <= created), None)
-
-
 def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
     """Return a layer's weights that change during training, through gradients or otherwise."""
     has_statistics = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
@@ -105,18 +94,6 @@ def _trained(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 def _ids(variables: list[keras.Variable]) -> set[int]:
     return {id(variable) for variable in variables}
-
-
-@contextmanager
-def recorded_build() -> Iterator[BuildRecord]:
-    """Record which variables Keras creates and assigns inside the context, one thread at a time."""
-    record = BuildRecord()
-    with (
-        uninterrupted(),
-        _followed("__init__", record.created.append),
-        _followed("assign", record.assigned.append),
-    ):
-        yield record
 
 
 @contextmanager
