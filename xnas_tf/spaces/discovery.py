@@ -160,12 +160,8 @@ class _TrainingBegins(BaseException):
     """Signal that ends the call to ``fit``; not an ``Exception``, which user code might catch."""
 
 
-class _StopAtBeginning(keras.callbacks.Callback):
-    """Callback that ends training before its first step."""
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Raise the exception that ends the call to ``fit``."""
-        raise _TrainingBegins
+def _end_at_beginning(logs: Any = None) -> None:
+    raise _TrainingBegins
 
 
 def discover_in_fit(
@@ -189,7 +185,8 @@ def discover_in_fit(
         if not model.compiled:
             compile_head(model, "sgd")
         images, labels = data[0], targets_for(model, data[1], number_of_classes(model))
-        more = {"validation_data": (images, labels), "callbacks": [_StopAtBeginning()]}
+        callback = keras.callbacks.LambdaCallback(on_train_begin=_end_at_beginning)
+        more = {"validation_data": (images, labels), "callbacks": [callback]}
         try:
             hypermodel.fit(hp, model, images, labels, **more, **arguments)
         except _TrainingBegins:

@@ -79,7 +79,7 @@ def stored(
         raise InputError("`y`: leave it out, because the tf.data.Dataset `x` contains the labels")
     class_names = getattr(x, "class_names", None) if class_names is None else class_names
     images, labels = (
-        _checked_pair("`x`", "`x`", x) if is_dataset(x) else checked_arrays("`x`", "`y`", x, y)
+        _checked_pair("`x`", x) if is_dataset(x) else checked_arrays("`x`", "`y`", x, y)
     )
     arrays = {"x": images, "y": labels}
     for argument, key, pair in (
@@ -89,7 +89,7 @@ def stored(
         if pair is None:
             continue
         _check_classes(argument, x, pair)
-        more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, argument, pair)
+        more, _ = arrays[f"x_{key}"], arrays[f"y_{key}"] = _checked_pair(argument, pair)
         if images.shape[1:] != more.shape[1:]:
             raise InputError(
                 f"{argument}: images of shape {more.shape[1:]}; those of `x` are {images.shape[1:]}"
@@ -160,15 +160,15 @@ def checked_arrays(x_name: str, y_name: str, x: Any, y: Any) -> tuple[np.ndarray
     return images, np.asarray(y) if unused else labels  # the data set reports unused columns
 
 
-def _checked_pair(x_name: str, y_name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked_pair(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     if is_dataset(pair):
-        return sorted_by_content(*checked_arrays(x_name, y_name, *elements(pair, x_name)))
+        return sorted_by_content(*checked_arrays(name, name, *elements(pair, name)))
     if not isinstance(pair, Sequence) or len(pair) != 2:
         raise InputError(
-            f"{x_name} is of type {type(pair).__name__}; allowed: (images, labels), or a "
+            f"{name} is of type {type(pair).__name__}; allowed: (images, labels), or a "
             "tf.data.Dataset of both"
         )
-    return checked_arrays(x_name, y_name, *pair)
+    return checked_arrays(name, name, *pair)
 
 
 def is_dataset(data: Any) -> bool:
