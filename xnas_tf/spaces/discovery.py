@@ -160,7 +160,7 @@ class _TrainingBegins(BaseException):
     """Signal that ends the call to ``fit``; not an ``Exception``, which user code might catch."""
 
 
-def _end_at_beginning(logs: Any = None) -> None:
+def _end_at_beginning(*_: Any, **__: Any) -> None:
     raise _TrainingBegins
 
 
