@@ -200,9 +200,9 @@ def test_quiet_leaves_warnings_and_results(words, is_shown, monkeypatch):
     def inspect(_name, _overrides, log):
         log("decoding 8 images")
         log("warning: all images are black")
+        return SimpleNamespace(as_dict=lambda: {"images": 8})
 
     monkeypatch.setattr(dataset, "inspect_data", inspect)
-    monkeypatch.setattr(dataset.DataReport, "as_dict", lambda _: {"images": 8})
     result = CliRunner().invoke(main, ["data", "x", "--format", "json", *words])
     assert result.exit_code == 0 and json.loads(result.stdout) == {"images": 8}
     assert ("decoding 8 images" in result.stderr) == is_shown
