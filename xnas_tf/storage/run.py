@@ -273,16 +273,23 @@ class Run:
     def stored_images(self, images: np.ndarray | str | Path | Sequence[str | Path]) -> np.ndarray:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
         facts: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
-        height, width, channels = shape = tuple(facts["image_shape"])
-        if files := image_paths(images):
-            check_files_fit(channels, self.value_range, str(self.path))
-            # Only the scale of images with more than 8 bits depends on the data set.
-            is_any_deep = any(map(is_deep, files))
-            scales = self.load_dataset().findings.full_scales if is_any_deep else None
-            return np.stack(read_files(files, (height, width), channels, scales))
+        height, width, channels = facts["image_shape"]
+        # Each has its own frame, because warnings name the line six frames above.
+        shape = (height, width, channels)
+        files = image_paths(images)
+        return self._read_files(files, shape) if files else self._convert_arrays(images, shape)
+
+    def _read_files(self, files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
+        check_files_fit(shape[2], self.value_range, str(self.path))
+        # Only the scale of images with more than 8 bits depends on the data set.
+        is_any_deep = any(map(is_deep, files))
+        scales = self.load_dataset().findings.full_scales if is_any_deep else None
+        return np.stack(read_files(files, shape[:2], shape[2], scales))
+
+    def _convert_arrays(self, images: Any, shape: tuple[int, int, int]) -> np.ndarray:
         check_several(images, shape)
         options = self.config.dataset
-        size = (height, width) if options.size else None
+        size = shape[:2] if options.size else None
         found = stored_images(images, self.value_range, size, options.channels)
         if found.shape[1:] != shape:
             raise InputError(
