@@ -162,8 +162,10 @@ class Candidate:
     def load_model(self, safe: bool = True) -> keras.Model:
         """Load the trained Keras model, after importing its HyperModel's module.
 
-        The model expects images with values from 0 to 1; ``Run.prepare`` converts others. With
-        ``safe``, a model that contains Python code, as in a Lambda layer, is rejected.
+        The model expects images with values from 0 to 1; ``Run.prepare`` converts others.
+
+        Args:
+            safe: Whether to reject a model that contains Python code, as in a Lambda layer.
 
         Raises:
             InputError: If the model cannot be loaded or found, or was not saved, as only those of

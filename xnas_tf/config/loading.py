@@ -25,11 +25,13 @@ ALLOWED = 'a path, or a Config such as Config(dataset="digits", training={"epoch
 
 @check_types(overrides=LIST)
 def load_config(source: str | Path | Config | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Load a configuration, with overrides such as ``section.key=value``, with values in YAML.
+    """Load a configuration.
 
-    ``source`` is a YAML file, the name of a packaged configuration such as ``quickstart``, or a
-    configuration to override. By default, ``./xnas.yaml`` is loaded if it exists, and otherwise the
-    quickstart, which consists of the defaults.
+    Args:
+        source: A YAML file, the name of a packaged configuration such as ``quickstart``, or a
+            configuration to override. If None, ``./xnas.yaml`` is loaded if it exists, and
+            otherwise the quickstart, which consists of the defaults.
+        overrides: Overrides as ``section.key=value``, with values in YAML.
 
     Raises:
         InputError: If the file is missing or invalid, or an override is invalid.

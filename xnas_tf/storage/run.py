@@ -149,10 +149,11 @@ class Run:
         return None if number is None else self.candidate(number)
 
     def choose(self, which: int | str | Candidate = RECOMMENDED) -> Candidate:
-        """Return the candidate named by the user: an id, or a candidate of this run.
+        """Return the candidate named by the user.
 
-        It may also be ``recommended``, or ``best``, the candidate with the lowest validation error
-        on the front.
+        Args:
+            which: ``recommended``; ``best``, the candidate with the lowest validation error on
+                the front; an id; or a candidate.
 
         Raises:
             InputError: If there is none, or the candidate is not from this run.
@@ -182,10 +183,14 @@ class Run:
         which: Sequence[int | str | Candidate] | int | str | Candidate = (),
         pareto: bool = False,
     ) -> list[Candidate]:
-        """Return the candidates named by the user (see ``choose``), without duplicates.
+        """Return the candidates named by the user, without duplicates.
 
-        With ``pareto``, they include the whole front, which must not be empty; otherwise, the
-        default is the recommended candidate.
+        Args:
+            which: See ``choose``; if empty and ``pareto`` is false, the recommended candidate.
+            pareto: Whether to include the whole front.
+
+        Raises:
+            InputError: If a candidate does not exist, or there is no front.
         """
         front = self.pareto() if pareto else []
         if pareto and not front:
