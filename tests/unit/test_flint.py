@@ -21,7 +21,7 @@ from tests.ranks import on_ranks
 from xnas_tf.cli import main
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.command import _from_dataset
+from xnas_tf.explanation.explaining import sample_of
 from xnas_tf.explanation.model_loading import ModelSubject, load_data
 from xnas_tf.interpretation.flint import InterpretableModel, Interpreter, losses, train_interpreter
 from xnas_tf.interpretation.flint.activation import GREY, maximize_activation, objective
@@ -366,7 +366,7 @@ def test_images_of_a_data_set_for_a_subclassed_model():
     source = ModelSource(Path("model.keras"), None, "digits", None, True)
     subject = ModelSubject(Subclassed(), "model")
     data = load_data(source, subject, EXPLANATIONS)
-    assert _from_dataset(3, data, subject, False, "auto").images.shape == (3, 8, 8, 1)
+    assert sample_of(subject.model, data.test, 3, "auto", False).images.shape == (3, 8, 8, 1)
 
 
 def test_maximised_images_excite_their_attribute_more(monkeypatch):
@@ -484,7 +484,7 @@ def test_objectives_do_not_depend_on_the_number_of_ranks(objective, count, datas
 @pytest.mark.long
 def test_an_interpreter_that_says_nothing_is_the_least_concise(dataset, monkeypatch):
     monkeypatch.setattr(
-        "xnas_tf.interpretation.flint.layers.NonNegative.call", lambda self, inputs: 0 * inputs
+        "xnas_tf.interpretation.flint.networks.NonNegative.call", lambda self, inputs: 0 * inputs
     )
     found = Conciseness(attributes=7, epochs=1).score(
         subject(trained_network(dataset), SingleProcess(), dataset)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from xnas_tf.interpretation.flint.layers import grid_means, pooled_to_grid
+from xnas_tf.interpretation.flint.networks import grid_means, pooled_to_grid
 
 SHAPES = [(7, 5, 3, 3), (3, 3, 3, 3), (8, 2, 3, 2), (14, 9, 3, 3)]
 

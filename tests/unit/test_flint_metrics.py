@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.explanation.interpret_command import low_fidelity_warning
+from xnas_tf.explanation.interpreting import low_fidelity_warning
 from xnas_tf.interpretation.flint.drawing import _pairs
-from xnas_tf.interpretation.flint.evaluation import ranks_in
 from xnas_tf.interpretation.flint.expert_text import never_predicted_text
 from xnas_tf.interpretation.flint.interpretation import Interpretation
-from xnas_tf.interpretation.flint.predictions import TAUS, InterpreterPredictions
+from xnas_tf.interpretation.flint.predictions import TAUS, InterpreterPredictions, ranks_in
 
 ATTRIBUTES = np.array([[2.0, 0, 1], [0, 0, 0], [1, 4, 0]])
 WEIGHTS = np.array([[1.0, 0, 9], [-1, 2, 9], [0.5, -3, 9]])  # of three attributes for three classes

@@ -30,8 +30,7 @@ from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.figures import importance as influence
 from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
-from xnas_tf.interpretation.accuracy_text import accuracy_paragraph
-from xnas_tf.interpretation.weak_classes import weak_classes_text
+from xnas_tf.interpretation.accuracy_text import accuracy_paragraph, weak_classes_text
 from xnas_tf.keras_tools.input_range import from_unit_model, range_of, scaled
 from xnas_tf.reporting.html.comparison import _differing_settings, comparison_data
 from xnas_tf.reporting.html.examination import Examiner

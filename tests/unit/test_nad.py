@@ -19,15 +19,13 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.files import write_facts
-from xnas_tf.interpretation.nad import disentangle, training
-from xnas_tf.interpretation.nad import original_outputs as originals
-from xnas_tf.interpretation.nad.comparisons import comparisons
+from xnas_tf.interpretation.nad import disentangle, gated_network, training
 from xnas_tf.interpretation.nad.disentangle import _class_numbers
 from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.expert_text import CAPTIONS, hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
 from xnas_tf.interpretation.nad.paths import Paths
-from xnas_tf.interpretation.nad.tables import disentanglement_tables, most_similar
+from xnas_tf.interpretation.nad.tables import comparisons, disentanglement_tables, most_similar
 from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
@@ -201,10 +199,10 @@ def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch, lesson)
     shown, find = [], network.originals
     vars(network)["originals"] = lambda images: (shown.append(len(images)), find(images))[1]
     size = 32 * 4 * 6 * 6 * (5 + 4)
-    monkeypatch.setattr(originals, "MEMORY", size)
+    monkeypatch.setattr(gated_network, "MEMORY", size)
     kept = learn(*lesson, np.array([0, 2]), how)
     assert shown == [32]  # the two classes' images once
-    monkeypatch.setattr(originals, "MEMORY", size - 1)
+    monkeypatch.setattr(gated_network, "MEMORY", size - 1)
     assert_same_logits(learn(*lesson, np.array([0, 2]), how), kept)
     assert sum(shown[1:]) == 5 * 32
 
@@ -214,7 +212,7 @@ def test_masks_do_not_depend_on_how_many_images_are_in_memory(monkeypatch, lesso
     together = learn(*lesson, np.arange(CLASSES), how)
     monkeypatch.setattr(training, "BATCH", 5)
     assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)
-    monkeypatch.setattr(originals, "MEMORY", 0)
+    monkeypatch.setattr(gated_network, "MEMORY", 0)
     assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)
 
 
@@ -799,6 +797,7 @@ def cached_network():
         (cached_network, {"beta": float("nan")}, "`beta` nan: allowed"),
         (cached_network, {"epochs": 0}, "`epochs` 0"),
         (cached_network, {"tolerance": 2.0}, "`tolerance` 2.0"),
+        (cached_network, {"tolerance": "a"}, "`tolerance` a: allowed: 0 to 1"),
         (cached_network, {"false_alarms": -1.0}, "`false_alarms` -1.0"),
         (cached_network, {"seed": -1}, "`seed` is -1"),
         (cached_network, {"images": 0}, "`images` 0"),

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnas_tf.interpretation.expert_page import percent
-from xnas_tf.interpretation.tables import share
+from xnas_tf.interpretation.expert_page import percent, share
 from xnas_tf.utils.number_format import percent_range, percent_text
 
 

@@ -177,7 +177,7 @@ def disentangle(form: str, **options: Any) -> None:
     from xnas_tf.storage.model_source import DISENTANGLEMENTS
 
     source = _source(options, DISENTANGLEMENTS)
-    from xnas_tf.explanation.disentangle_command import disentangle_request
+    from xnas_tf.explanation.interpreting import disentangle_request
     from xnas_tf.interpretation.nad.disentanglement import facts
     from xnas_tf.interpretation.nad.tables import disentanglement_tables
 
@@ -255,7 +255,7 @@ def interpret(form: str, **options: Any) -> None:
     from xnas_tf.storage.model_source import INTERPRETATIONS
 
     source = _source(options, INTERPRETATIONS)
-    from xnas_tf.explanation.interpret_command import interpret_request
+    from xnas_tf.explanation.interpreting import interpret_request
     from xnas_tf.interpretation.flint.expert_text import interpreted_range_text
     from xnas_tf.interpretation.flint.tables import interpretation_tables
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,12 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.class_names import check_order, class_number
+from xnas_tf.data.new_files import read_files
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation
-from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source, read_images
-from xnas_tf.interpretation.model_data import options_for
+from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_source
+from xnas_tf.interpretation.model_data import fixed_input, options_for
 from xnas_tf.keras_tools.class_outputs import number_of_classes
 from xnas_tf.keras_tools.input_range import range_of
 from xnas_tf.keras_tools.range_names import check_range
@@ -32,9 +33,7 @@ from xnas_tf.utils.options import problems
 
 
 class _Inputs(NamedTuple):
-    """Images (N, H, W, C), uint8, to explain."""
-
-    images: np.ndarray
+    images: np.ndarray  # (N, H, W, C), uint8
     class_names: Sequence[str]
     labels: np.ndarray | None = None  # None for image files
     data: Dataset | None = None  # source of the images unless they are image files
@@ -53,23 +52,11 @@ def explain_request(  # noqa: PLR0913 - options of a command
     input_range: str,
     log: Callable[[str], None],
 ) -> tuple[Explanation, Path]:
-    """Explain images and save the explanation.
+    """Explain images, and save the explanation to a folder, which is also returned.
 
-    Args:
-        source: The model, the data set and the folder to write to.
-        files: Image files to explain; if empty, images from the data set are explained.
-        count: Number of images from the data set to explain.
-        methods: Names of attribution methods, or ``all``; if empty, the default methods.
-        options: Options of the methods as ``METHOD.OPTION=VALUE``, with values in YAML.
-        target: ``predicted``, ``true``, or a class by name or number.
-        class_names: The classes of image files, in the order of the model's outputs. If None, the
-            data set's class names are used, or numbers if there is no data set.
-        mistakes: Whether to choose only misclassified images from the data set.
-        input_range: The range of values that the model expects, as ``LOW-HIGH``, or ``auto``.
-        log: Called with progress messages.
-
-    Returns:
-        The explanation, and the folder to which it was written.
+    The arguments are the options of ``xnas-tf explain``, as text. If there are no ``files``,
+    ``count`` images of the data set are explained. ``class_names`` are those of image files, and
+    ``options`` those of the methods, as ``METHOD.OPTION=VALUE`` with values in YAML.
 
     Raises:
         InputError: If anything named is missing or invalid, or the folder exists.
@@ -85,7 +72,9 @@ def explain_request(  # noqa: PLR0913 - options of a command
         if class_names:
             raise InputError("--classes: given without image files; a data set has its own classes")
         data = load_data(source, subject, EXPLANATIONS, log)
-        inputs = _from_dataset(count, data, subject, mistakes, input_range)
+        shown = sample_of(subject.model, data.test, count, input_range, mistakes)
+        images = np.asarray(shown.images)
+        inputs = _Inputs(images, data.class_names, shown.labels, data, shown.names)
     targets = _targets(target, inputs)
     resolved = range_of(subject.model, inputs.images.shape[1:], input_range)
     log(resolved.text)
@@ -136,7 +125,7 @@ def _chosen_methods(names: Sequence[str], options: Sequence[str]) -> list[Attrib
             raise InputError(f"--set {text!r}: no chosen method is called {suggest(name, wanted)}")
         try:
             parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # such as a date with month 13
             raise InputError(f"--set {text!r}: the value is not valid YAML: {error}") from error
         by_method[name][option] = tuple(parsed) if isinstance(parsed, list) else parsed
     return [_create(name, values) for name, values in by_method.items()]
@@ -158,8 +147,8 @@ def _from_files(
 ) -> _Inputs:
     """Read image files; take class names from the arguments, data set or card, or use numbers.
 
-    The files are read as those of the run that trained the model. If a data set is given, or the
-    run is unknown, images with more than 8 bits are read on the scale of the data set or card.
+    The files are read as those of the run that trained the model, unless a data set is given or the
+    run is unknown. Then images with more than 8 bits have the scale of the data set or card.
     """
     if source.dataset and class_names:
         raise InputError("--classes and --dataset cannot be combined: both name the classes")
@@ -167,12 +156,15 @@ def _from_files(
         # Only its classes and scales are used.
         data = load_dataset(**options_for(source.dataset, subject.searched))
         check_order(data.class_names, subject.class_names, f"data set {data.name}")
-        class_names, scales = data.class_names, data.findings.full_scales
-        images = read_images(files, subject.model, scales, subject.image_size)
+        class_names = data.class_names
+        images = _read_images(files, subject, data.findings.full_scales)
     else:
         check_order(class_names or (), subject.class_names, "--classes")
         class_names = class_names or subject.class_names
-        images = _as_in_search(files, subject)
+        if subject.trained_by:
+            images = subject.trained_by.stored_images(files)
+        else:
+            images = _read_images(files, subject, subject.full_scales)
     if subject.value_range:
         check_files_fit(images.shape[3], subject.value_range, f"the run of {source.path}")
     if not class_names:
@@ -180,15 +172,18 @@ def _from_files(
     return _Inputs(images, class_names, files=[str(file) for file in files])
 
 
-def _as_in_search(files: Sequence[Path], subject: ModelSubject) -> np.ndarray:
-    """Read image files as those of a model's search were read, as far as that is known."""
-    if subject.trained_by:
-        return subject.trained_by.stored_images(files)
-    return read_images(files, subject.model, subject.full_scales, subject.image_size)
+def _read_images(
+    files: Sequence[Path], subject: ModelSubject, scales: Mapping[str, int] | None
+) -> np.ndarray:
+    """Read image files as a data set with these ``Findings.full_scales`` would, to fit a model.
 
-
-def _from_dataset(
-    count: int, data: Dataset, subject: ModelSubject, mistakes: bool, input_range: str
-) -> _Inputs:
-    shown = sample_of(subject.model, data.test, count, input_range, mistakes)
-    return _Inputs(np.asarray(shown.images), data.class_names, shown.labels, data, shown.names)
+    Images have the size of the model's input or, if that is not fixed, of the images of its search.
+    """
+    fixed = fixed_input(subject.model)
+    if not fixed:
+        shape = getattr(subject.model, "input_shape", None)
+        raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
+    images = read_files(files, fixed.get("size", subject.image_size), fixed["channels"], scales)
+    if len({image.shape for image in images}) > 1:
+        raise InputError("the images differ in size, and the model has no fixed input size")
+    return np.stack(images)

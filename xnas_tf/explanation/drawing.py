@@ -22,19 +22,10 @@ COLUMNS = 10
 """Number of images in a row of a saved figure."""
 SIDE = 224
 """Smallest length of an overlay's longer side, in pixels."""
-GAP = 1.08
-"""Distance from one image to the next, in image widths."""
 LOWEST, HIGHEST = 0.7, 3.0
 """Limits of the height of a row of images in inches, for very wide or tall images."""
 COVER = 0.65
 """Opacity of an unsigned map over its image."""
-
-EMPTY = "empty map"
-"""The text written over a map that is 0 everywhere."""
-NOT_FINITE = "not finite"
-"""The text written instead of a map with values that are not finite."""
-FLAT = "flat map"
-"""The text written over a map that rates all pixels about equally."""
 
 
 def attribution_figure(
@@ -50,11 +41,7 @@ def attribution_figure(
     through white to purple (for the class). Each map is scaled to its own largest value; empty and
     flat maps are marked.
 
-    Args:
-        images: Images, (N, H, W, C).
-        maps: Maps (N, H, W) by method.
-        headings: The text above each image, and the colour of the text.
-        title: The title of the figure.
+    The images are (N, H, W, C), the maps (N, H, W), and a heading is a text and its colour.
     """
     count, rows = len(images), 1 + len(maps)
     texts = [wrapped(text, 1.1) for text, _ in headings]
@@ -66,7 +53,7 @@ def attribution_figure(
     set_title(figure, title)
     # One axes per row, because one per image takes three times as long to draw.
     axes = figure.subplots(rows, squeeze=False)[:, 0]
-    lefts = GAP * width * np.arange(count)
+    lefts = 1.08 * width * np.arange(count)  # with a gap
     extents = [(left, left + width, height, 0) for left in lefts]
     for picture, extent in zip(pictures, extents, strict=True):
         axes[0].imshow(picture, "gray", vmin=0, vmax=255, extent=extent)
@@ -103,8 +90,7 @@ def _draw_map(
         axis.imshow(_grey(picture), "gray", vmin=0, vmax=255, extent=extent)
         axis.imshow(_share(values), "cividis", vmin=0, vmax=1, alpha=COVER, extent=extent)
     if mark := _mark(values):
-        left, right, bottom, top = extent
-        middle = ((left + right) / 2, (bottom + top) / 2)
+        middle = np.mean(extent[:2]), np.mean(extent[2:])
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         axis.text(*middle, mark, ha="center", va="center", fontsize=7, bbox=box)
 
@@ -112,8 +98,7 @@ def _draw_map(
 def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
     """Draw a map (H, W) over its image (H, W, C) in grey, scaled up to at least 224 pixels.
 
-    The colours are the same as in ``attribution_figure``. The opacity of a signed map increases
-    with its absolute values.
+    The opacity of a signed map increases with its absolute values.
     """
     cover = 0.25 + 0.75 * np.abs(_share(values))[..., None] if signed else COVER
     picture = _over(image, _coloured(values, signed), cover)
@@ -127,7 +112,7 @@ def overlay(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Im
 
 
 def map_picture(image: np.ndarray, values: np.ndarray, signed: bool) -> PIL.Image.Image:
-    """Draw a map as in ``attribution_figure``, one pixel per value; see ``overlay``."""
+    """Draw a map (H, W) as in ``attribution_figure``, one pixel per value."""
     return _over(image, _coloured(values, signed), 1.0 if signed else COVER)
 
 
@@ -145,10 +130,10 @@ def _grey(picture: np.ndarray) -> np.ndarray:
 def _mark(values: np.ndarray) -> str:
     """Return the text to write over a map that shows no place, otherwise an empty string."""
     if not np.isfinite(values).all():
-        return NOT_FINITE
+        return "not finite"
     if is_empty(values[None])[0]:
-        return EMPTY
-    return FLAT if is_flat(values[None])[0] else ""
+        return "empty map"
+    return "flat map" if is_flat(values[None])[0] else ""
 
 
 def _add_scale(axis: Axes, signed: bool) -> None:
@@ -182,10 +167,7 @@ def _share(values: np.ndarray) -> np.ndarray:
 
 
 def drawable(image: np.ndarray) -> np.ndarray:
-    """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
-
-    Not all channels may be shown; see ``shown_channels``.
-    """
+    """Return the ``shown_channels`` of an image from 0 to 255, (H, W, 3) or, in grey, (H, W)."""
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = (image - low) * (255 / ((high - low) or 1.0))

@@ -86,7 +86,7 @@ def explanation_page(known: dict[str, Any]) -> ExpertPage:
         captions(known),
         [*LIMITS, MORE_IMAGES[bool(known.get("only_mistakes"))]],
         _by_class(known),
-        range_warning(_range(known)),
+        range_warning(known["accuracy"] or known),
     )
 
 
@@ -117,19 +117,13 @@ def _summary(known: dict[str, Any]) -> list[str]:
     accuracy = known["accuracy"]
     return [
         accuracy_paragraph(accuracy, known["accuracy_by_class"]),
-        *filter(None, [assumed_range_text(_range(known))]),
+        *filter(None, [assumed_range_text(known["accuracy"] or known)]),
         _images_text(known),
         known.get("shown_channels", ""),
         *trust_paragraphs(known),
         *(f"{warning}." for warning in known["warnings"]),
         *_concentrated(known),
     ]
-
-
-def _range(known: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of the input range: on the test split or, without it, the images."""
-    found: dict[str, Any] = known["accuracy"] or known
-    return found
 
 
 def _images_text(known: dict[str, Any]) -> str:
@@ -151,10 +145,7 @@ def _images_text(known: dict[str, Any]) -> str:
 
 
 def _concentrated(known: dict[str, Any]) -> list[str]:
-    """For each method, say which classes it locates in a single part of the image.
-
-    Nothing is said about methods that the page calls not reliable.
-    """
+    """Say which classes each method that is not called unreliable locates in one part of images."""
     left_out = known["methods"] if maps_mean_little(known) else unreliable_methods(known)
     return [
         f"In explanations of the score of {each['target']}, {percent_text(each['share'], 0)} of "
@@ -174,21 +165,18 @@ def _by_class(known: dict[str, Any]) -> tuple[str, Rows]:
         title = f"Accuracy by class, the {MOST_FINDINGS} lowest of {len(classes)}"
         ranked = sorted(classes, key=lambda each: each["correct"] / each["images"])
         classes = ranked[:MOST_FINDINGS]
-    rows = [_class_row(each["class"], each["correct"], each["images"]) for each in classes]
+    rows = []
+    for each in classes:
+        correct, images = each["correct"], each["images"]
+        low, share, high = accuracy_interval(correct, images) or [math.nan] * 3  # there are images
+        shares = percent(share), percent_range(low, high)
+        rows.append([each["class"], f"{images:,}", f"{correct:,}", *shares])
     headings = ["class", "test images", "classified correctly", "accuracy", "95% interval"]
     return title, (headings, rows)
 
 
-def _class_row(name: str, correct: int, images: int) -> list[str]:
-    low, share, high = accuracy_interval(correct, images) or [math.nan] * 3
-    return [name, f"{images:,}", f"{correct:,}", percent(share), percent_range(low, high)]
-
-
 def metric_rows(known: Mapping[str, Any]) -> list[Metric]:
-    """Return each metric with its mean for every method, for comparison.
-
-    ``known`` is the result of ``Explanation.as_dict``.
-    """
+    """Return the metrics in ``Explanation.as_dict``, each with its mean for every method."""
     means: dict[str, list[str]] = {}
     titles = method_titles(known)
     for key, method in known["methods"].items():
@@ -214,16 +202,9 @@ def _mean_text(quality: Mapping[str, Any]) -> str:
 def _findings(known: dict[str, Any]) -> Rows:
     has_files = any(image["file"] for image in known["images"])
     columns = ["predicted class", "probability", "explained class", "true class"]
-    headings = ["image", *(["file"] if has_files else []), *columns]
-    rows = [
-        [
-            str(place),
-            *([image["file"] or ""] if has_files else []),
-            image["predicted"],
-            percent(image["probability"]),
-            image["explained"],
-            image["label"] or "unknown",
-        ]
-        for place, image in enumerate(known["images"], start=1)
-    ]
-    return headings, rows
+    rows = []
+    for place, image in enumerate(known["images"], start=1):
+        file, label = [image["file"] or ""] * has_files, image["label"] or "unknown"
+        predicted = image["predicted"], percent(image["probability"])
+        rows.append([str(place), *file, *predicted, image["explained"], label])
+    return ["image", *["file"] * has_files, *columns], rows

@@ -18,7 +18,7 @@ from xnas_tf.data.dataset import Split, sample
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.explanation.explanation import Explanation
 from xnas_tf.explanation.image_values import check_values, model_images
-from xnas_tf.explanation.named_models import AnyModel, named_model
+from xnas_tf.explanation.model_loading import AnyModel, named_model
 from xnas_tf.explanation.quality import quality_of, random_quality
 from xnas_tf.interpretation.model_data import expected_shape
 from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
@@ -80,7 +80,10 @@ def explain(  # noqa: PLR0913 - options with defaults
             applies, the values of the images do not fit the model's input range, or the run's data
             have changed since the search.
     """
-    _check_images_given(images, labels, mistakes)
+    if images is None and labels is not None:
+        raise InputError("`labels`: given without `images`, whose true classes they are")
+    if images is not None and mistakes:
+        raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
     subject = named_model(model, safe)
     check_order(() if class_names is None else class_names, subject.class_names, "`class_names`")
     model = subject.model
@@ -100,9 +103,19 @@ def explain(  # noqa: PLR0913 - options with defaults
     resolved = range_of(model, images.shape[1:], input_range)
     explained, inputs = _scaled_inputs(model, images, resolved)
     probabilities = probabilities_of(explained, inputs)
-    _check_finite(probabilities)
-    predicted, names = probabilities.argmax(axis=1), _checked_names(class_names, probabilities)
-    labels = None if labels is None else _label_numbers(labels, names, len(images))
+    if count := int((~np.isfinite(probabilities)).any(axis=1).sum()):
+        raise InputError(
+            f"the model returns values that are not finite for {count} of {len(images)} images, "
+            "which cannot be explained"
+        )
+    predicted, names = probabilities.argmax(1), _checked_names(class_names, probabilities.shape[1])
+    if labels is not None:
+        if np.shape(labels) != predicted.shape:
+            raise InputError(
+                f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the "
+                f"{len(images)} images"
+            )
+        labels = class_numbers(labels, names, "`labels`")
     classes = _target_classes(targets, names, predicted)
     is_scaled = images.dtype == np.uint8
     found = Explanation(
@@ -133,21 +146,13 @@ def explain(  # noqa: PLR0913 - options with defaults
     return found
 
 
-def _check_images_given(images: Any, labels: Any, mistakes: bool) -> None:
-    """Check that images are given with ``labels``, and are not given with ``mistakes``."""
-    if images is None and labels is not None:
-        raise InputError("`labels`: given without `images`, whose true classes they are")
-    if images is not None and mistakes:
-        raise InputError("`mistakes`: given with `images`; allowed: only without, to choose them")
-
-
 def _scaled_inputs(
     model: keras.Model, images: np.ndarray, resolved: InputRange
 ) -> tuple[keras.Model, np.ndarray]:
     """Return the model to explain and its inputs; uint8 images are scaled to the model's range.
 
-    The methods regard 0 as black. So a model whose range does not begin at 0 gets values from 0 to
-    1, which a layer in front of it scales.
+    A model whose range does not begin at 0, which the methods regard as black, gets values from 0
+    to 1, which a layer in front of it scales.
     """
     (low, high), is_scaled = limits_of(resolved.name), images.dtype == np.uint8
     if not is_scaled:
@@ -156,14 +161,6 @@ def _scaled_inputs(
         return model, scaled(images, resolved.name).numpy() if is_scaled else images
     unit = scaled(images, DEFAULT_RANGE).numpy() if is_scaled else (images - low) / (high - low)
     return from_unit_model(model, images.shape[1:], resolved.name), unit.astype(np.float32)
-
-
-def _label_numbers(labels: Any, names: Sequence[str], count: int) -> np.ndarray:
-    if np.shape(labels) != (count,):
-        raise InputError(
-            f"`labels` are of shape {np.shape(labels)}; allowed: one for each of the {count} images"
-        )
-    return class_numbers(labels, names, "`labels`")
 
 
 def _target_classes(targets: Targets, names: Sequence[str], predicted: np.ndarray) -> np.ndarray:
@@ -188,7 +185,7 @@ def _check_assumed(
     labels: np.ndarray | None,
     predicted: np.ndarray,
 ) -> tuple[OtherRange, ...]:
-    """Warn that a range is only assumed or, if the classes are known, that another is better."""
+    """Warn that a range is only assumed or, if labels are given, that another is better."""
     if images.dtype != np.uint8 or resolved.origin != "assumed":
         return ()
     if labels is None:
@@ -204,11 +201,7 @@ def _check_assumed(
 def sample_of(
     model: keras.Model, test: Split, count: int, input_range: str, mistakes: bool
 ) -> Split:
-    """Choose up to ``count`` test images, only misclassified ones if ``mistakes`` is true.
-
-    Raises:
-        InputError: If mistakes are requested, but there are none.
-    """
+    """Choose up to ``count`` test images, or misclassified ones, of which there must be some."""
     if not mistakes:
         return sample(test, count)
     resolved = range_of(model, test.images.shape[1:], input_range)
@@ -219,14 +212,14 @@ def sample_of(
 
 
 def _method(method: str | AttributionMethod) -> AttributionMethod:
+    if isinstance(method, AttributionMethod):
+        return method
     if isinstance(method, str):
         return attribution_method(method)()
-    if not isinstance(method, AttributionMethod):
-        raise InputError(
-            f"`methods`: one is of type {type(method).__name__}; allowed: a name, such as "
-            "'grad_cam', or an attribution method with options"
-        )
-    return method
+    raise InputError(
+        f"`methods`: one is of type {type(method).__name__}; allowed: a name, such as 'grad_cam', "
+        "or an attribution method with options"
+    )
 
 
 def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
@@ -245,18 +238,7 @@ def _checked_images(images: Any, model: keras.Model) -> np.ndarray:
     return array[..., np.newaxis] if array.ndim == 3 and has_channels else array
 
 
-def _check_finite(probabilities: np.ndarray) -> None:
-    if count := int((~np.isfinite(probabilities)).any(axis=1).sum()):
-        raise InputError(
-            f"the model returns values that are not finite for {count} of {len(probabilities)} "
-            "images, which cannot be explained"
-        )
-
-
-def _checked_names(names: Sequence[str] | None, probabilities: np.ndarray) -> list[str]:
-    classes = probabilities.shape[1]
-    if names is None:
-        return [str(c) for c in range(classes)]
-    if len(names) != classes:
+def _checked_names(names: Sequence[str] | None, classes: int) -> list[str]:
+    if names is not None and len(names) != classes:
         raise InputError(f"`class_names`: {len(names)} given, but the model has {classes} classes")
-    return [str(name) for name in names]
+    return [str(name) for name in (range(classes) if names is None else names)]

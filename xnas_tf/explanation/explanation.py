@@ -17,7 +17,7 @@ from xnas_tf.explanation.expert_text import explanation_page
 from xnas_tf.explanation.quality import RANDOM_KEY
 from xnas_tf.explanation.regions import concentrations
 from xnas_tf.explanation.tables import explanation_tables
-from xnas_tf.interpretation.files import plain, write_page
+from xnas_tf.interpretation.files import plain
 from xnas_tf.keras_tools.input_range import Origin
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.other_ranges import OtherRange
@@ -51,11 +51,10 @@ class Explanation:
         failures: Reasons why methods produced no maps, by the method's title.
         input_range: The range to which the images were scaled; empty if they were not scaled.
         range_origin: How this range was determined; None if they were not scaled.
-        other_ranges: Comparisons with other ranges on the given images, if their classes are known
-            and the range was only assumed.
+        other_ranges: Comparisons with other ranges on the images, if their classes are known and
+            the range was only assumed.
         accuracy: The model's accuracy on the whole test split; None if not measured.
-        files: The N image files, relative to the data set's folder if there is one; empty if the
-            images do not come from files.
+        files: The N image files, relative to the folder of a data set; empty if there are none.
         only_mistakes: Whether only images that the model misclassifies were chosen.
         random_quality: Deletion and insertion of random maps, (N,) by name; empty if not measured.
     """
@@ -115,15 +114,13 @@ class Explanation:
     def plot(self, images: int = PLOTTED) -> Figure:
         """Draw the first images, with a title and the maps of each method below them."""
         count = len(self.images)
-        shown = (
-            f"the first {images} of {count} images" if images < count else counted(count, "image")
-        )
+        shown = f"the first {images} of {count} images"
+        title = f"Explanations of {shown if images < count else counted(count, 'image')}"
         accuracy = f"; {self.accuracy.text}" if self.accuracy else ""
-        return self.figure(f"Explanations of {shown}{accuracy}", slice(images))
+        return self.figure(f"{title}{accuracy}", slice(images))
 
     def __repr__(self) -> str:
-        methods = ", ".join(self._methods())
-        return short_repr(self, images=len(self.images), methods=f"[{methods}]")
+        return short_repr(self, images=len(self.images), methods=f"[{', '.join(self._methods())}]")
 
     def _repr_html_(self) -> str:
         accuracy = self.accuracy and self.accuracy.text
@@ -147,7 +144,7 @@ class Explanation:
             np.savez_compressed(draft / "maps.npz", **self._arrays())  # type: ignore[arg-type]
             text = json.dumps(self.as_dict(), indent=2)
             (draft / "explanation.json").write_text(text, encoding="utf-8")
-            write_page(draft, explanation_page(self.as_dict()), title, pictures)
+            explanation_page(self.as_dict()).write(draft, title, pictures)
         return Path(out)
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,19 +159,6 @@ class Explanation:
             }
             for i, predicted in enumerate(self.predicted)
         ]
-        methods = {
-            key: {
-                "title": method.title,
-                "options": method.model_dump(mode="json"),
-                "empty": is_empty(self.maps[method]).tolist(),
-                "concentrated": [
-                    {**each._asdict(), "target": self.class_names[each.target]}
-                    for each in concentrations(self.maps[method], self.targets)
-                ],
-                "quality": _measured(self.quality.get(method, {}), ~is_empty(self.maps[method])),
-            }
-            for key, method in self._methods().items()
-        }
         return {
             "input_range": self.input_range or None,
             "range_origin": self.range_origin,
@@ -184,10 +168,23 @@ class Explanation:
             "only_mistakes": self.only_mistakes,
             "shown_channels": shown_channels_sentence(self.images.shape),
             "images": images,
-            "methods": methods,
+            "methods": {key: self._method_facts(each) for key, each in self._methods().items()},
             RANDOM_KEY: _measured(self.random_quality, np.ones(len(self.images), bool)),
             "failures": self.failures,
             "warnings": self.warnings,
+        }
+
+    def _method_facts(self, method: AttributionMethod) -> dict[str, Any]:
+        empty = is_empty(self.maps[method])
+        return {
+            "title": method.title,
+            "options": method.model_dump(mode="json"),
+            "empty": empty.tolist(),
+            "concentrated": [
+                {**each._asdict(), "target": self.class_names[each.target]}
+                for each in concentrations(self.maps[method], self.targets)
+            ],
+            "quality": _measured(self.quality.get(method, {}), ~empty),
         }
 
     def _heading(self, number: int) -> tuple[str, str]:
@@ -207,23 +204,17 @@ class Explanation:
         }
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        arrays = {
-            "images": self.images,
-            "probabilities": self.probabilities,
-            "targets": self.targets,
-        }
-        if self.labels is not None:
-            arrays["labels"] = self.labels
+        names = ["images", "probabilities", "targets", *([] if self.labels is None else ["labels"])]
+        arrays = {name: getattr(self, name) for name in names}
         return arrays | {key: self.maps[method] for key, method in self._methods().items()}
 
     def _write_pictures(self, folder: Path, title: str) -> dict[str, bytes]:
         """Write overviews and overlays; return the overviews by name."""
         overviews = {}
         for number, start in enumerate(range(0, len(self.images), COLUMNS), start=1):
-            figure = self.figure(title, slice(start, start + COLUMNS))
-            overviews[f"overview-{number}"] = png(figure, dpi=150)
-        for name, picture in overviews.items():
-            (folder / f"{name}.png").write_bytes(picture)
+            picture = png(self.figure(title, slice(start, start + COLUMNS)), dpi=150)
+            overviews[f"overview-{number}"] = picture
+            (folder / f"overview-{number}.png").write_bytes(picture)
         write_images(folder / "tensorboard", "attributions", list(overviews.values()))
         (folder / "overlays").mkdir()
         for key, method in self._methods().items():
@@ -235,10 +226,8 @@ class Explanation:
 
 def _measured(quality: Mapping[str, np.ndarray], kept: np.ndarray) -> dict[str, dict[str, Any]]:
     """Return the values of each metric, (N,), and their mean over the kept images, (N,)."""
-    return {
-        name: {
-            "mean": plain(np.mean(values[kept])) if kept.any() else None,
-            "images": plain(values),
-        }
-        for name, values in quality.items()
-    }
+
+    def mean(values: np.ndarray) -> Any:
+        return plain(np.mean(values[kept])) if kept.any() else None
+
+    return {name: {"mean": mean(each), "images": plain(each)} for name, each in quality.items()}

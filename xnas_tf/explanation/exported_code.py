@@ -14,23 +14,18 @@ from xnas_tf.errors import InputError
 from xnas_tf.keras_tools.model_files import load_model, missing_object
 from xnas_tf.utils.source_code import MAIN
 
-_TRUSTED = "xnas_tf."
-
 
 def load_exported(file: Path, module: str, safe: bool) -> keras.Model:
     """Load a Keras file that is not in a run.
 
-    Args:
-        file: The file.
-        module: Name of the module that registers the model's layers, from the card of an export,
-            which may come from somebody else; empty if there is none. It is imported from the
-            card's folder, or is an installed module.
-        safe: Whether to import no such module, and to reject models that contain Python code.
+    ``module`` registers the model's layers. It is named by the card of an export, which may come
+    from somebody else; empty if there is none. It is imported from the card's folder, or is an
+    installed module, but if ``safe``, neither it nor a model that contains Python code is loaded.
 
     Raises:
         InputError: If the model cannot be loaded, or another module of this name is imported.
     """
-    if module in ("", MAIN) or module.startswith(_TRUSTED):
+    if module in ("", MAIN) or module.startswith("xnas_tf."):
         return load_model(file, safe, module.removeprefix(MAIN))
     folder = file.resolve().parent
     code = folder / f"{module}.py"
@@ -52,11 +47,7 @@ def load_exported(file: Path, module: str, safe: bool) -> keras.Model:
 
 
 def _check_same(module: str, code: Path) -> None:
-    """Reject an imported module whose code differs from the export's; Keras would use its layers.
-
-    Raises:
-        InputError: If the module was imported from another file with other content.
-    """
+    """Reject an imported module of another code, the layers of which Keras would use."""
     imported = Path(getattr(sys.modules.get(module), "__file__", None) or code)
     if code.is_file() and imported.is_file() and imported.read_bytes() != code.read_bytes():
         raise InputError(

@@ -17,11 +17,7 @@ a little, for example by noise."""
 
 
 def model_images(images: np.ndarray, subject: ModelSubject) -> np.ndarray:
-    """Convert images on the value scale of a run's arrays to uint8; return other images unchanged.
-
-    Args:
-        images: Images, (N, H, W[, C]).
-        subject: The model to explain, which a run may have trained.
+    """Convert images (N, H, W[, C]) on the value scale of a run's arrays to uint8, but no others.
 
     Raises:
         InputError: If the values fit neither the run's arrays nor its models, or fit both.
@@ -46,11 +42,8 @@ def model_images(images: np.ndarray, subject: ModelSubject) -> np.ndarray:
 def check_values(images: np.ndarray, resolved: InputRange) -> None:
     """Check that images passed to a model unchanged have values within the model's range.
 
-    Only a range that was given, or on which xnas-tf trained the model, is reliable enough for this
-    check.
-
     Raises:
-        InputError: If any values lie outside the range.
+        InputError: If any do not, and the range was given or is that of a training by xnas-tf.
     """
     if resolved.origin in ("given", "trained") and _outside(images, resolved.name):
         raise InputError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -20,7 +21,6 @@ from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import check_order
 from xnas_tf.data.given_values import stored_images
-from xnas_tf.data.new_files import read_files
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError
@@ -30,35 +30,26 @@ from xnas_tf.keras_tools.custom_code import custom_code
 from xnas_tf.keras_tools.input_range import declare_range
 from xnas_tf.keras_tools.model_files import load_model
 from xnas_tf.storage.model_source import NEEDED, ModelSource, is_run, model_file
-from xnas_tf.storage.run import Run
+from xnas_tf.storage.run import Run, run_of
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.training.chance_level import WARNING
 from xnas_tf.utils.source_code import CHANGED, changes_text, source_hashes
 
-_RECORDS = (DATABASE, "retraining.json")
-"""Files that show that a folder is a run or a retraining, with a configuration."""
+AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
+"""A Keras model; a run, which stands for its recommended candidate; a candidate, such as
+``run[4]``; or the path of a run, an exported candidate or a ``.keras`` file."""
 
 
 @dataclass(frozen=True)
 class ModelSubject:
-    """A model to explain, and where it comes from.
-
-    Attributes:
-        model: The model.
-        title: The model's name in figures.
-        run: The model's run; None if it has no run or was given as a file.
-        class_names: The classes of the run or of the card of an exported model; empty if unknown.
-        home: The run that contains the file from which the model was loaded; None if none does.
-        card: What the card of an exported model says about the data of its search; empty if it has
-            no card.
-    """
+    """A model to explain, and where it comes from."""
 
     model: keras.Model
-    title: str = ""
-    run: Run | None = None
-    class_names: Sequence[str] = ()
-    home: Run | None = None
-    card: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""  # the model's name in figures
+    run: Run | None = None  # None if it has no run or was given as a file
+    class_names: Sequence[str] = ()  # those of the run or of the card; empty if unknown
+    home: Run | None = None  # the run that contains the file from which the model was loaded
+    card: Mapping[str, Any] = field(default_factory=dict)  # what an export says about its data
 
     @property
     def trained_by(self) -> Run | None:
@@ -81,11 +72,7 @@ class ModelSubject:
 
     @property
     def value_range(self) -> tuple[float, float] | None:
-        """The ``Run.value_range`` of the run that trained the model; None if unknown.
-
-        Raises:
-            InputError: See ``Run.value_range``.
-        """
+        """The ``Run.value_range`` of the run that trained the model; None if unknown."""
         if self.trained_by:
             return self.trained_by.value_range
         if not self.card:
@@ -94,10 +81,7 @@ class ModelSubject:
         return low, high
 
     def stored_images(self, images: np.ndarray) -> np.ndarray:
-        """Convert images on the value scale of the search's arrays as ``Run.stored_images`` does.
-
-        The ``value_range`` must be known.
-        """
+        """Convert images on the search's ``value_range``, which must be known, as its run does."""
         if self.trained_by:
             return self.trained_by.stored_images(images)
         assert self.value_range
@@ -122,14 +106,11 @@ class ModelSubject:
         log: Callable[[str], None] = lambda _: None,
         missing: str = "`dataset`: none is given, and the model does not come from a run",
     ) -> Dataset:
-        """Return the given data set or, if there is none, the data set of the model's run.
-
-        A named data set is converted to the model's input; see ``data_for``. ``missing`` is the
-        message if no data set is available.
+        """Return the given data set, converted by ``data_for`` if it is named, or that of the run.
 
         Raises:
-            InputError: If no data set is available, it cannot be loaded, it does not fit the
-                model, or the run's data set has changed since the search.
+            InputError: If there is none (with the message ``missing``), it cannot be loaded or does
+                not fit the model, or the run's data set has changed since the search.
         """
         if given is None:
             if self.run is None:
@@ -164,11 +145,7 @@ class ModelSubject:
 
 
 def load_source(source: ModelSource, kind: str) -> tuple[ModelSubject, Path]:
-    """Choose the output folder, by default one for this kind of result, and load the model.
-
-    Raises:
-        InputError: If the model cannot be loaded, or the folder already exists.
-    """
+    """Choose a new output folder, by default one for this kind of result, and load the model."""
     assert source.path is not None  # a HyperModel is built, not loaded
     out = source.folder(kind)
     return load_subject(source.path, source.candidate, source.safe), out
@@ -184,18 +161,39 @@ def load_data(
     return subject.load_dataset(source.dataset, log, f"{source.path}: give {NEEDED[kind]}")
 
 
-def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
-    """Load a model; see ``ModelSource`` for the arguments.
+def named_model(model: AnyModel, safe: bool = True) -> ModelSubject:
+    """Return a model together with its run's data, loaded as ``ModelSource`` describes.
 
     Raises:
         InputError: If the model does not exist or cannot be loaded.
     """
+    if isinstance(model, keras.Model):
+        return ModelSubject(model)
+    model = run_of(model)
+    if isinstance(model, Run):
+        return subject_of(model.choose(), model, safe)
+    if isinstance(model, Candidate):
+        path = model.model_path and model.model_path.parent.parent
+        if path is None or not is_run(path):
+            return ModelSubject(model.load_model(safe))
+        return subject_of(model, Run(path), safe)
+    if isinstance(model, str | os.PathLike):
+        return load_subject(Path(model), safe=safe)
+    raise InputError(
+        f"`model` is of type {type(model).__name__}; allowed: a Keras model, a Run, a Candidate, "
+        "or the path of a run, an exported candidate or a .keras file"
+    )
+
+
+def load_subject(path: Path, candidate: int | str | None = None, safe: bool = True) -> ModelSubject:
+    """Load a model, or raise an ``InputError``; see ``ModelSource`` for the arguments."""
     if is_run(path):
         run = Run(path)
         return subject_of(run.choose(RECOMMENDED if candidate is None else candidate), run, safe)
     file = model_file(path, candidate)
+    card = _card(file)
     if (module := _module_of_run(file)) is None:
-        model = load_exported(file, str(_card(file).get("hypermodel_module", "")), safe)
+        model = load_exported(file, str(card.get("hypermodel_module", "")), safe)
     else:
         model = load_model(file, safe, module)
     if not isinstance(model, keras.Model):
@@ -206,7 +204,6 @@ def load_subject(path: Path, candidate: int | str | None = None, safe: bool = Tr
         with suppress(InputError):  # a run of a later version
             home = Run(folder)
             return ModelSubject(model, title, None, home.class_names, home)
-    card = _card(file)
     if not {"candidate", "genotype"} <= set(card):
         return ModelSubject(model, title)
     declare_range(model)
@@ -225,7 +222,8 @@ def _folder_of_run(file: Path) -> Path | None:
 def _module_of_run(file: Path) -> str | None:
     """Return the module of the HyperModel that built a model in a run or retraining, or None."""
     folder = file.resolve().parent
-    if folder.name == "models" and any((folder.parent / name).is_file() for name in _RECORDS):
+    records = [folder.parent / name for name in (DATABASE, "retraining.json")]
+    if folder.name == "models" and any(record.is_file() for record in records):
         with suppress(InputError):  # such as an objective that cannot be imported
             return load_stored_config(folder.parent / CONFIG).space.hypermodel_module
     return None
@@ -242,11 +240,7 @@ def _card(file: Path) -> dict[str, Any]:
 
 
 def subject_of(candidate: Candidate, run: Run, safe: bool) -> ModelSubject:
-    """Load the model of a run's candidate; warn if the code of its own layers has changed.
-
-    Raises:
-        InputError: If it cannot be loaded.
-    """
+    """Load the model of a run's candidate; warn if the code of its own layers has changed."""
     model = candidate.load_model(safe)
     if changes := changed_code(candidate, run, model):
         warnings.warn(f"{run.path}: {changes}", stacklevel=4)
@@ -259,36 +253,3 @@ def changed_code(candidate: Candidate, run: Run, model: keras.Model) -> str:
     hashes = source_hashes([], [candidate.module]) if any(custom_code(model)) else {}
     changes = changes_text(run.fact("code"), hashes, "search")
     return f"{changes}: {CHANGED}" if changes else ""
-
-
-def read_images(
-    files: Sequence[Path],
-    model: keras.Model,
-    scales: Mapping[str, int] | None = None,
-    usual_size: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """Read image files as a data set would, in the size and with the channels that a model expects.
-
-    Args:
-        files: The image files.
-        model: The model.
-        scales: The data set's ``Findings.full_scales``; computed for each image alone if None.
-        usual_size: Height and width to which to resize images for a model that takes any size; None
-            keeps each image's own.
-
-    Returns:
-        Images, (N, H, W, C), uint8.
-
-    Raises:
-        InputError: If a file cannot be read, or if the images differ in size and the model's input
-            size is unknown.
-    """
-    shape = getattr(model, "input_shape", None)
-    if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
-        raise InputError(f"the model's input is {shape}; image files need (height, width, 1 or 3)")
-    _, height, width, channels = shape
-    sizes = (height, width) if height and width else usual_size
-    images = read_files(files, sizes, channels, scales)
-    if len({image.shape for image in images}) > 1:
-        raise InputError("the images differ in size, and the model has no fixed input size")
-    return np.stack(images)

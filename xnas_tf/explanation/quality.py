@@ -33,23 +33,21 @@ def quality_of(
     """Compute the ``xnas_tf.attribution.metrics`` that apply to a method, (N,) by name.
 
     ``inputs`` (N, H, W[, C]) are in the model's input range; ``maps`` (N, H, W) are the method's
-    maps for the classes ``targets`` (N,). Metrics of empty maps are NaN, because an empty map
-    explains nothing, yet stability metrics would rate it as perfect.
+    maps for the classes ``targets`` (N,). Metrics of empty maps are NaN: an empty map explains
+    nothing, yet stability metrics would rate it as perfect.
     """
     explained = (model, inputs, maps, targets)
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    correlations = metrics.randomization(model, inputs, method, targets, rng=weights, stages=STAGES)
+    explainer = (model, inputs, method, targets)
+    correlations = metrics.randomization(*explainer, rng=weights, stages=STAGES)
+    agreement = metrics.sensitivity_n(*explained, n=pixels, rng=subset, output=method.output)
     found = {
         "deletion": metrics.deletion(*explained),
         "insertion": metrics.insertion(*explained),
-        "sensitivity_n": metrics.sensitivity_n(
-            *explained, n=pixels, rng=subset, output=method.output
-        ),
-        "max_sensitivity": metrics.max_sensitivity(
-            model, inputs, method, targets, rng=noise, radius=radius
-        ),
+        "sensitivity_n": agreement,
+        "max_sensitivity": metrics.max_sensitivity(*explainer, rng=noise, radius=radius),
         "randomization": np.abs(correlations).mean(axis=0),
         "sparseness": metrics.sparseness(maps),
     }

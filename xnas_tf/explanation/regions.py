@@ -11,9 +11,7 @@ from xnas_tf.attribution.metrics.maps import is_empty
 CONCENTRATED = 1 / 3
 """Minimum share of a class's mean map that must be in one ninth of the image to be reported: three
 times the share of a uniform map."""
-_FEWEST_IMAGES = 2
-_ROWS = ("upper", "middle", "lower")
-_COLUMNS = ("left", "middle", "right")
+_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "middle", "right")
 
 
 class Concentration(NamedTuple):
@@ -28,12 +26,9 @@ class Concentration(NamedTuple):
 def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]:
     """Return the classes whose mean maps are concentrated in a ninth of the image, strongest first.
 
-    Each map's absolute values are divided by their sum, so that all images count equally. Empty
-    maps, and classes with only one map, are left out.
-
-    Args:
-        maps: (N, H, W).
-        targets: The class explained by each map, (N,).
+    The maps (N, H, W) explain the classes ``targets`` (N,). Each map's absolute values are divided
+    by their sum, so that all images count equally. Empty maps, and classes with only one map, are
+    left out.
     """
     kept = ~is_empty(maps)
     if min(maps.shape[1:]) < len(_ROWS):
@@ -44,16 +39,13 @@ def concentrations(maps: np.ndarray, targets: np.ndarray) -> list[Concentration]
         shares = _ninths((own / own.sum(axis=(1, 2), keepdims=True)).mean(axis=0))
         row, column = np.unravel_index(shares.argmax(), shares.shape)
         share = float(shares[row, column])
-        if len(own) >= _FEWEST_IMAGES and share > CONCENTRATED:
+        if len(own) >= 2 and share > CONCENTRATED:
             region = f"{_ROWS[row]} {_COLUMNS[column]}".replace("middle middle", "middle")
             found.append(Concentration(int(target), region, share, len(own)))
     return sorted(found, key=lambda each: -each.share)
 
 
 def _ninths(values: np.ndarray) -> np.ndarray:
-    """Sum the values (H, W) over each ninth of the image, (3, 3).
-
-    All ninths have the same area; pixels on the border of two ninths are divided between them.
-    """
+    """Sum values (H, W) over ninths of the same area, (3, 3), dividing pixels on their borders."""
     parts = values.repeat(3, axis=0).repeat(3, axis=1) / 9
     return parts.reshape(3, len(values), 3, -1).sum(axis=(1, 3))

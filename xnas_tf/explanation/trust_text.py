@@ -27,40 +27,31 @@ _SCALE = (
 
 
 def maps_mean_little(known: Mapping[str, Any]) -> bool:
-    """Return whether nothing about a model can be concluded from its maps.
-
-    It is no better than chance, or was probably given values in the wrong range. ``known`` is the
-    result of ``Explanation.as_dict``.
-    """
+    """Return whether nothing can be concluded from the maps in ``Explanation.as_dict``."""
     accuracy = known.get("accuracy")
     return means_little(accuracy) or bool(range_warning(accuracy or known))
 
 
 def trust_paragraphs(known: Mapping[str, Any]) -> list[str]:
-    """Return a verdict on each method, given the result of ``Explanation.as_dict``.
-
-    There are none if ``maps_mean_little``.
-    """
-    methods = known["methods"]
+    """Return a verdict on each method in ``Explanation.as_dict``; none if maps mean little."""
     if maps_mean_little(known):
         return []
-    if not any(method["quality"] for method in methods.values()):
+    if not any(method["quality"] for method in known["methods"].values()):
         return ["How far these maps can be trusted was not measured."]
-    images = counted(len(known["images"]), "image")
-    random = known.get(RANDOM_KEY) or {}
-    verdicts = [
-        f"{title}: {_verdict(methods[key], random)}" for key, title in method_titles(known).items()
-    ]
+    images, titles = counted(len(known["images"]), "image"), method_titles(known)
+    verdicts = [f"{titles[key]}: {verdict}" for key, verdict in _verdicts(known).items()]
     scale = [_SCALE] if any("(agreement " in verdict for verdict in verdicts) else []
     return [f"How far to trust the maps, measured on {images}:", *verdicts, *scale]
 
 
 def unreliable_methods(known: Mapping[str, Any]) -> list[str]:
     """Return the keys of the methods that ``trust_paragraphs`` calls not reliable."""
+    return [key for key, verdict in _verdicts(known).items() if verdict.startswith(_BAD)]
+
+
+def _verdicts(known: Mapping[str, Any]) -> dict[str, str]:
     random = known.get(RANDOM_KEY) or {}
-    return [
-        key for key, each in known["methods"].items() if _verdict(each, random).startswith(_BAD)
-    ]
+    return {key: _verdict(each, random) for key, each in known["methods"].items()}
 
 
 def _verdict(method: Mapping[str, Any], random: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.training_settings import training_settings
 from xnas_tf.exporting.verification import Reference
-from xnas_tf.interpretation.weak_classes import weak_classes_text
+from xnas_tf.interpretation.accuracy_text import weak_classes_text
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
 from xnas_tf.objectives.attribution_quality import AttributionQuality

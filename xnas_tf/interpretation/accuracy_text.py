@@ -7,7 +7,7 @@ from typing import Any
 
 from xnas_tf.interpretation.expert_page import listed
 from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE, limits_of
-from xnas_tf.utils.intervals import accuracy_interval
+from xnas_tf.utils.intervals import accuracy_interval, clearly_higher
 from xnas_tf.utils.number_format import percent_range, percent_text
 
 MUCH_WORSE = 0.1
@@ -31,25 +31,18 @@ _UNSURE_CAUSES = (
 def accuracy_paragraph(
     accuracy: Mapping[str, Any] | None, classes: Sequence[Mapping[str, Any]] = ()
 ) -> str:
-    """Describe a model's accuracy; empty if unknown.
-
-    Args:
-        accuracy: The result of ``Accuracy.as_dict``.
-        classes: The result of ``Accuracy.classes``.
-    """
+    """Describe results of ``Accuracy.as_dict`` and ``Accuracy.classes``; empty if unknown."""
     if not accuracy or not accuracy["images"]:
         return ""
     low, value, high = accuracy["interval"]
-    chance = _chance(accuracy)
     text = (
         f"The model classifies {accuracy['correct']:,} of {accuracy['images']:,} test images "
         f"correctly: its accuracy is {percent_text(value)} (95% confidence interval: "
         f"{percent_range(low, high)}). Always predicting the most frequent class would give "
-        f"{percent_text(chance)}."
+        f"{percent_text(_chance(accuracy))}."
     )
-    warning = accuracy_warning(accuracy)
     worst = "" if means_little(accuracy) else worst_classes_text(value, classes)
-    return " ".join(part for part in (text, worst, warning) if part)
+    return " ".join(filter(None, [text, worst, accuracy_warning(accuracy)]))
 
 
 def is_at_chance(accuracy: Mapping[str, Any] | None) -> bool:
@@ -58,9 +51,9 @@ def is_at_chance(accuracy: Mapping[str, Any] | None) -> bool:
 
 
 def means_little(accuracy: Mapping[str, Any] | None) -> bool:
-    """Return whether nothing about a model can be concluded from its explanations.
+    """Return whether a model is at chance or probably got values in the wrong range.
 
-    It is at chance, or it was probably given values in the wrong range; False if unknown.
+    If so, nothing about it can be concluded from its explanations. False if unknown.
     """
     return is_at_chance(accuracy) or bool(accuracy and _better_range(accuracy))
 
@@ -68,9 +61,7 @@ def means_little(accuracy: Mapping[str, Any] | None) -> bool:
 def range_warning(known: Mapping[str, Any]) -> str:
     """Say that a model is clearly more accurate with another input range; empty if it is not.
 
-    Args:
-        known: A mapping with the input range, its origin and the other ranges, as
-            ``Accuracy.as_dict`` returns.
+    ``known`` has the input range, its origin and other ranges, as in ``Accuracy.as_dict``.
     """
     best = _better_range(known)
     if best is None:
@@ -88,11 +79,7 @@ def range_warning(known: Mapping[str, Any]) -> str:
 
 
 def assumed_range_text(known: Mapping[str, Any]) -> str:
-    """Say that a model's input range was only assumed, and how to check it; empty if it was not.
-
-    Args:
-        known: See ``range_warning``.
-    """
+    """Say that an input range was only assumed; empty if it was not. See ``range_warning``."""
     if known.get("range_origin") != "assumed" or _better_range(known):
         return ""
     text = (
@@ -118,45 +105,76 @@ def accuracy_warning(accuracy: Mapping[str, Any]) -> str:
             "The accuracy is no better than that of always predicting the most frequent class, so "
             "the explanations of this model mean little."
         )
-        if _better_range(accuracy):
-            return text
         is_trained = accuracy.get("range_origin") == "trained"
-        return f"{text} {_TRAINING_CAUSE if is_trained else _CHANCE_CAUSES}"
-    if accuracy["at_chance"]:
+        causes = _TRAINING_CAUSE if is_trained else _CHANCE_CAUSES
+    elif accuracy["at_chance"]:
         return (
             "The accuracy is not clearly better than that of always predicting the most frequent "
             "class: there are too few test images to tell. If it is not better, the explanations "
             "of this model mean little."
         )
-    if accuracy.get("low_confidence"):
+    elif accuracy.get("low_confidence"):
         text = (
             "The mean probability of the predicted classes is only "
             f"{percent_text(accuracy['mean_confidence'])}, far below the accuracy, so the "
             "explanations of this model may mean little."
         )
-        if _better_range(accuracy):
-            return text
-        return f"{text} {_surer_range_text(accuracy) or _UNSURE_CAUSES}"
-    return ""
+        causes = _surer_range_text(accuracy) or _UNSURE_CAUSES
+    else:
+        return ""
+    return text if _better_range(accuracy) else f"{text} {causes}"
 
 
 def worst_classes_text(value: float, classes: Sequence[Mapping[str, Any]]) -> str:
     """Name the classes for which a model of accuracy ``value`` is much worse; empty if none."""
     worse = [
-        (each["correct"] / each["images"], each)
+        each
         for each in classes
-        if each["images"]
-        and (interval := accuracy_interval(each["correct"], each["images"]))
+        if (interval := accuracy_interval(each["correct"], each["images"]))
         and interval[2] < value - MUCH_WORSE
     ]
-    if not worse:
-        return ""
     named = [
         f"{each['class']} ({each['correct']:,} of {each['images']:,} correct)"
-        for _, each in sorted(worse, key=lambda pair: pair[0])[:MOST_NAMED]
+        for each in sorted(worse, key=lambda each: each["correct"] / each["images"])[:MOST_NAMED]
     ]
     more = [f"{len(worse) - MOST_NAMED} more"] if len(worse) > MOST_NAMED else []
-    return f"The model is much worse for {listed([*named, *more])}."
+    return f"The model is much worse for {listed([*named, *more])}." if worse else ""
+
+
+def accuracy_gap_text(
+    confusion: Sequence[Sequence[int]], validation: float | None, images: int
+) -> str:
+    """Say if the test accuracy is clearly below the validation accuracy; otherwise empty.
+
+    ``confusion`` are numbers of test images, (classes, classes), with true classes in rows and at
+    least one image. ``images`` is the number of validation images, or 0 if unknown.
+    """
+    correct = sum(row[label] for label, row in enumerate(confusion))
+    tested = sum(map(sum, confusion))
+    if not (validation and images and clearly_higher(validation, images, correct / tested, tested)):
+        return ""
+    return (
+        f"The accuracy of {percent_text(correct / tested)} is clearly below the "
+        f"{percent_text(validation)} on the validation split, perhaps by luck, or because the test "
+        "images differ: use several seeds to retrain the candidates that you compare."
+    )
+
+
+def weak_classes_text(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> str:
+    """Name the classes for which a model is much worse, as ``explain`` does.
+
+    The text is empty if there are none, or if the model is no better than chance. ``confusion`` is
+    as in ``accuracy_gap_text``; ``class_names`` has one name per class.
+    """
+    totals = [sum(row) for row in confusion]
+    right = [row[label] for label, row in enumerate(confusion)]
+    if sum(right) <= max(totals):  # no better than always predicting the most frequent class
+        return ""
+    classes = [
+        {"class": name, "correct": count, "images": total}
+        for name, count, total in zip(class_names, right, totals, strict=True)
+    ]
+    return worst_classes_text(sum(right) / sum(totals), classes)
 
 
 def _better_range(known: Mapping[str, Any]) -> Mapping[str, Any] | None:

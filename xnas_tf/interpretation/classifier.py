@@ -13,13 +13,9 @@ from xnas_tf.registry import describe
 
 
 def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
-    """Run a model on a few images to find its number of classes and how it ends.
+    """Run a model on a few images (B, H, W, C) to find its number of classes and how it ends.
 
     A single output, either a sigmoid or its logit, represents two classes.
-
-    Args:
-        model: A Keras image classifier.
-        images: Images (B, H, W, C) in the model's input range.
 
     Raises:
         InputError: If the model does not accept these images, returns non-finite values, or ends in
@@ -29,10 +25,9 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
         outputs = model(images, training=False)
         classes, ending = _classes(outputs), observed_ending(model, images)
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise InputError(
-            f"the model does not accept images of shape {tuple(images.shape[1:])}: "
-            f"{describe(error)}"
-        ) from error
+        shape = tuple(images.shape[1:])
+        message = f"the model does not accept images of shape {shape}: {describe(error)}"
+        raise InputError(message) from error
     if not np.isfinite(outputs).all():
         raise InputError("the model returns values that are not finite; it cannot be interpreted")
     if ending.activation == "sigmoid" and outputs.shape[1] > 1:
@@ -45,10 +40,8 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
 
 def check_dataset(classes: int, data: Dataset) -> None:
     """Raise an ``InputError`` unless a data set has the model's number of classes, and images."""
-    if classes != data.classes:
-        raise InputError(
-            f"data set {data.name} has {data.classes} classes, but the model has {classes}"
-        )
+    if classes != (count := data.classes):
+        raise InputError(f"data set {data.name} has {count} classes, but the model has {classes}")
     for name, split in data.parts.items():
         if not len(split):
             raise InputError(f"data set {data.name}: its {name} split is empty")

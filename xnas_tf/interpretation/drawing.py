@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY, PALE = "#1f4e9c", "#c8511b", "#b0b0b0", "#e4e4e4"
 """Colours of the plots of Pareto fronts, which colour-blind readers can distinguish."""
-
-
 LONGEST = 24
 """Maximum number of characters in a tick label."""
 MOST_NAMES = 120

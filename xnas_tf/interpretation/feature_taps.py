@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -38,30 +37,25 @@ PASSING = tuple(
 
 
 @dataclass(frozen=True)
-class Tap:
+class Tap:  # not a tuple, in which Keras would find the layer if a model has taps
     """One call of a layer that outputs feature maps.
 
-    Attributes:
-        name: The layer's name, or ``NAME_2`` for its second call. If another layer has the name,
-            as layers inside other layers may, it is ``NAME_2`` or the next number that is free.
-        layer: The layer.
-        call: Index of this call among the layer's calls, from 0.
-        shape: Shape of the output for one image, (H, W, channels).
+    Its name is the layer's or, for a second call or if another layer has the name, as layers inside
+    other layers may, ``NAME_2`` or the next number that is free.
     """
 
     name: str
     layer: keras.layers.Layer
-    call: int
-    shape: tuple[int, ...]
+    call: int  # index of this call among the layer's calls, from 0
+    shape: tuple[int, ...]  # of the output for one image, (H, W, channels)
 
     @property
     def channels(self) -> int:
-        """Number of output channels, the size of the last axis."""
+        """Number of output channels."""
         return self.shape[-1]
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     tap: Tap
     inputs: list[tf.Tensor]
     outputs: tf.Tensor
@@ -72,23 +66,18 @@ def find_taps(
 ) -> list[Tap]:
     """Run a model once to find the layer calls at which to read feature maps.
 
-    By default these are the ends of the convolution blocks. A block extends from a convolution
-    through normalisation, activation and the sum with other branches, unless an intermediate value
-    is also used elsewhere. In a NAS-Bench-201 cell, the block ends are the cell's nodes; in a
-    residual network, they are the outputs of the residual blocks and of the convolutions inside
-    them.
+    The taps, in call order, are at ``layers``, which are names of layers that return feature maps
+    or patterns such as ``stack3*``. By default, they are the ends of the convolution blocks. A
+    block extends from a convolution through normalisation, activation and the sum with other
+    branches, unless an intermediate value is also used elsewhere. In a NAS-Bench-201 cell, the
+    block ends are the cell's nodes; in a residual network, they are the outputs of the residual
+    blocks and of the convolutions inside them.
 
-    Args:
-        model: A Keras image classifier of any kind.
-        images: A few images (B, H, W, C) in the model's input range.
-        layers: Names of layers that return feature maps, or patterns such as ``stack3*``.
-
-    Returns:
-        The taps, in call order.
+    ``images`` (B, H, W, C) are a few images in the model's input range.
 
     Raises:
-        InputError: If the model has no convolutions or expects its channels first, no layers are
-            named, or a name or pattern matches no layer with feature maps.
+        InputError: If the model has no convolutions or expects its channels first, or a name or
+            pattern matches no layer with feature maps.
     """
     for layer in all_layers(model):
         if getattr(layer, "data_format", "") == "channels_first":
@@ -159,18 +148,31 @@ def concrete(
         return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
-@contextmanager
-def tapped(
-    model: keras.Model, taps: Sequence[Tap], edit: Callable[[int, tf.Tensor], tf.Tensor]
-) -> Iterator[None]:
-    """Replace the outputs of each tap with ``edit(tap index, outputs)`` inside the context."""
+def run_tapped(
+    model: keras.Model,
+    taps: Sequence[Tap],
+    inputs: tf.Tensor,
+    edit: Callable[[int, tf.Tensor], tf.Tensor] = lambda _, outputs: outputs,
+    training: bool = False,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Run a model in which the outputs of each tap are replaced with ``edit(tap index, outputs)``.
+
+    Returns:
+        The model's output, and the edited outputs of each tap, as float32.
+    """
     indices = {(id(tap.layer), tap.call): index for index, tap in enumerate(taps)}
     seen: Counter[int] = Counter()
+    found: dict[int, tf.Tensor] = {}
 
     def edited(layer: keras.layers.Layer, _: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
         index = indices.get((id(layer), seen[id(layer)]))
         seen[id(layer)] += 1
-        return outputs if index is None else edit(index, outputs)
+        if index is not None:
+            outputs = edit(index, outputs)
+            found[index] = tf.cast(outputs, tf.float32)
+        return outputs
 
     with edited_calls(model, edited):
-        yield
+        outputs = model(inputs, training=training)
+    maps = [found[index] for index in range(len(taps))]
+    return tf.cast(tf.nest.flatten(outputs)[0], tf.float32), maps

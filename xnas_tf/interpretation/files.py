@@ -1,4 +1,4 @@
-"""Writes results as PNGs, a page, TensorBoard images and JSON files."""
+"""Writes results as PNGs, TensorBoard images and JSON files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.interpretation.expert_page import PAGE, ExpertPage
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
 
@@ -24,13 +23,6 @@ def write_pictures(folder: Path, tag: str, figures: Mapping[str, Figure]) -> dic
         (folder / f"{name}.png").write_bytes(picture)
         write_images(folder / "tensorboard", f"{tag}/{name}", [picture])
     return pictures
-
-
-def write_page(
-    folder: Path, page: ExpertPage, subtitle: str, pictures: Mapping[str, bytes]
-) -> None:
-    """Write a self-contained page that includes the given PNG pictures."""
-    (folder / PAGE).write_text(page.html(subtitle, pictures), encoding="utf-8")
 
 
 def write_facts(file: Path, facts: Mapping[str, Any]) -> None:

@@ -24,14 +24,9 @@ def data_for(
 ) -> Dataset:
     """Return a data set whose images fit a model.
 
-    A named data set is loaded with the size and channels of the model's input, as far as
-    these are fixed. The splits do not depend on the size.
-
-    Args:
-        model: A Keras image classifier.
-        dataset: A data set or its name.
-        log: Called with a line that says how the images are converted, if they are.
-        searched: See ``options_for``.
+    A named data set is loaded with the size and channels of the model's input, as far as these are
+    fixed, and ``log`` is called with a line that says so. The splits do not depend on the size.
+    ``searched``: see ``options_for``.
 
     Raises:
         InputError: If the data set cannot be loaded, or its images do not fit the model.
@@ -40,12 +35,9 @@ def data_for(
         _check_types(dataset)
         data, advice = dataset, "; to have the images converted, give the data set's name"
     else:
-        size, channels = _fixed(model)
-        fixed = {"size": size, "channels": channels}
-        given = {name: value for name, value in fixed.items() if value is not None}
-        data = load_dataset(**{**options_for(dataset, searched), **given}, log=log)
-        advice = ""
-        if text := _conversion(data, size is not None, channels):
+        fixed = fixed_input(model)
+        data, advice = load_dataset(**{**options_for(dataset, searched), **fixed}, log=log), ""
+        if text := _conversion(data, "size" in fixed, fixed.get("channels")):
             log(f"data set {data.name}: images are {text} to fit the model's input")
     if expected := expected_shape(model, data.image_shape):
         raise InputError(
@@ -58,11 +50,8 @@ def data_for(
 def options_for(name: str, searched: DatasetOptions | None) -> dict[str, Any]:
     """Return the options with which to load a named data set.
 
-    Args:
-        name: The name of the data set.
-        searched: The data set on which a run trained the model; None if unknown. If the named one
-            is the same, it is loaded with the same options, because with another split, images
-            that the model was trained on would be test images.
+    If it is the same as ``searched``, on which a run trained the model, it is loaded with the same
+    options, because with another split, images that the model was trained on would be test images.
     """
     if searched is None or not _is_same(name, searched.name):
         return {"name": name}
@@ -70,10 +59,10 @@ def options_for(name: str, searched: DatasetOptions | None) -> dict[str, Any]:
 
 
 def _is_same(name: str, searched: str) -> bool:
-    """Return whether two names belong to the same data set.
+    """Return whether two names, the paths of which may be written differently, are of one data set.
 
-    A path may be written differently. If the path in ``searched`` does not exist here, because the
-    data were moved or the path is relative to another folder, its last part decides.
+    If the path in ``searched`` does not exist here, because the data were moved or the path is
+    relative to another folder, its last part decides.
     """
     if name.partition(":")[0] != searched.partition(":")[0]:
         return False
@@ -104,13 +93,16 @@ def expected_shape(model: keras.Model, shape: Sequence[int]) -> tuple[int | None
     return known[1:] if any(size not in (None, given) for size, given in pairs) else None
 
 
-def _fixed(model: keras.Model) -> tuple[tuple[int, int] | None, int | None]:
-    """Return the size and the channels to which images can be converted; None where not fixed."""
+def fixed_input(model: keras.Model) -> dict[str, Any]:
+    """Return the ``channels``, and the ``size`` if fixed, to which a model's images are converted.
+
+    There are neither if a model does not take images in grey or in colour.
+    """
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):
-        return None, None
+        return {}
     _, height, width, channels = shape
-    return ((height, width) if height and width else None), channels
+    return {"channels": channels, **({"size": (height, width)} if height and width else {})}
 
 
 def _conversion(data: Dataset, is_sized: bool, channels: int | None) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xnas_tf.errors import NotApplicable
 from xnas_tf.interpretation.classifier import examine
-from xnas_tf.interpretation.feature_taps import Tap, concrete, find_taps, tapped
+from xnas_tf.interpretation.feature_taps import Tap, concrete, find_taps, run_tapped
 from xnas_tf.keras_tools.class_outputs import class_probabilities
 from xnas_tf.keras_tools.inspection import has_feature_map
 from xnas_tf.keras_tools.preprocessing import to_model_input
@@ -21,11 +21,7 @@ BATCH = 256
 
 
 def check_splittable(model: keras.Model) -> None:
-    """Check that a model has a feature map with several pixels.
-
-    Raises:
-        NotApplicable: If it has none.
-    """
+    """Raise ``NotApplicable`` unless a model has a feature map with several pixels."""
     if not has_feature_map(model):
         raise NotApplicable("the model has no layer with outputs (height, width, channels)")
 
@@ -34,12 +30,7 @@ class SplitNetwork:
     """A classifier whose last feature map can be masked by channel.
 
     The last feature map is the one used by Grad-CAM: the output of the last layer call with more
-    than one pixel. Layers are replaced in place while a function is traced, so functional,
-    sequential and subclassed models are all supported.
-
-    Args:
-        model: A Keras image classifier with one input.
-        sample: A few images (N, H, W, C), uint8.
+    than one pixel. ``sample`` are a few images (N, H, W, C), uint8.
 
     Raises:
         InputError: If the model does not accept these images, is not a classifier, or has no
@@ -75,18 +66,10 @@ class SplitNetwork:
     def probabilities(
         self, images: np.ndarray, features: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        """Predict with the channels multiplied by a mask.
+        """Predict class probabilities (N, classes) with ``features`` multiplied by a mask (C,).
 
-        Only the layers after the last feature map run, unless the output also depends on earlier
-        layers in another way.
-
-        Args:
-            images: (N, H, W, C), uint8.
-            features: The images' last feature map, as returned by ``features``.
-            mask: (channels,), 0 for channels to remove.
-
-        Returns:
-            Class probabilities, (N, classes), float32.
+        Only the layers after this last feature map run, unless the output also depends on earlier
+        layers in another way. The images are (N, H, W, C), uint8.
         """
         factors = tf.constant(mask, tf.float32)
         return _in_batches(
@@ -96,20 +79,13 @@ class SplitNetwork:
     def _run(
         self, images: tf.Tensor, features: tf.Tensor | None = None, mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the probabilities and the last feature map, or the replacement if one is given."""
-        found: list[tf.Tensor] = []
+        """Return the probabilities and the last feature map, which is replaced if one is given."""
 
         def edit(_: int, outputs: tf.Tensor) -> tf.Tensor:
-            found.append(tf.cast(outputs, tf.float32))
-            if features is None or mask is None:
-                return outputs
-            return tf.cast(features * mask, outputs.dtype)
+            return outputs if features is None else tf.cast(features * mask, outputs.dtype)
 
-        with tapped(self._model, [self._tap], edit):
-            outputs = self._model(to_model_input(images), training=False)
-        outputs = tf.cast(tf.nest.flatten(outputs)[0], tf.float32)
-        given = found[0] if features is None else features
-        return class_probabilities(outputs, self._ending.activation), given
+        outputs, (maps,) = run_tapped(self._model, [self._tap], to_model_input(images), edit)
+        return class_probabilities(outputs, self._ending.activation), maps
 
 
 def _in_batches(

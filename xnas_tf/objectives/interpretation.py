@@ -78,8 +78,8 @@ class _InterpreterObjective(Objective):
         self, subject: Subject, images: np.ndarray, labels: np.ndarray
     ) -> InterpreterPredictions:
         """Train an interpreter, and return its predictions for held-out images."""
-        from xnas_tf.interpretation.flint.evaluation import answers
         from xnas_tf.interpretation.flint.interpreter import Interpreter
+        from xnas_tf.interpretation.flint.predictions import answers
         from xnas_tf.interpretation.flint.training import learn
 
         count = max(1, int(TRAINING_SHARE * len(labels)))

@@ -8,7 +8,7 @@ learned on mnist5k, whose values reach 15, C = 2 filled the images with stripes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -24,21 +24,13 @@ EPSILON = 1e-3
 """Added to attributes before the logarithm is taken, because some are zero."""
 
 
-@dataclass(frozen=True)
-class Maximisation:
-    """Options for changing images.
+class Maximisation(NamedTuple):
+    """Options for changing images."""
 
-    Attributes:
-        dim: Factor by which the samples are dimmed initially.
-        gain: C, the weight of the attribute's logarithm.
-        bound: λ_bound, the weight of values outside [0, 1].
-        variation: λ_tv, the weight of the total variation.
-    """
-
-    dim: float
-    gain: float
-    bound: float
-    variation: float
+    dim: float  # factor by which the samples are dimmed initially
+    gain: float  # C, the weight of the attribute's logarithm
+    bound: float  # λ_bound, the weight of values outside [0, 1]
+    variation: float  # λ_tv, the weight of the total variation
 
 
 GREY = Maximisation(dim=0.3, gain=0.5, bound=10.0, variation=6.0)

@@ -27,14 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PAIRS = 10
-"""Maximum number of (class, attribute) pairs to draw."""
-SAMPLES = 3
-"""Number of images to draw for each pair."""
-SHOWN = 5
-"""Maximum number of explained images and of disagreements to draw."""
-TOP = 3
-"""Number of attributes to draw for an image."""
+PAIRS, SAMPLES = 10, 3
+"""Maximum number of (class, attribute) pairs to draw, and number of images for each pair."""
+SHOWN, TOP = 5, 3
+"""Maximum number of explained images and of disagreements to draw, and of attributes for each."""
 
 
 def drawings(
@@ -46,8 +42,8 @@ def drawings(
 ) -> dict[str, Callable[[], Figure]]:
     """Return the functions that draw the available figures, by name.
 
-    ``explained`` contains indices of test images to explain. If no images are given, one image is
-    chosen from each of several classes, preferably one on which model and interpreter agree.
+    ``explained`` are indices of test images to explain; if there are none, one image of each of
+    several classes is chosen, preferably one on which model and interpreter agree.
     """
     available: dict[str, Callable[[], Figure]] = {
         "relevance": lambda: _relevance_figure(answers, names),
@@ -88,9 +84,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
     use = answers.use(TAU)
     right.bar(range(len(use)), use, color=np.where(use > 0, BLUE, GREY))
     right.set(xlabel="attribute", ylabel="share of images", ylim=(0, None))
-    right.set_title(
-        f"share of images to which an attribute is relevant (above 1/{TAU:g})", fontsize=9
-    )
+    title = f"share of images to which an attribute is relevant (above 1/{TAU:g})"
+    right.set_title(title, fontsize=9)
     for axis in (left, right):
         axis.grid(alpha=0.3)
         axis.set_axisbelow(True)
@@ -100,8 +95,8 @@ def _conciseness_figure(answers: InterpreterPredictions) -> Figure:
 def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
     """Return the (class, attribute) pairs to draw, sorted.
 
-    At most ``PAIRS`` pairs are returned. Each class is paired first with its most relevant
-    attribute and then with its second most relevant one. Irrelevant attributes are left out.
+    They are each class's most relevant attribute and, if there are fewer than ``PAIRS``, the second
+    most relevant ones. Irrelevant attributes are left out.
     """
     values = np.nan_to_num(answers.class_relevance, nan=-1.0)
     order = np.argsort(-values, axis=1, kind="stable")[:, :2]
@@ -112,10 +107,7 @@ def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
 def _attributes_figure(
     model: InterpretedModel, test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """For each pair, draw the images of the class that activate the attribute most strongly.
-
-    Next to each image is a copy that was changed to activate the attribute even more strongly.
-    """
+    """For each pair, draw images of the class that activate the attribute most, also maximised."""
     pairs = _pairs(answers)
     best = []
     for number, attribute in pairs:
@@ -154,18 +146,14 @@ def _explanations_figure(
     names: Sequence[str],
     indices: Sequence[int],
 ) -> Figure:
-    """Draw images with the attributes' relevance to their predictions.
-
-    Next to each image are copies that were changed to activate the most relevant attributes more
-    strongly.
-    """
+    """Draw images with the attributes' relevance, also maximised for the most relevant ones."""
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
     chosen = np.array(indices, int) if len(indices) else alike[first[:SHOWN]]
     tops = [np.argsort(-answers.relevance[index], kind="stable")[:TOP] for index in chosen]
     repeated = np.repeat(test.images[chosen], [len(top) for top in tops], axis=0)
     changed = iter(maximize_activation(model, repeated, np.concatenate(tops)))
-    texts = [_classes_text(answers, names, index, 1.5) for index in chosen]
+    texts = [_classes_text(answers, names, index) for index in chosen]
     figure = new_figure(9, _height(texts))
     widths = (1, 1.8, *[1] * len(tops[0]))
     axes = figure.subplots(len(chosen), len(widths), width_ratios=widths, squeeze=False)
@@ -192,12 +180,9 @@ def _explanations_figure(
 def _disagreements_figure(
     test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """Draw images for which the model and the interpreter predict different classes.
-
-    Next to each image are the attributes' contributions to the logits of both classes.
-    """
+    """Draw images with different predictions, and the attributes' contributions to both logits."""
     chosen = np.flatnonzero(~answers.agrees)[:SHOWN]
-    texts = [_classes_text(answers, names, index, 1.5) for index in chosen]
+    texts = [_classes_text(answers, names, index) for index in chosen]
     figure = new_figure(7, _height(texts))
     axes = figure.subplots(len(chosen), 2, width_ratios=(1, 3), squeeze=False)
     for (left, right), index, text in zip(axes, chosen, texts, strict=True):
@@ -224,16 +209,14 @@ def _style_axes(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
-def _classes_text(
-    answers: InterpreterPredictions, names: Sequence[str], index: int, inches: float
-) -> str:
+def _classes_text(answers: InterpreterPredictions, names: Sequence[str], index: int) -> str:
     """Return lines with the model's prediction, the interpreter's prediction and the true class."""
-    lines = (
-        f"model: {names[answers.predictor[index]]}",
-        f"interpreter: {names[answers.interpreter[index]]}",
-        f"true: {names[answers.labels[index]]}",
+    text = (
+        f"model: {names[answers.predictor[index]]}\n"
+        f"interpreter: {names[answers.interpreter[index]]}\n"
+        f"true: {names[answers.labels[index]]}"
     )
-    return wrapped("\n".join(lines), inches)
+    return wrapped(text, inches=1.5)
 
 
 def _height(texts: Sequence[str]) -> float:

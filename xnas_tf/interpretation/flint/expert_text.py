@@ -15,9 +15,8 @@ from xnas_tf.interpretation.accuracy_text import (
     range_warning,
     range_words,
 )
-from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, percent
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, Metric, listed, number, percent
 from xnas_tf.interpretation.flint.predictions import TAU
-from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import percent_range, percent_text
 
@@ -58,6 +57,16 @@ CAPTIONS = {
         "attributes never matter.",
     ),
 }
+MEANINGS = {
+    "accuracy of the model ↑": "Share of test images that the network classifies correctly.",
+    "accuracy of its interpreter ↑": "Share of test images that the weighted sum of attributes "
+    "classifies correctly.",
+    "fidelity ↑": "Share of test images for which both predict the same class.",
+    "attributes per prediction ↓": "Mean number of attributes that matter for an image: their "
+    f"relevance, which is 1 at most, is above {1 / TAU:g}.",
+    "attributes that never matter ↓": "They could be left out.",
+}
+"""The meaning of each metric, for readers."""
 LIMITS = (
     "The interpreter imitates the network. Where both predict the same class, they may do so for "
     "different reasons.",
@@ -119,12 +128,7 @@ def _summary(known: dict[str, Any]) -> list[str]:
 
 
 def interpreted_range_text(known: dict[str, Any], name: str) -> str:
-    """Say which input range the interpreted model takes; empty for files of earlier versions.
-
-    Args:
-        known: The result of ``Interpretation.as_dict``.
-        name: What to call the interpreted model.
-    """
+    """Say which input range the interpreted model ``name`` takes; empty if it is unknown."""
     if "interpreted_input_range" not in known:
         return ""
     own, explained = known["interpreted_input_range"], known["input_range"]
@@ -143,10 +147,9 @@ def never_predicted_text(names: Sequence[str]) -> str:
         return ""
     others = len(names) - MOST_NAMED
     more = [f"{others:,} other {'class' if others == 1 else 'classes'}"] if others > 0 else []
-    named = " or ".join([*names[:MOST_NAMED], *more])
     return (
-        f"The network does not predict {named} for any test image, so the fidelity "
-        "says nothing about "
+        f"The network does not predict {' or '.join([*names[:MOST_NAMED], *more])} for any test "
+        "image, so the fidelity says nothing about "
         f"{'this class' if len(names) == 1 else 'these classes'}."
     )
 
@@ -154,10 +157,9 @@ def never_predicted_text(names: Sequence[str]) -> str:
 def _fidelity_text(fidelity: float | None, images: int | None) -> str:
     if fidelity is None:
         return ""
-    interval = accuracy_interval(fidelity * images, images) if images else None
-    between = (
-        f" (95% confidence interval: {percent_range(interval[0], interval[2])})" if interval else ""
-    )
+    between = ""
+    if interval := accuracy_interval(fidelity * (images or 0), images or 0):
+        between = f" (95% confidence interval: {percent_range(interval[0], interval[2])})"
     trust = (
         "Where the two agree, the attributes are one possible explanation of the prediction: the "
         "network may have other reasons for it."
@@ -173,34 +175,15 @@ def _fidelity_text(fidelity: float | None, images: int | None) -> str:
 
 def _metrics(known: dict[str, Any]) -> list[Metric]:
     test = known["test"]
-    return [
-        Metric(
-            "accuracy of the model ↑",
-            percent(test["accuracy"]["f"]),
-            "Share of test images that the network classifies correctly.",
-        ),
-        Metric(
-            "accuracy of its interpreter ↑",
-            percent(test["accuracy"]["g"]),
-            "Share of test images that the weighted sum of attributes classifies correctly.",
-        ),
-        Metric(
-            "fidelity ↑",
-            percent(test["fidelity"]["top1"]),
-            "Share of test images for which both predict the same class.",
-        ),
-        Metric(
-            "attributes per prediction ↓",
-            number(test["conciseness"][f"{TAU:g}"]),
-            f"Mean number of attributes that matter for an image: their relevance, which is 1 at "
-            f"most, is above {1 / TAU:g}.",
-        ),
-        Metric(
-            "attributes that never matter ↓",
-            str(test["unused_attributes"]),
-            "They could be left out.",
-        ),
+    values = [
+        percent(test["accuracy"]["f"]),
+        percent(test["accuracy"]["g"]),
+        percent(test["fidelity"]["top1"]),
+        number(test["conciseness"][f"{TAU:g}"]),
+        str(test["unused_attributes"]),
     ]
+    named = zip(MEANINGS.items(), values, strict=True)
+    return [Metric(name, value, meaning) for (name, meaning), value in named]
 
 
 def _findings(known: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

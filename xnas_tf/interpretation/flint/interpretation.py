@@ -12,7 +12,7 @@ import numpy as np
 from xnas_tf.data import Split
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.drawing import drawn
-from xnas_tf.interpretation.files import plain, write_facts, write_page, write_pictures
+from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.flint.drawing import drawings
 from xnas_tf.interpretation.flint.expert_text import interpretation_page, interpreted_range_text
 from xnas_tf.interpretation.flint.interpreter import InterpretedModel
@@ -42,12 +42,12 @@ class Interpretation:
 
     Attributes:
         model: The trained classifier and interpreter, which takes values from 0 to 1.
-        mode: How the classifier and interpreter were trained: ``posthoc`` or ``by-design``.
+        mode: How they were trained: ``posthoc`` or ``by-design``.
         class_names: Names of the classes.
         validation: Predictions on the validation split.
         answers: Predictions on the test split.
         test: The test split.
-        settings: Training settings; the length of ``history`` is the number of epochs.
+        settings: Training settings, except for the number of epochs.
         seed: Seed for the initial weights and the order of the images.
         history: Loss and accuracy on the training split in each epoch.
         input_range: The range of the inputs of the classifier alone.
@@ -79,8 +79,7 @@ class Interpretation:
         Args:
             which: The figure's name: ``relevance`` (of attributes for classes), ``conciseness``, or
                 ``explanations`` (of single images); also ``attributes`` if any attribute is
-                relevant, and ``disagreements`` if the classifier and the interpreter disagree on
-                any image.
+                relevant, and ``disagreements`` if there are any.
             explained: See ``save``.
 
         Raises:
@@ -95,16 +94,14 @@ class Interpretation:
 
     @property
     def _fidelity(self) -> str:
-        count = len(self.test)
-        agrees = int(self.answers.agrees.sum())
+        agrees, count = self.answers.agrees.sum(), len(self.test)
         low, share, high = accuracy_interval(agrees, count) or [np.nan] * 3
         interval = f"95% interval {percent_range(low, high)}"
         return f"fidelity {percent_text(share)} of {count:,} test images ({interval})"
 
     def __repr__(self) -> str:
-        fidelity = f"{self.answers.agrees.mean():.3f}"
-        attributes = len(self.answers.weights)
-        return short_repr(self, mode=self.mode, attributes=attributes, fidelity=fidelity)
+        known = {"mode": self.mode, "attributes": len(self.answers.weights)}
+        return short_repr(self, **known, fidelity=f"{self.answers.agrees.mean():.3f}")
 
     def _repr_html_(self) -> str:
         known = {
@@ -125,8 +122,8 @@ class Interpretation:
         Args:
             out: The new folder, which is returned.
             title: Title of the figures and subtitle of the page.
-            explained: Indices of test images to explain in a figure; if empty, one image from each
-                of several classes is explained.
+            explained: Indices of test images to explain in a figure; if empty, one image of each of
+                several classes.
 
         Raises:
             InputError: If the folder exists or cannot be written, or an image does not exist.
@@ -137,7 +134,7 @@ class Interpretation:
             self.model.save(draft / "interpreted.keras")
             pictures = write_pictures(draft, "interpretation", figures)
             write_facts(draft / "interpretation.json", self.as_dict())
-            write_page(draft, interpretation_page(self.as_dict()), title, pictures)
+            interpretation_page(self.as_dict()).write(draft, title, pictures)
         return Path(out)
 
     @property

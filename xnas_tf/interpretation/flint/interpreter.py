@@ -12,7 +12,7 @@ import tensorflow as tf
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.classifier import examine
-from xnas_tf.interpretation.feature_taps import find_taps, tapped
+from xnas_tf.interpretation.feature_taps import find_taps, run_tapped
 from xnas_tf.interpretation.flint import losses, networks
 from xnas_tf.interpretation.flint.options import FlintOptions, settings_for
 from xnas_tf.keras_tools.class_outputs import class_logits
@@ -21,31 +21,20 @@ from xnas_tf.keras_tools.inspection import inlined_calls, is_functional, linear_
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE, limits_of, range_name
 from xnas_tf.keras_tools.settings import float32_layers
 
-PACKAGE = "xnas_tf"
-"""The package name under which Keras registers the classes and finds them when it loads a file."""
-
 
 class InterpreterOutputs(NamedTuple):
-    """The predictor's and the interpreter's outputs for a batch of images.
+    """The predictor's and the interpreter's outputs for a batch of images."""
 
-    Attributes:
-        predictor: Logits of f, (B, classes).
-        attributes: Φ, (B, J), non-negative.
-        interpreter: Logits of g, (B, classes).
-        decoded: d(Φ), (B, H, W, C).
-    """
-
-    predictor: tf.Tensor
-    attributes: tf.Tensor
-    interpreter: tf.Tensor
-    decoded: tf.Tensor
+    predictor: tf.Tensor  # logits of f, (B, classes)
+    attributes: tf.Tensor  # Φ, (B, J), non-negative
+    interpreter: tf.Tensor  # logits of g, (B, classes)
+    decoded: tf.Tensor  # d(Φ), (B, H, W, C)
 
 
 class InterpretedModel(keras.Model):
     """A predictor with attributes that feed a linear classifier and a decoder.
 
-    This is the base class of ``InterpretableModel`` and ``Interpreter``. See ``Interpreter`` for
-    the arguments.
+    See ``Interpreter`` for the arguments.
     """
 
     is_by_design: bool
@@ -94,34 +83,32 @@ class InterpretedModel(keras.Model):
                 f"the model's input is {input_shape}; allowed: (N, H, W, C) with known H, W and C"
             )
         self.image_shape = shape
-        self.settings = settings_for(
-            self._arguments["settings"], shape[-1], self._arguments["attributes"]
-        )
+        given = self._arguments
+        self.settings = settings_for(given["settings"], shape[-1], given["attributes"])
         with tf.init_scope():  # runs eagerly, even if Keras is tracing
             # Use noise, because ``examine`` may mistake zeros for the output of a softmax.
             sample = np.random.default_rng(0).random((2, *shape), np.float32)
-            sample = from_unit(tf.constant(sample), self._arguments["input_range"])
+            sample = from_unit(tf.constant(sample), given["input_range"])
             self.classes, self._ending = examine(self.predictor, sample)
-            layers = self._arguments["layers"]
-            taps = find_taps(self.predictor, sample, layers)
-            self._taps = taps if layers else networks.default_taps(taps)
+            taps = find_taps(self.predictor, sample, given["layers"])
+            self._taps = taps if given["layers"] else networks.default_taps(taps)
             hidden = self._predict(sample, training=False)[1]
         with float32_layers():
-            self._create_networks(shape, hidden)
+            self._create_networks(hidden)
         self._loss_weights = self.add_weight(shape=(4,), trainable=False, name="loss_weights")
         self._loss_weights.assign(self.settings.final)
         with tf.init_scope():
             self._check_outputs(hidden)
         super().build(input_shape)
 
-    def _create_networks(self, shape: tuple[int, ...], hidden: list[tf.Tensor]) -> None:
+    def _create_networks(self, hidden: list[tf.Tensor]) -> None:
         """Create g, and create Ψ and d unless they were given."""
         size, seed = self.settings.attributes, self._arguments["seed"]
         if self.attribute_network is None:
             shapes = [tuple(maps.shape[1:]) for maps in hidden]
             self.attribute_network = networks.attribute_network(shapes, size, 3 * seed)
         if self.decoder is None:
-            self.decoder = networks.decoder(shape, size, 3 * seed + 1)
+            self.decoder = networks.decoder(self.image_shape, size, 3 * seed + 1)
         self.linear = networks.linear(self.classes, 3 * seed + 2)
         self.linear.build((None, size))
 
@@ -148,10 +135,8 @@ class InterpretedModel(keras.Model):
         """Compute the outputs of f, Ψ, g and d for images (B, H, W, C) in [0, 1]."""
         scaled = from_unit(images, self._arguments["input_range"])
         logits, hidden = self._predict(scaled, training and self.is_by_design)
-        attributes = self._attributes(hidden)
-        return InterpreterOutputs(
-            logits, attributes, self.linear(attributes), self.decoder(attributes)
-        )
+        phi = self._attributes(hidden)
+        return InterpreterOutputs(logits, phi, self.linear(phi), self.decoder(phi))
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return class probabilities (B, classes), from f (by-design mode) or g (post-hoc mode)."""
@@ -178,14 +163,11 @@ class InterpretedModel(keras.Model):
         """Compute the mean over a batch shared among ranks, with the gradient of this rank's part.
 
         The ranks' gradients, each weighted by the rank's share of the batch, add up to the gradient
-        that a single rank would compute. ``own`` (J,) is the mean over this rank's part of the
-        batch.
+        that a single rank would compute. ``own`` (J,) is the mean over this rank's part.
         """
-        count = tf.cast(tf.shape(attributes)[0], tf.float32)
-        total, count = self.communicator.sum_tensors(
-            [tf.stop_gradient(tf.reduce_sum(attributes, axis=0)), tf.stop_gradient(count)],
-            "attributes",
-        )
+        values = tf.reduce_sum(attributes, axis=0), tf.cast(tf.shape(attributes)[0], tf.float32)
+        shared = [tf.stop_gradient(each) for each in values]
+        total, count = self.communicator.sum_tensors(shared, "attributes")
         return own + tf.stop_gradient(total / count - own)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
@@ -193,11 +175,7 @@ class InterpretedModel(keras.Model):
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
     def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
-        """See ``keras.Model.fit``; the loss weights follow their schedule.
-
-        Raises:
-            InputError: If f is to be trained, but no loss was passed to ``compile``.
-        """
+        """See ``keras.Model.fit``; the loss weights follow their schedule."""
         if self.is_by_design and self.loss is None:
             raise InputError(
                 "compile was given no loss, so f would learn nothing; give a loss for class "
@@ -225,40 +203,32 @@ class InterpretedModel(keras.Model):
         if config.pop("raw", False):  # set in files from versions with only two ranges
             config["input_range"] = "0-255"
         models = ("model", "attribute_network", "decoder")
-        loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
-        return cls(**{**config, **loaded})
+        load = keras.saving.deserialize_keras_object
+        return cls(**config | {name: load(config[name]) for name in models})
 
     def _attributes(self, hidden: list[tf.Tensor]) -> tf.Tensor:
         return self.attribute_network(hidden[0] if len(hidden) == 1 else hidden)
 
     def _predict(self, inputs: tf.Tensor, training: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Compute the logits of f and the outputs of its tapped layers."""
-        hidden: dict[int, tf.Tensor] = {}
-
-        def record(index: int, outputs: tf.Tensor) -> tf.Tensor:
-            hidden[index] = tf.cast(outputs, tf.float32)
-            return outputs
-
-        model = self.predictor
-        with inlined_calls(model), linear_output(self._ending), tapped(model, self._taps, record):
-            outputs = tf.cast(tf.nest.flatten(model(inputs, training=training))[0], tf.float32)
-        logits = class_logits(outputs, self._ending)
-        return logits, [hidden[index] for index in range(len(self._taps))]
+        with inlined_calls(self.predictor), linear_output(self._ending):
+            outputs, hidden = run_tapped(self.predictor, self._taps, inputs, training=training)
+        return class_logits(outputs, self._ending), hidden
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
+@keras.saving.register_keras_serializable("xnas_tf")
 class InterpretableModel(InterpretedModel):
     """A predictor that is interpretable by design: it is trained together with its interpreter.
 
     The model's outputs are the predictor's. The given model is trained from its current weights
-    with the loss passed to ``compile``, which must be a loss for class probabilities. See
+    with the loss passed to ``compile``, which must be one for class probabilities. See
     ``Interpreter`` for the arguments.
     """
 
     is_by_design = True
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
+@keras.saving.register_keras_serializable("xnas_tf")
 class Interpreter(InterpretedModel):
     """A post-hoc interpreter for a trained predictor f, which is left unchanged.
 
@@ -274,8 +244,8 @@ class Interpreter(InterpretedModel):
         attributes: Number of attributes, J; if None, it is taken from the settings.
         layers: Names or name patterns of the layers whose outputs are the inputs of Ψ; if None, see
             ``flint.networks.default_taps``.
-        attribute_network: Ψ, a model that maps a list of these layers' outputs (or the output
-            itself, if there is only one layer) to J non-negative attributes.
+        attribute_network: Ψ, a model that maps a list of these outputs (or the only one) to J
+            non-negative attributes.
         decoder: d, a model that maps attributes (B, J) to images.
         settings: Training settings, as a name in ``flint.options.SETTINGS`` or as values; by
             default, they depend on whether the images are grey or in colour.

@@ -27,30 +27,19 @@ first of these epochs, the weight is 0."""
 class FlintOptions(Section):
     """Options for training an interpreter.
 
-    Attributes:
-        attributes: Number of attributes, J.
-        batch: Batch size.
-        epochs: Number of epochs for which the ramps are defined. The ramps are stretched to the
-            actual number of epochs.
-        input_fidelity: Weight γ of the reconstruction error.
-        output_fidelity: Weight β of the cross-entropy between f and g.
-        sparsity: Weight of the attributes' mean absolute value.
-        entropy: Weight of the entropy terms.
-        distance: The reconstruction error: ``squared`` or ``absolute``.
-        rate: Adam's learning rate.
-        images: Number of training images for which the settings were published.
+    The ramps are defined for ``epochs`` epochs, and stretched to the actual number.
     """
 
-    attributes: int = Field(ge=1)
+    attributes: int = Field(ge=1)  # J
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)
-    input_fidelity: Ramp
-    output_fidelity: Ramp
-    sparsity: Ramp
-    entropy: Ramp
-    distance: Literal["squared", "absolute"] = "squared"
-    rate: float = Field(1e-4, gt=0)
-    images: int = Field(60_000, ge=1)
+    input_fidelity: Ramp  # weight γ of the reconstruction error
+    output_fidelity: Ramp  # weight β of the cross-entropy between f and g
+    sparsity: Ramp  # weight of the attributes' mean absolute value
+    entropy: Ramp  # weight of the entropy terms
+    distance: Literal["squared", "absolute"] = "squared"  # of reconstructions
+    rate: float = Field(1e-4, gt=0)  # Adam's learning rate
+    images: int = Field(60_000, ge=1)  # number of training images for which they were published
 
     def weights(self, epoch: int, epochs: int) -> tuple[float, ...]:
         """Return the weights of output fidelity, input fidelity, entropy and sparsity.
@@ -65,9 +54,8 @@ class FlintOptions(Section):
     def fitted(self, images: int, epochs: int | None, rate: float | None) -> tuple[int, float]:
         """Return the epochs and learning rate; if not given, they depend on the number of images.
 
-        With fewer images than in the paper, the learning rate starts up to twenty times higher and
-        then decays (see ``training.learn``). With even fewer images, the number of epochs
-        increases.
+        With fewer images than in the paper, the learning rate starts up to twenty times higher, and
+        decays. With even fewer images, the number of epochs increases.
         """
         ratio = max(1.0, self.images / images)
         stretched = round(self.epochs * max(1.0, ratio / FASTER))
@@ -143,11 +131,11 @@ def settings_for(
     Raises:
         InputError: If the name is unknown, or a value is not allowed.
     """
-    if isinstance(given, FlintOptions):
-        return given.changed(attributes=attributes)
-    values = given if isinstance(given, Mapping) else {}
-    if given is None or isinstance(given, Mapping):
-        given = "grey" if channels == 1 else "colour"
-    if str(given) not in SETTINGS:
-        raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
-    return SETTINGS[given].changed(**values).changed(attributes=attributes)
+    if not isinstance(given, FlintOptions):
+        values = given if isinstance(given, Mapping) else {}
+        if given is None or isinstance(given, Mapping):
+            given = "grey" if channels == 1 else "colour"
+        if str(given) not in SETTINGS:
+            raise InputError(f"settings: no settings are called {suggest(given, SETTINGS)}")
+        given = SETTINGS[given].changed(**values)
+    return given.changed(attributes=attributes)

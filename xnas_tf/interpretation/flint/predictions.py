@@ -1,4 +1,4 @@
-"""Metrics of a predictor's and an interpreter's predictions (arXiv 2010.09345, section 4).
+"""Predictions of a predictor and its interpreter, with metrics (arXiv 2010.09345, section 4).
 
 All metrics are defined: if an image activates no attribute, every attribute's relevance is 0.
 """
@@ -10,7 +10,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from scipy.stats import rankdata
 
+from xnas_tf.data import Split
+from xnas_tf.data.batches import shard
+from xnas_tf.data.disk_images import DiskImages, selected
+from xnas_tf.distributed import Communicator
+from xnas_tf.interpretation.feature_taps import concrete
+from xnas_tf.interpretation.flint.interpreter import InterpretedModel
+from xnas_tf.keras_tools.preprocessing import to_model_input
+from xnas_tf.utils.heartbeat import report_progress
+
+BATCH = 250
+"""Batch size for predictions."""
 TAUS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Thresholds 1/τ at which the paper measures conciseness."""
 TAU = TAUS[-1]
@@ -19,31 +32,20 @@ TAU = TAUS[-1]
 
 @dataclass(frozen=True)
 class InterpreterPredictions:
-    """Predictions for N images, with their metrics.
+    """Predictions for N images, with their metrics."""
 
-    Attributes:
-        labels: The true classes, (N,).
-        predictor: The classes predicted by f, (N,).
-        interpreter: The classes predicted by g, (N,).
-        ranks: The rank of f's class in g's logits, from 0, (N,).
-        attributes: Φ, (N, J).
-        weights: W of g, (J, classes).
-    """
-
-    labels: np.ndarray
-    predictor: np.ndarray
-    interpreter: np.ndarray
-    ranks: np.ndarray
-    attributes: np.ndarray
-    weights: np.ndarray
+    labels: np.ndarray  # the true classes, (N,)
+    predictor: np.ndarray  # the classes predicted by f, (N,)
+    interpreter: np.ndarray  # the classes predicted by g, (N,)
+    ranks: np.ndarray  # the rank of f's class in g's logits, from 0, (N,)
+    attributes: np.ndarray  # Φ, (N, J)
+    weights: np.ndarray  # W of g, (J, classes)
 
     @property
     def accuracies(self) -> tuple[float, float]:
         """The accuracies of f and g."""
-        return (
-            float((self.predictor == self.labels).mean()),
-            float((self.interpreter == self.labels).mean()),
-        )
+        f, g = (float((each == self.labels).mean()) for each in (self.predictor, self.interpreter))
+        return f, g
 
     @property
     def agrees(self) -> np.ndarray:
@@ -51,10 +53,7 @@ class InterpreterPredictions:
         return self.predictor == self.interpreter
 
     def fidelity(self, top: int = 1) -> float | None:
-        """Compute the share of images for which f's class is among g's ``top`` classes.
-
-        The result is None if there are at most ``top`` classes.
-        """
+        """Compute how often f's class is among g's ``top`` classes; None if there are no others."""
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
@@ -63,10 +62,10 @@ class InterpreterPredictions:
 
     @cached_property
     def relevance(self) -> np.ndarray:
-        """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J), in [-1, 1].
+        """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J); 0 if all α are 0.
 
-        The relevance is 0 where all contributions are 0. The published code divides by the signed
-        maximum, which reverses all signs if no contribution is positive.
+        The published code divides by the signed maximum, which reverses all signs if no
+        contribution is positive.
         """
         alpha = self.contributions(self.interpreter)
         largest = np.abs(alpha).max(axis=1, keepdims=True)
@@ -74,10 +73,7 @@ class InterpreterPredictions:
 
     @cached_property
     def class_relevance(self) -> np.ndarray:
-        """r_{j,c}, the mean of r_{j,x} over the images that g assigns to class c, (classes, J).
-
-        Rows for classes that g never predicts are NaN.
-        """
+        """r_{j,c}, the mean of r_{j,x} over images that g assigns to c (or NaN), (classes, J)."""
         means = np.full(self.weights.T.shape, np.nan)
         for number in np.unique(self.interpreter):
             means[number] = self.relevance[self.interpreter == number].mean(axis=0)
@@ -98,9 +94,8 @@ class InterpreterPredictions:
     def strict_conciseness(self, tau: float) -> float:
         """Compute a variant of CNS(τ) that penalises images whose predictions are not explained.
 
-        If no attribute is relevant to an image, or g and f predict different classes, the
-        prediction is not explained, and all J attributes count for that image. Attributes that are
-        always 0 therefore get the worst score.
+        All J attributes count for an image to which none is relevant, or for which g and f predict
+        different classes. Attributes that are always 0 therefore get the worst score.
         """
         counts = self.is_relevant(tau).sum(axis=1)
         return float(np.where((counts > 0) & self.agrees, counts, len(self.weights)).mean())
@@ -124,3 +119,40 @@ class InterpreterPredictions:
             "unused_attributes": int((use == 0).sum()),
             "attribute_means": self.attributes.mean(axis=0).tolist(),
         }
+
+
+def answers(
+    model: InterpretedModel, part: Split, communicator: Communicator
+) -> InterpreterPredictions:
+    """Compute predictions for a split; each rank computes a share and returns the full result."""
+    shared = shard(len(part), communicator.rank, communicator.size)
+    own = _predict(model, selected(part.images, shared))
+    rows = np.zeros((len(part), own.shape[1]))
+    rows[shared] = own
+    (rows,) = communicator.sum(rows)
+    predictor, interpreter, ranks = rows[:, :3].T.astype(np.int64)
+    weights = np.asarray(model.linear.kernel, np.float64)
+    return InterpreterPredictions(part.labels, predictor, interpreter, ranks, rows[:, 3:], weights)
+
+
+def _predict(model: InterpretedModel, images: np.ndarray | DiskImages) -> np.ndarray:
+    """Return a row per image: f's class, g's class, the rank of f's class in g's logits, and Φ."""
+    spec = tf.TensorSpec((None, *model.image_shape), tf.uint8)
+    look = concrete(model.predictor, lambda batch: model.look(to_model_input(batch))[:3], spec)
+    rows = [np.zeros((0, 3 + model.settings.attributes))]
+    for start in range(0, len(images), BATCH):
+        outputs = look(tf.constant(images[start : start + BATCH]))
+        predictor_logits, attributes, logits = (output.numpy() for output in outputs)
+        predictor = predictor_logits.argmax(axis=1)
+        ranks = ranks_in(logits, predictor)
+        rows.append(np.column_stack([predictor, logits.argmax(axis=1), ranks, attributes]))
+        report_progress()
+    return np.concatenate(rows)
+
+
+def ranks_in(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Compute the rank, from 0, of a class (N,) in each row of logits (N, classes).
+
+    Among equal logits, the lowest class index ranks first, as in ``argmax``.
+    """
+    return rankdata(-logits, "ordinal", axis=1)[np.arange(len(logits)), classes] - 1

@@ -5,49 +5,44 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from xnas_tf.interpretation.expert_page import number, share
 from xnas_tf.interpretation.flint.predictions import TAU
-from xnas_tf.interpretation.tables import number, share, table
 from xnas_tf.utils.number_format import counted
 
 
 def interpretation_tables(known: dict[str, Any]) -> list[Table]:
-    """Return a table of metrics and a table of each class's attributes.
-
-    Args:
-        known: The result of ``Interpretation.as_dict``.
-    """
+    """Return tables of the metrics and of each class's attributes in ``Interpretation.as_dict``."""
     return [_metrics_table(known), _class_table(known)]
 
 
 def _metrics_table(known: dict[str, Any]) -> Table:
-    made = table(
-        f"{known['mode']}, {counted(known['epochs'], 'epoch')}", ["metric", "validation", "test"]
-    )
-    both = known["validation"], known["test"]
-    for name, values in (
-        ("accuracy of the model ↑", [share(each["accuracy"]["f"]) for each in both]),
-        ("accuracy of the interpreter ↑", [share(each["accuracy"]["g"]) for each in both]),
-        ("fidelity of the interpreter ↑", [share(each["fidelity"]["top1"]) for each in both]),
-        ("fidelity, top 5 ↑", [share(each["fidelity"]["top5"]) for each in both]),
-        *(
-            (f"conciseness CNS({tau}) ↓", [number(each["conciseness"][tau]) for each in both])
-            for tau in known["test"]["conciseness"]
-        ),
-        ("images without a relevant attribute", [share(each["unexplained"]) for each in both]),
-        (
-            f"attributes that are never relevant (τ {TAU:g})",
-            [str(e["unused_attributes"]) for e in both],
-        ),
-    ):
-        made.add_row(name, *values)
+    title = f"{known['mode']}, {counted(known['epochs'], 'epoch')}"
+    made = Table("metric", "validation", "test", box=box.SIMPLE_HEAD, title=title)
+    test = _metrics(known["test"])
+    for name, value in _metrics(known["validation"]).items():
+        made.add_row(name, value, test[name])
     return made
 
 
+def _metrics(split: dict[str, Any]) -> dict[str, str]:
+    return {
+        "accuracy of the model ↑": share(split["accuracy"]["f"]),
+        "accuracy of the interpreter ↑": share(split["accuracy"]["g"]),
+        "fidelity of the interpreter ↑": share(split["fidelity"]["top1"]),
+        "fidelity, top 5 ↑": share(split["fidelity"]["top5"]),
+        **{f"conciseness CNS({tau}) ↓": number(cns) for tau, cns in split["conciseness"].items()},
+        "images without a relevant attribute": share(split["unexplained"]),
+        f"attributes that are never relevant (τ {TAU:g})": str(split["unused_attributes"]),
+    }
+
+
 def _class_table(known: dict[str, Any]) -> Table:
-    made = table("the most relevant attributes of each class", ["class", "attributes"])
+    title = "the most relevant attributes of each class"
+    made = Table("class", "attributes", box=box.SIMPLE_HEAD, title=title)
     relevances = np.array(known["class_relevance"], float)  # NaN for unpredicted classes
     for name, row in zip(known["class_names"], relevances, strict=True):
         best = [j for j in np.argsort(-row, kind="stable")[:3] if row[j] > 0]

@@ -13,7 +13,6 @@ from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.interpretation.classifier import check_dataset
-from xnas_tf.interpretation.flint.evaluation import answers
 from xnas_tf.interpretation.flint.interpretation import Interpretation, Mode
 from xnas_tf.interpretation.flint.interpreter import (
     InterpretableModel,
@@ -21,9 +20,10 @@ from xnas_tf.interpretation.flint.interpreter import (
     Interpreter,
 )
 from xnas_tf.interpretation.flint.options import FlintOptions
+from xnas_tf.interpretation.flint.predictions import answers
 from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.keras_tools.compat import sublayers
-from xnas_tf.keras_tools.input_range import InputRange, range_of
+from xnas_tf.keras_tools.input_range import range_of
 from xnas_tf.keras_tools.inspection import all_layers
 from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.keras_tools.strided_convolution import avoid_strided_1x1
@@ -58,14 +58,13 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     """Train an interpreter, and evaluate it on the validation and test splits.
 
     Args:
-        model: A Keras image classifier of any kind. The model is left unchanged in post-hoc mode,
-            and trained from its current weights in by-design mode.
+        model: A Keras image classifier. It is left unchanged in post-hoc mode, and trained from its
+            current weights in by-design mode.
         dataset: A data set, or the name of one, which is loaded at the size of the model's input.
         mode: ``posthoc`` or ``by-design``.
-        attributes: Number of attributes, J; if None, it is taken from the settings.
-        layers: Names or name patterns of the layers from which attributes are computed; if None,
-            see ``flint.networks.default_taps``.
-        settings: See ``Interpreter``.
+        attributes: See ``Interpreter``, also for the layers and settings.
+        layers: Names or name patterns of the layers from which attributes are computed.
+        settings: Training settings, by name or value.
         epochs: Number of epochs; if None, it depends on the number of training images (see
             ``FlintOptions.fitted``).
         rate: Adam's initial learning rate; if None, it depends on the number of training images.
@@ -90,7 +89,13 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     check_dataset(interpreter.classes, data)
     ranks = communicator or SingleProcess()
     log(resolved.text)
-    before = _accuracy_before(interpreter, model, data, resolved, ranks, log)
+    if mode == "posthoc":
+        found = predictions(model, data.test, resolved.name)
+        before = report_accuracy(found, resolved, log, model, data.test, data.scaling)
+    else:
+        untrained = answers(interpreter, data.test, ranks)
+        before = Accuracy.of(untrained.predictor, untrained.labels)
+        log(f"before training: {before.text}")
     epochs, rate = interpreter.settings.fitted(len(data.train), epochs, rate)
     used = interpreter.settings.changed(rate=rate)
     log(f"learning {used.attributes} attributes of {', '.join(interpreter.layer_names)} ({mode})")
@@ -101,37 +106,10 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
     for values in (validation.attributes, validation.weights, test.attributes):
         if not np.isfinite(values).all():
             raise InputError("the attributes are not finite; the model cannot be interpreted")
+    names = data.class_names
     return Interpretation(
-        interpreter,
-        mode,
-        data.class_names,
-        validation,
-        test,
-        data.test,
-        used,
-        seed,
-        history,
-        resolved,
-        before,
+        interpreter, mode, names, validation, test, data.test, used, seed, history, resolved, before
     )
-
-
-def _accuracy_before(
-    interpreter: InterpretedModel,
-    model: keras.Model,
-    data: Dataset,
-    resolved: InputRange,
-    ranks: Communicator,
-    log: Callable[[str], None],
-) -> Accuracy:
-    """Measure the test accuracy of the given model, or of the one to train by design."""
-    if not interpreter.is_by_design:
-        found = predictions(model, data.test, resolved.name)
-        return report_accuracy(found, resolved, log, model, data.test, data.scaling)
-    untrained = answers(interpreter, data.test, ranks)
-    before = Accuracy.of(untrained.predictor, untrained.labels)
-    log(f"before training: {before.text}")
-    return before
 
 
 def check_options(
@@ -148,9 +126,8 @@ def check_options(
     integers = ("attributes", attributes, 1), ("epochs", epochs, 1), ("seed", seed, 0)
     for option, value, low in integers:
         if value is not None and not (isinstance(value, int) and low <= value <= MAX_INTEGER):
-            raise InputError(
-                f"`{option}` {value!r}: allowed: whole numbers, {low} to {MAX_INTEGER}"
-            )
+            allowed = f"whole numbers, {low} to {MAX_INTEGER}"
+            raise InputError(f"`{option}` {value!r}: allowed: {allowed}")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"`rate` {rate!r}: allowed: more than 0")
 
@@ -167,12 +144,11 @@ def learn(
     """Compile an interpreter and train it on ``dataset.train`` in the same way as a candidate.
 
     Adam's learning rate decays from ``rate`` to the rate in the model's settings. The seed
-    determines the order of the images and the behaviour of random layers such as dropout. A batch's
-    gradients and mean attributes are summed over the ranks, so the number of ranks affects results
-    only through rounding.
+    determines the order of the images and the behaviour of random layers such as dropout. The
+    number of ranks affects results only through rounding.
 
     Returns:
-        Loss and accuracy of the model's outputs in each epoch.
+        Loss and accuracy in each epoch.
 
     Raises:
         RunError: If the loss is not finite.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,19 +11,12 @@ import tensorflow as tf
 from xnas_tf.data.disk_images import DiskImages
 
 
-@dataclass(frozen=True)
-class Collages:
-    """Collages of 2x2 images, each as large as one original image.
+class Collages(NamedTuple):
+    """Collages of 2x2 images, each as large as one original image."""
 
-    Attributes:
-        images: Collages, (N, H, W, C), uint8.
-        owners: The class to locate in each collage, (N,).
-        inside: Whether each pixel is in the quadrant of the class to locate, (N, H, W), bool.
-    """
-
-    images: np.ndarray
-    owners: np.ndarray
-    inside: np.ndarray
+    images: np.ndarray  # (N, H, W, C), uint8
+    owners: np.ndarray  # the class to locate in each collage, (N,)
+    inside: np.ndarray  # whether each pixel is in the quadrant of that class, (N, H, W), bool
 
     @property
     def chance(self) -> float:
@@ -34,11 +27,10 @@ class Collages:
 def make_collages(
     images: np.ndarray | DiskImages, labels: np.ndarray, classes: np.ndarray, count: int, seed: int
 ) -> Collages:
-    """Sample collages that combine one image of a class with three images of other classes.
+    """Sample ``count`` collages of each class, with three images of other classes each.
 
     The three images are from different classes if there are enough classes. Each image is scaled
-    down to a quadrant, so that the collage fits the network's input size. Each class that has
-    images gets ``count`` collages, which depend only on the seed and the class.
+    down to a quadrant. The collages of a class depend only on the seed and the class.
     """
     present = np.unique(labels)
     samples: list[tuple[int, ...]] = []
@@ -52,23 +44,13 @@ def make_collages(
             rows.insert(quadrant, rows.pop(0))
             samples.append((owner, quadrant, *rows))
     owners, quadrants, *columns = np.array(samples, int).reshape(-1, 6).T
-    return _compose(images, columns, owners, quadrants)
-
-
-def _compose(
-    images: np.ndarray | DiskImages,
-    rows: list[np.ndarray],
-    owners: np.ndarray,
-    quadrants: np.ndarray,
-) -> Collages:
-    """Compose collages, given the index of each quadrant's image, row by row."""
     collages = np.zeros((len(owners), *images.shape[1:]), np.uint8)
     inside = np.zeros(collages.shape[:3], bool)
     halves = [(slice(0, size // 2), slice(size // 2, size)) for size in inside.shape[1:]]
     for quadrant, (down, across) in enumerate(product(*halves)):
         region = collages[:, down, across]
         if region.size:
-            shown = images[rows[quadrant]]
+            shown = images[columns[quadrant]]
             region[:] = np.rint(tf.image.resize(shown, region.shape[1:3], antialias=True))
         inside[quadrants == quadrant, down, across] = True
     return Collages(collages, owners, inside)

@@ -53,14 +53,14 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     ``auto``, and to limit false alarms. All metrics are computed on the test split.
 
     Args:
-        model: A trained Keras image classifier of any kind, which is left unchanged.
+        model: A trained Keras image classifier, which is left unchanged.
         dataset: A data set, or the name of one, which is loaded at the size of the model's input.
         classes: Names (as text) or numbers (as integers) of at least two classes; all if None.
-        layers: Names or name patterns of the layers to mask. If None, the preset's layers are
-            masked or, without a preset, the ends of all convolution blocks.
+        layers: Names or name patterns of the layers to mask; if None, the preset's or, without a
+            preset, the ends of all convolution blocks.
         beta: Weight of sparsity in the loss; ``auto`` finds the sparsest masks that preserve each
-            class's accuracy and limit its false alarms. If None, the preset's β is used or, without
-            a preset, ``auto``.
+            class's accuracy and limit its false alarms. If None, the preset's β or, without a
+            preset, ``auto``.
         epochs: Number of passes over each class's training images.
         tolerance: With ``auto``, the largest allowed loss of accuracy on a class's own images.
         false_alarms: Largest share of other classes' images that a path may classify as its own
@@ -70,19 +70,19 @@ def disentangle(  # noqa: PLR0913 - options with defaults
         images: Maximum number of images per class and split; all images if None.
         input_range: The range of values that the model expects, as ``LOW-HIGH``, such as ``0-255``
             or ``-1-1``; or ``auto`` (see ``keras_tools.input_range.range_of``).
-        preset: An architecture with published ``layers`` and ``beta``, which are used unless others
-            are given. One of ``vgg16``, ``resnet50``, ``densenet121`` and ``darts``; see
-            ``nad.presets``.
+        preset: An architecture with published ``layers`` and ``beta``: ``vgg16``, ``resnet50``,
+            ``densenet121`` or ``darts``; see ``nad.presets``.
         log: Called with progress messages.
-        communicator: Ranks that share the work. Each rank makes the same call and gets the same
-            result.
+        communicator: Ranks that share the work and get the same result.
 
     Raises:
         InputError: If an argument is invalid or does not fit the model, or if fewer than two
             classes have a correctly classified training image.
     """
-    layers, beta = _with_preset(preset, model, layers, beta)
-    mask_options = _checked(MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed))
+    published = preset_for(preset, model)
+    layers = published.layers if layers is None else layers
+    beta = published.beta if beta is None else beta
+    mask_options = MaskTrainingOptions(beta, epochs, 16, tolerance, false_alarms, seed)
     data = data_for(model, dataset, log)
     wanted = _class_numbers(classes, data.class_names)
     train, validation = (
@@ -135,34 +135,6 @@ def disentangle(  # noqa: PLR0913 - options with defaults
     )
 
 
-def _with_preset(
-    preset: str | None,
-    model: keras.Model,
-    layers: Sequence[str] | None,
-    beta: float | Literal["auto"] | None,
-) -> tuple[Sequence[str] | None, float | Literal["auto"]]:
-    """Return the layers and β, with those of the preset where none are given."""
-    if preset is None:
-        return layers, "auto" if beta is None else beta
-    published = preset_for(preset, model)
-    return (
-        published.layers if layers is None else layers,
-        published.beta if beta is None else beta,
-    )
-
-
-def _checked(mask_options: MaskTrainingOptions) -> MaskTrainingOptions:
-    beta = mask_options.beta
-    if beta != "auto" and not (isinstance(beta, int | float) and 0 <= beta < float("inf")):
-        raise InputError(f"`beta` {beta}: allowed: auto, or a number from 0")
-    if mask_options.epochs < 1:
-        raise InputError(f"`epochs` {mask_options.epochs}: allowed: 1 or more")
-    for name in ("tolerance", "false_alarms"):
-        if not 0 <= getattr(mask_options, name) <= 1:
-            raise InputError(f"`{name}` {getattr(mask_options, name)}: allowed: 0 to 1")
-    return mask_options
-
-
 def _class_numbers(classes: Sequence[str | int] | None, names: Sequence[str]) -> np.ndarray:
     """Return the sorted numbers of the given classes."""
     if classes is None:
@@ -202,21 +174,12 @@ def _left_out(
 ) -> dict[int, str]:
     """Return the reasons why some of the classes ``wanted`` cannot have a path, by class number.
 
-    Args:
-        wanted: The chosen classes.
-        train: The training images.
-        measured: Classes for which the accuracy of a path can be measured.
-        most: Maximum number of images per class; None if all images are used.
-
-    Raises:
-        InputError: If fewer than two classes can have a path.
+    Accuracies of paths can be measured only for the classes ``measured``.
     """
-    reason = "no training image of this kind is classified correctly"
+    which = "no training image of this kind"
     if most is not None:
-        reason = (
-            f"none of the training images used (at most {most:,} of each kind) is classified "
-            "correctly"
-        )
+        which = f"none of the training images used (at most {most:,} of each kind)"
+    reason = f"{which} is classified correctly"
     unmeasured = "there is no validation image of this kind on which to measure a path"
     found = dict.fromkeys(np.setdiff1d(wanted, measured).tolist(), unmeasured)
     found |= dict.fromkeys(np.setdiff1d(wanted, train.labels[train.is_right]).tolist(), reason)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.interpretation.drawing import drawn
-from xnas_tf.interpretation.files import plain, write_facts, write_page, write_pictures
+from xnas_tf.interpretation.files import plain, write_facts, write_pictures
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.drawing import drawings
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
@@ -39,15 +39,15 @@ class Disentanglement:
 
     Attributes:
         paths: The masks and their similarity.
-        plain: The network's predictions without masks.
+        plain: Predictions without masks.
         soft: Predictions with soft masks.
-        hard: The network's predictions with binary masks.
+        hard: Predictions with binary masks.
         confusion: Mean probability of class j on images of class i, without masks, (K, K).
         hits: The hit rates of the paths; None if no collages could be made.
-        mistakes: Held-out images that the network misclassifies.
+        mistakes: Test images that the network misclassifies.
         mask_options: The options used to learn the masks.
         left_out: Reasons why classes have no path, by class name.
-        images: Number of images used from each split, by split name.
+        images: Number of images used, by split name.
         input_range: The range of the network's inputs.
         accuracy: Accuracy on all images of the test split.
         all_class_names: Names of all classes of the network.
@@ -75,8 +75,8 @@ class Disentanglement:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation between the similarity and confusion of class pairs.
 
-        If ``place`` is given, only pairs that include the class with this index are used. The
-        result is NaN if all similarities or all confusions are equal.
+        ``place`` is the index of a class, if only its pairs are to be used. The result is NaN if
+        all similarities or all confusions are equal.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:
@@ -95,13 +95,12 @@ class Disentanglement:
         Raises:
             InputError: If the figure does not exist.
         """
-        title = f"Paths of {self._size}; {self.accuracy.text}"
-        return drawn(self._drawings(), title, which)[which]
+        return drawn(self._drawings(), f"{self._title}; {self.accuracy.text}", which)[which]
 
     @property
-    def _size(self) -> str:
+    def _title(self) -> str:
         layers = counted(len(self.paths.layers), "layer")
-        return f"{len(self.paths.class_names)} classes through {layers}"
+        return f"Paths of {len(self.paths.class_names)} classes through {layers}"
 
     def __repr__(self) -> str:
         classes, layers = len(self.paths.class_names), len(self.paths.layers)
@@ -110,8 +109,7 @@ class Disentanglement:
     def _repr_html_(self) -> str:
         notes = [f"class {name} was left out: {why}" for name, why in self.left_out.items()]
         tables = map(rich_html, disentanglement_tables(facts(self)))
-        known = {"test split": self.accuracy.text}
-        return page_html(f"Paths of {self._size}", known, *tables, notes=notes)
+        return page_html(self._title, {"test split": self.accuracy.text}, *tables, notes=notes)
 
     def _drawings(self) -> dict[str, Callable[[], Figure]]:
         return drawings(self.paths, self.confusion, self.hits, self.mistakes)
@@ -119,11 +117,8 @@ class Disentanglement:
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures, masks, metrics and TensorBoard images to a new folder; return its path.
 
-        The folder's ``index.html`` explains the result to readers who know the images.
-
-        Args:
-            out: The folder.
-            title: Title of the figures and subtitle of the page.
+        The folder's ``index.html`` explains the result to readers who know the images. ``title`` is
+        the title of the figures and the subtitle of this page.
 
         Raises:
             InputError: If the folder exists or cannot be written.
@@ -135,7 +130,7 @@ class Disentanglement:
             # NumPy's type stub mistakes the arrays for the keyword argument ``allow_pickle``.
             np.savez_compressed(draft / "masks.npz", **arrays)  # type: ignore[arg-type]
             write_facts(draft / "disentanglement.json", facts(self))
-            write_page(draft, paths_page(facts(self)), title, pictures)
+            paths_page(facts(self)).write(draft, title, pictures)
         return Path(out)
 
 
@@ -183,9 +178,7 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
         "keeps_all": bool(paths.share[:, place].min() == 1),
         "kept": float(paths.share[:, place].mean()),
         "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
-        "false_alarms": {
-            name: plain(each.false_alarms[place]) for name, each in predictions.items()
-        },
+        "false_alarms": {n: plain(each.false_alarms[place]) for n, each in predictions.items()},
         "most_similar": [names[other] for other in paths.most_similar(place)],
         "most_confused": [names[other] for other in confused],
         "rank_correlation": plain(found.rank_correlation(place)),
@@ -211,12 +204,11 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 
 
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
-    """Compare the paths of wrongly predicted classes with those of the true classes.
+    """Compare the paths of the predicted and the true classes of misclassified images.
 
-    The result tells how often the predicted class's path is among the three most similar paths, and
-    how often an image agrees more with the predicted class's path than with the true class's path,
-    over all layers. If several paths are equally similar, they share the last of the three places.
-    Only images are compared whose two classes have paths of their own.
+    How often is the predicted class's path among the three most similar ones, and how often does an
+    image agree more with it than with the true class's path, over all layers? Only images are
+    compared whose two classes have paths of their own.
     """
     mistakes, names, paths = found.mistakes, found.paths.class_names, found.paths
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))
@@ -226,7 +218,7 @@ def _mistakes(found: Disentanglement) -> dict[str, Any]:
     wrong = metrics.defined_mean(mistakes.wrong, axis=0)
     is_nearer = np.where(np.isfinite(right - wrong), wrong > right, np.nan)
     return {
-        "count": found.mistakes.total,
+        "count": mistakes.total,
         "compared": int(is_compared.sum()),
         "taken_for_a_similar_class": plain(metrics.defined_mean(near[is_compared], axis=0)),
         "by_chance": min(1.0, metrics.NEAREST / max(1, int(paths.has_own_path.sum()) - 1)),

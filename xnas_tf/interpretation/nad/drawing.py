@@ -64,17 +64,14 @@ def _hit_rate_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
-    """Draw the corrected similarity of each pair of paths next to the network's confusions.
-
-    A line in the colour bar marks the similarity expected by chance.
-    """
+    """Draw the corrected similarity of each pair of paths next to the network's confusions."""
     names, similarity = paths.class_names, paths.similarity
     side = 1.4 + 0.36 * min(MOST_CELLS, len(names)) + ticks_width(names)
     figure = new_figure(2 * side + 0.8, side + 0.5)
     left, right = figure.subplots(1, 2)
     low = min(-0.1, float(similarity.min()))  # includes 0, the similarity of random paths
     bar = _draw_matrix(left, similarity, names, "{:.2f}", low)
-    bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)
+    bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)  # expected by chance
     left.set_title("similarity of paths ↓\n(random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
     largest = float(np.nan_to_num(percent).max())
@@ -84,28 +81,20 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
 
 
 def _layer_similarity_figure(paths: Paths) -> Figure:
-    """Draw the paths' Jaccard index by depth, and that of random paths with as many channels.
+    """Draw each class's mean Jaccard index with the others by depth, and that of random paths."""
 
-    Each dot is one class's mean similarity to the other classes.
-    """
-    similarity = _by_class(paths.layer_uncorrected_similarity)
-    expected = _by_class(paths.layer_expected_similarity).mean(axis=1)
+    def by_class(similarity: np.ndarray) -> np.ndarray:  # (L, K, K) to (L, K)
+        own = np.diagonal(similarity, axis1=1, axis2=2)
+        return (similarity.sum(axis=2) - own) / (similarity.shape[1] - 1)
+
+    similarity = by_class(paths.layer_uncorrected_similarity)
+    expected = by_class(paths.layer_expected_similarity).mean(axis=1)
     label, name = "channels that two paths share", "expected for random paths"
     return _depth_figure(paths, similarity, label, expected, name)
 
 
-def _by_class(similarity: np.ndarray) -> np.ndarray:
-    """Return each class's mean similarity to the others, (L, K), given similarities (L, K, K)."""
-    count = similarity.shape[1]
-    return (similarity.sum(axis=2) - np.diagonal(similarity, axis1=1, axis2=2)) / (count - 1)
-
-
 def _paths_figure(paths: Paths) -> Figure:
-    """Draw the paths of the first classes, with one column per layer and one bar per channel.
-
-    Blue channels are on only one of the paths shown, orange channels on several. Grey channels are
-    not on the path.
-    """
+    """Draw the paths of the first classes, with one column per layer and one bar per channel."""
     from matplotlib.patches import Patch  # noqa: PLC0415 - heavy
 
     names = paths.class_names[:CHOSEN]
@@ -125,10 +114,8 @@ def _paths_figure(paths: Paths) -> Figure:
         axis.tick_params(labelsize=7, axis="x", rotation=90 if count > 9 else 0)
         axis.set_xlabel("layer", fontsize=8)
     axes[0].set_ylabel("channels", fontsize=8)
-    handles = [
-        Patch(color=colour, label=label)
-        for colour, label in ((BLUE, "on this path only"), (ORANGE, "shared"), (PALE, "not on it"))
-    ]
+    labels = {BLUE: "on this path only", ORANGE: "shared", PALE: "not on it"}
+    handles = [Patch(color=colour, label=label) for colour, label in labels.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -159,10 +146,7 @@ def _collages_figure(paths: Paths, hits: PathHits) -> Figure:
 
 
 def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
-    """Draw the first misclassified image of each class.
-
-    Next to each image is its agreement, by depth, with the paths of its true and predicted classes.
-    """
+    """Draw each class's first mistake, with its agreement with both classes' paths by depth."""
     names = paths.class_names
     drawn = np.unique(mistakes.labels, return_index=True)[1][:SHOWN]
     figure = new_figure(7, 1.7 * len(drawn) + 0.7)
@@ -189,27 +173,18 @@ def _mistakes_figure(paths: Paths, mistakes: Mistakes) -> Figure:
 def _depth_figure(
     paths: Paths, values: np.ndarray, label: str, expected: np.ndarray | None = None, name: str = ""
 ) -> Figure:
-    """Draw shares (L, K) by depth, with one dot per class and a line for mean and deviation.
-
-    A second line shows the values expected by chance, ``expected`` (L,).
-    """
+    """Draw shares (L, K) by depth, one dot per class, their means, and those of chance, (L,)."""
     layers = paths.layers
     figure = new_figure(2.4 + 0.32 * max(8, len(layers)), 4.2)
     axis = figure.subplots()
+    dots: dict[str, Any] = {"markersize": 6, "markerfacecolor": GREY, "markeredgecolor": "black"}
     # Drawn above the error bars, which often end at a class's value.
-    dots: dict[str, Any] = {
-        "markersize": 6,
-        "markerfacecolor": GREY,
-        "markeredgecolor": "black",
-        "zorder": 4,
-    }
-    axis.plot(values, "o", **dots)
+    axis.plot(values, "o", **dots, zorder=4)
     axis.plot([], [], "o", **dots, label="a class")
     mean, deviation = defined_mean(values, axis=1), defined_deviation(values, axis=1)
     places, spread = np.arange(len(layers)), "mean ± deviation"
     axis.errorbar(places, mean, deviation, fmt="s-", color=BLUE, capsize=8, label=spread)
-    if expected is not None:
-        # Drawn above the means.
+    if expected is not None:  # drawn above the means
         axis.plot(expected, "--", color=ORANGE, linewidth=2, zorder=5, label=name)
     labels = [f"{number}: {short(layer)}" for number, layer in enumerate(layers, start=1)]
     axis.set_xticks(range(len(layers)), labels, rotation=60, ha="right", fontsize=7)

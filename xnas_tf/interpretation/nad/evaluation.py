@@ -22,64 +22,42 @@ TOP_PIXELS = 0.1
 
 @dataclass(frozen=True)
 class PathPredictions:
-    """How accurately a network recognises each class, with or without the class's masks.
+    """How accurately a network recognises each of K classes, with or without the class's masks."""
 
-    Attributes:
-        accuracy: Accuracy on the class's images, (K,); NaN if there are none.
-        false_alarms: Share of other classes' images that are classified as this class, (K,).
-    """
-
-    accuracy: np.ndarray
-    false_alarms: np.ndarray
+    accuracy: np.ndarray  # on the class's images, (K,); NaN if there are none
+    false_alarms: np.ndarray  # share of others' images that are classified as this class, (K,)
 
 
 @dataclass(frozen=True)
 class PathHits:
-    """How often paths locate their class in collages.
+    """How often paths locate their class in N collages.
 
-    Attributes:
-        collages: The N collages.
-        owners: The class to locate in each collage, as an index into the K classes, (N,).
-        maps: Each layer's masked outputs for the first collage of each class, summed over the
-            channels, (L, H, W) by index of the class.
-        rates: The hit rate for each layer and collage, (L, N); NaN if the mask is empty.
-        by_class: The mean hit rate of each class, (L, K).
+    The maps are each layer's masked outputs for a class's first collage, summed over the channels.
     """
 
     collages: Collages
-    owners: np.ndarray
-    maps: dict[int, np.ndarray]
-    rates: np.ndarray
-    by_class: np.ndarray
+    owners: np.ndarray  # the class to locate in each collage, as an index into the K classes, (N,)
+    maps: dict[int, np.ndarray]  # (L, H, W) by index of the class
+    rates: np.ndarray  # the hit rate for each layer and collage, (L, N); NaN if the mask is empty
+    by_class: np.ndarray  # the mean hit rate of each class, (L, K)
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Misclassified images and their agreement with paths.
+    """N misclassified images and their agreement with paths; see ``metrics.path_agreement``."""
 
-    Attributes:
-        images: Images, (N, H, W, C), uint8.
-        labels: The true classes as indices into the K classes, (N,).
-        predicted: The predicted classes as indices into the K classes, (N,).
-        right: Agreement with the true class's path, (L, N); see ``metrics.path_agreement``.
-        wrong: Agreement with the predicted class's path, (L, N).
-        total: Number of misclassified images, including those whose true or predicted class is not
-            among the K classes.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    predicted: np.ndarray
-    right: np.ndarray
-    wrong: np.ndarray
-    total: int
+    images: np.ndarray  # (N, H, W, C), uint8
+    labels: np.ndarray  # the true classes as indices into the K classes, (N,)
+    predicted: np.ndarray  # the predicted classes as indices into the K classes, (N,)
+    right: np.ndarray  # agreement with the true class's path, (L, N)
+    wrong: np.ndarray  # agreement with the predicted class's path, (L, N)
+    total: int  # number of all misclassified images, also of others than the K classes
 
 
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
     """Compute the accuracy and false alarms of each of K classes on N images.
 
-    The predictions come from each class's masked network, (K, N), or from the network without
-    masks, (N,); -1 means no prediction.
+    Classes are predicted by each class's masked network, (K, N), or without masks, (N,); or are -1.
     """
     positive = (predicted == classes[:, None]).astype(float)
     own = labels == classes[:, None]
@@ -96,10 +74,7 @@ def predict(
     unit: int = 0,
     masks: Masks | None = None,
 ) -> np.ndarray:
-    """Predict class probabilities (N, classes) with one unit's masks, on all ranks together.
-
-    Every rank gets the same images; see ``MaskedNetwork.predict``.
-    """
+    """Predict class probabilities (N, classes) with one unit's masks, on all ranks together."""
     share = slice(ranks.rank, None, ranks.size)
     own = selected(images, share)
     found = np.zeros((len(images), network.classes), np.float32)
@@ -111,7 +86,7 @@ def predict(
 def masked_answers(
     network: MaskedNetwork, held_out: Split, classes: np.ndarray, masks: Masks, ranks: Communicator
 ) -> PathPredictions:
-    """Evaluate each class's masked network on all images; see ``predict``."""
+    """Evaluate each class's masked network on all images, on all ranks together."""
     predicted = [
         metrics.decided(predict(network, held_out.images, ranks, unit, masks))
         for unit in range(len(classes))
@@ -129,7 +104,7 @@ def path_hits(
 ) -> PathHits | None:
     """Locate each class in ``count`` collages with its masks; return None if there are no collages.
 
-    The collages are made from images that the network classifies correctly without masks.
+    ``correct`` are images that the network classifies correctly without masks.
     """
     collages = make_collages(correct.images, correct.labels, classes, count, seed)
     if not len(collages.owners):
@@ -153,8 +128,7 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and predicted classes.
 
-    Images are counted, but not compared, if their true class or the class predicted without masks
-    is not among the K classes.
+    Images are counted, but not compared, if one of these is not among the K classes.
     """
     is_wrong = predicted != held_out.labels
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)

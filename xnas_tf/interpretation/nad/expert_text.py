@@ -11,16 +11,15 @@ from xnas_tf.interpretation.accuracy_text import (
     means_little,
     range_warning,
 )
-from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed, percent
-from xnas_tf.interpretation.nad.comparisons import (
+from xnas_tf.interpretation.expert_page import Caption, ExpertPage, listed, number, percent
+from xnas_tf.interpretation.nad.expert_metrics import path_findings, path_metrics
+from xnas_tf.interpretation.nad.tables import (
     can_differ_from_chance,
     compared_mistakes,
     comparisons,
     full_layers,
+    has_own_path,
 )
-from xnas_tf.interpretation.nad.expert_metrics import path_findings, path_metrics
-from xnas_tf.interpretation.nad.tables import has_own_path
-from xnas_tf.interpretation.tables import number
 from xnas_tf.utils.intervals import STANDARD_ERRORS
 from xnas_tf.utils.number_format import counted
 
@@ -100,13 +99,6 @@ def _summary(known: dict[str, Any]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for name, why in known.get("left_out", {}).items():
         reasons.setdefault(why, []).append(name)
-    about = [
-        "A network computes an image's class in layers. Each layer has channels, which are small "
-        "feature detectors. Not every class needs all of them. For each class, training found "
-        "which channels can be switched off while the network still recognises the class. The "
-        "remaining channels are the path of the class (neural architecture disentanglement, arXiv "
-        "2003.13268). The network itself was not changed.",
-    ]
     accuracy = known.get("accuracy")
     begin = [
         accuracy_paragraph(accuracy, known.get("accuracy_by_class", [])),
@@ -116,12 +108,16 @@ def _summary(known: dict[str, Any]) -> list[str]:
             for why, names in reasons.items()
         ),
         known.get("shown_channels", ""),
+        "A network computes an image's class in layers. Each layer has channels, which are small "
+        "feature detectors. Not every class needs all of them. For each class, training found "
+        "which channels can be switched off while the network still recognises the class. The "
+        "remaining channels are the path of the class (neural architecture disentanglement, arXiv "
+        "2003.13268). The network itself was not changed.",
     ]
     if means_little(accuracy):  # nothing can be concluded from the paths
-        return [*begin, *about]
+        return begin
     return [
         *begin,
-        *about,
         _sample_text(known),
         _without_path_text(known),
         _diversity_text(known),
@@ -151,17 +147,19 @@ def _without_path_text(known: dict[str, Any]) -> str:
     empty = [each["class"] for each in without if each["kept"] == 0]
     mixed = [each["class"] for each in without if 0 < each["kept"] and not each["keeps_all"]]
     parts = [
-        f"{listed(full)} {_keep(full)} all channels{_full_reason(known)}." if full else "",
-        f"{listed(empty)} {_keep(empty)} no channel." if empty else "",
-        f"In each layer, {listed(mixed)} {_keep(mixed)} all channels or none." if mixed else "",
-        "Such a class has no path of its own, and counts as having the same path as every other "
-        "class.",
+        f"{start}{listed(names)} {'keeps' if len(names) == 1 else 'keep'} {end}."
+        for start, names, end in (
+            ("", full, f"all channels{_full_reason(known)}"),
+            ("", empty, "no channel"),
+            ("In each layer, ", mixed, "all channels or none"),
+        )
+        if names
     ]
-    return " ".join(part for part in parts if part) if without else ""
-
-
-def _keep(names: list[str]) -> str:
-    return "keeps" if len(names) == 1 else "keep"
+    same = (
+        "Such a class has no path of its own, and counts as having the same path as every other "
+        "class."
+    )
+    return " ".join([*parts, same]) if without else ""
 
 
 def _full_reason(known: dict[str, Any]) -> str:
@@ -193,59 +191,46 @@ def _comparisons_text(known: dict[str, Any]) -> str:
         return ""
     full, layers = full_layers(known), counted(len(known["layers"]), "layer")
     where = f"In {full} of {layers}, every class keeps all channels. " if full else ""
-    others = f" The others have a diversity of {number(found.diversity)}."
-    return (
+    text = (
         f"{where}A class that keeps all channels of a layer or none cannot be compared with others "
         "there, and counts as having the same path as each of them. This affects "
         f"{percent(found.same / found.total)} of all comparisons of two classes in a layer."
-        f"{'' if found.diversity is None else others}"
     )
+    others = f" The others have a diversity of {number(found.diversity)}."
+    return text if found.diversity is None else text + others
 
 
 def hits_text(known: dict[str, Any]) -> str:
     """Compare the paths' hit rate in the last layer with chance; empty if it is unknown.
 
-    The text says so if the two do not differ by more than two standard errors, computed over the
-    classes.
+    They are called different if they differ by more than two standard errors over the classes.
     """
     # Files of some earlier versions have no layers, and there may be no combined images.
     layers = known.get("layers") or [{}]
     rate, chance = layers[-1].get("hit_rate") or {}, known.get("chance")
     if rate.get("mean") is None or chance is None:
         return ""
-    difference, error = rate["mean"] - chance, _standard_error(rate)
+    classes = sum(each is not None for each in rate["classes"].values())
+    # The deviation divides by the number of classes, so the error divides by one less.
+    error = rate["deviation"] / math.sqrt(classes - 1) if classes > 1 else math.inf
+    difference = rate["mean"] - chance
     if abs(difference) > STANDARD_ERRORS * error:
         verdict = "" if difference > 0 else " So the paths do not find their classes."
     else:
-        verdict = f" {_uncertain_hits(rate, error)}"
+        reason = (
+            f"the mean over {classes} classes has a standard error of {100 * error:.1f} percentage "
+            "points"
+        )
+        verdict = (
+            " It is uncertain whether the paths find their classes: "
+            f"{'the hit rate is known for only one class' if classes == 1 else reason}, so the "
+            "difference may be due to chance."
+        )
     return (
         f"When an image is shown together with images of other classes, {percent(rate['mean'])} of "
         "the strongest activity of its class's path in the last layer falls on it; chance would "
         f"give {percent(chance)}.{verdict}"
     )
-
-
-def _uncertain_hits(rate: dict[str, Any], error: float) -> str:
-    """Say why it is uncertain whether the paths find their classes."""
-    if error == math.inf:
-        reason = "the hit rate is known for only one class"
-    else:
-        classes = sum(each is not None for each in rate["classes"].values())
-        reason = (
-            f"the mean over {classes} classes has a standard error of {100 * error:.1f} percentage "
-            "points"
-        )
-    return (
-        f"It is uncertain whether the paths find their classes: {reason}, so the difference may be "
-        "due to chance."
-    )
-
-
-def _standard_error(rate: dict[str, Any]) -> float:
-    """Return the standard error of a mean hit rate; infinite for fewer than two classes."""
-    count = sum(each is not None for each in rate["classes"].values())
-    # The deviation divides by the number of classes, so the error divides by one less.
-    return rate["deviation"] / math.sqrt(count - 1) if count > 1 else math.inf
 
 
 def _mistakes_text(known: dict[str, Any]) -> str:

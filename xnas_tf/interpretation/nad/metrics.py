@@ -25,8 +25,7 @@ def defined_deviation(values: np.ndarray, axis: int) -> np.ndarray:
 def jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index of each pair of masks (a layer's similarity in arXiv 2003.13268).
 
-    The masks are (K, C), bool. The result is (K, K), with values in [0, 1]. The index of two empty
-    masks is 1, because they are equal.
+    The masks are (K, C), bool; the result is (K, K), in [0, 1]. The index of two empty masks is 1.
     """
     numbers = masks.astype(np.float64)
     both = numbers @ numbers.T
@@ -36,11 +35,10 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
 
 
 def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
-    """Compute the exact expected Jaccard index of random masks with the given sizes.
+    """Compute the exact expected Jaccard index (K, K) of random masks of the given sizes (K,).
 
     If two masks keep a and b of C channels, the number I of shared channels has a hypergeometric
-    distribution, and the Jaccard index is I / (a + b - I). The sizes are (K,), and the result is
-    (K, K) as in ``jaccard``.
+    distribution, and the Jaccard index is I / (a + b - I).
     """
     unique, places = np.unique(sizes, return_inverse=True)
     both = np.arange(channels + 1)
@@ -58,11 +56,10 @@ def expected_jaccard(sizes: np.ndarray, channels: int) -> np.ndarray:
 def corrected_jaccard(masks: np.ndarray) -> np.ndarray:
     """Compute the Jaccard index corrected for chance: (J - E[J]) / (1 - E[J]).
 
-    The result is 1 for equal masks, 0 for masks that are as similar as random masks of the same
-    sizes, and negative for masks that share fewer channels than random masks do. If one of two
-    masks is empty or full, the Jaccard index depends only on the sizes. Such a pair counts as 1,
-    because a mask that keeps everything does not distinguish a class. The masks are (K, C), bool,
-    and the result is (K, K), with values in [-1, 1].
+    The masks are (K, C), bool. The result (K, K), in [-1, 1], is 1 for equal masks, 0 for masks
+    that are as similar as random masks of the same sizes, and negative for masks that share fewer
+    channels. If one of two masks is empty or full, the Jaccard index depends only on the sizes.
+    Such a pair counts as 1, because a mask that keeps everything does not distinguish a class.
     """
     channels = masks.shape[1]
     sizes = masks.sum(axis=1)
@@ -79,10 +76,10 @@ def mean_of_pairs(similarity: np.ndarray) -> float:
 
 
 def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
-    """Compute the share of each map's strongest pixels that lie inside a region.
+    """Compute the share of each map's strongest pixels (at least one) that lie inside a region.
 
-    The maps and the regions are (N, H, W). At least one pixel is always used. Pixels tied for the
-    last ranks share these ranks, so that a constant map scores at chance level.
+    The maps and the regions are (N, H, W). Pixels tied for the last ranks share these ranks, so
+    that a constant map scores at chance level.
     """
     flat, regions = maps.reshape(len(maps), -1), inside.reshape(len(maps), -1)
     count = max(1, round(share * flat.shape[1]))
@@ -94,10 +91,7 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute Spearman's rank correlation of the pairs without NaN.
-
-    The result is NaN if a series is constant or too short.
-    """
+    """Compute Spearman's rank correlation of the pairs without NaN; NaN for a constant series."""
     known = np.isfinite(first) & np.isfinite(second)
     first, second = first[known], second[known]
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -108,8 +102,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def decided(probabilities: np.ndarray) -> np.ndarray:
     """Return the class with the highest probability, (N,), or -1 if several classes tie.
 
-    A blocked path gives all classes the same probability, which must not count as predicting the
-    first class.
+    A blocked path gives all classes the same probability, which is no prediction of the first one.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -118,8 +111,7 @@ def decided(probabilities: np.ndarray) -> np.ndarray:
 
 def confusions(probabilities: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Compute class j's mean probability on images of class i, (K, K); NaN without such images."""
-    found = [defined_mean(probabilities[labels == c][:, classes], axis=0) for c in classes]
-    return np.stack(found)
+    return np.stack([defined_mean(probabilities[labels == c][:, classes], 0) for c in classes])
 
 
 def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
@@ -129,10 +121,7 @@ def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
 
 
 def nearest_share(values: np.ndarray, index: int, count: int = NEAREST) -> float:
-    """Compute the probability that an index is among those of the ``count`` largest values.
-
-    It is 0 or 1 unless several values share the last place, between which chance decides.
-    """
+    """Compute the probability that an index is among the ``count`` largest, drawn among equals."""
     values = values.round(9)  # means over layers differ in the order of their terms
     above, equal = (values > values[index]).sum(), (values == values[index]).sum()
     return float(np.clip((count - above) / equal, 0, 1))
@@ -142,15 +131,13 @@ def path_agreement(energies: np.ndarray, usual: np.ndarray, path: np.ndarray) ->
     """Compute how strongly images activate a path's channels compared with all channels.
 
     Each channel's energy is divided by its mean over many images, because some channels are always
-    strong. The result is 1 if the path's channels are activated as strongly as all channels, and 2
-    if they are activated twice as strongly. The result is NaN if the path is empty or no channel is
-    activated.
+    strong. The result is 1 if the path's channels are activated as strongly as all channels, 2 if
+    twice as strongly, and NaN if the path is empty or no channel is activated.
 
     Args:
         energies: Each channel's energy for each image, (N, C).
         usual: Each channel's mean energy over many images, (C,).
-        path: Whether each channel is on each image's path, (N, C), or on the path of all images,
-            (C,).
+        path: Whether each channel is on each image's path, (N, C) or, for all images, (C,).
     """
     relative = energies / np.where(usual > 0, usual, np.nan)
     own = np.where(path, relative, np.nan)

@@ -15,18 +15,11 @@ from xnas_tf.interpretation.nad.gated_network import Masks
 
 @dataclass(frozen=True)
 class Paths:
-    """The masks of K classes in L layers.
-
-    Attributes:
-        layers: The L layers.
-        logits: The mask logits, (K, channels) for each layer.
-        betas: β for each class's masks, (K,); 0 if the class kept all channels.
-        class_names: The K classes; empty if unknown.
-    """
+    """The masks of K classes in L layers."""
 
     layers: Sequence[str]
-    logits: Masks
-    betas: np.ndarray
+    logits: Masks  # the mask logits, (K, channels) for each layer
+    betas: np.ndarray  # β for each class's masks, (K,); 0 if the class kept all channels
     class_names: Sequence[str] = ()
 
     @cached_property
@@ -56,10 +49,7 @@ class Paths:
 
     @cached_property
     def has_own_path(self) -> np.ndarray:
-        """Whether each class keeps only part of the channels of some layer, (K,).
-
-        The similarity of any other class to all classes is 1, whatever channels these use.
-        """
+        """Whether each class keeps only part of some layer, (K,); others are similar to all."""
         return np.asarray(((self.share > 0) & (self.share < 1)).any(axis=0))
 
     @cached_property
@@ -87,7 +77,7 @@ class Paths:
         """Return the classes with the most similar paths, the most similar first.
 
         There are at most ``metrics.NEAREST``, and at most half of the other classes unless there is
-        only one; there are none if the class has no path of its own. Classes that share the last
+        only one. Classes without a path of their own have none, and classes that share the last
         place are left out, because their order would mean nothing.
         """
         if not self.has_own_path[place]:
@@ -100,8 +90,8 @@ class Paths:
     def similar_share(self, place: int, other: int, count: int = metrics.NEAREST) -> float:
         """Return whether a class is one of the most similar to another, as a number in [0, 1].
 
-        Often, several classes are equally similar, because a full mask in a layer counts as the
-        same path; see ``metrics.nearest_share``. Both classes must have paths of their own.
+        Equally similar classes share places; this is common, as a full mask counts as the same
+        path. Both classes must have paths of their own.
         """
         is_other = self.has_own_path & (np.arange(len(self.similarity)) != place)
         values = np.where(is_other, self.similarity[place], -np.inf)
@@ -111,16 +101,16 @@ class Paths:
     def diversity(self) -> float:
         """One minus the mean similarity of two classes, in [0, 2].
 
-        The diversity is 0 if all paths are the same, and 1 if they differ as much as random paths
-        of the same sizes, provided that no path is full or empty.
+        It is 0 if all paths are the same, and 1 if they differ as much as random paths of the same
+        sizes, none of which is full or empty.
         """
         return 1 - metrics.mean_of_pairs(self.similarity)
 
     @property
     def uncorrected_diversity(self) -> float:
-        """The paper's diversity score, in [0, 1], which is one minus the mean Jaccard index.
+        """The paper's diversity score, one minus the mean Jaccard index, in [0, 1].
 
-        The score is 1 if no two paths share a channel. The score rises as the masks keep fewer
-        channels, even if the masks are random.
+        It is 1 if no two paths share a channel, and rises as masks keep fewer channels, even if
+        they are random.
         """
         return 1 - metrics.mean_of_pairs(self.layer_uncorrected_similarity.mean(axis=0))

@@ -8,8 +8,10 @@ other architectures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from typing import Literal
 
 import keras
 
@@ -19,16 +21,16 @@ from xnas_tf.keras_tools.inspection import all_layers
 
 @dataclass(frozen=True)
 class Preset:
-    """Published settings for one architecture.
+    """Settings for one architecture.
 
     Attributes:
-        layers: Names or name patterns of the masked layers. Layer names follow Keras Applications
-            if it includes the architecture.
-        beta: Weight of sparsity.
+        layers: Names or name patterns of the masked layers, which follow Keras Applications if it
+            includes the architecture; None for the ends of all convolution blocks.
+        beta: Weight of sparsity, or ``auto``.
     """
 
-    layers: tuple[str, ...]
-    beta: float
+    layers: Sequence[str] | None = None
+    beta: float | Literal["auto"] = "auto"
 
 
 PRESETS = {
@@ -36,9 +38,7 @@ PRESETS = {
     "vgg16": Preset(
         (
             *("block1_conv1", "block1_pool", "block2_conv1", "block2_pool"),
-            *("block3_conv1", "block3_conv2", "block3_pool"),
-            *("block4_conv1", "block4_conv2", "block4_pool"),
-            *("block5_conv1", "block5_conv2", "block5_pool"),
+            *(f"block{n}_{name}" for n in (3, 4, 5) for name in ("conv1", "conv2", "pool")),
         ),
         beta=4.5,
     ),
@@ -57,12 +57,14 @@ PRESETS = {
 }
 
 
-def preset_for(name: str, model: keras.Model) -> Preset:
-    """Return a preset after checking that a model has all of the preset's layers.
+def preset_for(name: str | None, model: keras.Model) -> Preset:
+    """Return a preset, or the default settings if ``name`` is None.
 
     Raises:
         InputError: If the preset does not exist, or the model lacks some of its layers.
     """
+    if name is None:
+        return Preset()
     if name not in PRESETS:
         raise InputError(f"`preset`: no preset is called {suggest(name, PRESETS)}")
     names = {layer.name for layer in all_layers(model)}
@@ -79,4 +81,4 @@ def preset_for(name: str, model: keras.Model) -> Preset:
 
 def _missing(preset: Preset, names: set[str]) -> list[str]:
     """Return the preset's layer names and patterns that match no layer of a model."""
-    return [each for each in preset.layers if not any(fnmatch(name, each) for name in names)]
+    return [each for each in preset.layers or () if not any(fnmatch(n, each) for n in names)]

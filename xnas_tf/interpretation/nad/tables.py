@@ -1,32 +1,23 @@
-"""Terminal tables for a disentangled network."""
+"""Terminal tables for a disentangled network, and what can be compared in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from math import comb
+from typing import Any, NamedTuple
 
 import numpy as np
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from xnas_tf.interpretation.nad.comparisons import (
-    can_differ_from_chance,
-    compared_mistakes,
-    comparisons,
-    full_layers,
-    mistakes_count,
-)
+from xnas_tf.interpretation.expert_page import number, share
 from xnas_tf.interpretation.nad.metrics import NEAREST
-from xnas_tf.interpretation.tables import number, share, table
 
 
 def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
-    """Return tables for the network, its layers and its classes.
-
-    Args:
-        known: The result of ``disentanglement.facts``.
-    """
-    whole = table("the network", ["metric", "value"])
+    """Return tables for the network, layers and classes in the result of ``facts``."""
+    whole = Table("metric", "value", box=box.SIMPLE_HEAD, title="the network")
     for name, value in (
         ("diversity of paths, corrected for chance ↑", number(known["diversity"])),
         *_compared_rows(known),
@@ -44,8 +35,8 @@ def disentanglement_tables(known: dict[str, Any]) -> list[Table]:
 def most_similar(known: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the classes with the most similar paths by class, the most similar first.
 
-    At most half of the other classes are named, because a list of all of them does not distinguish
-    any. The result is empty if there are fewer than three classes with paths of their own.
+    At most half of the other classes are named, because naming all would distinguish none. The
+    result is empty if there are fewer than three classes with paths of their own.
     """
     classes = known.get("classes", [])
     count = min(NEAREST, (sum(map(has_own_path, classes)) - 1) // 2)
@@ -86,11 +77,12 @@ def _mistake_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _layer_table(known: dict[str, Any]) -> Table:
     hit_rate = f"hit rate ↑ (chance {number(known['chance'])})"
-    listed = table(
+    title = (
         "layers; similarity: corrected for chance (random masks: 0; 1 for each pair in which a "
-        "class keeps all channels or none), Jaccard index, and the index expected for random masks",
-        ["layer", "channels", "kept", "similarity ↓", "Jaccard", "expected", hit_rate],
+        "class keeps all channels or none), Jaccard index, and the index expected for random masks"
     )
+    headings = ["layer", "channels", "kept", "similarity ↓", "Jaccard", "expected", hit_rate]
+    listed = Table(*headings, box=box.SIMPLE_HEAD, title=title)
     for layer in known["layers"]:
         hits = layer["hit_rate"]
         listed.add_row(
@@ -107,19 +99,73 @@ def _layer_table(known: dict[str, Any]) -> Table:
 
 def _class_table(known: dict[str, Any]) -> Table:
     similar = most_similar(known)
-    columns = ["class", "β", "kept", "accuracy ↑", "false alarms ↓"]
-    listed = table(
-        "classes; accuracy and false alarms: network, soft masks, hard masks",
-        [*columns, *(["most similar"] if similar else []), "most confused"],
-    )
+    others = [*(["most similar"] if similar else []), "most confused"]
+    headings = ["class", "β", "kept", "accuracy ↑", "false alarms ↓", *others]
+    title = "classes; accuracy and false alarms: network, soft masks, hard masks"
+    listed = Table(*headings, box=box.SIMPLE_HEAD, title=title)
     for each in known["classes"]:
+        name = each["class"]
+        others = [*([similar[name]] if similar else []), each["most_confused"]]
         listed.add_row(
-            Text(each["class"]),
+            Text(name),
             f"{each['beta']:.3g}",
             share(each["kept"]),
-            "  ".join(map(share, each["accuracy"].values())),
-            "  ".join(map(share, each["false_alarms"].values())),
-            *([Text(", ".join(similar[each["class"]]) or "none")] if similar else []),
-            Text(", ".join(each["most_confused"]) or "none"),
+            *("  ".join(map(share, each[key].values())) for key in ("accuracy", "false_alarms")),
+            *(Text(", ".join(names) or "none") for names in others),
         )
     return listed
+
+
+class Comparisons(NamedTuple):
+    """Comparisons of two classes in a layer: all pairs of classes in all layers."""
+
+    total: int
+    same: int  # how many have a full or empty mask, and so count as the same path
+    diversity: float | None  # that of all other comparisons; None if there are none
+
+    @property
+    def informative(self) -> float:
+        """Share of comparisons in which neither mask is full or empty."""
+        return 1 - self.same / self.total
+
+
+def comparisons(known: Mapping[str, Any]) -> Comparisons | None:
+    """Count comparisons in a result of ``disentanglement.facts``; None if it has none.
+
+    The diversity in ``known`` is the mean of one minus the similarity over all comparisons, and
+    those with full or empty masks add 0 to it.
+    """
+    layers = [
+        (len(layer["kept"]), sum(0 < kept < layer["channels"] for kept in layer["kept"].values()))
+        for layer in known.get("layers", [])
+        if "kept" in layer
+    ]
+    total, others = (sum(comb(numbers[i], 2) for numbers in layers) for i in (0, 1))
+    if not total:
+        return None
+    diversity = known["diversity"] * total / others if others else None
+    return Comparisons(total, total - others, diversity)
+
+
+def full_layers(known: Mapping[str, Any]) -> int:
+    """Return the number of layers in which every class keeps all channels."""
+    return sum(
+        all(kept == layer["channels"] for kept in layer["kept"].values())
+        for layer in known["layers"]
+    )
+
+
+def mistakes_count(known: Mapping[str, Any]) -> str:
+    """Return the number of misclassified images, and how many were examined if it is known."""
+    count, examined = known["mistakes"]["count"], known.get("images", {}).get("test")
+    return f"{count:,} of {examined:,}" if examined else f"{count:,}"
+
+
+def compared_mistakes(mistakes: Mapping[str, Any]) -> int:
+    """Return the number of mistakes compared with paths: in earlier versions, all that count."""
+    return int(mistakes.get("compared", mistakes["count"]))
+
+
+def can_differ_from_chance(mistakes: Mapping[str, Any]) -> bool:
+    """Return whether there are mistakes and more than three classes that could be confused."""
+    return bool(compared_mistakes(mistakes)) and mistakes["by_chance"] < 1

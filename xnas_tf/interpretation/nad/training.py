@@ -9,6 +9,7 @@ they are learned alone or together with others.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,6 @@ from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork, Masks
 from xnas_tf.interpretation.nad.metrics import decided
-from xnas_tf.interpretation.nad.original_outputs import kept_originals
 from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.utils.progress import ShowStep
 
@@ -42,28 +42,31 @@ BETAS: tuple[float, ...] = tuple(np.geomspace(0.02, 50, 10).tolist())
 class MaskTrainingOptions:
     """Options for learning masks.
 
-    Attributes:
-        beta: Weight of sparsity in the loss, or ``auto``. With ``auto``, β increases through
-            ``stages`` as the masks are learned, and each class keeps the sparsest hard masks that
-            are within ``tolerance`` and ``false_alarms`` and leave no layer empty. With a number,
-            each class keeps the masks from the last epoch that ended within ``false_alarms``. If no
-            masks meet these conditions, the class keeps all channels.
-        epochs: Number of passes over a class's images.
-        batch: Number of images per class in each step.
-        tolerance: With ``auto``, the largest allowed drop in accuracy on a class's own images.
-        false_alarms: Largest share of other classes' images that a path may classify as its own
-            class; 1 sets no limit, as in the paper.
-        seed: Seed for the order of the images.
-        stages: The values of β that ``auto`` tries, in this order.
+    β is the weight of sparsity in the loss. With ``auto``, it increases through ``stages`` as the
+    masks are learned, and each class keeps the sparsest hard masks that are within ``tolerance``
+    and ``false_alarms`` and leave no layer empty. With a number, each class keeps the masks from
+    the last epoch that ended within ``false_alarms``. If no masks meet these conditions, the class
+    keeps all channels.
     """
 
     beta: float | Literal["auto"] = "auto"
-    epochs: int = 20
-    batch: int = 16
-    tolerance: float = 0.02
-    false_alarms: float = 0.1
-    seed: int = 0
+    epochs: int = 20  # number of passes over a class's images
+    batch: int = 16  # number of images per class in each step
+    tolerance: float = 0.02  # with ``auto``, the largest drop in accuracy on a class's own images
+    false_alarms: float = 0.1  # largest share of others' images classified as a class; 1: no limit
+    seed: int = 0  # seed for the order of the images
     stages: tuple[float, ...] = BETAS
+
+    def __post_init__(self) -> None:
+        """Raise an ``InputError`` if an option that users can set is not allowed."""
+        if self.epochs < 1:
+            raise InputError(f"`epochs` {self.epochs}: allowed: 1 or more")
+        shares = ("tolerance", 1, "0 to 1"), ("false_alarms", 1, "0 to 1")
+        for name, high, allowed in (("beta", np.inf, "auto, or a number from 0"), *shares):
+            value = getattr(self, name)
+            is_number = isinstance(value, Real) and 0 <= value <= high and value != np.inf
+            if not is_number and (name, value) != ("beta", "auto"):
+                raise InputError(f"`{name}` {value}: allowed: {allowed}")
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -75,18 +78,11 @@ class MaskTrainingOptions:
 
 @dataclass(frozen=True)
 class Images:
-    """A rank's share of labelled images; its image i is image ``rank + i * size`` of all images.
+    """A rank's share of N labelled images; its image i is image ``rank + i * size`` of all."""
 
-    Attributes:
-        images: This rank's images, (n, H, W, C), uint8.
-        labels: The labels of all images, (N,).
-        is_right: Whether the unmasked network classifies each of the N images correctly, (N,).
-        ranks: The ranks that share the images.
-    """
-
-    images: np.ndarray | DiskImages
-    labels: np.ndarray
-    is_right: np.ndarray
+    images: np.ndarray | DiskImages  # this rank's, (n, H, W, C), uint8
+    labels: np.ndarray  # of all images, (N,)
+    is_right: np.ndarray  # whether the unmasked network classifies them correctly, (N,)
     ranks: Communicator = field(default_factory=SingleProcess)
 
     def is_own(self, rows: np.ndarray) -> np.ndarray:
@@ -94,7 +90,7 @@ class Images:
         return rows % self.ranks.size == self.ranks.rank
 
     def own(self, rows: np.ndarray) -> np.ndarray:
-        """For the images at ``rows`` that belong to the share, return their positions in it."""
+        """Return the positions in the share of those images at ``rows`` that belong to it."""
         return rows[self.is_own(rows)] // self.ranks.size
 
 
@@ -119,7 +115,7 @@ def learn(
     paths = Paths([tap.name for tap in network.taps], logits, np.zeros(len(classes)))
     selection = _MaskSelection(network, held_out or train, classes, mask_options, paths)
     used = train.own(np.flatnonzero(np.isin(train.labels, classes)))
-    kept = kept_originals(network, train.images, used)
+    kept = network.kept_originals(train.images, used)
     counts = np.array([len(plan) for plan in plans])
     steps = counts.max()
     # The stage of each class before each step and at the end; β is 0 after the class's last step.
@@ -146,21 +142,15 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
     """Return the image indices for each step; they depend only on the seed and the class."""
     rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
-    steps: list[np.ndarray] = []
-    for _ in range(mask_options.epochs):
-        steps += np.split(
-            rng.permutation(own), range(mask_options.batch, len(own), mask_options.batch)
-        )
-    return steps
+    ends = range(mask_options.batch, len(own), mask_options.batch)
+    epochs = range(mask_options.epochs)
+    return [rows for _ in epochs for rows in np.split(rng.permutation(own), ends)]
 
 
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the positions of a step's images in the rank's share, and arguments for the gradients.
-
-    These are the first five arguments of ``MaskedNetwork.gradients``.
-    """
+    """Return a step's positions in the rank's share, and ``gradients``' first five arguments."""
     chosen = [plan[step] if step < len(plan) else np.zeros(0, int) for plan in plans]
     rows = np.concatenate(chosen)
     units = np.repeat(np.arange(len(plans)), _lengths(chosen))
@@ -190,11 +180,7 @@ def _gradients(
     places: np.ndarray,
     logits: Masks,
 ) -> Masks:
-    """Return the gradients of all images of a batch, a limited number of which are in memory.
-
-    ``places`` are the positions of the images in ``kept``, see ``kept_originals``; there are none
-    for the image of a rank without images.
-    """
+    """Return the gradients of a batch; ``places`` are its positions in ``kept``, if it has any."""
     total = [np.zeros_like(each) for each in logits]
     for start in range(0, len(batch[0]), BATCH):
         part = [each[start : start + BATCH] for each in batch]
@@ -210,10 +196,10 @@ def _gradients(
 def _updated(
     logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Return the mask logits after a step of fixed length for each unit that has a gradient."""
+    """Take a step of fixed length for each unit that has a gradient; the weights are β/K."""
     channels = logits.shape[1]
     soft = expit(logits)
-    # The gradient of β/K mean(sigmoid(m)²); the weights are β/K.
+    # The gradient of β/K mean(sigmoid(m)²).
     gradient = gradient + weights[:, None] * 2 * soft**2 * (1 - soft) / channels
     norms = np.linalg.norm(gradient, axis=1, keepdims=True)
     lengths = np.maximum(RATE, TRAVEL * np.sqrt(channels) / steps)[:, None]
@@ -221,10 +207,9 @@ def _updated(
 
 
 class _MaskSelection:
-    """Each class's best masks so far.
+    """Each class's best masks so far: the last or, with ``auto``, the sparsest within the limits.
 
-    The best masks are the last ones within the limits or, with ``auto``, the sparsest ones. The
-    limits are checked on all of the class's images and on a sample of other classes' images.
+    The limits are checked on all of the class's images and on a sample of other classes' images.
     """
 
     def __init__(
@@ -235,8 +220,7 @@ class _MaskSelection:
         mask_options: MaskTrainingOptions,
         initial: Paths,
     ) -> None:
-        self._network, self._held_out = network, held_out
-        self._classes, self._options = classes, mask_options
+        self._tested, self._options = (network, held_out, classes), mask_options
         self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
         self._others = [
             _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), mask_options.seed)
@@ -265,7 +249,7 @@ class _MaskSelection:
     def _count(self, rows: list[np.ndarray], masks: Masks, finished: np.ndarray) -> np.ndarray:
         """Count the images that each finished unit classifies as its own class, (K,)."""
         rows = [each if is_in else each[:0] for each, is_in in zip(rows, finished, strict=True)]
-        return _count_positive(self._network, self._held_out, rows, self._classes, masks)
+        return _count_positive(*self._tested, masks, rows)
 
 
 def false_alarms(
@@ -273,16 +257,16 @@ def false_alarms(
 ) -> np.ndarray:
     """Compute the share of other classes' images that each path assigns to its class, (K,)."""
     others = [np.flatnonzero(held_out.labels != number) for number in classes]
-    positive = _count_positive(network, held_out, others, classes, masks)
+    positive = _count_positive(network, held_out, classes, masks, others)
     return positive / np.maximum(1, _lengths(others))
 
 
 def _count_positive(
     network: MaskedNetwork,
     held_out: Images,
-    rows: list[np.ndarray],
     classes: np.ndarray,
     masks: Masks,
+    rows: list[np.ndarray],
 ) -> np.ndarray:
     """Count the images at each unit's ``rows`` that the unit classifies as its own class, (K,)."""
     own = [held_out.own(each) for each in rows]

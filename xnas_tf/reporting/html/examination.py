@@ -21,7 +21,7 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import validation_order
 from xnas_tf.explanation import explain
 from xnas_tf.explanation.drawing import drawable, map_picture
-from xnas_tf.interpretation.weak_classes import weak_classes_text
+from xnas_tf.interpretation.accuracy_text import weak_classes_text
 from xnas_tf.keras_tools.inspection import observed_ending
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session

@@ -10,7 +10,7 @@ import keras
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.data import Dataset
-from xnas_tf.explanation.named_models import AnyModel, named_model
+from xnas_tf.explanation.model_loading import AnyModel, named_model
 from xnas_tf.interpretation.accuracy_text import (
     accuracy_warning,
     means_little,

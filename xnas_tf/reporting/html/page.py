@@ -19,7 +19,7 @@ from xnas_tf.utils.progress import log_message
 
 if TYPE_CHECKING:
     from xnas_tf.data import Dataset
-    from xnas_tf.explanation.named_models import AnyModel
+    from xnas_tf.explanation.model_loading import AnyModel
 
 SCRIPTS = {
     "run": "base plot models candidates front tables search retrained run".split(),
