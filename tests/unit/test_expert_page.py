@@ -357,13 +357,6 @@ def test_accuracies_by_class_are_a_table_in_the_order_of_the_classes(classes, sh
     assert (f"lowest of {classes}" in title) == (classes > shown)
 
 
-def test_mistakes_are_compared_with_chance_only_if_they_can_differ_from_it():
-    few = {"count": 2, "taken_for_a_similar_class": 1.0, "by_chance": 1.0}
-    some = {**few, "by_chance": 0.5}
-    assert "chance" not in _mistakes_text({"mistakes": few})
-    assert "chance" in _mistakes_text({"mistakes": some})
-
-
 def test_mistakes_between_classes_without_paths_are_counted_but_not_compared():
     known = {"count": 20, "compared": 0, "taken_for_a_similar_class": None, "by_chance": 0.5}
     text = _mistakes_text({"mistakes": known, "images": {"test": 1200}})

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xnas_tf as xt
+from tests.classifiers import CLASSES, Subclassed, dense_model, nested_model
 from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
@@ -32,7 +33,6 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.interpretation import Conciseness, Fidelity
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
-CLASSES = 3
 layers = keras.layers
 KINDS = [Interpreter, InterpretableModel]
 
@@ -65,14 +65,6 @@ def test_losses_are_those_of_the_paper(seed, count, size):
     assert float(losses.input_fidelity(images, decoded)) == pytest.approx(squared, **close)
     found = losses.input_fidelity(images, decoded, "absolute")
     assert float(found) == pytest.approx(absolute, **close)
-
-
-def test_conciseness_loss_by_hand():
-    """Each image has one attribute and all are used: entropies go to 0 and to log 2."""
-    one_hot = tf.constant([[50.0, 0], [0, 50.0]])
-    for attributes, expected in ((one_hot, -np.log(2)), (tf.zeros((2, 2)), 0)):
-        found = losses.conciseness(attributes, losses.batch_mean(attributes))
-        assert float(found) == pytest.approx(expected, abs=1e-6)
 
 
 def test_output_fidelity_leaves_the_predictor_alone():
@@ -143,27 +135,11 @@ def trained_network(data):
     return model
 
 
-@keras.saving.register_keras_serializable("tests")
-class Subclassed(keras.Model):
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.body = keras.Sequential([layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")])
-        self.head = layers.Dense(CLASSES)
-
-    def call(self, x):
-        return self.head(keras.ops.mean(self.body(x), axis=(1, 2)))
-
-
-def nested_model():
-    block = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="inner")])
-    inputs = keras.Input((8, 8, 1))
-    x = layers.GlobalAveragePooling2D()(block(inputs))
-    return keras.Model(inputs, layers.Dense(CLASSES)(x))
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [KINDS[0], *left_to_all(*KINDS[1:])])
-@pytest.mark.parametrize("make", [small_network, *left_to_all(Subclassed, nested_model)])
+@pytest.mark.parametrize(
+    "make", [small_network, *left_to_all(Subclassed, lambda: nested_model((8, 8, 1)))]
+)
 def test_models_fit_and_come_back_from_a_file(tmp_path, kind, make, dataset):
     keras.utils.set_random_seed(0)
     model = kind(make(), attributes=5, seed=3)
@@ -384,11 +360,6 @@ def test_maximised_images_excite_their_attribute_more(monkeypatch):
     assert maximize_activation(model, images[:0], places[:0]).shape == (0, 8, 8, 1)
 
 
-def dense_model():
-    inputs = keras.Input((8, 8, 1))
-    return keras.Model(inputs, layers.Dense(CLASSES)(layers.Flatten()(inputs)))
-
-
 def signed():
     return keras.Sequential([keras.Input((4, 4, 8)), layers.Flatten(), layers.Dense(3)])
 
@@ -402,7 +373,7 @@ def cached_network():
 @pytest.mark.parametrize(
     ("make", "options", "problem"),
     [
-        (dense_model, {}, "the model has no convolutions"),
+        (lambda: dense_model((8, 8, 1)), {}, "the model has no convolutions"),
         (lambda: small_network(classes=1), {}, "3 classes, but the model has 2"),
         (lambda: small_network(classes=4), {}, "3 classes, but the model has 4"),
         (lambda: small_network(shape=(9, 9, 1)), {}, r"\(8, 8, 1\); the model expects \(9, 9"),

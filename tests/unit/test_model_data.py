@@ -21,7 +21,7 @@ from xnas_tf.data.decoding import read_image
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.command import _from_files
+from xnas_tf.explanation.command import _from_files, explain_request
 from xnas_tf.explanation.image_values import model_images
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_subject
 from xnas_tf.interpretation.model_data import data_for, options_for
@@ -308,6 +308,13 @@ def test_arrays_of_the_search_are_converted_for_all_ways_to_name_a_model(tmp_pat
     for subject in placed(network(8, 8, 1), run):
         for given in (values.astype(np.uint8), values.astype(np.float32)):
             np.testing.assert_array_equal(model_images(given, subject), run.stored_images(given))
+
+
+def test_an_option_of_a_method_that_is_not_valid_yaml_is_named():
+    """A month 13 ended in a traceback."""
+    options = ["grad_cam.layer=2024-13-01"]
+    with pytest.raises(InputError, match="^--set 'grad_cam.layer=2024-13-01': the value is not v"):
+        explain_request(None, (), 1, (), options, "predicted", None, False, "auto", print)
 
 
 def test_a_data_set_of_ones_own_needs_bytes():

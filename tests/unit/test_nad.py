@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
+from tests.classifiers import CLASSES, Subclassed, dense_model, nested_model
 from tests.conftest import left_to_all
 from tests.ranks import on_ranks
 from xnas_tf.cli import main
@@ -31,7 +32,6 @@ from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
 from xnas_tf.training.chance_level import Accuracy
 
-CLASSES = 3
 NAMES = ("red", "green", "blue")
 layers = keras.layers
 
@@ -351,25 +351,6 @@ def test_objective_counts_classes_that_are_never_right_as_sharing_a_path():
     assert 0 < found.value == pytest.approx(every.value / 3)  # one pair of three
 
 
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.body = keras.Sequential([layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")])
-        self.head = layers.Dense(CLASSES)
-
-    def call(self, x):
-        return self.head(keras.ops.mean(self.body(x), axis=(1, 2)))
-
-
-def nested_model():
-    block = keras.Sequential(
-        [keras.Input((6, 6, CLASSES)), layers.Conv2D(4, 3, name="inner"), layers.ReLU(name="end")]
-    )
-    inputs = keras.Input((6, 6, CLASSES))
-    x = layers.GlobalAveragePooling2D()(block(inputs))
-    return keras.Model(inputs, layers.Dense(CLASSES)(x))
-
-
 def residual_model():
     """A block as in a residual network, and one convolution that is used twice."""
     inputs = keras.Input((6, 6, CLASSES))
@@ -387,7 +368,7 @@ def residual_model():
     [
         (small_network, ["one", "relu"]),
         (Subclassed, ["end"]),
-        (nested_model, ["end"]),
+        (lambda: nested_model((6, 6, CLASSES)), ["end"]),
         (residual_model, ["stem", "middle", "end"]),
     ],
 )
@@ -759,11 +740,6 @@ def test_auto_bounds_false_alarms():
     assert found.hard.false_alarms.mean() == 0 < free.hard.false_alarms.mean()
 
 
-def dense_model(classes=CLASSES, shape=(6, 6, CLASSES)):
-    inputs = keras.Input(shape)
-    return keras.Model(inputs, layers.Dense(classes)(layers.Flatten()(inputs)))
-
-
 def with_convolution(classes, shape=(6, 6, CLASSES)):
     inputs = keras.Input(shape)
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 1)(inputs))
@@ -785,7 +761,7 @@ def cached_network():
 @pytest.mark.parametrize(
     ("make", "options", "problem"),
     [
-        (dense_model, {}, "the model has no convolutions"),
+        (lambda: dense_model((6, 6, CLASSES)), {}, "the model has no convolutions"),
         (lambda: with_convolution(1), {}, "has 3 classes, but the model has 2"),
         (lambda: with_convolution(4), {}, "3 classes, but the model has 4"),
         (lambda: with_convolution(3, (9, 9, 1)), {}, r"the model expects \(9, 9, 1\)"),

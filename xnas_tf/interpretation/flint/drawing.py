@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,15 +127,10 @@ def _attributes_figure(
             draw_image(places[2 * place], test.images[index])
             draw_image(places[2 * place + 1], next(changed))
         value = answers.class_relevance[pair]
+        text = f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}"
+        units: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         # Not part of the layout, because wide text would push the neighbouring image away.
-        places[0].annotate(
-            f"{names[pair[0]]}: attribute {pair[1]}, relevance {value:.2f}",
-            (0, 1),
-            (0, 4),
-            fontsize=8,
-            xycoords="axes fraction",
-            textcoords="offset points",
-        ).set_in_layout(False)
+        places[0].annotate(text, (0, 1), (0, 4), fontsize=8, **units).set_in_layout(False)
     return figure
 
 

@@ -116,19 +116,19 @@ class InterpretedModel(keras.Model):
         """Check the attribute network's and the decoder's outputs for two images."""
         size, expected = self.settings.attributes, (2, *self.image_shape)
         attributes = self._attributes(hidden)
-        lowest = float(tf.reduce_min(attributes))
-        if tuple(attributes.shape) != (2, size) or lowest < 0:
+        shape, lowest = tuple(attributes.shape), float(tf.reduce_min(attributes))
+        if shape != (2, size) or lowest < 0:
             raise InputError(
-                f"the attribute network returns {tuple(attributes.shape)} with a minimum of "
-                f"{lowest:.3g}; allowed: (images, {size}), with values of 0 or more"
+                f"the attribute network returns {shape} with a minimum of {lowest:.3g}; allowed: "
+                f"(images, {size}), with values of 0 or more"
             )
-        decoded = self.decoder(attributes)
-        if tuple(decoded.shape) != expected:
-            raise InputError(f"the decoder returns {tuple(decoded.shape)}; allowed: {expected}")
+        shape = tuple(self.decoder(attributes).shape)
+        if shape != expected:
+            raise InputError(f"the decoder returns {shape}; allowed: {expected}")
 
     @property
     def layer_names(self) -> list[str]:
-        """Names of the layers whose outputs are the inputs of Ψ."""
+        """Names of the layers from which Ψ computes attributes."""
         return [tap.name for tap in self._taps]
 
     def look(self, images: tf.Tensor, training: bool = False) -> InterpreterOutputs:

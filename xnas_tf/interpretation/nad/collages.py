@@ -50,7 +50,7 @@ def make_collages(
     for quadrant, (down, across) in enumerate(product(*halves)):
         region = collages[:, down, across]
         if region.size:
-            shown = images[columns[quadrant]]
-            region[:] = np.rint(tf.image.resize(shown, region.shape[1:3], antialias=True))
+            sources = images[columns[quadrant]]
+            region[:] = np.rint(tf.image.resize(sources, region.shape[1:3], antialias=True))
         inside[quadrants == quadrant, down, across] = True
     return Collages(collages, owners, inside)

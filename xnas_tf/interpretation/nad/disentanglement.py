@@ -75,8 +75,7 @@ class Disentanglement:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation between the similarity and confusion of class pairs.
 
-        ``place`` is the index of a class, if only its pairs are to be used. The result is NaN if
-        all similarities or all confusions are equal.
+        ``place`` is the index of a class if only its pairs count. NaN if a series is constant.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:

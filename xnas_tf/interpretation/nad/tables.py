@@ -99,8 +99,8 @@ def _layer_table(known: dict[str, Any]) -> Table:
 
 def _class_table(known: dict[str, Any]) -> Table:
     similar = most_similar(known)
-    others = [*(["most similar"] if similar else []), "most confused"]
-    headings = ["class", "β", "kept", "accuracy ↑", "false alarms ↓", *others]
+    columns = ["class", "β", "kept", "accuracy ↑", "false alarms ↓"]
+    headings = [*columns, *(["most similar"] if similar else []), "most confused"]
     title = "classes; accuracy and false alarms: network, soft masks, hard masks"
     listed = Table(*headings, box=box.SIMPLE_HEAD, title=title)
     for each in known["classes"]:

@@ -64,8 +64,9 @@ class MaskTrainingOptions:
         shares = ("tolerance", 1, "0 to 1"), ("false_alarms", 1, "0 to 1")
         for name, high, allowed in (("beta", np.inf, "auto, or a number from 0"), *shares):
             value = getattr(self, name)
-            is_number = isinstance(value, Real) and 0 <= value <= high and value != np.inf
-            if not is_number and (name, value) != ("beta", "auto"):
+            is_number = isinstance(value, Real)
+            is_allowed = is_number and 0 <= value <= high and value != np.inf
+            if not is_allowed and (name, value) != ("beta", "auto"):
                 raise InputError(f"`{name}` {value}: allowed: {allowed}")
 
     @property
