@@ -491,7 +491,6 @@ def test_from_the_command_line(tmp_path, monkeypatch):
         (["--candidate", "3"], "model.keras is not a run"),
         (["--explain", "4000"], "--explain 4000: allowed: 0 to 359, of the test split"),
         (["--hypermodel", "a:b"], "both are given"),
-        (["--dataset", "mnist5k"], "images of shape (28, 28, 1); the model expects (8, 8, 1)"),
     ):
         done = CliRunner().invoke(main, [*words, *wrong, "--out", "never"])
         assert done.exit_code == 2 and problem in " ".join(done.stderr.split()), done.stderr
@@ -507,13 +506,13 @@ def test_a_hypermodel_from_the_command_line(tmp_path, monkeypatch):
     assert done.exit_code == 0 and "accuracy of the model" in done.stdout
     model = keras.models.load_model(tmp_path / "new" / "interpreted.keras")
     assert isinstance(model, xt.InterpretableModel)
-    for words, problem in (
-        (hypermodel, "is not trained yet; allowed: --mode by-design"),
+    for wrong, problem in (
+        ([*hypermodel, "--dataset", "digits"], "is not trained yet; allowed: --mode by-design"),
         ([*hypermodel, "--mode", "by-design"], "give --dataset NAME"),
-        ([*hypermodel, "--mode", "by-design", "--seed", "-1"], "--seed -1: allowed"),
+        ([*words, "--seed", "-1"], "--seed -1: allowed"),
         (["interpret"], "neither is given"),
     ):
-        done = CliRunner().invoke(main, words)
+        done = CliRunner().invoke(main, wrong)
         assert done.exit_code == 2 and problem in " ".join(done.stderr.split())
 
 

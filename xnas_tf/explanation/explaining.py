@@ -201,7 +201,7 @@ def _check_assumed(
 def sample_of(
     model: keras.Model, test: Split, count: int, input_range: str, mistakes: bool
 ) -> Split:
-    """Choose up to ``count`` test images, or misclassified ones, of which there must be some."""
+    """Choose up to ``count`` test images; with ``mistakes``, only misclassified ones."""
     if not mistakes:
         return sample(test, count)
     resolved = range_of(model, test.images.shape[1:], input_range)

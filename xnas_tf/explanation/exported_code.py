@@ -47,7 +47,7 @@ def load_exported(file: Path, module: str, safe: bool) -> keras.Model:
 
 
 def _check_same(module: str, code: Path) -> None:
-    """Reject an imported module of another code, the layers of which Keras would use."""
+    """Reject an imported module with other code than the export's: Keras would use its layers."""
     imported = Path(getattr(sys.modules.get(module), "__file__", None) or code)
     if code.is_file() and imported.is_file() and imported.read_bytes() != code.read_bytes():
         raise InputError(

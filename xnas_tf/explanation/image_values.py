@@ -17,7 +17,7 @@ a little, for example by noise."""
 
 
 def model_images(images: np.ndarray, subject: ModelSubject) -> np.ndarray:
-    """Convert images (N, H, W[, C]) on the value scale of a run's arrays to uint8, but no others.
+    """Convert images (N, H, W[, C]) to uint8 if they are on the value scale of a run's arrays.
 
     Raises:
         InputError: If the values fit neither the run's arrays nor its models, or fit both.

@@ -1,4 +1,4 @@
-"""Interprets a model, given as a Keras model, a run, a candidate or a path, or by a command."""
+"""Interprets a model with NAD or FLINT, from Python or from the command line."""
 
 from __future__ import annotations
 

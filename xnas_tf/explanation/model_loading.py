@@ -81,7 +81,7 @@ class ModelSubject:
         return low, high
 
     def stored_images(self, images: np.ndarray) -> np.ndarray:
-        """Convert images on the search's ``value_range``, which must be known, as its run does."""
+        """Convert images in the search's ``value_range``, which must be known, as its run does."""
         if self.trained_by:
             return self.trained_by.stored_images(images)
         assert self.value_range
@@ -162,7 +162,7 @@ def load_data(
 
 
 def named_model(model: AnyModel, safe: bool = True) -> ModelSubject:
-    """Return a model together with its run's data, loaded as ``ModelSource`` describes.
+    """Return a model, which is loaded if necessary, together with its run's data.
 
     Raises:
         InputError: If the model does not exist or cannot be loaded.

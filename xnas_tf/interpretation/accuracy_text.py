@@ -31,7 +31,7 @@ _UNSURE_CAUSES = (
 def accuracy_paragraph(
     accuracy: Mapping[str, Any] | None, classes: Sequence[Mapping[str, Any]] = ()
 ) -> str:
-    """Describe results of ``Accuracy.as_dict`` and ``Accuracy.classes``; empty if unknown."""
+    """Describe the results of ``Accuracy.as_dict`` and ``Accuracy.classes``; empty if unknown."""
     if not accuracy or not accuracy["images"]:
         return ""
     low, value, high = accuracy["interval"]

@@ -59,7 +59,7 @@ def options_for(name: str, searched: DatasetOptions | None) -> dict[str, Any]:
 
 
 def _is_same(name: str, searched: str) -> bool:
-    """Return whether two names, the paths of which may be written differently, are of one data set.
+    """Return whether two names belong to one data set, even if its path is written differently.
 
     If the path in ``searched`` does not exist here, because the data were moved or the path is
     relative to another folder, its last part decides.
@@ -96,7 +96,7 @@ def expected_shape(model: keras.Model, shape: Sequence[int]) -> tuple[int | None
 def fixed_input(model: keras.Model) -> dict[str, Any]:
     """Return the ``channels``, and the ``size`` if fixed, to which a model's images are converted.
 
-    There are neither if a model does not take images in grey or in colour.
+    The result is empty if the model takes neither grey nor colour images.
     """
     shape = getattr(model, "input_shape", None)
     if not (isinstance(shape, tuple) and len(shape) == 4 and shape[3] in (1, 3)):

@@ -107,7 +107,7 @@ def _pairs(answers: InterpreterPredictions) -> list[tuple[int, int]]:
 def _attributes_figure(
     model: InterpretedModel, test: Split, answers: InterpreterPredictions, names: Sequence[str]
 ) -> Figure:
-    """For each pair, draw images of the class that activate the attribute most, also maximised."""
+    """For each pair, draw images that activate the attribute most, and maximised copies."""
     pairs = _pairs(answers)
     best = []
     for number, attribute in pairs:
@@ -141,7 +141,7 @@ def _explanations_figure(
     names: Sequence[str],
     indices: Sequence[int],
 ) -> Figure:
-    """Draw images with the attributes' relevance, also maximised for the most relevant ones."""
+    """Draw images with the attributes' relevance, and copies maximised for the most relevant."""
     alike = np.flatnonzero(answers.agrees) if answers.agrees.any() else np.arange(len(test))
     _, first = np.unique(answers.interpreter[alike], return_index=True)
     chosen = np.array(indices, int) if len(indices) else alike[first[:SHOWN]]

@@ -205,9 +205,9 @@ def _layer(found: Disentanglement, place: int) -> dict[str, Any]:
 def _mistakes(found: Disentanglement) -> dict[str, Any]:
     """Compare the paths of the predicted and the true classes of misclassified images.
 
-    How often is the predicted class's path among the three most similar ones, and how often does an
-    image agree more with it than with the true class's path, over all layers? Only images are
-    compared whose two classes have paths of their own.
+    The result says how often the predicted class's path is among the three most similar ones, and
+    how often an image agrees more with it than with the true class's path, over all layers. Only
+    images are compared whose two classes have paths of their own.
     """
     mistakes, names, paths = found.mistakes, found.paths.class_names, found.paths
     pairs = list(zip(mistakes.labels, mistakes.predicted, strict=True))

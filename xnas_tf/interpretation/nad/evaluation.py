@@ -57,7 +57,7 @@ class Mistakes:
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
     """Compute the accuracy and false alarms of each of K classes on N images.
 
-    Classes are predicted by each class's masked network, (K, N), or without masks, (N,); or are -1.
+    The predictions are those of each class's masked network, (K, N), or of one without masks, (N,).
     """
     positive = (predicted == classes[:, None]).astype(float)
     own = labels == classes[:, None]

@@ -102,7 +102,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def decided(probabilities: np.ndarray) -> np.ndarray:
     """Return the class with the highest probability, (N,), or -1 if several classes tie.
 
-    A blocked path gives all classes the same probability, which is no prediction of the first one.
+    A blocked path gives all classes the same probability, which does not predict the first one.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -121,7 +121,7 @@ def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
 
 
 def nearest_share(values: np.ndarray, index: int, count: int = NEAREST) -> float:
-    """Compute the probability that an index is among the ``count`` largest, drawn among equals."""
+    """Compute the probability that an index is of the ``count`` largest, if equals are drawn."""
     values = values.round(9)  # means over layers differ in the order of their terms
     above, equal = (values > values[index]).sum(), (values == values[index]).sum()
     return float(np.clip((count - above) / equal, 0, 1))

@@ -49,7 +49,7 @@ class Paths:
 
     @cached_property
     def has_own_path(self) -> np.ndarray:
-        """Whether each class keeps only part of some layer, (K,); others are similar to all."""
+        """Whether each class keeps part of some layer, (K,); all similarities of others are 1."""
         return np.asarray(((self.share > 0) & (self.share < 1)).any(axis=0))
 
     @cached_property

@@ -117,7 +117,7 @@ def _class_table(known: dict[str, Any]) -> Table:
 
 
 class Comparisons(NamedTuple):
-    """Comparisons of two classes in a layer: all pairs of classes in all layers."""
+    """Comparisons of two classes in a layer, for all pairs and layers."""
 
     total: int
     same: int  # how many have a full or empty mask, and so count as the same path
