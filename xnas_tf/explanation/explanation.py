@@ -31,9 +31,6 @@ from xnas_tf.utils.tensorboard import write_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PLOTTED = 6
-"""Number of images that ``plot`` shows by default."""
-
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
@@ -111,7 +108,7 @@ class Explanation:
         maps = {method: values[chosen] for method, values in self.maps.items()}
         return attribution_figure(self.images[chosen], maps, headings, title)
 
-    def plot(self, images: int = PLOTTED) -> Figure:
+    def plot(self, images: int = 6) -> Figure:
         """Draw the first images, with a title and the maps of each method below them."""
         count = len(self.images)
         shown = f"the first {images} of {count} images"

@@ -80,10 +80,11 @@ def train_interpreter(
     Args:
         model: See ``disentangle``. The model is left unchanged in post-hoc mode, and trained from
             its current weights in by-design mode.
-        dataset: See ``disentangle``.
+        dataset: A data set, or the name of one, which is loaded at the size of the model's input.
+            If None, the run's data set is used.
         *arguments: Further arguments of
             ``xnas_tf.interpretation.flint.training.train_interpreter``.
-        verbose: See ``disentangle``.
+        verbose: Level of output: 0 shows only warnings, 1 adds progress, 2 adds a line per epoch.
         safe: See ``disentangle``.
         **options: The same arguments, given by name.
 

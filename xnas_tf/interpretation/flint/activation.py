@@ -20,9 +20,6 @@ from xnas_tf.utils.heartbeat import report_progress
 STAGES, STEPS, RATE = 12, 50, 0.05
 """Options of Adam, as published; the learning rate is halved after each stage."""
 
-EPSILON = 1e-3
-"""Added to attributes before the logarithm is taken, because some are zero."""
-
 
 class Maximisation(NamedTuple):
     """Options for changing images."""
@@ -74,7 +71,7 @@ def objective(
     ``wanted`` (B, J) is the one-hot encoding of the attribute to maximise for each image.
     """
     activations = tf.reduce_sum(model.look(images).attributes * wanted, axis=1)
-    gain = tf.reduce_sum(tf.math.log(activations + EPSILON))
+    gain = tf.reduce_sum(tf.math.log(activations + 1e-3))  # some attributes are 0
     excess = tf.maximum(images - 1, 0) + tf.maximum(-images, 0)
     outside = tf.reduce_sum(tf.reduce_mean(excess, axis=(1, 2, 3)))
     return how.gain * gain - how.bound * outside - how.variation * _variation(images)

@@ -175,7 +175,11 @@ class InterpretedModel(keras.Model):
         self._loss_weights.assign(self.settings.weights(epoch, epochs))
 
     def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **options: Any) -> Any:
-        """See ``keras.Model.fit``; the loss weights follow their schedule."""
+        """See ``keras.Model.fit``; the loss weights follow their schedule.
+
+        Raises:
+            InputError: If f is to be trained, but no loss was passed to ``compile``.
+        """
         if self.is_by_design and self.loss is None:
             raise InputError(
                 "compile was given no loss, so f would learn nothing; give a loss for class "

@@ -62,9 +62,10 @@ def train_interpreter(  # noqa: PLR0913 - options with defaults
             current weights in by-design mode.
         dataset: A data set, or the name of one, which is loaded at the size of the model's input.
         mode: ``posthoc`` or ``by-design``.
-        attributes: See ``Interpreter``, also for the layers and settings.
-        layers: Names or name patterns of the layers from which attributes are computed.
-        settings: Training settings, by name or value.
+        attributes: Number of attributes, J; if None, it is taken from the settings.
+        layers: Names or name patterns of the layers from which attributes are computed; if None,
+            see ``flint.networks.default_taps``.
+        settings: See ``Interpreter``.
         epochs: Number of epochs; if None, it depends on the number of training images (see
             ``FlintOptions.fitted``).
         rate: Adam's initial learning rate; if None, it depends on the number of training images.

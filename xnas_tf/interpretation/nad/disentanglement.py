@@ -116,8 +116,11 @@ class Disentanglement:
     def save(self, out: str | Path, title: str = "") -> Path:
         """Write figures, masks, metrics and TensorBoard images to a new folder; return its path.
 
-        The folder's ``index.html`` explains the result to readers who know the images. ``title`` is
-        the title of the figures and the subtitle of this page.
+        The folder's ``index.html`` explains the result to readers who know the images.
+
+        Args:
+            out: The folder.
+            title: Title of the figures and subtitle of the page.
 
         Raises:
             InputError: If the folder exists or cannot be written.

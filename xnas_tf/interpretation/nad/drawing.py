@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 CHOSEN = 4
 """Maximum number of classes to draw paths for, and of layers to draw maps for."""
-LEAST_PERCENT = 10
-"""Smallest upper end of the scale of confusions, so that tiny ones do not look large."""
 SHOWN = 6
 """Maximum number of collages and of misclassified images to draw."""
 
@@ -74,8 +72,8 @@ def _similarity_figure(paths: Paths, confusion: np.ndarray) -> Figure:
     bar.ax.axhline(0, color=ORANGE, linestyle="--", linewidth=2)  # expected by chance
     left.set_title("similarity of paths ↓\n(random paths: 0)", fontsize=9)
     percent = np.where(np.eye(len(names), dtype=bool), np.nan, 100 * confusion)
-    largest = float(np.nan_to_num(percent).max())
-    _draw_matrix(right, percent, names, "{:.1f}", 0, max(LEAST_PERCENT, largest))
+    largest = max(10, float(np.nan_to_num(percent).max()))  # tiny ones must not look large
+    _draw_matrix(right, percent, names, "{:.1f}", 0, largest)
     right.set_title("mean probability, %\n(rows: class of the images)", fontsize=9)
     return figure
 
