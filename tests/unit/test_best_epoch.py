@@ -24,8 +24,8 @@ from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.best_epoch import BestEpoch, best_epoch
 from xnas_tf.training.callbacks import Interrupted
+from xnas_tf.training.checkpoint import BestEpoch, best_epoch
 from xnas_tf.training.compilation import compile_model, learning_rate
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.training.predictor import Predictor
@@ -94,17 +94,15 @@ def evaluated(evaluator, candidate=CANDIDATE, callback=None):
     return result, weights
 
 
-class EachEpoch(TaskCallback):
+class EachEpoch(Evaluator):
     """Notes the weights after each epoch."""
 
-    is_careful = False
-
-    def __init__(self):
-        super().__init__()
+    def __init__(self, *given):
+        super().__init__(*given)
         self.weights = []
 
-    def on_epoch_end(self, model, history, save):
-        self.weights.append(model.get_weights())
+    def _ends_early(self, candidate, trainer, history):
+        self.weights.append(self._model.get_weights())
         return False
 
 
@@ -137,9 +135,9 @@ def test_the_best_epoch_is_that_of_the_highest_accuracy_then_the_lowest_loss(val
 
 
 def test_the_weights_of_the_epoch_are_kept_and_scored(whole):
-    callback = EachEpoch()
-    found = whole, evaluated(evaluator(parts("last")), callback=callback)
-    best, last = callback.weights[BEST - 1], callback.weights[-1]
+    noting = EachEpoch(*parts("last"), SingleProcess())
+    found = whole, evaluated(noting)
+    best, last = noting.weights[BEST - 1], noting.weights[-1]
     for (result, weights), expected in zip(found, (best, last), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
         model = search_space().build(CANDIDATE.hyperparameters)

@@ -22,12 +22,10 @@ from tests.spaces import small_cells
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.cli import main
 from xnas_tf.config import load_config
-from xnas_tf.evaluation.collapse import describe_collapse
-from xnas_tf.evaluation.collapse_summary import collapse_text
+from xnas_tf.evaluation.collapse import collapse_text, describe_collapse
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.execution import job
-from xnas_tf.execution.search_run import SearchRun
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchRun, SearchState
 from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.summary import best_accuracy_text

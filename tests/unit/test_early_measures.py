@@ -26,7 +26,6 @@ from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.performance import BINS, CalibrationError
 from xnas_tf.retraining.settings import _base_config
 from xnas_tf.spaces.cells import EDGES
-from xnas_tf.training.callbacks import EvaluationCallback
 from xnas_tf.training.checkpoint import TrainingProgress, pack, unpack
 from xnas_tf.training.predictor import Predictor
 
@@ -51,10 +50,10 @@ def made(*overrides, epochs=3):
     return config, dataset, small_cells()
 
 
-class AfterTwoEpochs(EvaluationCallback):
+class AfterTwoEpochs(Evaluator):
     """Ends a training after its second epoch."""
 
-    def on_epoch_end(self, model, history, save):
+    def _ends_early(self, candidate, trainer, history):
         return len(history) == 2
 
 
@@ -92,9 +91,8 @@ def test_values_before_training_are_those_of_the_untrained_model(recorded):
 
 def test_values_in_between_are_those_of_a_training_that_ends_there(recorded):
     short = made(f"record={json.dumps([EARLY])}", "objectives=[error]")
-    result = Evaluator(*short, SingleProcess()).evaluate(
-        Candidate(1, "", CELL, seed=7, epochs=3), callback=AfterTwoEpochs()
-    )
+    judge = AfterTwoEpochs(*short, SingleProcess())
+    result = judge.evaluate(Candidate(1, "", CELL, seed=7, epochs=3))
     assert len(result.history) == 2
     names = [name for name in result.metrics if name.startswith("introspectability")]
     assert len(names) > len(SOURCES)

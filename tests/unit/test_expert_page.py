@@ -30,7 +30,7 @@ from xnas_tf.interpretation.flint.expert_text import interpretation_page
 from xnas_tf.interpretation.nad.drawing import _similarity_figure
 from xnas_tf.interpretation.nad.expert_text import _mistakes_text
 from xnas_tf.training.chance_level import Accuracy
-from xnas_tf.training.other_ranges import OtherRange
+from xnas_tf.training.class_predictions import OtherRange
 
 HOSTILE = '<script>alert(1)</script> & "a" | Egyptian Mau cat with a long name'
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.execution.search_run import SearchRun
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchRun, SearchState
 from xnas_tf.figures.front_figure import FrontInfo, front_figure
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import Front, costs, pareto_front

@@ -49,7 +49,7 @@ from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.training.chance_level import Accuracy
-from xnas_tf.training.other_ranges import OtherRange
+from xnas_tf.training.class_predictions import OtherRange
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import format_value, ten_digits
 

@@ -25,8 +25,7 @@ from xnas_tf.keras_tools.range_names import (
 )
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
-from xnas_tf.training.class_predictions import Predictions, predictions
-from xnas_tf.training.other_ranges import try_ranges
+from xnas_tf.training.class_predictions import Predictions, predictions, try_ranges
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (12, 12, 3)
@@ -327,7 +326,7 @@ def test_a_range_that_is_clearly_better_is_warned_of_above_chance(named, split, 
 
 
 def test_other_ranges_are_compared_on_the_same_images_of_a_sorted_split(monkeypatch):
-    monkeypatch.setattr("xnas_tf.training.other_ranges.MOST_TRIED", 20)
+    monkeypatch.setattr("xnas_tf.training.class_predictions.MOST_TRIED", 20)
     images = part(60).select(np.argsort(part(60).labels, kind="stable"))
     used = images.labels.copy()
     used[:5] = 1  # five mistakes among the dark images

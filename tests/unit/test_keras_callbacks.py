@@ -22,7 +22,7 @@ from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import OBJECTS
 from xnas_tf.retraining.job import _Job
-from xnas_tf.training.class_weights import class_weights
+from xnas_tf.training.compilation import class_weights
 from xnas_tf.training.keras_callbacks import (
     new_callbacks,
     register_callbacks,

@@ -23,7 +23,7 @@ from tests.unit.test_conductor import (
 )
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.figures.front_figure import front_info
 from xnas_tf.reporting import candidate_tables as tables

@@ -16,8 +16,7 @@ from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, NotApplicable
 from xnas_tf.execution.callbacks import SearchContext
 from xnas_tf.execution.result_cache import ResultCache, earlier_runs
-from xnas_tf.execution.search_run import SearchRun
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchRun, SearchState
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data, parts_note

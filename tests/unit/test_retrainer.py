@@ -29,8 +29,8 @@ from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size
 from xnas_tf.retraining.evaluator import Retrainer
 from xnas_tf.retraining.results import BASELINE
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.best_epoch import best_epoch
 from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
+from xnas_tf.training.checkpoint import best_epoch
 from xnas_tf.training.predictor import Predictor
 
 # The baseline
@@ -181,7 +181,7 @@ def test_a_training_that_gets_no_better_ends_early(whole):
     epochs = []
 
     class Epochs(EvaluationCallback):
-        def on_epoch_end(self, model, history, save):
+        def on_epoch_end(self, history):
             epochs.append(len(history))
 
     early, weights = trained(retrainer(2), callback=Epochs())

@@ -18,8 +18,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.evaluator import Evaluator
-from xnas_tf.evaluation.supernet.backend import SupernetBackend
-from xnas_tf.evaluation.supernet.benefit import is_shared
+from xnas_tf.evaluation.supernet.backend import SupernetBackend, is_shared
 from xnas_tf.evaluation.supernet.gradient_order import FULL_ORDERS, aliases, number_of, order_of
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.keras_tools.kernel_cache import kept_kernels

@@ -9,8 +9,7 @@ import pytest
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
-from xnas_tf.execution.search_run import SearchRun
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchRun, SearchState
 from xnas_tf.figures.front_figure import front_figure, front_info
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data

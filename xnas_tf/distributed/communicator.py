@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 class Communicator:
-    """Collective operations, which all ranks must call in the same order.
-
-    This base class implements the operations for a single rank.
+    """Collective operations, which all ranks must call in the same order; here, for one rank.
 
     Attributes:
         rank: Number of this rank, from 0.

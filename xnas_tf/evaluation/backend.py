@@ -23,10 +23,9 @@ class ModelAccess:
 
 
 class Backend:
-    """Trains and queries each candidate's own model.
+    """Trains and queries each candidate's own model; subclasses get the same results otherwise.
 
-    Subclasses may do so in another way, but with the same results. Saved models can be queried in a
-    process without the devices on which candidates are trained and measured.
+    Saved models can be queried in a process without the devices that train candidates.
     """
 
     note = ""
@@ -45,10 +44,7 @@ class Backend:
         return {}
 
     def reloaded(self, candidate: Candidate, model: keras.Model, images: int) -> ModelAccess:
-        """Return the fastest way to query a trained model that was saved.
-
-        The returned object is valid until this method is called again.
-        """
+        """Return the fastest way to query a saved model; valid until the next call."""
         return ModelAccess(Predictor(model, images))
 
     def release(self) -> None:

@@ -138,7 +138,6 @@ class Evaluator:
         return result
 
     def _keep(self, keep: Keep, result: Result) -> Result:
-        """Save the model; the candidate fails if its model cannot be saved."""
         try:
             keep(result, self._network)
         except (OSError, RunError, Interrupted):  # caused by the disk, rank 0 or the user
@@ -174,7 +173,7 @@ class Evaluator:
         with result.seconds.timed("score"), trainer.checkpoint_if_interrupted():
             self._note_collapse(result)
             self._scorer.score(self._trained_subject(result.metrics), result, trained=True)
-            result.metrics.update(callback.further_metrics(self._network))
+            result.metrics.update(self._further_metrics())
         result.state = "done"
         self._trainings += 1
 
@@ -226,7 +225,9 @@ class Evaluator:
                 early.update(self._measure_early(epoch, metrics, result))
             result.history.append(metrics)
             is_stopped = trainer.end_epoch(result.history)
-            ends = callback.on_epoch_end(self._model, result.history, trainer.save_end_of_epoch)
+            ends = self._ends_early(candidate, trainer, result.history)
+            with escaping():
+                callback.on_epoch_end(result.history)
             return ends or is_stopped
 
         trainer.train(end_of_epoch)
@@ -236,10 +237,22 @@ class Evaluator:
             self._end_training(trainer, predictor, result)
         return trainer
 
+    def _ends_early(
+        self, candidate: Candidate, trainer: AnyTrainer, history: list[dict[str, float]]
+    ) -> bool:
+        """Return whether training ends after this epoch.
+
+        Never in a search, so that all candidates of a fidelity are trained in the same way.
+        """
+        return False
+
+    def _further_metrics(self) -> dict[str, float]:
+        """Return metrics of a scored network to add to the result."""
+        return {}
+
     def _trainer(
         self, candidate: Candidate, result: Result, callback: EvaluationCallback
     ) -> AnyTrainer:
-        """Return the trainer of a candidate, and note what it could not resume."""
         # The learning rate decays fully on each rung, so that all rungs rank candidates alike.
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         names, rank = training.callbacks, self._communicator.rank
@@ -271,7 +284,6 @@ class Evaluator:
     def _measure_early(
         self, epoch: int, metrics: dict[str, float], result: Result
     ) -> dict[str, float]:
-        """Compute the measures that the configuration records after this epoch (``record_at``)."""
         if not self._config.record_at.get(epoch):
             return {}
         with result.seconds.timed("score", within="train"):
@@ -342,8 +354,7 @@ class Evaluator:
 def _is_of_horovod(error: BaseException) -> bool:
     """Return whether a collective operation failed for a reason other than a lack of memory.
 
-    Horovod's messages and operation names contain its capitalised name; the name is ignored in file
-    paths that TensorFlow quotes.
+    Horovod's messages and operation names contain its name, as do paths, which are ignored.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     message = f"{type(error).__name__}: {error}"

@@ -37,17 +37,13 @@ class Scorer:
                     raise InputError(f"{section}: {error}") from error
 
     def _sections(self, config: Config) -> dict[str, Sequence[Objective]]:
-        """Return the measures, grouped by the configuration section that requests them."""
         named = {"objectives": config.objectives, "record": config.record}
         extra = self._measures[len(config.objectives) + len(config.record) :]
         early = {f"record_at.{epoch}": measures for epoch, measures in self._early.items()}
         return {**named, "constraints": extra, **early}
 
     def check_model(self, model: keras.Model) -> None:
-        """Check, before training, that the values needed by the search can be measured on a model.
-
-        Raises ``NotApplicable`` if they cannot.
-        """
+        """Raise ``NotApplicable`` unless a model has all values that the search needs."""
         for measure in self._measures:
             if measure.name not in self._recorded:
                 measure.check_model(model)

@@ -70,7 +70,6 @@ class Validator:
     def _measured(
         self, probabilities: np.ndarray, labels: np.ndarray, images: int
     ) -> tuple[float, float]:
-        """Return the loss and the accuracy on the images of all ranks."""
         correct = np.count_nonzero(probabilities.argmax(axis=1) == labels)
         sums = np.array([cross_entropy(probabilities, labels), correct])
         loss, accuracy = self._communicator.sum(sums)[0] / images

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
@@ -89,13 +89,12 @@ def check_callbacks(callbacks: Iterable[object]) -> Sequence[Callback]:
     """
     if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise InputError(f"`callbacks`: given {callbacks!r}; allowed: a list of xnas_tf.Callback")
-    found = []
-    for each in callbacks:
+    found: list[Any] = list(callbacks)
+    for each in found:
         if not isinstance(each, Callback):
             hint = ": pass an instance, not the class" if isinstance(each, type) else ""
             raise InputError(f"`callbacks`: {each!r} is not an xnas_tf.Callback{hint}")
         _check_methods(type(each))
-        found.append(each)
     return found
 
 
@@ -112,11 +111,10 @@ def _check_methods(kind: type[Callback]) -> None:
 
 
 class Callbacks:
-    """The callbacks of a search, in the order in which they are called.
+    """The callbacks of a search, in the order in which they are called, after recording an event.
 
-    Every event is recorded in the run before the callbacks are called. Any failure in a callback,
-    such as a name that TensorBoard rejects, a closed terminal or a server that is down, only prints
-    a message, once for each reason.
+    Any failure in a callback, such as a name that TensorBoard rejects, a closed terminal or a
+    server that is down, only prints a message, once for each reason.
     """
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:

@@ -60,13 +60,12 @@ def shared_hashes(config: Config, space: SearchSpace) -> dict[str, str]:
     """Return the hashes of ``code_hashes`` that must be the same on all hosts.
 
     The code of a script is left out: its constants may depend on the rank, and Ray sends it to the
-    ranks, so they need no file.
+    ranks.
     """
     return code_hashes(config, space, with_scripts=False)
 
 
 def _measuring_code(config: Config) -> Iterator[Any]:
-    """Yield the classes and functions of measures, attribution methods and Keras callbacks."""
     for measure in _measures(config):
         yield type(measure)
         yield from map(attribution_method, measure.used_methods)
@@ -76,11 +75,7 @@ def _measuring_code(config: Config) -> Iterator[Any]:
 
 
 def _file_hashes(config: Config) -> dict[str, str]:
-    """Return hashes of the files that the measures read, or that the HyperModel's options name.
-
-    Such an option may be a file with pretrained weights. Files that cannot be read are left out, as
-    those who read them report it.
-    """
+    """Return hashes of the readable files that the measures, or options of the HyperModel, name."""
     options = getattr(config.space, "options", {}).values()
     named = [value for value in options if isinstance(value, str)]
     hashes = {}

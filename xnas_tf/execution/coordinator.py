@@ -17,8 +17,7 @@ from xnas_tf.errors import RunError
 from xnas_tf.execution.callbacks import Callback, Callbacks
 from xnas_tf.execution.result_cache import ResultCache
 from xnas_tf.execution.rungs import Promotions
-from xnas_tf.execution.search_run import SearchRun
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchRun, SearchState
 from xnas_tf.execution.stopping import StoppingCriteria
 from xnas_tf.execution.task_source import Task
 from xnas_tf.storage.database import Database
@@ -42,12 +41,8 @@ class Coordinator:
     """A ``TaskSource`` that hands out candidates and records their results.
 
     A run is resumed by replaying it: ``ask`` and ``tell`` are called again in the recorded order,
-    and candidates without a result are handed out again.
-
-    Args:
-        algorithm: A new instance of the search algorithm.
-        clock: Returns the time in seconds, used to measure ``search.hours``.
-        networks: Results of networks that were trained in earlier runs.
+    and candidates without a result are handed out again. ``clock`` measures ``search.hours`` in
+    seconds, and ``networks`` has the results of earlier runs.
 
     Raises:
         RunError: If the algorithm does not propose the candidates in the database.
@@ -361,7 +356,7 @@ class Coordinator:
                 self._queue.append(candidate.id)
 
     def _record_config(self) -> None:
-        """Record this session's configuration, unless the run has ended with nothing left to train.
+        """Record this session's configuration, unless nothing is left to train.
 
         Otherwise, a longer search could be recorded as a shorter one.
         """

@@ -17,9 +17,8 @@ from xnas_tf.utils.randomness import own_generator
 class ExactCosts:
     """Exact objectives, computed by building the networks that a surrogate considers.
 
-    A network that cannot be built or measured has no costs, and its evaluation fails if it is
-    proposed. Measured costs, such as latency, are left to the evaluation, where nothing else
-    affects the measurement.
+    A network that cannot be built or measured has no costs, and fails in its evaluation. Measured
+    costs, such as latency, are left to the evaluation, where nothing else affects them.
     """
 
     def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:

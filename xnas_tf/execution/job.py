@@ -13,11 +13,10 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks
 from xnas_tf.execution.preparation import on_all_ranks, prepare
-from xnas_tf.execution.profiling import PROFILED, Profiler
 from xnas_tf.execution.session import Session, opened_session
 from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import job_watchdog
-from xnas_tf.execution.worker import Worker
+from xnas_tf.execution.worker import PROFILED, Profiler, Worker
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
 from xnas_tf.spaces.search_space import SearchSpace
 

@@ -32,11 +32,7 @@ def joined_ranks(path: Path, config: Config) -> Iterator[Communicator]:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Turn disk errors inside the context into errors that name the directory.
-
-    Raises:
-        RunError: If a file cannot be written.
-    """
+    """Turn disk errors inside the context into a ``RunError`` that names the directory."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:

@@ -23,7 +23,7 @@ from xnas_tf.registry import describe
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import decode
 from xnas_tf.strategy.enumeration import with_candidates
-from xnas_tf.training.class_weights import class_weights
+from xnas_tf.training.compilation import class_weights
 from xnas_tf.training.custom_fit import check_own_training
 from xnas_tf.training.keras_callbacks import new_callbacks, uncalled_hooks
 from xnas_tf.training.metrics import as_floats
@@ -45,9 +45,6 @@ MOST_LEFT_OUT = 0.1
 
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     """Call a function on all ranks. If one rank fails, all fail, so no rank keeps waiting.
-
-    Returns:
-        The function's return value on this rank.
 
     Raises:
         InputError: On the other ranks, if the input of one rank is invalid.
@@ -72,9 +69,7 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
 
 
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dataset, SearchSpace]:
-    """Load the data and the search space, and check them against the configuration.
-
-    ``size`` is the number of ranks in a group.
+    """Load the data and the search space, and check them for groups of ``size`` ranks.
 
     Returns:
         The configuration, completed with values that depend on the search space; the data set; and
@@ -112,7 +107,6 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
 
 
 def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
-    """Check that this rank has the same configuration and versions as rank 0."""
     mine = {"versions": versions(), "config": config.model_dump(mode="json")}
     lines = differences(mine, reference, "here, on rank 0")
     if lines:
@@ -121,7 +115,6 @@ def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
 
 
 def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> None:
-    """Check that the user's code is the same on this rank as on rank 0."""
     if files := changed_files(reference, mine):
         raise InputError(
             f"rank {rank} on {platform.node()} has other code than rank 0: {', '.join(files)}: "
@@ -181,11 +174,7 @@ def _check_sizes(config: Config, dataset: Dataset, size: int) -> None:
 
 
 def ignored_options(config: Config, space: SearchSpace) -> list[str]:
-    """Return warnings about options that have no effect.
-
-    These are options of the optimizer if the HyperModel compiles its models, and methods of Keras
-    callbacks.
-    """
+    """Return warnings about options of the optimizer and callback methods that have no effect."""
     training = config.training
     given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
     names = training.callbacks

@@ -30,8 +30,8 @@ class ResultCache:
 
     Args:
         earlier: The earlier runs, in lookup order.
-        limited: Names of the measures with constraints. Results that lack one of these values are
-            not reused: an earlier run that only recorded the measure may have no value for it.
+        limited: Names of the measures with constraints. Results without one of these values, which
+            an earlier run only recorded, are not reused.
     """
 
     def __init__(self, earlier: Iterable[Run] = (), limited: Collection[str] = ()) -> None:
@@ -82,10 +82,7 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 
 
 def _reused(result: Result, known: Candidate, path: Path) -> Result:
-    """Return an earlier result, but with the costs measured in this run.
-
-    The earlier latency may have been measured on another machine.
-    """
+    """Return an earlier result with this run's costs: it may be from a machine of other latency."""
     are_all_tested = "test_loss" in known.metrics
     metrics = {n: v for n, v in known.metrics.items() if are_all_tested or n not in _TESTED}
     return replace(
@@ -102,7 +99,6 @@ def _reused(result: Result, known: Candidate, path: Path) -> Result:
 
 
 def _saved_model(known: Candidate) -> bytes | None:
-    """Return the contents of a candidate's saved model file; None if there is none."""
     try:
         return known.model_path.read_bytes() if known.model_path else None
     except FileNotFoundError:  # it has been removed
@@ -112,10 +108,9 @@ def _saved_model(known: Candidate) -> bytes | None:
 def earlier_runs(
     config: Config, path: Path, data: dict[str, Any], flips: bool = False
 ) -> list[Run]:
-    """Open the runs listed in ``search.reuse`` for reading.
+    """Open the runs listed in ``search.reuse``, for the run with this configuration and path.
 
-    ``config`` and ``path`` belong to the run that reuses the results; ``data`` is its
-    ``Dataset.facts``, and ``flips`` says whether its training images are flipped.
+    ``data`` is its ``Dataset.facts``, and ``flips`` says whether its training images are flipped.
 
     Raises:
         InputError: If a path does not contain a run or contains this same run, or if the results
@@ -149,7 +144,6 @@ def _open_run(earlier: Path, config: Config, path: Path, data: dict[str, Any], f
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Return the settings, besides the network and the images, on which results depend."""
     return {
         "dataset": config.dataset.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_minutes"}),
@@ -159,11 +153,10 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _not_measured(config: Config, there: Config) -> list[str]:
-    """Return the metrics of this run for which the earlier run has no values, with the reasons.
+    """Return the metrics for which the earlier run has no comparable values, with the reasons.
 
-    These metrics were not measured in the earlier run, or were measured with other options. Costs
-    are left out because they are always measured again, and objectives because all their options
-    are compared.
+    Costs are left out because they are always measured again, and objectives because all their
+    options are compared.
     """
     measured = {measure.name: measure for measure in there.measures()}
     objectives = {measure.name for measure in config.objectives}

@@ -15,10 +15,8 @@ class Promotions:
     """The promotions of candidates from rung to rung (``search.fidelity``).
 
     The state at the end of a rung is the candidate's checkpoint, which is needed until the
-    promotion that resumes from it has finished.
-
-    Attributes:
-        open: Number of promotions that have not finished.
+    promotion that resumes from it has finished. ``open`` counts the promotions that have not
+    finished.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
@@ -34,10 +32,7 @@ class Promotions:
         return self._halving.next(is_idle=True) is not None
 
     def next(self, number: int, is_idle: bool) -> Candidate | None:
-        """Return the next promotion, as a new candidate with this id; None if there is none.
-
-        ``is_idle`` says whether there is nothing else to train.
-        """
+        """Return the next promotion, as a new candidate; ``is_idle``: nothing else to train."""
         promotion = self._halving.next(is_idle)
         if promotion is None:
             return None
@@ -75,10 +70,9 @@ class Promotions:
         return [*own, candidate.promoted_from]
 
     def state(self, candidate: Candidate) -> bytes:
-        """Return the checkpoint from which a candidate's training resumes.
+        """Return the checkpoint from which a candidate's training resumes; empty if there is none.
 
-        The candidate's own checkpoint takes precedence over the one from the end of the rung below;
-        the result is empty if neither exists.
+        The candidate's own checkpoint takes precedence over the one from the end of the rung below.
         """
         for number in (candidate.id, candidate.promoted_from):
             path = checkpoint_path(self._path, number)

@@ -51,9 +51,10 @@ class Session:
         self.callbacks.on_message(text)
 
     def finish(self, backend: Backend) -> None:
-        """Record the end of the search, given the backend that can query the models on the front.
+        """Record the end of the search; ``backend`` can query the models on the front.
 
-        Raises a ``RunError`` if no candidate can be recommended.
+        Raises:
+            RunError: If no candidate can be recommended.
         """
         self.coordinator.end()
         self.coordinator.run.backend = backend
@@ -71,8 +72,7 @@ def opened_session(
 ) -> Iterator[Session]:
     """Within the context, open and lock the run directory, and resume its search.
 
-    If ``fresh``, an existing run is moved aside and a new one is started. ``groups`` is the number
-    of groups of ranks at the start.
+    ``fresh`` moves an existing run aside. ``groups`` is the number of groups of ranks at the start.
 
     Raises:
         InputError: If the directory cannot be used for this run, its data or the user's code have
@@ -102,7 +102,6 @@ def opened_session(
 
 
 def _notes(search: SearchContext) -> Iterator[str]:
-    """Yield notes for the user to read before the search starts."""
     dataset = search.dataset
     problems = dataset.findings.problem_notes
     for note in dataset.notes:
@@ -118,10 +117,7 @@ def _notes(search: SearchContext) -> Iterator[str]:
 
 
 def _check_data(search: SearchContext, flips: bool) -> None:
-    """Record the facts about the data, or check that they have not changed since the run began.
-
-    ``flips`` says whether training images are flipped, which may depend on the data set.
-    """
+    """Record the facts about the data, or check that they have not changed since the run began."""
     facts = search.dataset.facts
     lines = differences(search.database.fact("dataset") or facts, facts, "when it began, now")
     if search.database.fact(FLIPS) not in (None, flips):
@@ -144,11 +140,7 @@ def _check_data(search: SearchContext, flips: bool) -> None:
 
 
 def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
-    """Return whether the search is steady-state.
-
-    The mode is taken from the configuration or, if none is specified there, from an earlier
-    session. Without either, the search is steady-state if there are several groups.
-    """
+    """Return whether the search is steady-state: as configured or before, or for several groups."""
     default = "generational" if groups == 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default
     database.set_fact("mode", mode)

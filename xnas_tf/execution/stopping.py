@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.execution.search_state import SearchState
+from xnas_tf.execution.search_run import SearchState
 from xnas_tf.storage.database import Database
 from xnas_tf.strategy.options import SearchOptions
 
@@ -21,10 +21,7 @@ SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the total recorded seconds of a run's sessions.
-
-    A session that was killed counts up to its last result or checkpoint.
-    """
+    """Return the seconds of all sessions; those of a killed one, up to its last result."""
     return float(database.fact(SPENT) or 0.0)
 
 

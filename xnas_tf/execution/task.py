@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.errors import RunError
 from xnas_tf.execution.task_source import Task, TaskSource
-from xnas_tf.training.callbacks import EvaluationCallback, escaping, interruption
+from xnas_tf.training.callbacks import EvaluationCallback, interruption
 
 if TYPE_CHECKING:
     import keras
@@ -67,26 +67,27 @@ def evaluate(
     return evaluator.evaluate(task, callback.keep, callback)
 
 
+@dataclass
 class GroupCallback(EvaluationCallback):
     """A callback that checks whether a failing evaluation fails on all ranks of its group."""
 
-    def __init__(self, task: Task, ranks: Communicator) -> None:
-        self._task = task
-        self._ranks = ranks
+    task: Task
+    ranks: Communicator
 
     def failed(self, reason: str) -> None:
-        """Check that the evaluation failed on all ranks; otherwise raise a ``RankFailedError``.
+        """Raise a ``RankFailedError`` unless the evaluation failed on all ranks.
 
         After a failure on a single rank, for example because only its GPU is out of memory, the
         other ranks would wait forever in a collective operation.
         """
-        if self._ranks.size > 1 and not _has_failed_everywhere(self._ranks):
+        if self.ranks.size > 1 and not _has_failed_everywhere(self.ranks):
             raise RankFailedError(
-                f"candidate {self._task.id} failed only on rank {self._ranks.rank} of its group, "
+                f"candidate {self.task.id} failed only on rank {self.ranks.rank} of its group, "
                 f"which leaves the others waiting: {reason}"
             )
 
 
+@dataclass
 class TaskCallback(GroupCallback):
     """A callback that connects an evaluation on the first rank of a group with the task source.
 
@@ -94,59 +95,46 @@ class TaskCallback(GroupCallback):
     this rank may need them to finish its current step.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        ranks: Communicator,
-        source: TaskSource,
-        signals: Signals,
-        checkpoint_minutes: float,
-    ) -> None:
-        super().__init__(task, ranks)
-        self._source = source
-        self._signals = signals
-        self._checkpoint_seconds = 60 * checkpoint_minutes
-        self._last_checkpoint = time.monotonic()
+    source: TaskSource
+    signals: Signals
+    checkpoint_minutes: float
+    last_checkpoint: float = field(default_factory=time.monotonic)
 
     def report_progress(self) -> None:
         """Report progress; interrupt the evaluation if the rank should stop."""
-        self._signals.report_progress()
-        if self._signals.stopping:
-            raise interruption(self._signals.stopping)
+        self.signals.report_progress()
+        if self.signals.stopping:
+            raise interruption(self.signals.stopping)
 
     def wants_checkpoint(self) -> bool:
         """Return whether a checkpoint is due, or the evaluation is about to be interrupted."""
-        self._signals.report_progress()  # may receive a signal, which interrupts next time
-        is_due = time.monotonic() - self._last_checkpoint > self._checkpoint_seconds
-        return is_due or bool(self._signals.stopping)
+        self.signals.report_progress()  # may receive a signal, which interrupts next time
+        is_due = time.monotonic() - self.last_checkpoint > 60 * self.checkpoint_minutes
+        return is_due or bool(self.signals.stopping)
 
     def save_checkpoint(self, data: bytes) -> None:
         """Save a checkpoint through the task source."""
-        self._source.save_checkpoint(self._task, data)
-        self._last_checkpoint = time.monotonic()
+        self.source.save_checkpoint(self.task, data)
+        self.last_checkpoint = time.monotonic()
 
     def checkpoint(self) -> bytes | None:
         """Return the checkpoint of an interrupted evaluation; None if there is none."""
-        return self._source.checkpoint(self._task) or None
+        return self.source.checkpoint(self.task) or None
 
     def known(self, result: Result) -> Result | None:
-        """Return the known result of the candidate's network; see ``TaskSource.known``."""
-        return self._source.known(self._task, result)
+        """See ``TaskSource.known``."""
+        return self.source.known(self.task, result)
 
-    def on_epoch_end(
-        self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
-    ) -> bool:
-        """Report the epoch; see ``EvaluationCallback.on_epoch_end``."""
-        with escaping():
-            self._source.on_epoch_end(self._task, history)
-        return False
+    def on_epoch_end(self, history: list[dict[str, float]]) -> None:
+        """See ``TaskSource.on_epoch_end``."""
+        self.source.on_epoch_end(self.task, history)
 
     def keep(self, result: Result, model: keras.Model) -> None:
         """Save the trained model if the task source wants it."""
-        if self._source.wants_model(self._task, result):
+        if self.source.wants_model(self.task, result):
             from xnas_tf.keras_tools.model_files import model_bytes  # noqa: PLC0415 - heavy
 
-            self._source.save_model(self._task, model_bytes(model))
+            self.source.save_model(self.task, model_bytes(model))
 
 
 def _has_failed_everywhere(ranks: Communicator) -> bool:

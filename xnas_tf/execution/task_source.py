@@ -22,10 +22,7 @@ class TaskSource(Protocol):
         """Return the next task for a group of ranks; None if there is none at the moment."""
 
     def known(self, task: Task, result: Result) -> Result | None:
-        """Return the known result of a network, to use instead of training it.
-
-        The given result already contains the network's digest and costs.
-        """
+        """Return the known result of a network, given its digest and costs; None to train it."""
 
     def wants_model(self, task: Task, result: Result) -> bool:
         """Return whether to save a task's model."""
@@ -60,8 +57,7 @@ def local_source(
 ) -> TaskSource:
     """Return a task source in this process that several threads can use.
 
-    Calls are made one at a time, because each call is a transaction, and the watchdog's thread may
-    report a hang during a call from the main thread.
+    Each call is a transaction, and the watchdog may report a hang during one of the main thread.
     """
     lock = RLock()
 

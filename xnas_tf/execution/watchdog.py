@@ -39,9 +39,9 @@ class Watchdog:
     Args:
         stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
             evaluation.
-        has_launcher: Whether this process must not outlive the launcher that started it.
-            On other hosts, horovodrun ends the ranks by closing the connection to them. Tests show
-            that these ranks receive no signal; without the watchdog, they would run forever.
+        has_launcher: Whether this process must not outlive the launcher that started it. On other
+            hosts, horovodrun ends the ranks by closing the connection to them. Tests show that
+            these ranks receive no signal; without the watchdog, they would run forever.
 
     Attributes:
         stopping: Exit code to use after a signal, 130 or 143; 0 before any signal.
@@ -93,8 +93,8 @@ class Watchdog:
     def over(self, on_hang: Callable[[], None]) -> Iterator[None]:
         """Watch an evaluation inside the context.
 
-        ``on_hang`` is called in another thread if there was no progress for ``stall_seconds``; the
-        process then ends with exit code 1.
+        Without progress for ``stall_seconds``, ``on_hang`` is called in another thread, and the
+        process ends with exit code 1.
         """
         self.report_progress()
         self._on_hang = on_hang

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 from xnas_tf.candidate import Result
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.execution.profiling import Profiler
 from xnas_tf.execution.task import RankFailedError, TaskEvaluator, evaluate
 from xnas_tf.execution.task_source import Task, TaskSource
 from xnas_tf.execution.watchdog import Watchdog
@@ -19,14 +21,33 @@ from xnas_tf.utils.progress import LOGGER
 
 LAST_SECONDS = 5.0
 """Seconds before a signal's deadline during which ranks may end each other."""
+PROFILED = 2
+"""Number of the evaluation that is profiled; the first one also warms up TensorFlow."""
+
+
+@dataclass
+class Profiler:
+    """Profiles the second evaluation in this process, into TensorBoard's folder at ``path``."""
+
+    path: Path | None = None
+    evaluations: int = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no evaluation has been profiled yet."""
+        return self.path is not None and self.evaluations < PROFILED
+
+    def over_evaluation(self) -> AbstractContextManager[None]:
+        """Count an evaluation, and return a context that profiles only the second one."""
+        self.evaluations += 1
+        if self.path is None or self.evaluations != PROFILED:
+            return nullcontext()
+        return tf.profiler.experimental.Profile(str(self.path))
 
 
 @dataclass
 class Worker:
-    """One rank of a job whose ranks all evaluate the same candidate.
-
-    Only rank 0 has a task source.
-    """
+    """One rank of a job whose ranks all evaluate the same candidate; only rank 0 has a source."""
 
     evaluator: TaskEvaluator
     ranks: Communicator
@@ -73,14 +94,8 @@ class Worker:
             # Only rank 0 is watched: it waits for the others and so notices if they hang.
             watched = self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
             with watched, self.profiler.over_evaluation():
-                result = evaluate(
-                    task,
-                    self.evaluator,
-                    self.ranks,
-                    self.source,
-                    self.watch,
-                    self.checkpoint_minutes,
-                )
+                parts = self.evaluator, self.ranks, self.source, self.watch
+                result = evaluate(task, *parts, self.checkpoint_minutes)
         except RankFailedError as error:
             self._tell(task, Result("failed", str(error)))
             raise RunError(f"{error}. Run the same command again to resume") from error

@@ -24,8 +24,12 @@ from xnas_tf.interpretation.model_data import expected_shape
 from xnas_tf.keras_tools.input_range import InputRange, from_unit_model, range_of, scaled
 from xnas_tf.keras_tools.range_names import AUTO, DEFAULT_RANGE, RANGES, limits_of
 from xnas_tf.training.chance_level import WARNING
-from xnas_tf.training.class_predictions import predictions
-from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
+from xnas_tf.training.class_predictions import (
+    OtherRange,
+    better_range_text,
+    predictions,
+    try_ranges,
+)
 from xnas_tf.utils.argument_types import LIST, check_types
 from xnas_tf.utils.progress import log_message
 

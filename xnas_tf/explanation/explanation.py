@@ -20,7 +20,7 @@ from xnas_tf.explanation.tables import explanation_tables
 from xnas_tf.interpretation.files import plain
 from xnas_tf.keras_tools.input_range import Origin
 from xnas_tf.training.chance_level import Accuracy
-from xnas_tf.training.other_ranges import OtherRange
+from xnas_tf.training.class_predictions import OtherRange
 from xnas_tf.utils.markup import page_html, rich_html, short_repr
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder

@@ -107,8 +107,7 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
     """Return ``runs/NAME``, named after the configuration file, or else ``runs/quickstart``.
 
     Raises:
-        InputError: If the configuration is not a file, because different configurations would then
-            share a directory.
+        InputError: If the configuration is not a file: different ones would share a directory.
     """
     if isinstance(config, Config):
         raise InputError(

@@ -25,11 +25,8 @@ SHOWN = 8
 class AttributionPictures:
     """Draws attributions of the same images after the first epoch and after some later epochs.
 
-    Args:
-        folder: TensorBoard's folder for the retraining.
-        dataset: The images.
-        epochs: Maximum number of training epochs.
-        log: Called with a message for each picture that cannot be drawn.
+    ``folder`` is TensorBoard's folder for the retraining. ``log`` is called with a message for each
+    network that cannot be drawn.
     """
 
     def __init__(
@@ -44,13 +41,7 @@ class AttributionPictures:
         self._failed: set[str] = set()
 
     def __call__(self, name: str, model: keras.Model, epoch: int) -> None:
-        """Draw attributions of a model, after the first epoch and every few epochs.
-
-        Args:
-            name: Name of the training, whose pictures go to the ``NAME-attributions`` folder.
-            model: The model in its current state.
-            epoch: Number of the epoch, starting at 1.
-        """
+        """Draw a model's attributions after an epoch, from 1, into ``NAME-attributions``."""
         if name in self._failed or (epoch > 1 and epoch % self._every):
             return
         try:

@@ -28,12 +28,7 @@ HE_BLOCKS = (1, 3, 5, 7, 9)
 
 @dataclass(frozen=True)
 class ResNet:
-    """A residual network.
-
-    Attributes:
-        blocks: Number of residual blocks in each of the three stages.
-        channels: Number of channels of the first stage.
-    """
+    """A residual network: the blocks in each of three stages, and the first stage's channels."""
 
     blocks: int
     channels: int
@@ -61,12 +56,7 @@ class ResNet:
         return total + (width + 1) * classes
 
     def build(self, image_shape: Shape, classes: int) -> keras.Model:
-        """Build the uncompiled Keras model, which ends in a softmax.
-
-        Args:
-            image_shape: Shape (H, W, C) of the images.
-            classes: Number of classes.
-        """
+        """Build the uncompiled Keras model for images (H, W, C), which ends in a softmax."""
         inputs = keras.Input(image_shape, name="image")
         x = _conv_norm(inputs, self.channels, 3, "stem")
         x = layers.Activation("relu", name="stem_relu")(x)
@@ -101,12 +91,7 @@ def resnet_of_size(parameters: int, image_shape: Shape, classes: int) -> ResNet:
 
 
 class BaselineSpace(Space):
-    """Space that builds residual networks for an evaluator, as a search space builds candidates.
-
-    Args:
-        image_shape: Shape (H, W, C) of the images.
-        classes: Number of classes.
-    """
+    """Space that builds residual networks for an evaluator, as a search space builds candidates."""
 
     variables = ()
     size = 1.0

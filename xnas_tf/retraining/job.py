@@ -208,12 +208,7 @@ def hold(stack: ExitStack, folder: Path) -> None:
 
 
 def check_fits(candidate: Candidate, space: SearchSpace) -> None:
-    """Check that a search space contains the architecture of a candidate.
-
-    Raises:
-        InputError: If the space lacks one of the candidate's hyperparameters, or builds a different
-            architecture.
-    """
+    """Raise an ``InputError`` unless a search space contains the architecture of a candidate."""
     known = {variable.name for variable in space.variables}
     for name in candidate.hyperparameters:
         if name not in known:

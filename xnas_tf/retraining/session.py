@@ -37,10 +37,9 @@ def made_folder(
 ) -> Retraining:
     """Create the folder of a retraining if necessary; its parent folder must be locked.
 
-    ``code`` contains the current hashes of the user's code; see ``code_hashes``.
-
     Raises:
-        InputError: If the code has changed since networks in this folder were trained.
+        InputError: If the user's code, with these hashes, has changed since networks in this folder
+            were trained.
     """
     for name in ("results", "models", "checkpoints"):
         (path / name).mkdir(parents=True, exist_ok=True)
@@ -80,16 +79,9 @@ def _known_code(path: Path, code: dict[str, str]) -> dict[str, str]:
 class RetrainingSession:
     """A ``TaskSource`` that yields one training at a time, for all ranks to share.
 
-    All networks are trained with one seed before the next seed begins.
-
-    Args:
-        retraining: The folder.
-        candidates: The candidates to retrain.
-        seeds: Number of seeds for each network, starting at seed 0.
-        dataset: The images for the baseline; if None, no baseline is trained.
-        folder: TensorBoard's folder for the retraining.
-        show_epoch: Called after each epoch.
-        log: Called with messages about the start and the end of each training.
+    All networks are trained with one seed, from 0, before the next seed begins. ``dataset`` is for
+    the baseline; if None, no baseline is trained. ``folder`` is TensorBoard's folder for the
+    retraining. ``log`` gets messages about the start and the end of each training.
     """
 
     def __init__(
@@ -165,8 +157,7 @@ class RetrainingSession:
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
 
-        The next command resumes a failed training from its last checkpoint, because the failure may
-        have been due to a lack of memory.
+        The next command resumes a failed training, which may have been due to a lack of memory.
         """
         if not self._is_running(task):
             return
@@ -205,7 +196,6 @@ class RetrainingSession:
 
     @contextmanager
     def _curves_optional(self, name: str) -> Iterator[None]:
-        """Continue training even if the curves cannot be written."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - TensorBoard rejects some names
@@ -215,17 +205,12 @@ class RetrainingSession:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
 
     def check(self) -> None:
-        """Check at the end that at least one training succeeded.
-
-        Raises:
-            RunError: If all trainings of this command failed.
-        """
+        """Raise a ``RunError`` if all trainings of this command failed."""
         ended = [training for training in self._of_candidates() if training.seed in self._seeds]
         if ended and all(training.state == "failed" for training in ended):
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
     def _of_candidates(self) -> list[Training]:
-        """Return the ended trainings of the candidates."""
         ids = {candidate.id for candidate in self._candidates}
         return [training for training in self._ended.values() if training.candidate in ids]
 
@@ -246,7 +231,6 @@ class RetrainingSession:
 
 
 def _title(task: Task) -> str:
-    """Return the name of a task's network as shown to users."""
     is_baseline = task.id == BASELINE
     return ResNet(**task.hyperparameters).title if is_baseline else f"candidate {task.id}"
 

@@ -36,10 +36,8 @@ the search could become test images."""
 class RetrainingOptions:
     """The settings of a retraining.
 
-    Attributes:
-        config: The run's configuration with the user's changes, but without the ``search`` and
-            ``constraints`` sections.
-        patience: Number of epochs without improvement after which training ends.
+    ``config`` is the run's configuration with the user's changes, but without the ``search`` and
+    ``constraints`` sections. Training ends after ``patience`` epochs without improvement.
     """
 
     config: Config
@@ -61,8 +59,7 @@ class RetrainingOptions:
     def folder(self, run: Run) -> Path:
         """Return the folder of a run's retraining with these settings, or of a new one.
 
-        Known folders are compared by their settings, because an earlier version may have had fewer
-        settings, and so another ``key``.
+        Settings are compared, because those of an earlier version may have another ``key``.
         """
         path = run.path / FOLDER / self.key
         for folder in () if path.exists() else sorted(path.parent.glob("*-epochs-*")):
@@ -78,12 +75,8 @@ def resolve(
 ) -> RetrainingOptions:
     """Return the settings of a retraining.
 
-    Args:
-        run: The run.
-        epochs: Maximum number of training epochs. If None, the number set by an override; without
-            an override, ``TIMES`` times the number in the search.
-        patience: See ``RetrainingOptions``; if None, a share of the epochs.
-        overrides: Options as ``section.key=value``.
+    ``epochs`` is the maximum; if None, that of an override or else ``TIMES`` times the search's.
+    ``patience`` is by default a share of the epochs.
 
     Raises:
         InputError: If an argument is invalid or does not apply to a retraining.

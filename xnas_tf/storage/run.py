@@ -18,7 +18,7 @@ from xnas_tf.data.given_values import check_several, stored_images
 from xnas_tf.data.new_files import image_paths, is_deep, read_files
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.evaluation.collapse_summary import collapse_text
+from xnas_tf.evaluation.collapse import collapse_text
 from xnas_tf.interpretation.accuracy_text import accuracy_gap_text, weak_classes_text
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.new_images import check_files_fit

@@ -63,7 +63,6 @@ def averaged_gradients(
 
 
 def _changing(own: Any, change: Change) -> type:
-    """Return a subclass of an optimizer's class that changes gradients before applying them."""
 
     class Changing(own):
         def apply(self, grads: Any, trainable_variables: Any = None) -> Any:

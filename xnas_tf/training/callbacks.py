@@ -5,14 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from xnas_tf.candidate import Result
 from xnas_tf.errors import XnasError
-
-if TYPE_CHECKING:
-    import keras
-
 
 EndOfEpoch = Callable[[dict[str, float]], bool]
 """Receives the metrics of an epoch and returns whether to stop the training."""
@@ -68,21 +63,8 @@ class EvaluationCallback:
         """
         return None
 
-    def on_epoch_end(
-        self, model: keras.Model, history: list[dict[str, float]], save: Callable[[], None]
-    ) -> bool:
-        """Return whether to stop training; called on every rank after an epoch has been validated.
-
-        ``history`` has the metrics of each epoch so far, and ``save`` saves a checkpoint from which
-        training can resume after this epoch. In a search, the result is never true, so that all
-        candidates of a fidelity are trained in the same way; only ``training.callbacks`` may end
-        training early.
-        """
-        return False
-
-    def further_metrics(self, model: keras.Model) -> dict[str, float]:
-        """Return metrics to add to those of a scored model; called on every rank."""
-        return {}
+    def on_epoch_end(self, history: list[dict[str, float]]) -> None:
+        """Report the metrics of all epochs so far; called on every rank after each validation."""
 
     def failed(self, reason: str) -> None:
         """React to a failure; called on every rank where the evaluation raised an exception."""

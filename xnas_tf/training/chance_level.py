@@ -16,8 +16,12 @@ from xnas_tf.data.dataset import Split
 from xnas_tf.data.value_scaling import Scaling
 from xnas_tf.keras_tools.input_range import InputRange, Origin
 from xnas_tf.keras_tools.range_names import CHANNEL_CAUSE, RANGES, range_name
-from xnas_tf.training.class_predictions import Predictions
-from xnas_tf.training.other_ranges import OtherRange, better_range_text, try_ranges
+from xnas_tf.training.class_predictions import (
+    OtherRange,
+    Predictions,
+    better_range_text,
+    try_ranges,
+)
 from xnas_tf.utils.intervals import accuracy_interval, better_than_chance
 from xnas_tf.utils.number_format import percent_range, percent_text
 
@@ -140,8 +144,7 @@ def report_accuracy(
     Unless the input range is certain, other ranges are tried. The warnings concern models that are
     not clearly better than chance, a mean confidence that is far below the accuracy, and another
     range that is clearly better. If there is no warning, and the user did not name the range, it is
-    compared with the data's own range if that is unusual. Messages that are warnings begin with
-    ``WARNING``. ``input_range`` is the range of the values that the model received.
+    compared with the data's own range if that is unusual. Warnings begin with ``WARNING``.
 
     Returns:
         The accuracy with its input range and the comparisons with other ranges.
@@ -171,10 +174,7 @@ def report_accuracy(
 
 
 def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
-    """Say why explanations of a model may mean little, and possible causes.
-
-    ``used`` describes the range of values that the model received.
-    """
+    """Say why explanations mean little, for a model that received values in the range ``used``."""
     others = f" (`input_range` {_said(accuracy.tried)})" if accuracy.tried else ""
     range_cause = f"it expects values other than {used}{others}"
     better = better_range_text(accuracy.input_range, accuracy.tried)
@@ -211,7 +211,6 @@ def _chance_warning(accuracy: Accuracy, range_cause: str, channels: str) -> str:
 
 
 def _said(tried: Sequence[OtherRange]) -> str:
-    """Say how accurate and how confident a model is with other input ranges."""
     return "; ".join(
         f"{each.input_range}: accuracy {percent_text(each.value, 2)}, mean probability "
         f"{percent_text(each.confidence)}"

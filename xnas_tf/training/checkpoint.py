@@ -3,14 +3,14 @@
 Only rank 0 saves checkpoints, without collective operations: weights, optimizer state, seeds and
 totals are the same on all ranks. Only statistics such as BatchNorm's moving averages differ in the
 middle of an epoch, since they are averaged over the ranks only at its end; rank 0's statistics are
-saved.
+saved. Rank 0 also keeps the weights of the best epoch as a checkpoint.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.distributed import Communicator
 from xnas_tf.errors import XnasError
 from xnas_tf.registry import describe
 
@@ -85,11 +86,7 @@ def join(state: bytes, weights: bytes) -> bytes:
 
 
 def split(data: bytes) -> tuple[bytes, bytes]:
-    """Undo ``join``.
-
-    Raises:
-        CheckpointError: If the checkpoint is damaged.
-    """
+    """Undo ``join``; raise a ``CheckpointError`` if the checkpoint is damaged."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return file["arr_0"].tobytes(), file["arr_1"].tobytes()
@@ -123,3 +120,36 @@ def _check(found: list[list[Any]], expected: list[list[Any]]) -> None:
     for index, (saved, needed) in enumerate(zip(found, expected, strict=True)):
         if saved != needed:
             raise CheckpointError(f"its variable {index} is {saved}, but the model's is {needed}")
+
+
+def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
+    """Return the epoch, from 1, of the highest validation accuracy, then lowest loss; the first."""
+    losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
+    return 1 + losses.index(min(losses))
+
+
+class BestEpoch:
+    """The weights of the best epoch so far, kept on rank 0.
+
+    Attributes:
+        epoch: Number of the best epoch, the same on all ranks; 0 until the first epoch has ended.
+        weights: Weights of the best epoch as a checkpoint; empty on ranks other than 0.
+    """
+
+    def __init__(self, model: keras.Model, communicator: Communicator) -> None:
+        self._model = model
+        self._communicator = communicator
+        self.epoch = 0
+        self.weights = b""
+
+    def update(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Keep the model's weights if the last epoch of a history is the best one."""
+        self.epoch = self._communicator.broadcast(best_epoch(history))
+        if self.epoch == len(history) and self._communicator.rank == 0:
+            self.weights = pack(TrainingProgress(), self._model.variables)
+
+    def restore(self) -> None:
+        """Set the model's weights, on all ranks, to those of the best epoch."""
+        if self._communicator.rank == 0:
+            unpack(self.weights, self._model.variables)
+        self._communicator.broadcast_variables(self._model.variables)

@@ -15,11 +15,9 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
-from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.callbacks import EndOfEpoch
-from xnas_tf.training.checkpoint import TrainingProgress
-from xnas_tf.training.class_weights import class_weights
-from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.checkpoint import BestEpoch, TrainingProgress
+from xnas_tf.training.compilation import class_weights, compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.heartbeat import report_progress
@@ -34,11 +32,7 @@ MOST_BYTES = 2**32
 def check_own_training(
     who: str, training: TrainingOptions, rungs: int, dataset: Dataset, ranks: int
 ) -> None:
-    """Check that a user's code, called ``who``, can train as the configuration requires.
-
-    Raises:
-        InputError: If an option requires the search's own training.
-    """
+    """Raise an ``InputError`` if an option requires the search's own training."""
     wrong = []
     if ranks > 1:
         wrong.append(
@@ -74,12 +68,9 @@ def check_own_training(
 class CustomFitTrainer:
     """Trainer that lets a user's code train one model, on one rank.
 
-    The class has the methods of ``Trainer`` that its callers need, but it saves no checkpoints: if
-    interrupted, training starts again from the beginning.
-
-    Attributes:
-        progress: The initial progress. ``early`` also holds the metrics that ``fit`` returns.
-        best: See ``Trainer``.
+    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if
+    interrupted, training starts again from the beginning. ``progress.early`` also holds the metrics
+    that ``fit`` returns.
 
     Args:
         validation: The validation split, in the order in which objectives receive it.
@@ -141,10 +132,7 @@ class CustomFitTrainer:
         return False
 
     def finish(self) -> bool:
-        """Restore the weights of the best epoch if they were kept.
-
-        Always returns True, because ``fit`` may have restored the weights of an earlier epoch.
-        """
+        """Restore the best epoch's weights, if kept; ``fit`` may have changed them anyway."""
         if self.best:
             self.best.restore()
         return True
@@ -159,8 +147,6 @@ class CustomFitTrainer:
 
 
 class _FitCallback(keras.callbacks.Callback):
-    """Callback that passes on metrics, sends heartbeats and stops training on request."""
-
     def __init__(self, end_of_epoch: EndOfEpoch) -> None:
         super().__init__()
         self._end_of_epoch = end_of_epoch

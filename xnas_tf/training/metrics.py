@@ -141,7 +141,6 @@ def metrics_of_all_ranks(
 
 
 def _names_of_own_metrics(model: keras.Model) -> set[str]:
-    """Return the names of the metrics that are not Keras' own."""
     # Those inside the metric that ``compile`` creates, too.
     metrics = (inner for each in model.metrics for inner in getattr(each, "metrics", [each]))
     return {each.name for each in metrics if not type(each).__module__.startswith("keras.")}

@@ -85,9 +85,6 @@ class Predictor:
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Compute the cross-entropy, summed over the images.
-
-    The probabilities are (N, classes), and the true classes (N,).
-    """
+    """Sum the cross-entropy of probabilities (N, classes), given the true classes (N,)."""
     correct = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(correct, np.finfo(np.float32).tiny)).sum())  # NaN stays NaN

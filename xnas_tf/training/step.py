@@ -18,7 +18,7 @@ from xnas_tf.keras_tools.preprocessing import to_model_input
 from xnas_tf.keras_tools.targets import as_targets, target_form
 from xnas_tf.keras_tools.tracing import traced
 from xnas_tf.training.averaged_gradients import averaged_gradients
-from xnas_tf.training.class_weights import class_weights
+from xnas_tf.training.compilation import class_weights
 from xnas_tf.training.metrics import finite_metrics, metrics_of_all_ranks
 from xnas_tf.training.options import TrainingOptions
 
@@ -71,10 +71,7 @@ class Step:
         self.has_run = False
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Update the weights with this rank's images of a batch, (B, H, W, C), uint8.
-
-        The labels are their class numbers, (B,).
-        """
+        """Update the weights with this rank's images (B, H, W, C), uint8, and labels (B,)."""
         self.logs = self._run(tf.constant(images), tf.constant(labels))
         self.has_run = True
 

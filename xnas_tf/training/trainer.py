@@ -17,7 +17,6 @@ from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.training.averaged_gradients import optimizers_of
-from xnas_tf.training.best_epoch import BestEpoch
 from xnas_tf.training.callbacks import (
     CallbackError,
     EndOfEpoch,
@@ -25,7 +24,15 @@ from xnas_tf.training.callbacks import (
     Interrupted,
     escaping,
 )
-from xnas_tf.training.checkpoint import CheckpointError, TrainingProgress, join, pack, split, unpack
+from xnas_tf.training.checkpoint import (
+    BestEpoch,
+    CheckpointError,
+    TrainingProgress,
+    join,
+    pack,
+    split,
+    unpack,
+)
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
@@ -42,22 +49,20 @@ class Trainer:
     BatchNorm uses the statistics, and Dropout the random numbers, of each rank's own share.
 
     Attributes:
-        progress: Training progress, which starts with the progress in the callback's checkpoint, if
-            any. The caller of ``run_epoch`` adds the metrics to ``progress.history``.
+        progress: Starts with the progress in the callback's checkpoint, if any. The caller of
+            ``run_epoch`` adds the metrics to ``progress.history``.
         step: Trains the model on a batch.
         best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
     Args:
-        model: The model, which is compiled according to the configuration unless it is already
-            compiled.
+        model: Compiled according to the configuration unless it is already compiled.
         seed: Seed for the order and the augmentation of images.
         seconds: Times to which ``trace``, the time of the first step, is added.
         longest: Largest number of epochs to which this training may later be extended. Because
             tracing affects rounding, either all stages of the training must trace their steps, or
             none may.
-        keras_callbacks: Callbacks of this training. If there are any callbacks, no checkpoints are
-            saved, as they would lack the callbacks' state.
+        keras_callbacks: If there are any, no checkpoints are saved, as they would lack their state.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a training
@@ -112,7 +117,6 @@ class Trainer:
         return [*model.variables, *slots, *model.metrics_variables]
 
     def _restore(self) -> tuple[TrainingProgress, str]:
-        """Load rank 0's checkpoint, if any; return the progress, and why it was ignored."""
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
@@ -201,7 +205,6 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
-        """Return the function that sets the final weights, or None to keep the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
@@ -223,8 +226,7 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
-        The context is used while an epoch is validated and the model is scored. Training resumes
-        with the rest of this epoch, which has no steps left, and then repeats what was interrupted.
+        While an epoch is validated and the model is scored. The resumed training repeats that.
         """
         try:
             yield
@@ -234,7 +236,6 @@ class Trainer:
             raise
 
     def _run_steps(self) -> None:
-        """Run the remaining steps of this epoch."""
         batches = training_batches(
             self._dataset,
             self._batch_size,
@@ -263,7 +264,6 @@ class Trainer:
                 break
 
     def _run(self, batch: Batch) -> None:
-        """Train on a batch; the first one may be traced."""
         if self.step.has_run:
             self.step(batch.images, batch.labels)
             return
@@ -315,8 +315,7 @@ class Trainer:
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.
 
-        The mean is computed in float64, in which the mean of equal float32 numbers is exact, so
-        frozen weights do not change.
+        The mean of equal float32 numbers is exact in float64, so frozen weights do not change.
         """
         variables, is_float = self._model.non_trainable_variables, keras.backend.is_float_dtype
         statistics, ranks = [v for v in variables if is_float(v.dtype)], self._communicator
@@ -328,7 +327,6 @@ class Trainer:
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:
-    """Check that a loss is a mean over images, since gradients are averaged over the ranks."""
     for loss in keras.tree.flatten(model.loss):
         reduction = getattr(loss, "reduction", "mean")
         wrong = ("sum", "none", None, *(["mean_with_sample_weight"] if has_weights else []))

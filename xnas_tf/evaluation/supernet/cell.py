@@ -38,14 +38,10 @@ class SupernetCell(keras.layers.Layer):
 
     Only one operation of an edge is computed at a time, so an edge has one kernel and one batch
     normalisation. The weights of all edges are stacked in one variable, so that the optimizer has
-    only a few variables.
+    only a few variables: the kernels, (edges, 3, 3, channels, channels), and ``norm``, which is
+    gamma, beta, moving mean and moving variance, each (edges, channels).
 
-    Args:
-        numbers: The cell to compute, int32, (11,); see ``numbers_of``.
-
-    Attributes:
-        kernels: Kernels of all edges, (edges, 3, 3, channels, channels).
-        norm: Gamma, beta, moving mean and moving variance, each (edges, channels).
+    ``numbers`` is the cell to compute, int32, (11,); see ``numbers_of``.
     """
 
     def __init__(self, channels: int, numbers: tf.Variable, name: str) -> None:
@@ -102,7 +98,6 @@ class SupernetCell(keras.layers.Layer):
     def _update_statistics(
         self, operations: tf.Tensor, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor
     ) -> None:
-        """Update the moving statistics of the edges that are convolutions."""
         numbers = [OPERATIONS.index(name) for name in CONVOLUTIONS]
         has_norm = tf.reduce_any(operations[:, None] == numbers, axis=1, keepdims=True)
         variance *= biased(x)
@@ -116,10 +111,7 @@ class SupernetCell(keras.layers.Layer):
 
 
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
-    """Return a function that is traced only once for the cells of all stacks.
-
-    The function's signature does not contain the numbers of channels and pixels.
-    """
+    """Return a function that is traced once for all stacks, as its signature lacks their shapes."""
     run = partial(function, *settings)
     if tf.executing_eagerly():
         return run
@@ -136,7 +128,6 @@ def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any
 
 @tf.custom_gradient
 def _copies(x: tf.Tensor, order: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
-    """Copy the cell's input for each edge; the gradients are summed in the given order."""
 
     def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, None]:
         sums = [partial(reduce, _plus, [gradients[edge] for edge in each]) for each in FULL_ORDERS]

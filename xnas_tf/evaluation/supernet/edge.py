@@ -67,8 +67,7 @@ def training_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: 
 def trained_edge(operation: tf.Tensor, x: tf.Tensor, before: Tensors, weights: Tensors) -> Tensors:
     """Add an edge's output to its target node, with the normalisation folded into its weights.
 
-    See ``training_edge`` for the arguments. The weights are a kernel and a bias, for which no
-    gradients are computed. Returns the target node.
+    See ``training_edge``. The weights are a kernel and a bias, which get no gradients.
     """
 
     @tf.custom_gradient
@@ -100,10 +99,7 @@ def _switch(operation: tf.Tensor, branches: dict[str, Callable[[], Tensors]]) ->
 def _forward(
     x: tf.Tensor, before: Tensors, convolve: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """For each operation, return a function that computes the target node.
-
-    The function returns ``nothing`` after the node if the operation is not a convolution.
-    """
+    """For each operation, compute the target node, then ``nothing`` if it is no convolution."""
 
     def added(outputs: tf.Tensor, *rest: tf.Tensor) -> Tensors:
         return [before[0] + outputs if before else outputs, *rest]
@@ -122,10 +118,7 @@ def _forward(
 def _backward(
     g: tf.Tensor, back: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """For each operation, return a function that computes the gradient of ``x``.
-
-    The function returns ``nothing`` after the gradient if the operation is not a convolution.
-    """
+    """Return functions that compute the gradient of ``x``; see ``_forward``."""
     return {
         "none": lambda: [tf.zeros_like(g), *nothing],
         "skip_connect": lambda: [g, *nothing],
@@ -183,10 +176,7 @@ def _convolve_back(
 
 
 def _convolve_input_back(g: tf.Tensor, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of the input of a relu followed by a convolution.
-
-    ``x`` may be the input or the output of the relu.
-    """
+    """Return the gradient of a relu's input, before a convolution; ``x`` is its input or output."""
     g = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(x), filter=kernel, out_backprop=g, strides=[1] * 4, padding="SAME"
     )

@@ -40,12 +40,11 @@ def aliases(cell: Mapping[str, str]) -> tuple[bool, ...]:
 
 
 def order_of(cell: Mapping[str, str]) -> Order:
-    """Return the order in which the tape of a cell's own network sums the input's gradients.
+    """Return the edges in the order in which a cell's own network sums the input's gradients.
 
-    Returns:
-        The edges whose gradients are summed; the first two may be swapped, because a + b equals b +
-        a. An edge that only passes the input on has no gradient of its own. Such an edge is
-        replaced by the edges after it or, if those have no gradients either, by the last edge.
+    The first two may be swapped, because a + b equals b + a. An edge that only passes the input on
+    has no gradient of its own. Such an edge is replaced by the edges after it or, if those have no
+    gradients either, by the last edge.
     """
     graph = _Backward(cell)
     if graph.output == graph.input:
@@ -72,11 +71,7 @@ def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
 
 
 def _term(edge: int, cell: Mapping[str, str]) -> Term:
-    """Return the inputs from which an edge's gradient is computed.
-
-    Equal terms stand for the same tensor. No weights are involved, so TensorFlow computes each of
-    these tensors only once.
-    """
+    """Return the inputs from which an edge's gradient is computed; equal ones are one tensor."""
     name, (_, target) = list(EDGES.items())[edge]
     if cell[name] not in OPERATIONS_OF_EDGE:
         return name
@@ -85,7 +80,6 @@ def _term(edge: int, cell: Mapping[str, str]) -> Term:
 
 
 def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
-    """Return the inputs from which a node's gradient is computed."""
     operations = plain(cell)
     outgoing = [
         index
@@ -98,13 +92,9 @@ def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
 class _Backward:
     """The graph of a cell's operations that the backward pass traverses.
 
-    Tensors are numbered. An input is a pair of a tensor and the edge whose gradient flows back to
-    it (None between the operations of an edge).
-
-    Attributes:
-        operations: The inputs of each operation, by the tensor that the operation computes.
-        input: The cell's input.
-        output: The cell's output.
+    ``operations`` has the inputs of each operation, by the number of the tensor that it computes.
+    An input is a pair of a tensor and the edge whose gradient flows back to it (None between the
+    operations of an edge).
     """
 
     def __init__(self, cell: Mapping[str, str]) -> None:

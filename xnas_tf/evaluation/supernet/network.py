@@ -23,9 +23,7 @@ VariableSlice = tuple[keras.Variable, Index, keras.Variable]
 class Supernet:
     """A network that computes the network of any cell.
 
-    Attributes:
-        model: The Keras model.
-        bound: The binding of the model whose values the supernet holds; None if there is none.
+    ``bound`` is the binding of the model whose values the supernet holds; None if there is none.
     """
 
     def __init__(self, space: NASBench201) -> None:
@@ -43,8 +41,7 @@ class Supernet:
     def slices(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
         """Return the slices that correspond to the variables of a cell's own model.
 
-        If both models are compiled, with built optimizers of the same class, the variables of the
-        optimizers and metrics are included.
+        Those of optimizers and metrics are included if both models are compiled in the same way.
         """
         slices = list(_slices_of(self.model, cell, model))
         if self.model.compiled and model.compiled:
@@ -57,7 +54,6 @@ class Supernet:
 def _slices_of(
     network: keras.Model, cell: Mapping[str, str], model: keras.Model
 ) -> Iterator[VariableSlice]:
-    """Yield the slices of the supernet's variables that correspond to a cell's model."""
     layers = {layer.name: layer for layer in network.layers}
     for layer in model.layers:
         if layer.name in layers:
@@ -96,7 +92,6 @@ def _slices_of_slots(
 
 
 def _slots(model: keras.Model) -> list[list[keras.Variable]]:
-    """Return the optimizer's lists that hold a value per trainable variable, such as momentums."""
     kept = {id(v) for v in model.optimizer.variables}
     count = len(model.trainable_variables)
     return [
@@ -107,7 +102,6 @@ def _slots(model: keras.Model) -> list[list[keras.Variable]]:
 
 
 def _scalars(model: keras.Model) -> list[keras.Variable]:
-    """Return the optimizer's step and learning rate."""
     return [variable for variable in model.optimizer.variables if len(variable.shape) == 0]
 
 

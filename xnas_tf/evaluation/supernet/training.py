@@ -51,8 +51,7 @@ def graphs_of_all_cells(
 class SupernetTrainer(Trainer):
     """Trains a candidate's own model through the supernet, to which ``binding`` binds it.
 
-    Checkpoints contain the model's own variables and those of its optimizer, into which the binding
-    copies the supernet's values.
+    Checkpoints contain the model's and its optimizer's variables, copied from the supernet.
     """
 
     def __init__(

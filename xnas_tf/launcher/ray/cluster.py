@@ -88,7 +88,6 @@ def _has_token() -> bool:
 
 
 def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, str]:
-    """Return the environment variables that Ray reads on import."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
         # Otherwise, GPUs that ranks share would be hidden from them.
@@ -107,7 +106,6 @@ def _security(folder: Path, address: str | None, insecure: bool) -> dict[str, st
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables inside the context."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

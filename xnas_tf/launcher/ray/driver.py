@@ -232,5 +232,4 @@ class Driver:
 
 
 def _cause_of(error: Exception) -> Exception:
-    """Return the error raised by a rank, without Ray's wrapper."""
     return getattr(error, "cause", None) or error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
 import ray
@@ -12,10 +13,11 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from xnas_tf.candidate import Result
+from xnas_tf.distributed.start import HOW_TO_BUILD
+from xnas_tf.errors import InputError
 from xnas_tf.execution.task_source import Task
 from xnas_tf.launcher.ray.avoided_nodes import PATIENCE
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
-from xnas_tf.launcher.ray.rendezvous import rendezvous
 
 Finished = tuple[Task, Result]
 
@@ -24,8 +26,7 @@ class Group:
     """Ranks that evaluate one candidate together, in processes that stay alive between candidates.
 
     No method blocks. A step, such as starting the ranks or evaluating a candidate, runs in the
-    background; ``advance`` completes the step and, while the group is starting, begins the next
-    one.
+    background; ``advance`` completes the step and, while the group is starting, begins the next.
 
     Args:
         bundle: The CPU and GPU resources for one rank.
@@ -74,10 +75,7 @@ class Group:
         return self.is_ready and not self.pending
 
     def advance(self) -> Finished | None:
-        """Complete the current step if its work is done.
-
-        Returns:
-            The task and its result if the step was an evaluation that has finished; otherwise None.
+        """Complete the current step if its work is done, and return the result of an evaluation.
 
         Raises:
             ray.exceptions.RayError: If a rank died.
@@ -157,3 +155,38 @@ class Group:
 
     def _finish_joining(self, _: list[Any]) -> None:
         self.is_ready = True
+
+
+def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
+    """Start the rendezvous server of a group in this process, given its ranks sorted by node.
+
+    Returns:
+        The server, which runs until it is stopped, and each rank's environment variables.
+
+    Raises:
+        InputError: If Horovod is not installed.
+    """
+    try:
+        from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
+        from horovod.runner.gloo_run import create_slot_env_vars
+        from horovod.runner.http.http_server import RendezvousServer
+    except ImportError as error:
+        raise InputError(
+            f"groups of {len(places)} ranks need Horovod, which is not installed: {HOW_TO_BUILD}"
+        ) from error
+    hosts = [(address, len(list(of))) for address, of in groupby(places, lambda p: p.address)]
+    text = ",".join(f"{address}:{count}" for address, count in hosts)
+    slots = get_host_assignments(parse_hosts(text), len(places))
+    server = RendezvousServer(0)
+    port = server.start()
+    server.init(slots)
+    common = {
+        "HOROVOD_CONTROLLER": "gloo",
+        "HOROVOD_CPU_OPERATIONS": "gloo",
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": ray.util.get_node_ip_address(),
+        "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
+    }
+    return server, [
+        {**common, **create_slot_env_vars(slot), "HOROVOD_GLOO_IFACE": place.interface}
+        for slot, place in zip(slots, places, strict=True)
+    ]

@@ -40,12 +40,11 @@ class Setting:
     """Settings shared by all ranks of a search.
 
     Attributes:
-        mailbox: Passes questions to the coordinator.
         folder: The driver's working directory, which is the base for relative paths.
         path: The driver's ``sys.path``, which may be needed to find a user's HyperModel.
         groups: Number of groups at the start.
         objects: Objects passed by the user, such as a HyperModel.
-        facts: The result of ``facts_of`` for the driver, which must be the same on all ranks.
+        facts: The driver's ``facts_of``, which must be the same on all ranks.
     """
 
     config: Config
@@ -67,10 +66,7 @@ class RankAddress:
 
 
 class Rank:
-    """A process that evaluates candidates and stays alive between them.
-
-    The group calls ``place`` and ``join``, then ``evaluate`` for each candidate.
-    """
+    """A process that evaluates candidates, once the group has called ``place`` and ``join``."""
 
     def __init__(self, setting: Setting, group: int, size: int) -> None:
         self._setting = setting
@@ -85,10 +81,9 @@ class Rank:
         return RankAddress(node, address, _interface(address))
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
-        """Join the group's other ranks, and prepare to evaluate.
+        """Join the group's other ranks, as the one of this number, and prepare to evaluate.
 
-        ``rank`` is this rank's number within the group, from 0, and the environment contains
-        variables for Horovod. ``threads`` is used unless another number is configured.
+        ``environment`` has Horovod's variables. ``threads`` is used unless a number is configured.
 
         Raises:
             InputError: If this rank's data or versions differ from the driver's.
@@ -114,7 +109,6 @@ class Rank:
         return self._evaluate(task)
 
     def _start(self, threads: int) -> Communicator:
-        """Initialise Horovod, as well as TensorFlow's devices and threads."""
         config = self._setting.config
         distributed = config.distributed
         if distributed.threads_per_rank is None:
@@ -144,18 +138,13 @@ class Rank:
         return Evaluator(config, dataset, space, ranks, backend)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the coordinator through the mailbox."""
         answer: Any = self._setting.mailbox.ask.remote(method, *arguments)
         # The driver may be drawing; training does not wait until it has shown an epoch.
         return None if method == "on_epoch_end" else ray.get(answer)
 
 
 class Heartbeat:
-    """Reports progress to the driver, which answers when it is time to stop.
-
-    Attributes:
-        stopping: The exit code if the rank must stop; 0 if it should continue.
-    """
+    """Reports progress to the driver, which answers with ``stopping``: 0, or an exit code."""
 
     def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
         self._mailbox = mailbox
@@ -190,7 +179,6 @@ def different_facts(mine: dict[str, Any], reference: dict[str, Any]) -> list[str
 
 
 def _interface(address: str) -> str:
-    """Return the network interface that has the given address."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
             return name
