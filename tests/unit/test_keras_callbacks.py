@@ -21,7 +21,7 @@ from xnas_tf.evaluation.validator import Validator
 from xnas_tf.execution.preparation import ignored_options
 from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.registry import OBJECTS
-from xnas_tf.retraining.job import _Job
+from xnas_tf.retraining.job import notes
 from xnas_tf.training.compilation import class_weights
 from xnas_tf.training.keras_callbacks import (
     new_callbacks,
@@ -375,8 +375,7 @@ def test_methods_that_no_search_calls_are_named(tmp_path):
 
 @pytest.mark.parametrize("names", ["[]", "['keras.callbacks:TerminateOnNaN']"])
 def test_a_retraining_says_that_it_leaves_callbacks_out(names):
-    said, run = [], SimpleNamespace(config=config(f"training.callbacks={names}"))
-    _Job(run, None, [], 1, False, False, said.append)._note_callbacks()
-    assert [text.split(",")[0] for text in said] == (
+    run = SimpleNamespace(config=config(f"training.callbacks={names}"), fact=lambda _: None)
+    assert [text.split(",")[0] for text in notes(run, {})] == (
         [] if names == "[]" else ["the Keras callbacks of the search are left out"]
     )

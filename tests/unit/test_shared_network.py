@@ -232,7 +232,7 @@ def test_a_failed_training_harms_no_other():
     every = dict.fromkeys(EDGES, "nor_conv_3x3")
     shared, _ = judges()
     first, _ = judged(shared, every, seed=5)
-    tenant_model = shared.backend._graphs.network.model
+    tenant_model = shared.backend._network.model
     for variable in (*tenant_model.variables, *tenant_model.optimizer.variables):
         if np.issubdtype(variable.dtype, np.floating):
             variable.assign(np.full(variable.shape, np.nan, variable.dtype))

@@ -17,7 +17,7 @@ from xnas_tf.execution.result_cache import earlier_runs
 from xnas_tf.execution.session import opened_session
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.similarity import class_weights
-from xnas_tf.retraining.job import _Job
+from xnas_tf.retraining.job import notes
 from xnas_tf.storage.database import Database
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
@@ -57,10 +57,10 @@ def begin(modules, folder):
 
 
 def retraining_warns(folder, name):
-    run, said = Run(folder), []
+    run = Run(folder)
     space = prepare(run.config, SingleProcess(), 1)[2]
-    _Job(run, None, [], 1, False, False, said.append)._check_code(code_hashes(run.config, space))
-    assert f"has changed since the search: {name}." in said[0]
+    (note,) = notes(run, code_hashes(run.config, space))
+    assert f"has changed since the search: {name}." in note
 
 
 @pytest.mark.parametrize("changed", [0, 1])

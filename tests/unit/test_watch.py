@@ -42,7 +42,7 @@ def test_a_signal_is_noted_and_the_step_is_finished(number, code):
             while not watching.stopping:
                 time.sleep(0.01)
         say("saved")
-        sys.exit(watching.interruption().exit_code)
+        sys.exit(watching.stopping)
     """)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)

@@ -67,13 +67,10 @@ def collapse_text(
     if not collapsed:
         return ""
     learned = sum(map(_learned_in_training, collapsed))
-    is_normalization = 2 * learned > len(collapsed) and norm_momentum != 0
-    step_cause = _own_step_cause if has_own_optimizer else _step_cause
-    other = (
-        _normalization_cause(config.training, norm_momentum)
-        if is_normalization
-        else step_cause(config.training)
-    )
+    if 2 * learned > len(collapsed) and norm_momentum != 0:
+        other = _normalization_cause(config.training, norm_momentum)
+    else:
+        other = _step_cause(config.training, has_own_optimizer)
     first = range_problem or _random_weights_cause(config)
     cause = f"{first}. If that is not the cause: {other}" if first else other
     return (
@@ -113,15 +110,13 @@ def _normalization_cause(training: TrainingOptions, momentum: float | None) -> s
     )
 
 
-def _own_step_cause(training: TrainingOptions) -> str:
-    return (
-        "the learning rate with which your HyperModel compiles its models is unsuitable, too many "
-        "of their layers are frozen, or there are too few epochs (try "
-        f"training.epochs={3 * training.epochs})"
-    )
-
-
-def _step_cause(training: TrainingOptions) -> str:
+def _step_cause(training: TrainingOptions, has_own_optimizer: bool) -> str:
+    if has_own_optimizer:
+        return (
+            "the learning rate with which your HyperModel compiles its models is unsuitable, too "
+            "many of their layers are frozen, or there are too few epochs (try "
+            f"training.epochs={3 * training.epochs})"
+        )
     lower = f"training.learning_rate={training.learning_rate / 10:g}"
     adam = f"training.optimizer=adam with training.learning_rate={RATES['adam']:g}"
     other = "" if training.optimizer == "adam" else f", or {adam}"

@@ -78,7 +78,12 @@ def _owners(space: SearchSpace, model: keras.Model) -> set[Any]:
 
     Libraries are left out unless the HyperModel is part of them, as versions are not compared.
     """
-    custom = [each for each in custom_code(model) if not _is_of_library(_module(each))]
+
+    def is_of_library(each: Any) -> bool:
+        file = getattr(sys.modules.get(_module(each)), "__file__", None) or ""
+        return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+    custom = (each for each in custom_code(model) if not is_of_library(each))
     return {
         each if hasattr(each, "__qualname__") else type(each) for each in (*space.code, *custom)
     }
@@ -111,11 +116,6 @@ def _source_now(owner: Any) -> list[str]:
 
 def _module(owner: Any) -> str:
     return getattr(owner, "__module__", None) or "builtins"
-
-
-def _is_of_library(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
 
 
 def _hash(value: Any) -> str:

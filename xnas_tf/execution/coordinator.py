@@ -215,7 +215,11 @@ class Coordinator:
         """
         with self.transaction():
             if not self._has_ended:
-                self._record_end()
+                is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
+                if self._state.front and is_beyond:
+                    self._notify_generation(self._algorithm.generation + 1)
+                self._database.set_fact("ended", True)
+                self._stopping.end()
             self._obsolete_checkpoints += [
                 checkpoint_path(self._path, n) for n in self._checkpointed
             ]
@@ -223,13 +227,6 @@ class Coordinator:
             raise RunError(
                 f"{self._state.explain_empty_front()}. All of them are recorded in {self._path}"
             )
-
-    def _record_end(self) -> None:
-        is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
-        if self._state.front and is_beyond:
-            self._notify_generation(self._algorithm.generation + 1)
-        self._database.set_fact("ended", True)
-        self._stopping.end()
 
     # From the algorithm to the queue
 

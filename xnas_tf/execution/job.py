@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from xnas_tf.config import Config
-from xnas_tf.data import Dataset
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
@@ -18,7 +17,6 @@ from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import job_watchdog
 from xnas_tf.execution.worker import PROFILED, Profiler, Worker
 from xnas_tf.keras_tools.kernel_cache import kept_kernels
-from xnas_tf.spaces.search_space import SearchSpace
 
 
 def run_job(
@@ -41,45 +39,30 @@ def run_job(
         def open_session() -> Session | None:
             if world.rank:
                 return None
-            opened = opened_session(
-                path, config, dataset, space, fresh, make_callbacks=make_callbacks
-            )
-            session = stack.enter_context(opened)
+            parts = path, config, dataset, space, fresh
+            session = stack.enter_context(opened_session(*parts, make_callbacks=make_callbacks))
             session.record_groups(1, world.size)
             return session
 
         session = on_all_ranks(open_session, world)
         if space.is_built_in:
             stack.enter_context(kept_kernels())
-        evaluator = _work(config, dataset, space, world, session, profiler)
+        with job_watchdog(config.distributed, world) as watchdog:
+            # The faster backend is chosen, since the values do not depend on it.
+            backend = backend_for(config, dataset, space, world)
+            source = None
+            if session:
+                source = local_source(session.coordinator, session.coordinator.transaction)
+                if backend.note:
+                    session.note(backend.note)
+            evaluator = Evaluator(config, dataset, space, world, backend)
+            minutes = config.training.checkpoint_minutes
+            Worker(evaluator, world, source, watchdog, minutes, profiler).run()
         if session:
             if profiler.is_waiting:
                 few = f"rank 0 evaluated fewer than {PROFILED} candidates"
                 session.note(f"nothing was profiled: {few}")
-            session.finish(evaluator.backend)
-
-
-def _work(
-    config: Config,
-    dataset: Dataset,
-    space: SearchSpace,
-    world: Communicator,
-    session: Session | None,
-    profiler: Profiler,
-) -> Evaluator:
-    """Evaluate candidates until there are no more; return the evaluator."""
-    with job_watchdog(config.distributed, world) as watchdog:
-        # The faster backend is chosen, since the values do not depend on it.
-        backend = backend_for(config, dataset, space, world)
-        if session and backend.note:
-            session.note(backend.note)
-        evaluator = Evaluator(config, dataset, space, world, backend)
-        source = None
-        if session:
-            source = local_source(session.coordinator, session.coordinator.transaction)
-        minutes = config.training.checkpoint_minutes
-        Worker(evaluator, world, source, watchdog, minutes, profiler).run()
-        return evaluator
+            session.finish(backend)
 
 
 def _check_size(wanted: int | None, ranks: int) -> None:

@@ -86,13 +86,12 @@ def opened_session(
         context = SearchContext(path, config, dataset, space, database, spent(database))
         _check_data(context, flips)
         check_code(context)
-        algorithm = Algorithm(
-            config.search,
-            config.directions,
-            space,
-            _is_steady_state(config, database, groups),
-            ExactCosts(config, space, dataset.class_names),
-        )
+        default = "generational" if groups == 1 else "steady_state"
+        mode = config.search.mode or database.fact("mode") or default
+        database.set_fact("mode", mode)
+        costs = ExactCosts(config, space, dataset.class_names)
+        parts = config.search, config.directions, space
+        algorithm = Algorithm(*parts, mode == "steady_state", costs)
         callbacks = Callbacks(make_callbacks(context))
         coordinator = Coordinator(path, config, database, algorithm, callbacks, networks=networks)
         with callbacks.over_search(coordinator.run):
@@ -137,11 +136,3 @@ def _check_data(search: SearchContext, flips: bool) -> None:
     search.database.set_fact("own_optimizer", search.space.compiles_default)
     search.database.set_fact("range_problem", search.space.range_problem)
     search.database.set_fact("norm_momentum", search.space.norm_momentum or 0.0)
-
-
-def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
-    """Return whether the search is steady-state: as configured or before, or for several groups."""
-    default = "generational" if groups == 1 else "steady_state"
-    mode = config.search.mode or database.fact("mode") or default
-    database.set_fact("mode", mode)
-    return mode == "steady_state"

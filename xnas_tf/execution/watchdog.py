@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from xnas_tf.training.callbacks import Interrupted, interruption
-
 if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
     from xnas_tf.distributed.options import DistributedOptions
@@ -67,7 +65,8 @@ class Watchdog:
             before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
             self._handlers.callback(signal.set_wakeup_fd, before)
             for number in SIGNALS:
-                self._handlers.callback(signal.signal, number, signal.signal(number, _ignore))
+                before_handler = signal.signal(number, lambda *_: None)  # interrupts no step
+                self._handlers.callback(signal.signal, number, before_handler)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,10 +83,6 @@ class Watchdog:
     def seconds_left(self) -> float:
         """Seconds until the watchdog ends a process that was asked to stop."""
         return self._deadline - time.monotonic()
-
-    def interruption(self) -> Interrupted:
-        """Return the exception to raise after a signal, once everything is saved."""
-        return interruption(self.stopping)
 
     @contextmanager
     def over(self, on_hang: Callable[[], None]) -> Iterator[None]:
@@ -162,7 +157,3 @@ def _has_no_reader(stream: TextIO | None) -> bool:
         return False
     # A pipe without a reader shows POLLERR, a socket POLLHUP, a pseudo-terminal both (measured).
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
-
-
-def _ignore(*_: object) -> None:
-    """Handle a signal without ending the process or interrupting a step."""

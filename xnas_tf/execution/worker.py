@@ -17,6 +17,7 @@ from xnas_tf.execution.task import RankFailedError, TaskEvaluator, evaluate
 from xnas_tf.execution.task_source import Task, TaskSource
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
+from xnas_tf.training.callbacks import interruption
 from xnas_tf.utils.progress import LOGGER
 
 LAST_SECONDS = 5.0
@@ -71,13 +72,13 @@ class Worker:
             self._broadcast()  # wait: the first rank to leave shuts down Horovod for the others
         except RankDiedError as error:
             if self.watch.stopping:
-                raise self.watch.interruption() from error
+                raise interruption(self.watch.stopping) from error
             raise
 
     def _next(self) -> Task | None:
         """Return the next task, on all ranks."""
         if self.watch.stopping and self.source:
-            raise self.watch.interruption()
+            raise interruption(self.watch.stopping)
         task = self.source.ask() if self.source else None
         fields = self._broadcast(task and vars(task))
         return Task(**fields) if fields else None

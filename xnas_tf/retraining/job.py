@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,13 +121,26 @@ class _Job:
     def run(self, world: Communicator) -> None:
         """Train all networks that have not been trained yet."""
         from xnas_tf.execution.preparation import on_all_ranks, prepare
+        from xnas_tf.execution.worker import Worker
+        from xnas_tf.retraining.attribution_pictures import AttributionPictures
+        from xnas_tf.retraining.evaluator import Retrainer
 
-        _, dataset, space = prepare(self.settings.config, world, world.size)
+        config, patience = self.settings.config, self.settings.patience
+        _, dataset, space = prepare(config, world, world.size)
         with ExitStack() as stack:
             session = on_all_ranks(
                 lambda: None if world.rank else self._session(stack, dataset, space), world
             )
-            self._train(world, dataset, space, session)
+            with job_watchdog(config.distributed, world) as watchdog:
+                pictures = None
+                if self.has_pictures and session:
+                    pictures = AttributionPictures(
+                        self.curves, dataset, config.training.epochs, self.log
+                    )
+                retrainer = Retrainer(config, dataset, space, world, patience, pictures)
+                source = local_source(session) if session else None
+                minutes = config.training.checkpoint_minutes
+                Worker(retrainer, world, source, watchdog, minutes).run()
             if session:
                 session.check()
 
@@ -138,8 +151,8 @@ class _Job:
         if changes := self.source.changes_of(dataset):  # images of the search may be test images
             raise InputError(changes)
         code = code_hashes(self.settings.config, space)
-        self._check_code(code)
-        self._note_callbacks()
+        for note in notes(self.source, code):
+            self.log(note)
         for candidate in self.chosen:
             check_fits(candidate, space)
         hold(stack, self.path.parent)
@@ -153,44 +166,20 @@ class _Job:
             self.log,
         )
 
-    def _check_code(self, code: dict[str, str]) -> None:
-        """Warn if the user's code has changed, as the networks may then differ."""
-        if files := changed_files(self.source.fact("code"), code):
-            self.log(
-                f"warning: the code of {self.source.path} has changed since the search: "
-                f"{', '.join(files)}. The retrained networks may differ from those of the search"
-            )
 
-    def _note_callbacks(self) -> None:
-        """Say that the Keras callbacks of the search are left out, if it had any."""
-        if self.source.config.training.callbacks:
-            self.log(
-                "the Keras callbacks of the search are left out, because a retraining has its own "
-                "early stopping: networks whose learning rate or images they change are trained "
-                "differently"
-            )
-
-    def _train(
-        self,
-        world: Communicator,
-        dataset: Dataset,
-        space: SearchSpace,
-        session: RetrainingSession | None,
-    ) -> None:
-        from xnas_tf.execution.worker import Worker
-        from xnas_tf.retraining.attribution_pictures import AttributionPictures
-        from xnas_tf.retraining.evaluator import Retrainer
-
-        config, patience = self.settings.config, self.settings.patience
-        with job_watchdog(config.distributed, world) as watchdog:
-            pictures = None
-            if self.has_pictures and session:
-                pictures = AttributionPictures(
-                    self.curves, dataset, config.training.epochs, self.log
-                )
-            retrainer = Retrainer(config, dataset, space, world, patience, pictures)
-            source = local_source(session) if session else None
-            Worker(retrainer, world, source, watchdog, config.training.checkpoint_minutes).run()
+def notes(run: Run, code: dict[str, str]) -> Iterator[str]:
+    """Yield why networks may differ from a run's, given the current hashes of the user's code."""
+    if files := changed_files(run.fact("code"), code):
+        yield (
+            f"warning: the code of {run.path} has changed since the search: {', '.join(files)}. "
+            "The retrained networks may differ from those of the search"
+        )
+    if run.config.training.callbacks:
+        yield (
+            "the Keras callbacks of the search are left out, because a retraining has its own "
+            "early stopping: networks whose learning rate or images they change are trained "
+            "differently"
+        )
 
 
 def hold(stack: ExitStack, folder: Path) -> None:

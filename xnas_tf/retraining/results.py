@@ -239,8 +239,11 @@ class Retraining:
         Raises:
             InputError: If one of the trainings cannot be read.
         """
-        files = (self.path / "results").glob("*.json")  # not drafts, which start with a dot
-        found = [_read_training(file) for file in files]
+        found = []
+        for file in (self.path / "results").glob("*.json"):  # not drafts, which start with a dot
+            found.append(training := _read(file, Training))
+            if training.name != file.stem:  # the name becomes a path, and could lead anywhere
+                raise InputError(f"{file} has the results of {training.name!r}")
         return sorted(found, key=lambda t: (t.candidate == BASELINE, t.candidate, t.key, t.seed))
 
     def models(self) -> list[Retrained]:
@@ -309,13 +312,6 @@ class _Facts:
     test_images: int
     code: dict[str, str] = field(default_factory=dict)
     """Hashes of the code that builds and measures the networks; new in 0.3."""
-
-
-def _read_training(file: Path) -> Training:
-    training = _read(file, Training)
-    if training.name != file.stem:  # the name becomes a path, and could lead anywhere
-        raise InputError(f"{file} has the results of {training.name!r}")
-    return training
 
 
 def _read(file: Path, kind: Callable[..., T]) -> T:

@@ -7,7 +7,6 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -106,15 +105,12 @@ def _name(callback: keras.callbacks.Callback) -> str:
     others = {n: value_text(v) for n, v in values.items() if n not in plain}
     hashes = {n: _hash(text) for n, text in others.items() if text}
     is_of_keras = kind.__module__.startswith("keras.")
-    shown = {n: v if is_of_keras and "://" not in str(v) else _hidden(v) for n, v in plain.items()}
-    arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **hashes}.items())
+    for name, value in plain.items():
+        if isinstance(value, str) and not (is_of_keras and "://" not in value):
+            plain[name] = _hash(value)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in {**plain, **hashes}.items())
     module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
-
-
-def _hidden(value: Any) -> Any:
-    """Return a hash of a string; return other values unchanged, as they are not secret."""
-    return _hash(value) if isinstance(value, str) else value
 
 
 def _hash(text: str) -> str:

@@ -100,18 +100,15 @@ def evaluate_outputs(
     total, logs = 0.0, {}
     for begin in range(0, len(labels), BATCH):
         rows = slice(begin, begin + BATCH)
-        batch = tf.constant(targets[rows]), _as_computed(outputs, rows)
+        values = tf.constant(outputs.values[rows])
+        if outputs.logits is not None:  # from which Keras computes its losses
+            values = with_logits(values, outputs.logits[rows])
+        batch = tf.constant(targets[rows]), values
         total += len(batch[0]) * float(np.mean(model.compute_loss(None, *batch)))
         logs = model.compute_metrics(None, *batch)
     found = as_floats({**logs, "loss": total / len(labels)})
     model.reset_metrics()
     return found
-
-
-def _as_computed(outputs: ModelOutputs, rows: slice) -> tf.Tensor:
-    """Attach the logits, if any, to the outputs, so that Keras computes its losses from them."""
-    values = tf.constant(outputs.values[rows])
-    return values if outputs.logits is None else with_logits(values, outputs.logits[rows])
 
 
 def metrics_of_all_ranks(

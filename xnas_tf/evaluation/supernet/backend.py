@@ -1,11 +1,12 @@
-"""The backend that trains and queries the cells of NAS-Bench-201 through one supernet."""
+"""Trains and queries the cells of NAS-Bench-201 through one supernet, where that is faster."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from xnas_tf.attribution.base import AttributionMethod
@@ -16,19 +17,17 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.data import Dataset
 from xnas_tf.data.batches import batching
+from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.backend import Backend, ModelAccess
-from xnas_tf.evaluation.supernet.network import WeightBinding
-from xnas_tf.evaluation.supernet.training import (
-    SupernetPredictor,
-    SupernetTrainer,
-    graphs_of_all_cells,
-)
+from xnas_tf.evaluation.supernet.network import Supernet, WeightBinding
 from xnas_tf.keras_tools.tracing import FEW_RUNS
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.spaces.nas_bench_201 import NASBench201
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.checkpoint import TrainingProgress
+from xnas_tf.training.predictor import ModelOutputs, Predictor
+from xnas_tf.training.step import Step
 from xnas_tf.training.trainer import Trainer
 
 SHARED_METHODS = (GradCAM, IntegratedGradients, SmoothGrad)
@@ -43,6 +42,66 @@ UNTRACED = 0.35
 """Cost of a cell's own network if it takes too few steps to be traced, in the same unit."""
 
 
+class SupernetTrainer(Trainer):
+    """Trains a candidate's own model through the supernet, to which ``binding`` binds it.
+
+    Checkpoints contain the model's and its optimizer's variables, copied from the supernet.
+    """
+
+    def __init__(
+        self, network: Supernet, candidate: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        self._network = network
+        super().__init__(*args, **kwargs)
+        self.binding = WeightBinding(network, candidate, self._model)
+
+    def _new_step(self, weight_decay: float, runs: int) -> Step:
+        return self._network.step
+
+    def _run_steps(self) -> None:
+        self.binding.load()
+        super()._run_steps()
+
+    def _average_statistics(self) -> None:
+        if self._communicator.size > 1:
+            self.binding.store()
+            super()._average_statistics()
+            self.binding.invalidate()
+
+    def end_epoch(self, history: Sequence[Mapping[str, float]]) -> bool:
+        """See ``Trainer.end_epoch``."""
+        if self.best:
+            self.binding.store()
+        return super().end_epoch(history)
+
+    def finish(self) -> bool:
+        """See ``Trainer.finish``."""
+        has_changed = super().finish()
+        if has_changed:
+            self.binding.invalidate()
+        return has_changed
+
+    def _packed(self, progress: TrainingProgress) -> bytes:
+        self.binding.store()
+        return super()._packed(progress)
+
+
+class SupernetPredictor(Predictor):
+    """Predicts with a candidate's own model through the supernet."""
+
+    def __init__(self, binding: WeightBinding) -> None:
+        self._binding = binding
+
+    def outputs(self, images: np.ndarray | DiskImages) -> ModelOutputs:
+        """See ``Predictor.outputs``."""
+        self._binding.load()
+        return self._binding.network.predictor.outputs(images)
+
+    def probabilities(self, outputs: ModelOutputs) -> np.ndarray:
+        """See ``Predictor.probabilities``."""
+        return self._binding.network.predictor.probabilities(outputs)
+
+
 class SupernetBackend(Backend):
     """Trains and explains one supernet in place of the candidates' own models."""
 
@@ -51,9 +110,9 @@ class SupernetBackend(Backend):
     def __init__(
         self, config: Config, dataset: Dataset, space: SearchSpace, communicator: Communicator
     ) -> None:
-        self._graphs = graphs_of_all_cells(config, dataset, space.hypermodel, communicator)
+        self._network = Supernet(config, dataset, space.hypermodel, communicator)
         self._shared = {
-            method: self._graphs.network.model
+            method: self._network.model
             for method in introspectability_methods(config.measures())
             if type(method) in SHARED_METHODS
         }
@@ -62,14 +121,14 @@ class SupernetBackend(Backend):
 
     def trainer(self, candidate: Candidate, model: keras.Model, *arguments: Any) -> Trainer:
         """See ``Backend.trainer``."""
-        trainer = SupernetTrainer(self._graphs, candidate.hyperparameters, model, *arguments)
+        trainer = SupernetTrainer(self._network, candidate.hyperparameters, model, *arguments)
         self._binding, self._has_trained = trainer.binding, True
         return trainer
 
     def predictor(self, model: keras.Model, images: int, times: int) -> Predictor:
         """See ``Backend.predictor``."""
         assert self._binding, "the trainer is created first"
-        return SupernetPredictor(self._graphs, self._binding)
+        return SupernetPredictor(self._binding)
 
     def shared_models(self) -> Mapping[AttributionMethod, keras.Model]:
         """See ``Backend.shared_models``."""
@@ -83,13 +142,13 @@ class SupernetBackend(Backend):
         # model of a reused result may belong to another cell that computes the same function.
         if not self._has_trained or candidate.reused_from:
             return super().reloaded(candidate, model, images)
-        binding = WeightBinding(self._graphs.network, candidate.hyperparameters, model)
+        binding = WeightBinding(self._network, candidate.hyperparameters, model)
         binding.load()
-        return ModelAccess(SupernetPredictor(self._graphs, binding), self._shared)
+        return ModelAccess(SupernetPredictor(binding), self._shared)
 
     def release(self) -> None:
         """See ``Backend.release``."""
-        self._binding = self._graphs.network.bound = None
+        self._binding = self._network.bound = None
 
 
 def backend_for(
@@ -112,19 +171,12 @@ def is_shared(config: Config, dataset: Dataset, space: SearchSpace, groups: int)
     On GPUs, a supernet has not been tested, and choosing each edge's operation may be slow.
     ``groups`` is the number of groups of ranks, each of which traces its own networks.
     """
-    return _is_possible(config, space) and _gain(config, dataset, groups) > 0
-
-
-def _is_possible(config: Config, space: SearchSpace) -> bool:
     training = config.training
     is_plain = not (training.mixed_precision or training.jit_compile or training.callbacks)
     is_on_cpu = not tf.config.list_physical_devices("GPU")
     has_cells = type(space.hypermodel) is NASBench201
-    return has_cells and is_plain and is_on_cpu and len(config.rungs) == 1
-
-
-def _gain(config: Config, dataset: Dataset, groups: int) -> float:
-    """Return the time saved, relative to tracing a cell's own network."""
-    steps = config.training.epochs * batching(len(dataset.train), config.training.batch_size)[1]
-    saved = (1.0 if steps > FEW_RUNS else UNTRACED) - STEP * steps
-    return saved * config.search.candidates / groups - TRACE
+    if not (has_cells and is_plain and is_on_cpu and len(config.rungs) == 1):
+        return False
+    steps = training.epochs * batching(len(dataset.train), training.batch_size)[1]
+    saved = (1.0 if steps > FEW_RUNS else UNTRACED) - STEP * steps  # per candidate
+    return saved * config.search.candidates / groups > TRACE

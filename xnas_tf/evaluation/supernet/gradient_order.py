@@ -60,12 +60,9 @@ def order_of(cell: Mapping[str, str]) -> Order:
             uses[tensor] -= 1
             if not uses[tensor]:
                 queue.append(tensor)
-    return _first_alone_in_front(order, [_term(edge, cell) for edge in order])
-
-
-def _first_alone_in_front(order: list[int], terms: list[Term]) -> Order:
+    terms = [_term(edge, cell) for edge in order]
     alone = [place for place, term in enumerate(terms) if terms.count(term) == 1]
-    if alone:
+    if alone:  # the first one comes first
         order[0], order[alone[0]] = order[alone[0]], order[0]
     return tuple(order)
 

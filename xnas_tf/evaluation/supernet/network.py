@@ -10,10 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from xnas_tf.attribution.explainer import always_trace
+from xnas_tf.config import Config
+from xnas_tf.data import Dataset
+from xnas_tf.data.batches import batching
+from xnas_tf.distributed import Communicator
 from xnas_tf.evaluation.supernet.cell import SupernetCell, numbers_of
 from xnas_tf.evaluation.supernet.edge import CONVOLUTIONS
+from xnas_tf.keras_tools.targets import build_metrics
 from xnas_tf.spaces.cells import EDGES
 from xnas_tf.spaces.nas_bench_201 import NASBench201
+from xnas_tf.training.compilation import compile_model
+from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.step import Step
 
 Index = tuple[slice | int | EllipsisType, ...]
 VariableSlice = tuple[keras.Variable, Index, keras.Variable]
@@ -21,18 +30,28 @@ VariableSlice = tuple[keras.Variable, Index, keras.Variable]
 
 
 class Supernet:
-    """A network that computes the network of any cell.
+    """A compiled network that computes the network of any cell, traced once for all candidates.
 
     ``bound`` is the binding of the model whose values the supernet holds; None if there is none.
     """
 
-    def __init__(self, space: NASBench201) -> None:
+    def __init__(
+        self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
+    ) -> None:
         self.bound: WeightBinding | None = None
         convolutions = dict.fromkeys(EDGES, "nor_conv_3x3")
         self._numbers = tf.Variable(numbers_of(convolutions), trainable=False, dtype=tf.int32)
-        self.model = space.stacked(
+        self.model = model = space.stacked(
             lambda x, channels, name: SupernetCell(channels, self._numbers, name)(x)
         )
+        always_trace(model)
+        training = config.training
+        batch_size, steps = batching(len(dataset.train), training.batch_size)
+        compile_model(model, training, steps)
+        model.optimizer.build(model.trainable_variables)
+        build_metrics(model, dataset.classes)
+        self.step = Step(model, dataset, batch_size, training.weight_decay, training, communicator)
+        self.predictor = Predictor(model)
 
     def become(self, cell: Mapping[str, str]) -> None:
         """Make the supernet compute a cell's network from now on."""
@@ -109,26 +128,26 @@ class WeightBinding:
     """Copies values between a candidate's own model and a supernet."""
 
     def __init__(self, network: Supernet, candidate: Mapping[str, Any], model: keras.Model) -> None:
-        self._network = network
+        self.network = network
         self._candidate = candidate
         self._slices = network.slices(candidate, model)
         self._variables = all_variables(network.model)
 
     def load(self) -> None:
         """Copy the model's values to the supernet, unless already copied, and zero all others."""
-        if self._network.bound is self:
+        if self.network.bound is self:
             return
-        self._network.become(self._candidate)
+        self.network.become(self._candidate)
         values = {id(v): np.zeros(v.shape, v.dtype) for v in self._variables}
         for shared, index, own in self._slices:
             values[id(shared)][index] = np.asarray(own)
         for variable in self._variables:
             variable.assign(values[id(variable)])
-        self._network.bound = self
+        self.network.bound = self
 
     def store(self) -> None:
         """Copy the supernet's values to the model, if the model is bound."""
-        if self._network.bound is not self:
+        if self.network.bound is not self:
             return
         values = {id(v): np.array(v) for v in self._variables}  # copies: the variables change
         for shared, index, own in self._slices:
@@ -141,7 +160,7 @@ class WeightBinding:
 
     def invalidate(self) -> None:
         """Mark the supernet's values as outdated because the model's values have changed."""
-        self._network.bound = None
+        self.network.bound = None
 
 
 def all_variables(model: keras.Model) -> list[keras.Variable]:

@@ -25,7 +25,7 @@ from xnas_tf.launcher.ray.mailbox import Mailbox, Question
 from xnas_tf.launcher.ray.rank import Setting
 from xnas_tf.launcher.ray.resources import Capacity
 from xnas_tf.registry import OBJECTS, describe
-from xnas_tf.training.callbacks import Interrupted
+from xnas_tf.training.callbacks import Interrupted, interruption
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -90,7 +90,10 @@ class Driver:
                 self._add_groups()
                 with self._turn():
                     for group in self._groups:
-                        self._try_to_advance(group)
+                        try:
+                            self._advance(group)
+                        except XnasError as error:
+                            self._failure = self._failure or error
                 if self._failure:
                     raise self._failure
                 if self._watchdog.stopping:
@@ -141,12 +144,6 @@ class Driver:
     def _new(self, number: int) -> Group:
         avoided = self._losses.avoided(number, self._capacity.bundle)
         return Group(number, self._setting, self._size, self._capacity.bundle, avoided)
-
-    def _try_to_advance(self, group: Group) -> None:
-        try:
-            self._advance(group)
-        except XnasError as error:
-            self._failure = self._failure or error
 
     def _advance(self, group: Group) -> None:
         """Collect the result of a group's step if it is done, and start the next one."""
@@ -218,7 +215,7 @@ class Driver:
         while evaluating and self._watchdog.seconds_left > LAST_SECONDS:
             with self._turn():
                 evaluating = [group for group in evaluating if not self._has_stopped(group)]
-        raise self._watchdog.interruption()
+        raise interruption(self._watchdog.stopping)
 
     def _has_stopped(self, group: Group) -> bool:
         """Return whether a group has stopped; collect its result if it finished before stopping."""

@@ -78,7 +78,9 @@ class Rank:
     def place(self) -> RankAddress:
         """Return the address at which Ray started this rank."""
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
-        return RankAddress(node, address, _interface(address))
+        all_of = {name: [a.address for a in own] for name, own in psutil.net_if_addrs().items()}
+        interface = next((name for name, own in all_of.items() if address in own), "lo")
+        return RankAddress(node, address, interface)
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
         """Join the group's other ranks, as the one of this number, and prepare to evaluate.
@@ -176,10 +178,3 @@ def different_facts(mine: dict[str, Any], reference: dict[str, Any]) -> list[str
         lines.append("set keras.config in the HyperModel's module, which ranks import")
     files = changed_files(reference["code"], mine["code"])
     return [*lines, *(f"{file} has other code there" for file in files)]
-
-
-def _interface(address: str) -> str:
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address == address for each in addresses):
-            return name
-    return "lo"
