@@ -15,7 +15,7 @@ from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.launcher import engine
+from xnas_tf.launcher import search as engine
 from xnas_tf.launcher.ray.mailbox import Mailbox
 from xnas_tf.storage.run_directory import open_database
 
@@ -151,18 +151,20 @@ def test_a_group_that_does_not_get_ready_is_replaced():
 
 def test_a_group_avoids_a_node_that_it_was_lost_on_twice_in_a_row(monkeypatch):
     pytest.importorskip("ray")
-    from xnas_tf.launcher.ray import avoided_nodes as module
+    from xnas_tf.launcher.ray import resources as module
 
-    monkeypatch.setattr(module, "_nodes", lambda _: ["a", "b"])
+    nodes = [{"NodeID": name, "Resources": {"CPU": 1}} for name in "abc"]
+    monkeypatch.setattr(module, "alive_nodes", lambda: nodes)
     losses = module.LostGroups()
     losses.note(0, {"a"})
     losses.forget(0)
     losses.note(0, {"a"})
-    assert losses.avoided(0, {}) == []
+    assert losses.avoided(0, {"CPU": 1}) == []
     losses.note(0, {"a"})
-    assert losses.avoided(0, {}) == ["a"] and losses.avoided(1, {}) == []
-    monkeypatch.setattr(module, "_nodes", lambda _: ["a"])
-    assert losses.avoided(0, {}) == []  # there is no other
+    assert losses.avoided(0, {"CPU": 1}) == ["a"] and losses.avoided(1, {"CPU": 1}) == []
+    assert losses.avoided(0, {"CPU": 2}) == []  # no other node has room
+    del nodes[1:]
+    assert losses.avoided(0, {"CPU": 1}) == []  # there is no other
     with pytest.raises(RunError, match="2 groups were lost in a row"):
         monkeypatch.setattr(module, "MAX_LOSSES", 1)
         losses.check(2, "killed")
@@ -201,7 +203,7 @@ def test_more_groups_than_this_machine_has_room_for_are_refused(monkeypatch):
     pytest.importorskip("ray")
     from xnas_tf.launcher.ray import resources
 
-    monkeypatch.setattr(resources, "_nodes", lambda: [{"CPU": 2.0}])
+    monkeypatch.setattr(resources, "_resources", lambda: [{"CPU": 2.0}])
     with pytest.raises(InputError, match="4 groups of 1 rank do not fit; .* 0 GPUs and 2 cores"):
         resources.Capacity(4, 1, is_local=True)
     assert resources.Capacity(4, 1, is_local=False)() == 4  # a cluster may grow

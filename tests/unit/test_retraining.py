@@ -249,7 +249,7 @@ def test_all_networks_are_trained_with_one_seed_then_with_the_next(tmp_path):
     desk = desk_at(tmp_path)
     assert play(desk) == [(1, 0), (2, 0), (BASELINE, 0), (1, 1), (2, 1), (BASELINE, 1)]
     desk.check()
-    retraining = desk._retraining
+    retraining = desk.retraining
     assert [(m.candidate, len(m.trainings)) for m in retraining.models()] == [
         (1, 2),
         (2, 2),
@@ -268,7 +268,7 @@ def test_curves_that_cannot_be_written_cost_no_training(tmp_path, monkeypatch):
     said = []
     desk = desk_at(tmp_path, seeds=1, said=said)
     play(desk)
-    assert {training.state for training in desk._retraining.trainings()} == {"done"}
+    assert {training.state for training in desk.retraining.trainings()} == {"done"}
     assert sum("no curves in TensorBoard: OSError: No space" in text for text in said) == 3
 
 
@@ -291,14 +291,14 @@ def test_code_that_has_changed_is_refused_if_seeds_would_be_of_different_network
     facts = tmp_path / "3-epochs-00000000" / "retraining.json"
     assert Retraining(facts.parent).code == {"mine": "b"}
     facts.write_text(json.dumps({"patience": 5, "test_images": 30}))  # of an earlier version
-    assert desk_at(tmp_path, code="c")._retraining.code == {"mine": "c"}
+    assert desk_at(tmp_path, code="c").retraining.code == {"mine": "c"}
 
 
 def test_the_baseline_is_as_large_as_the_largest_candidate(tmp_path):
     sizes = {1: 3_000, 2: 9_000}
     desk = desk_at(tmp_path, seeds=1)
     play(desk, lambda task: done(parameters=sizes.get(task.id, 1)))
-    (baseline,) = (t for t in desk._retraining.trainings() if t.candidate == BASELINE)
+    (baseline,) = (t for t in desk.retraining.trainings() if t.candidate == BASELINE)
     assert baseline.key == resnet_of_size(9_000, SHAPE, 3).key
 
 
@@ -307,11 +307,11 @@ def test_failures_do_not_stop_the_rest_and_are_tried_again(tmp_path):
     found = play(desk, lambda task: FAILED if task.id == 1 else done())
     assert found == [(1, 0), (2, 0), (BASELINE, 0)]
     desk.check()
-    (failure,) = desk._retraining.failures()
+    (failure,) = desk.retraining.failures()
     assert (failure.title, failure.reason) == ("candidate 1", "nan")
     again = desk_at(tmp_path, seeds=1)
     assert play(again) == [(1, 0)]
-    assert not again._retraining.failures()
+    assert not again.retraining.failures()
 
 
 def test_when_everything_fails_that_is_an_error(tmp_path):
@@ -336,7 +336,7 @@ def test_a_training_goes_on_from_its_own_checkpoint(tmp_path):
     second.tell(task, done())
     assert not list((tmp_path / "3-epochs-00000000" / "checkpoints").iterdir())
     second.tell(task, FAILED)  # one that was given up as hung may end after all
-    assert second._retraining.failures() == []
+    assert second.retraining.failures() == []
 
 
 def test_one_retraining_of_a_run_at_a_time(tmp_path):
@@ -377,22 +377,22 @@ def test_the_table_says_which_interval_it_is(tmp_path, seeds, kind, text):
     values = {0: 0.9, 1: 0.9} if seeds == 1 else {0: 0.8, 1: 1.0}
     play(desk, lambda task: done(values[task.seed]))
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(retraining_table(desk._retraining))
+    console.print(retraining_table(desk.retraining))
     rows = console.export_text(clear=False).splitlines()
     (row,) = (row for row in rows if row.strip().startswith("candidate 1"))
     assert kind in row and text in row
     is_useless = "two seeds cannot show a difference" in console.export_text(clear=False)
     assert is_useless == (seeds == 2)
     assert any(row.strip().startswith("ResNet-8") for row in rows)
-    (model, _) = desk._retraining.as_dict()["models"]
+    (model, _) = desk.retraining.as_dict()["models"]
     assert model["interval"] == kind and len(model["seeds"]) == seeds
     assert (model["objectives"]["error"]["interval"] is None) == (seeds == 1)
-    (axis,) = desk._retraining.plot().axes
+    (axis,) = desk.retraining.plot().axes
     spread = axis.containers[0].lines[2][0].get_segments()[0][:, 0]
     np.testing.assert_allclose(spread, 100 * np.array(model["test_accuracy"])[[0, 2]])
     dots = [100 * value for value in sorted(values.values())]
     assert any(np.allclose(sorted(line.get_xdata()), dots) for line in axis.get_lines()[1:])
-    assert kind in desk._retraining._repr_html_() and "test accuracy ↑" in axis.get_xlabel()
+    assert kind in desk.retraining._repr_html_() and "test accuracy ↑" in axis.get_xlabel()
 
 
 def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_path):
@@ -414,11 +414,11 @@ def test_the_run_and_its_report_have_it_and_say_what_cannot_be_read(run, tmp_pat
 def test_what_the_baseline_does_not_have_is_left_open(tmp_path):
     desk = desk_at(tmp_path, numbers=(1,))
     play(desk, lambda t: done() if t.id else replace(done(), objectives={"parameters": 500.0}))
-    candidate, baseline = desk._retraining.as_dict()["models"]
+    candidate, baseline = desk.retraining.as_dict()["models"]
     assert candidate["objectives"]["error"]["mean"] == pytest.approx(0.1)
     assert baseline["objectives"]["error"] is None
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(retraining_table(desk._retraining))
+    console.print(retraining_table(desk.retraining))
     (row,) = (r for r in console.export_text().splitlines() if r.strip().startswith("ResNet"))
     assert "–" in row
 
@@ -428,7 +428,7 @@ def test_what_the_baseline_does_not_have_is_left_open(tmp_path):
 def test_files_that_hold_something_else_are_named(tmp_path, name, content):
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
     play(desk)
-    path = desk._retraining.path
+    path = desk.retraining.path
     (path / name).write_text(content)
     with pytest.raises(InputError, match=f"{name} cannot be read"):
         Retraining(path).trainings()
@@ -438,10 +438,10 @@ def test_results_are_only_read_under_their_own_name(tmp_path):
     """It becomes part of paths, and a run from somebody else could lead anywhere."""
     desk = desk_at(tmp_path, seeds=1, numbers=(1,), baseline=False)
     play(desk)
-    (file,) = (desk._retraining.path / "results").glob("*.json")
+    (file,) = (desk.retraining.path / "results").glob("*.json")
     file.write_text(file.read_text().replace('"candidate-00001"', '"../../elsewhere"'))
     with pytest.raises(InputError, match=r"has the results of '\.\./\.\./elsewhere-seed-0'"):
-        desk._retraining.trainings()
+        desk.retraining.trainings()
 
 
 def test_a_kept_model_can_be_loaded(tmp_path):
@@ -452,8 +452,8 @@ def test_a_kept_model_can_be_loaded(tmp_path):
     model.save(file)
     desk.save_model(task, file.read_bytes())
     desk.tell(task, done())
-    (training,) = desk._retraining.trainings()
-    loaded = desk._retraining.load_model(training)
+    (training,) = desk.retraining.trainings()
+    loaded = desk.retraining.load_model(training)
     assert isinstance(loaded, keras.Model)
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 

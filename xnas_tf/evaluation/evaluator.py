@@ -257,24 +257,14 @@ class Evaluator:
         training = self._config.training.model_copy(update={"epochs": candidate.epochs})
         names, rank = training.callbacks, self._communicator.rank
         callbacks = new_callbacks(names, f"candidate-{candidate.id:05d}", rank)
+        model, data, seed = self._model, self._dataset, candidate.seed
         if self._space.has_fit:
             fit = partial(self._space.fit, candidate.hyperparameters)
-            split, seed = self._validator.split, candidate.seed
-            return CustomFitTrainer(
-                self._model, self._dataset, split, training, fit, seed, callbacks
-            )
-        trainer = self.backend.trainer(
-            candidate,
-            self._model,
-            self._dataset,
-            training,
-            self._communicator,
-            candidate.seed,
-            callback,
-            result.seconds,
-            self._config.training.epochs,
-            callbacks,
-        )
+            split = self._validator.split
+            return CustomFitTrainer(model, data, split, training, fit, seed, callbacks)
+        given = model, data, training, self._communicator, seed, callback, result.seconds
+        longest = self._config.training.epochs
+        trainer = self.backend.trainer(candidate, *given, longest, callbacks)
         result.note(trainer.ignored)
         is_new = trainer.progress == TrainingProgress() and not trainer.ignored
         if candidate.promoted_from and is_new:

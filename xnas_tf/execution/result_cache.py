@@ -24,14 +24,11 @@ all candidates are tested (``test: all``)."""
 class ResultCache:
     """Results of networks that were trained before, for the same number of epochs.
 
-    A candidate whose network was trained in this run is a duplicate. Results of an earlier run are
-    reused, along with the model if the candidate is Pareto-optimal. If that model was not saved,
-    the network is trained again, since each candidate on the front has a model.
-
-    Args:
-        earlier: The earlier runs, in lookup order.
-        limited: Names of the measures with constraints. Results without one of these values, which
-            an earlier run only recorded, are not reused.
+    A candidate whose network was trained in this run is a duplicate. Results of ``earlier`` runs
+    are reused, along with the model if the candidate is Pareto-optimal. If that model was not
+    saved, the network is trained again, since each candidate on the front has a model. Results that
+    lack a measure with a constraint (``limited``) are not reused: an earlier run may only record
+    it.
     """
 
     def __init__(self, earlier: Iterable[Run] = (), limited: Collection[str] = ()) -> None:

@@ -26,17 +26,13 @@ def spent(database: Database) -> float:
 
 
 class StoppingCriteria:
-    """The configured stopping criteria of a search: time, trained candidates and lack of progress.
+    """The stopping criteria of a search: time, trained candidates and lack of progress.
 
     Candidates that were proposed before a limit is reached are still trained. Training may already
     have begun, and a run that is killed and resumed must train the same candidates.
 
-    Args:
-        notify: Called with the reason when no more candidates are proposed.
-        clock: Returns seconds since an arbitrary fixed time, such as ``time.monotonic``.
-
-    Attributes:
-        trained: Number of candidates that have finished training, not counting promotions.
+    ``notify`` is called with the reason when no more candidates are proposed, and ``clock`` returns
+    seconds. ``trained`` is the number of candidates that have finished, without promotions.
     """
 
     def __init__(

@@ -29,20 +29,16 @@ _CLOSE = b"\0"
 class Watchdog:
     """A watchdog for this process, active inside its context.
 
-    SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, which the main
-    thread reads every few steps to save and stop. If the main thread has not stopped within
+    SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, to 130 or 143,
+    which the main thread reads every few steps to save and stop. If it has not stopped within
     ``GRACE`` seconds, or on a second SIGINT, the watchdog ends the process, whatever the main
     thread is waiting for.
 
     Args:
-        stall_seconds: Maximum number of seconds between calls to ``report_progress`` in an
-            evaluation.
+        stall_seconds: Maximum number of seconds without progress in an evaluation.
         has_launcher: Whether this process must not outlive the launcher that started it. On other
             hosts, horovodrun ends the ranks by closing the connection to them. Tests show that
             these ranks receive no signal; without the watchdog, they would run forever.
-
-    Attributes:
-        stopping: Exit code to use after a signal, 130 or 143; 0 before any signal.
     """
 
     def __init__(self, stall_seconds: float, has_launcher: bool = False) -> None:

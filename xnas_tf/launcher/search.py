@@ -1,4 +1,4 @@
-"""Runs a search on any engine, from the configuration to the finished run."""
+"""Runs a search on an engine: in this process, on a Horovod launcher's ranks, or on Ray."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from xnas_tf.config import Config, default_note, find_config, load_config
 from xnas_tf.config.loading import ALLOWED
+from xnas_tf.distributed.options import DistributedOptions
+from xnas_tf.distributed.start import started_ranks
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callback, check_callbacks
-from xnas_tf.launcher.engine import chosen_engine
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import check_resumable
 from xnas_tf.utils.argument_types import LIST, PATH, TEXT, WHOLE, Kind, check_types
 from xnas_tf.utils.environment import set_defaults
 from xnas_tf.utils.progress import displayed, log_message
 
+Engine = Literal["local", "horovod", "ray"]
+KEY = "distributed.engine"
+_GPUS = Path("/proc/driver/nvidia/gpus")
 _CONFIG = Kind(
     str | os.PathLike | Config,
     f"{ALLOWED}. For images and labels in memory, or a HyperModel, see "
@@ -116,3 +121,54 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
         )
     file = find_config(config)
     return Path("runs") / (file.stem if file else "quickstart")
+
+
+def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
+    """Return the configured engine, or the one that matches how this process was started.
+
+    Raises:
+        InputError: If the engine does not match how this process was started.
+    """
+    engine = _engine(distributed, address)
+    given = {"`address`": address, "distributed.groups": distributed.groups}
+    for name, value in given.items():
+        if value and engine != "ray":
+            raise InputError(
+                f"{name}: given {value}, which only the engine ray uses, but the engine of this "
+                f"search is {engine}; allowed: {KEY}: ray, without a launcher"
+            )
+    return engine
+
+
+def _engine(distributed: DistributedOptions, address: str | None) -> Engine:
+    wanted = distributed.engine
+    if address and wanted in ("auto", "ray"):
+        return "ray"  # srun may have started the cluster, with one task per node
+    is_launched = started_ranks() > 1 or "HOROVOD_RANK" in os.environ
+    if wanted == "auto":
+        if is_launched:
+            return "horovod"
+        has_cluster = "RAY_ADDRESS" in os.environ or distributed.groups
+        return "ray" if has_cluster or gpus_here() > 1 else "local"
+    if wanted == "horovod" and not is_launched:
+        raise InputError(
+            f"{KEY}: given 'horovod', but no launcher started this process: "
+            "horovodrun -np RANKS xnas-tf search CONFIG (or python SCRIPT)"
+        )
+    if wanted != "horovod" and is_launched:
+        raise InputError(
+            f"{KEY}: given {wanted!r}, but horovodrun, mpirun or srun started {started_ranks()} "
+            "ranks; allowed: horovod, auto, or no launcher"
+        )
+    return wanted
+
+
+def gpus_here() -> int:
+    """Return the number of NVIDIA GPUs on this machine that this process may use.
+
+    TensorFlow is not asked, because it would reserve the GPUs.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([number for number in visible.split(",") if number.strip() not in ("", "-1")])
+    return len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0

@@ -23,11 +23,7 @@ SHOWN = 8
 
 
 class AttributionPictures:
-    """Draws attributions of the same images after the first epoch and after some later epochs.
-
-    ``folder`` is TensorBoard's folder for the retraining. ``log`` is called with a message for each
-    network that cannot be drawn.
-    """
+    """Draws attributions of the same images after the first epoch and after some later epochs."""
 
     def __init__(
         self, folder: Path, dataset: Dataset, epochs: int, log: Callable[[str], None]

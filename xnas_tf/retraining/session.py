@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from xnas_tf.candidate import Candidate, Result
@@ -76,6 +76,7 @@ def _known_code(path: Path, code: dict[str, str]) -> dict[str, str]:
     return {}
 
 
+@dataclass
 class RetrainingSession:
     """A ``TaskSource`` that yields one training at a time, for all ranks to share.
 
@@ -84,26 +85,18 @@ class RetrainingSession:
     retraining. ``log`` gets messages about the start and the end of each training.
     """
 
-    def __init__(
-        self,
-        retraining: Retraining,
-        candidates: Sequence[Candidate],
-        seeds: int,
-        dataset: Dataset | None,
-        folder: Path,
-        show_epoch: ShowEpoch,
-        log: Callable[[str], None],
-    ) -> None:
-        self._retraining = retraining
-        self._candidates = candidates
-        self._seeds = range(seeds)
-        self._dataset = dataset
-        self._folder = folder
+    retraining: Retraining
+    candidates: Sequence[Candidate]
+    seeds: int
+    dataset: Dataset | None
+    folder: Path
+    show_epoch: ShowEpoch
+    log: Callable[[str], None]
+
+    def __post_init__(self) -> None:
         self._curves = TrainingCurves()
-        self._show_epoch = show_epoch
-        self._log = log
         self._versions = versions()
-        found = retraining.trainings()
+        found = self.retraining.trainings()
         self._ended = {training.name: training for training in found if training.state == "done"}
         self._current = ""
         """Name of the training that is running."""
@@ -118,9 +111,9 @@ class RetrainingSession:
             return None
         place, task = upcoming
         self._current = task_name(task)
-        total = (len(self._candidates) + (self._dataset is not None)) * len(self._seeds)
+        total = (len(self.candidates) + (self.dataset is not None)) * self.seeds
         resumed = ", from its checkpoint" if self._checkpoint(task).is_file() else ""
-        self._log(f"{_title(task)}, seed {task.seed} (training {place} of {total}){resumed}")
+        self.log(f"{_title(task)}, seed {task.seed} (training {place} of {total}){resumed}")
         return task
 
     def known(self, task: Task, result: Result) -> None:
@@ -134,7 +127,7 @@ class RetrainingSession:
         """See ``TaskSource.save_model``."""
         if self._is_running(task):
             key = network_key(task.id, task.genotype)
-            write_atomically(self._retraining.model_path(key, task.seed), data)
+            write_atomically(self.retraining.model_path(key, task.seed), data)
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
@@ -150,9 +143,9 @@ class RetrainingSession:
         """See ``TaskSource.on_epoch_end``."""
         if not self._is_running(task):
             return
-        self._show_epoch(len(history), task.epochs, history[-1])
+        self.show_epoch(len(history), task.epochs, history[-1])
         with self._curves_optional(self._current):
-            self._curves.update(self._folder / self._current, history)
+            self._curves.update(self.folder / self._current, history)
 
     def tell(self, task: Task, result: Result) -> None:
         """See ``TaskSource.tell``.
@@ -183,12 +176,12 @@ class RetrainingSession:
             final = {f"objective/{name}": value for name, value in training.objectives.items()}
             final["test/accuracy"] = training.metrics["test_accuracy"]
             with self._curves_optional(training.name):
-                self._curves.finish(self._folder / training.name, training.history, final)
-        file = self._retraining.path / "results" / f"{training.name}.json"
+                self._curves.finish(self.folder / training.name, training.history, final)
+        file = self.retraining.path / "results" / f"{training.name}.json"
         write_atomically(file, json.dumps(asdict(training), allow_nan=False).encode())
         if is_done:
             self._checkpoint(task).unlink(missing_ok=True)
-        self._log(f"{training.title}, seed {task.seed}: {_summary(training)}")
+        self.log(f"{training.title}, seed {task.seed}: {_summary(training)}")
 
     def _is_running(self, task: Task) -> bool:
         """Return whether a task has not ended; one that was given up may still send results."""
@@ -199,35 +192,35 @@ class RetrainingSession:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - TensorBoard rejects some names
-            self._log(f"warning: {name}: no curves in TensorBoard: {describe(error)}")
+            self.log(f"warning: {name}: no curves in TensorBoard: {describe(error)}")
 
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``; the next command resumes from the last checkpoint."""
 
     def check(self) -> None:
         """Raise a ``RunError`` if all trainings of this command failed."""
-        ended = [training for training in self._of_candidates() if training.seed in self._seeds]
+        ended = [training for training in self._of_candidates() if training.seed < self.seeds]
         if ended and all(training.state == "failed" for training in ended):
             raise RunError(f"every training failed; {ended[0].name}: {ended[0].reason}")
 
     def _of_candidates(self) -> list[Training]:
-        ids = {candidate.id for candidate in self._candidates}
+        ids = {candidate.id for candidate in self.candidates}
         return [training for training in self._ended.values() if training.candidate in ids]
 
     def _tasks(self) -> Iterator[Task]:
         """Yield, for each seed, the candidates, then a baseline as large as the largest of them."""
-        epochs = self._retraining.config.training.epochs
-        for seed in self._seeds:
-            for each in self._candidates:
+        epochs = self.retraining.config.training.epochs
+        for seed in range(self.seeds):
+            for each in self.candidates:
                 yield Task(each.id, each.genotype, each.hyperparameters, seed=seed, epochs=epochs)
             done = [training for training in self._of_candidates() if training.state == "done"]
-            if self._dataset is not None and done:
+            if self.dataset is not None and done:
                 size = max(int(training.metrics["parameters"]) for training in done)
-                network = resnet_of_size(size, self._dataset.image_shape, self._dataset.classes)
+                network = resnet_of_size(size, self.dataset.image_shape, self.dataset.classes)
                 yield Task(BASELINE, network.key, asdict(network), seed=seed, epochs=epochs)
 
     def _checkpoint(self, task: Task) -> Path:
-        return self._retraining.path / "checkpoints" / f"{task_name(task)}.npz"
+        return self.retraining.path / "checkpoints" / f"{task_name(task)}.npz"
 
 
 def _title(task: Task) -> str:

@@ -34,10 +34,9 @@ the search could become test images."""
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """The settings of a retraining.
+    """The settings of a retraining: the changed configuration, and epochs without improvement.
 
-    ``config`` is the run's configuration with the user's changes, but without the ``search`` and
-    ``constraints`` sections. Training ends after ``patience`` epochs without improvement.
+    The ``search`` and ``constraints`` sections have their defaults.
     """
 
     config: Config

@@ -129,11 +129,9 @@ def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
 
 
 class BestEpoch:
-    """The weights of the best epoch so far, kept on rank 0.
+    """The weights of the best epoch so far, kept on rank 0 as a checkpoint.
 
-    Attributes:
-        epoch: Number of the best epoch, the same on all ranks; 0 until the first epoch has ended.
-        weights: Weights of the best epoch as a checkpoint; empty on ranks other than 0.
+    ``epoch`` is the number of the best epoch, on all ranks; 0 until the first epoch has ended.
     """
 
     def __init__(self, model: keras.Model, communicator: Communicator) -> None:

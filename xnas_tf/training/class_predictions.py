@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,22 +46,6 @@ def predictions(model: keras.Model, split: Split, input_range: str) -> Predictio
     """
     with _refusals(split):
         return _predicted(_traced(model, split, input_range), split, input_range)
-
-
-def accepted_predictions(
-    model: keras.Model, split: Split, ranges: Sequence[str]
-) -> dict[str, Predictions]:
-    """Predict the classes of a split in each of several input ranges that the model accepts."""
-    found: dict[str, Predictions] = {}
-    predict: _Predict | None = None
-    for name in ranges:
-        try:
-            with _refusals(split):
-                predict = predict or _traced(model, split, name)
-                found[name] = _predicted(predict, split, name)
-        except InputError:  # for example, from a layer that checks its values
-            continue
-    return found
 
 
 @contextmanager
@@ -151,9 +135,14 @@ def try_ranges(
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_TRIED, replace=False))
     if not len(rows):
         return ()
-    chosen = split.select(rows)
-    found = accepted_predictions(model, chosen, ranges)
-    return tuple(_compared(n, each, classes[rows], chosen.labels) for n, each in found.items())
+    chosen, tried = split.select(rows), []
+    predict: _Predict | None = None
+    for name in ranges:
+        with suppress(InputError), _refusals(chosen):  # for example, of a layer that checks values
+            predict = predict or _traced(model, chosen, name)
+            found = _predicted(predict, chosen, name)
+            tried.append(_compared(name, found, classes[rows], chosen.labels))
+    return tuple(tried)
 
 
 def _compared(name: str, other: Predictions, classes: np.ndarray, labels: np.ndarray) -> OtherRange:

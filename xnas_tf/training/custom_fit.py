@@ -70,12 +70,8 @@ class CustomFitTrainer:
 
     It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if
     interrupted, training starts again from the beginning. ``progress.early`` also holds the metrics
-    that ``fit`` returns.
-
-    Args:
-        validation: The validation split, in the order in which objectives receive it.
-        seed: Seed of Keras' random generators, which the user's code uses.
-        keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
+    that ``fit`` returns. ``fit`` gets the validation split, in the order in which objectives
+    receive it.
     """
 
     def __init__(

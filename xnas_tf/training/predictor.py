@@ -25,10 +25,8 @@ BATCH_BYTES = 2**23
 class ModelOutputs(NamedTuple):
     """The outputs of a model for N images, float32.
 
-    Attributes:
-        values: Probabilities or logits, (N, classes); (N, 1) for a single output for two classes.
-        logits: Logits that Keras attaches to the probabilities, with the same shape; None if there
-            are none.
+    ``values`` are probabilities or logits, (N, classes), or (N, 1) for a single output for two
+    classes; ``logits`` those that Keras attaches to probabilities, if any, of the same shape.
     """
 
     values: np.ndarray

@@ -51,7 +51,6 @@ class Trainer:
     Attributes:
         progress: Starts with the progress in the callback's checkpoint, if any. The caller of
             ``run_epoch`` adds the metrics to ``progress.history``.
-        step: Trains the model on a batch.
         best: The best epoch; None unless its weights are to be kept (``training.keep``).
         ignored: Why the callback's checkpoint was ignored; empty if it was not.
 
@@ -226,7 +225,7 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
-        While an epoch is validated and the model is scored. The resumed training repeats that.
+        It is used while an epoch is validated and the model is scored, which resuming repeats.
         """
         try:
             yield
@@ -236,16 +235,9 @@ class Trainer:
             raise
 
     def _run_steps(self) -> None:
-        batches = training_batches(
-            self._dataset,
-            self._batch_size,
-            self._config.augmentation,
-            self._seed,
-            self.progress.epoch,
-            self._communicator.rank,
-            self._communicator.size,
-            self.progress.step,
-        )
+        given = self._dataset, self._batch_size, self._config.augmentation, self._seed
+        begin, ranks = self.progress, self._communicator
+        batches = training_batches(*given, begin.epoch, ranks.rank, ranks.size, begin.step)
         if self.progress.step == 0:
             self.step.reset_metrics()
         batch = next(batches, None)

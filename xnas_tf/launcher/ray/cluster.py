@@ -52,7 +52,11 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
         _environment(_security(Path(folder), address, insecure)),
     ):
         ray = _import_ray()
-        options = {} if address else _local_options(folder)
+        options: dict[str, object] = {}
+        if not address:
+            options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+            if len(folder) < MAX_FOLDER_LENGTH:  # private logs and sockets
+                options["_temp_dir"] = f"{folder}/ray"  # Ray makes it readable for everyone
         try:
             # Without an address Ray would look for an existing cluster.
             ray.init(address or "local", log_to_driver=False, logging_level="warning", **options)
@@ -74,13 +78,6 @@ def _import_ray() -> ModuleType:
             "pip install ray, or run bin/setup; distributed.engine=local uses one process"
         ) from error
     return ray
-
-
-def _local_options(folder: str) -> dict[str, object]:
-    """Return the options for starting one search's cluster, with private logs and sockets."""
-    options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
-    # A subfolder: Ray makes its own folder readable for everyone.
-    return {**options, "_temp_dir": f"{folder}/ray"} if len(folder) < MAX_FOLDER_LENGTH else options
 
 
 def _has_token() -> bool:

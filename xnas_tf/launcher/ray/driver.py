@@ -19,11 +19,10 @@ from xnas_tf.errors import InputError, RunError, XnasError
 from xnas_tf.execution.session import Session
 from xnas_tf.execution.task import RankFailedError
 from xnas_tf.execution.watchdog import Watchdog
-from xnas_tf.launcher.ray.avoided_nodes import LostGroups
 from xnas_tf.launcher.ray.group import Group
 from xnas_tf.launcher.ray.mailbox import Mailbox, Question
 from xnas_tf.launcher.ray.rank import Setting
-from xnas_tf.launcher.ray.resources import Capacity
+from xnas_tf.launcher.ray.resources import Capacity, LostGroups, alive_nodes
 from xnas_tf.registry import OBJECTS, describe
 from xnas_tf.training.callbacks import Interrupted, interruption
 
@@ -195,7 +194,7 @@ class Driver:
         If a whole node was lost, the candidate is not blamed.
         """
         if group.task:
-            alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+            alive = {node["NodeID"] for node in alive_nodes()}
             is_blamed = group.nodes <= alive and not is_preempted
             self._coordinator.requeue(group.task, why, is_blamed)
         self._replace(group, why)

@@ -16,8 +16,8 @@ from xnas_tf.candidate import Result
 from xnas_tf.distributed.start import HOW_TO_BUILD
 from xnas_tf.errors import InputError
 from xnas_tf.execution.task_source import Task
-from xnas_tf.launcher.ray.avoided_nodes import PATIENCE
 from xnas_tf.launcher.ray.rank import Rank, RankAddress, Setting
+from xnas_tf.launcher.ray.resources import PATIENCE
 
 Finished = tuple[Task, Result]
 
@@ -34,9 +34,8 @@ class Group:
 
     Attributes:
         nodes: Ids of the nodes on which the ranks run, once they are placed.
-        task: The task being evaluated; None if there is none.
+        task: The task being evaluated.
         pending: The references that the current step is waiting for.
-        is_ready: Whether the ranks are ready to evaluate.
         began: Start time of the current step, in terms of ``time.monotonic``.
     """
 

@@ -39,12 +39,9 @@ BEAT_SECONDS = 1.0
 class Setting:
     """Settings shared by all ranks of a search.
 
-    Attributes:
-        folder: The driver's working directory, which is the base for relative paths.
-        path: The driver's ``sys.path``, which may be needed to find a user's HyperModel.
-        groups: Number of groups at the start.
-        objects: Objects passed by the user, such as a HyperModel.
-        facts: The driver's ``facts_of``, which must be the same on all ranks.
+    ``folder`` is the driver's working directory, for relative paths, and ``path`` its ``sys.path``.
+    ``groups`` is their number at the start, ``objects`` are passed by the user, and ``facts``, the
+    driver's ``facts_of``, must be the same on all ranks.
     """
 
     config: Config
