@@ -243,32 +243,25 @@ def test_status_says_who_reached_which_rung(tmp_path):
     assert status["seconds_left"] == 0
 
 
-def test_a_new_fidelity_is_no_plateau():
-    """The front of a higher fidelity begins with one candidate, and a smaller hypervolume."""
-    config = configuration(plateau=1, reference="{error: 1.0, parameters: 1.0}")
+@pytest.mark.parametrize(
+    ("plateau", "trainings"),
+    [
+        # The front of a higher fidelity begins with one candidate, and a smaller hypervolume.
+        (1, [(0.1, 1), (0.5, 3), (0.4, 3), (0.6, 3)]),
+        # Candidates of lower fidelities cannot increase the hypervolume of a higher one's front.
+        (
+            2,
+            [(0.5, 1), (0.4, 3), (0.6, 1), (0.6, 1), (0.6, 1), (0.3, 3), (0.6, 1), (0.4, 3)]
+            + [(0.4, 3)],
+        ),
+    ],
+)
+def test_only_trainings_of_the_fronts_fidelity_make_a_plateau(plateau, trainings):
+    config = configuration(plateau=plateau, reference="{error: 1.0, parameters: 1.0}")
     record = SimpleNamespace(fact=lambda name: None)
     notes, state = [], SearchState(config)
     limits = StoppingCriteria(config.search, record, notes.append, lambda: 0.0)
-    for number, (value, epochs) in enumerate([(0.1, 1), (0.5, 3), (0.4, 3), (0.6, 3)], start=1):
-        values = {"error": value, "parameters": value}
-        candidate = Candidate(
-            number, "g", {}, epochs=epochs, promoted_from=epochs // 3, state="done"
-        )
-        candidate.objectives = values
-        state.add(candidate)
-        assert notes == []
-        limits.update(candidate, state)
-    assert len(notes) == 1 and limits.trained == 1
-
-
-def test_candidates_of_lower_fidelities_do_not_make_a_plateau():
-    """They cannot increase the hypervolume of a front of a higher fidelity."""
-    config = configuration(plateau=2, reference="{error: 1.0, parameters: 1.0}")
-    record = SimpleNamespace(fact=lambda name: None)
-    notes, state = [], SearchState(config)
-    limits = StoppingCriteria(config.search, record, notes.append, lambda: 0.0)
-    trainings = [(0.5, 1), (0.4, 3), (0.6, 1), (0.6, 1), (0.6, 1), (0.3, 3), (0.6, 1), (0.4, 3)]
-    for number, (value, epochs) in enumerate([*trainings, (0.4, 3)], start=1):
+    for number, (value, epochs) in enumerate(trainings, start=1):
         candidate = Candidate(
             number, "g", {}, epochs=epochs, promoted_from=epochs // 3, state="done"
         )
@@ -276,4 +269,5 @@ def test_candidates_of_lower_fidelities_do_not_make_a_plateau():
         state.add(candidate)
         assert notes == []
         limits.update(candidate, state)
-    assert len(notes) == 1 and "the last 2 trainings added no more" in notes[0]
+    assert len(notes) == 1 and f"the last {plateau} trainings added no more" in notes[0]
+    assert limits.trained == sum(epochs == 1 for _, epochs in trainings)

@@ -14,13 +14,11 @@ from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from tests.spaces import small_cells
-from tests.unit.test_evaluation import live_graphs
-from tests.unit.test_retraining import CELL, SHAPE, TINY, cell_candidate
+from tests.unit.test_retraining import CELL, SHAPE, cell_candidate
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.data import Split
 from xnas_tf.distributed import SingleProcess
-from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
@@ -208,14 +206,6 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("data", [b"damaged", b""])
-@pytest.mark.long
-def test_a_useless_checkpoint_is_noted_and_training_starts_anew(whole, data):
-    outcome, _ = trained(retrainer(), callback=TaskCallback(data=data))
-    assert "its checkpoint was ignored" in outcome.reason
-    assert outcome.history == whole[0].history
-
-
 @pytest.mark.long
 def test_two_ranks_test_every_image_once():
     def work(world):
@@ -313,18 +303,3 @@ def test_of_a_network_that_trains_itself_the_best_epoch_is_kept_too():
     early, *_ = retrained(Fitted(), patience=1)
     assert early.history == outcome.history[: len(early.history)]
     assert len(early.history) - best_epoch(early.history) == 1 < 8 - best_epoch(early.history)
-
-
-@pytest.mark.long
-def test_a_training_leaves_no_graph_behind():
-    judge = retrainer(epochs=1)
-    known = {id(graph) for graph in live_graphs()}
-    assert judge.evaluate(cell_candidate()).state == "done"
-    assert [graph.name for graph in live_graphs() if id(graph) not in known] == []
-
-
-@pytest.mark.long
-def test_a_search_lets_each_training_come_to_its_end():
-    config = load_config(overrides=[*TINY, "training.epochs=3"])
-    judge = Evaluator(config, make_dataset(24), small_cells(), SingleProcess())
-    assert len(judge.evaluate(replace(cell_candidate(), epochs=3)).history) == 3

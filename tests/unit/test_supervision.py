@@ -169,7 +169,8 @@ def test_each_rung_is_a_training_of_its_length(judge):
 
 
 @pytest.mark.parametrize(
-    ("data", "note"), [(None, "was not found"), (b"damaged", "its checkpoint was ignored")]
+    ("data", "note"),
+    [(None, "was not found"), (b"damaged", "its checkpoint was ignored: it is damaged")],
 )
 def test_a_promotion_without_a_state_is_trained_anew(judge, whole, data, note):
     promoted = replace(CANDIDATE, id=2, promoted_from=1)
@@ -222,12 +223,6 @@ def test_a_rank_that_is_gone_is_told_from_a_failing_candidate(
             judge.evaluate(CANDIDATE)
     else:
         assert judge.evaluate(CANDIDATE).state == "failed"
-
-
-def test_a_useless_checkpoint_is_noted_and_training_starts_anew(judge, whole):
-    result = judge.evaluate(CANDIDATE, callback=TaskCallback(data=b"not a checkpoint"))
-    assert "its checkpoint was ignored: it is damaged" in result.reason
-    assert (result.objectives, result.history) == (whole.objectives, whole.history)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RunError("rank 0 is gone")])

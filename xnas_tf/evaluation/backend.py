@@ -23,10 +23,7 @@ class ModelAccess:
 
 
 class Backend:
-    """Trains and queries each candidate's own model; subclasses get the same results otherwise.
-
-    Saved models can be queried in a process without the devices that train candidates.
-    """
+    """Trains and queries each candidate's own model; others may do so in another way."""
 
     note = ""
     """A message for the user; empty if there is none."""

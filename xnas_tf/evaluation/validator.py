@@ -22,12 +22,10 @@ from xnas_tf.training.predictor import ModelOutputs, Predictor, cross_entropy
 
 
 class Validator:
-    """Validates models on this rank's share of the validation split.
+    """Validates models on ``split``, this rank's share in the order in which objectives receive it.
 
-    Attributes:
-        split: This rank's share, in the order in which objectives receive it.
-        probabilities: The latest predictions for this share, (N, classes).
-        undefined: Names of the compiled metrics that were not finite in the latest validation.
+    ``probabilities`` are its latest predictions, (N, classes), and ``undefined`` the names of the
+    compiled metrics that were not finite in the latest validation.
     """
 
     def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:

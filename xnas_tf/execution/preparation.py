@@ -123,11 +123,7 @@ def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> N
 
 
 def check_same_model(model: keras.Model, dataset: Dataset, world: Communicator) -> None:
-    """Check that all ranks have the same model and data, which each rank has loaded by itself.
-
-    Raises:
-        InputError: On all ranks, if any rank differs from rank 0.
-    """
+    """Raise an ``InputError`` on all ranks if any has loaded another model or other data."""
     if world.size == 1:
         return
     weights = hashlib.blake2b(digest_size=16)
@@ -177,21 +173,16 @@ def ignored_options(config: Config, space: SearchSpace) -> list[str]:
     """Return warnings about options of the optimizer and callback methods that have no effect."""
     training = config.training
     given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
-    names = training.callbacks
-    hooks = uncalled_hooks(names) if names and not space.has_fit else []
-    return [
-        *(
-            f"training.{key} has no effect: {space.name} compiles its models with their own "
-            "optimizer"
-            for key, value in given.items()
-            if value and space.compiles_default
-        ),
-        *(
+    why = f"{space.name} compiles its models with their own optimizer"
+    ignored = [key for key, value in given.items() if value and space.compiles_default]
+    warnings = [f"training.{key} has no effect: {why}" for key in ignored]
+    if training.callbacks and not space.has_fit:
+        warnings += [
             f"training.callbacks: {hook} is never called, because a search validates its models "
             "itself: use on_epoch_end, whose logs contain the validation metrics"
-            for hook in hooks
-        ),
-    ]
+            for hook in uncalled_hooks(training.callbacks)
+        ]
+    return warnings
 
 
 def left_out_images(config: Config, dataset: Dataset, space: SearchSpace) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.execution.search_run import SearchState
@@ -21,10 +22,11 @@ SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the seconds of all sessions; those of a killed one, up to its last result."""
+    """Return the seconds of all sessions, of a killed one until its last result or checkpoint."""
     return float(database.fact(SPENT) or 0.0)
 
 
+@dataclass
 class StoppingCriteria:
     """The stopping criteria of a search: time, trained candidates and lack of progress.
 
@@ -35,19 +37,14 @@ class StoppingCriteria:
     seconds. ``trained`` is the number of candidates that have finished, without promotions.
     """
 
-    def __init__(
-        self,
-        search: SearchOptions,
-        database: Database,
-        notify: Callable[[str], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._search = search
-        self._database = database
-        self._notify = notify
-        self._clock = clock
-        self._begin = clock() - spent(database)
-        self._volumes: deque[float | None] = deque(maxlen=(search.plateau or 0) + 1)
+    search: SearchOptions
+    database: Database
+    notify: Callable[[str], None]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._begin = self.clock() - spent(self.database)
+        self._volumes: deque[float | None] = deque(maxlen=(self.search.plateau or 0) + 1)
         """The hypervolume after each of the last candidates that were trained on its fidelity."""
         self._fidelity = 0
         self._fruitless = 0
@@ -60,14 +57,14 @@ class StoppingCriteria:
     @property
     def seconds(self) -> float:
         """Time spent searching, over all sessions of the run."""
-        return self._clock() - self._begin
+        return self.clock() - self._begin
 
     @property
     def has_time(self) -> bool:
         """Whether the search is still within ``search.hours``; no other limit stops promotions."""
         if self._is_stopped:
             return False
-        hours = self._search.hours
+        hours = self.search.hours
         if hours is None or self.seconds < hours * 3600:
             return True
         self.close(f"the search has taken {hours:g} h (search.hours)")
@@ -77,7 +74,7 @@ class StoppingCriteria:
         """Return how many candidates to propose besides the finished and pending ones."""
         if self._reason or not self.has_time:
             return 0
-        return self._search.candidates - self.trained - pending
+        return self.search.candidates - self.trained - pending
 
     def update(self, candidate: Candidate, state: SearchState) -> None:
         """Update the criteria with a finished candidate that is already part of the state."""
@@ -91,12 +88,12 @@ class StoppingCriteria:
         self._fruitless = 0 if candidate.counts else self._fruitless + 1
         self._has_results |= candidate.counts
         if self._fruitless == WARNED and not self._has_results:
-            self._notify(
+            self.notify(
                 f"warning: nothing has been trained yet, as {WARNED} proposals in a row were "
                 f"infeasible or known networks (the last one: {candidate.reason}); the search "
                 f"stops after {PATIENCE} of them"
             )
-        if self._fruitless == PATIENCE and self._search.algorithm != "all":
+        if self._fruitless == PATIENCE and self.search.algorithm != "all":
             self.close(
                 f"{PATIENCE} proposals in a row were infeasible or known networks (the last one: "
                 f"{candidate.reason}); the search stops"
@@ -106,7 +103,7 @@ class StoppingCriteria:
         """Stop proposing candidates; only the first reason is reported."""
         if not self._reason:
             self._reason = reason
-            self._notify(reason)
+            self.notify(reason)
 
     def stop(self, reason: str) -> None:
         """Stop proposing and promoting candidates."""
@@ -115,12 +112,12 @@ class StoppingCriteria:
 
     def save(self) -> None:
         """Record the time spent, for later sessions."""
-        self._database.set_fact(SPENT, round(self.seconds, 3))
+        self.database.set_fact(SPENT, round(self.seconds, 3))
 
     def end(self) -> None:
         """Record why the search ended."""
         reason = self._reason or f"{self.trained} candidates were trained (search.candidates)"
-        self._database.set_fact("ended_because", reason)
+        self.database.set_fact("ended_because", reason)
         self.save()
 
     def _check_plateau(self, candidate: Candidate, state: SearchState) -> None:
@@ -129,7 +126,7 @@ class StoppingCriteria:
         A front at a higher fidelity is not compared with earlier fronts. Candidates of other
         fidelities than the front's do not count, because they cannot increase the hypervolume.
         """
-        plateau = self._search.plateau
+        plateau = self.search.plateau
         if plateau is None:
             return
         fidelity = state.front[0].epochs if state.front else 0

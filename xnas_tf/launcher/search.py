@@ -124,11 +124,7 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
 
 
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
-    """Return the configured engine, or the one that matches how this process was started.
-
-    Raises:
-        InputError: If the engine does not match how this process was started.
-    """
+    """Return the engine; an ``InputError`` if it does not fit how this process was started."""
     engine = _engine(distributed, address)
     given = {"`address`": address, "distributed.groups": distributed.groups}
     for name, value in given.items():

@@ -183,11 +183,7 @@ def notes(run: Run, code: dict[str, str]) -> Iterator[str]:
 
 
 def hold(stack: ExitStack, folder: Path) -> None:
-    """Lock the folder of a run's retrainings until an exit stack is closed.
-
-    Raises:
-        InputError: If another process holds the lock.
-    """
+    """Lock a run's retrainings until the stack is closed, or raise an ``InputError``."""
     try:
         folder.mkdir(exist_ok=True)
         stack.enter_context(locked(folder))

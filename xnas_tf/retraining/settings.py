@@ -117,13 +117,7 @@ def resolve(
 def chosen_candidates(
     run: Run, named: Sequence[int | str | Candidate] | int | str | Candidate, pareto: bool
 ) -> list[Candidate]:
-    """Return the candidates to retrain.
-
-    Args:
-        run: The run.
-        named: Ids, ``recommended`` or ``best``; if empty and ``pareto`` is false, the recommended
-            one.
-        pareto: Whether to include the Pareto-optimal candidates.
+    """Return the named and, if ``pareto``, the Pareto-optimal candidates; see ``Run.choose_all``.
 
     Raises:
         InputError: If a candidate does not exist, or was not trained.

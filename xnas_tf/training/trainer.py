@@ -214,10 +214,7 @@ class Trainer:
         return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
     def save_end_of_epoch(self) -> None:
-        """Save the state after the last epoch, from which another training can resume.
-
-        The resumed training first runs the rest of this epoch, which has no steps left.
-        """
+        """Save the state after the last epoch, of which a resumed training runs no more steps."""
         if self._communicator.rank == 0:
             self._keep(self._epoch_end)
 

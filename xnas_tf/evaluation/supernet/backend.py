@@ -43,10 +43,7 @@ UNTRACED = 0.35
 
 
 class SupernetTrainer(Trainer):
-    """Trains a candidate's own model through the supernet, to which ``binding`` binds it.
-
-    Checkpoints contain the model's and its optimizer's variables, copied from the supernet.
-    """
+    """Trains a candidate's own model through the supernet, whose values ``binding`` copies."""
 
     def __init__(
         self, network: Supernet, candidate: Mapping[str, Any], *args: Any, **kwargs: Any

@@ -20,6 +20,8 @@ from xnas_tf.spaces.cells import EDGES, NODES, plain
 
 Order = tuple[int, ...]
 """Indices of the edges whose gradients are summed, from left to right."""
+Input = tuple[int, int | None]
+"""A tensor, and the edge whose gradient flows back to it; None between an edge's operations."""
 Term = str | tuple[str, Any]
 """A gradient, identified by the operations and gradients from which it is computed."""
 OPERATIONS_OF_EDGE = {"none": 0, "skip_connect": 0, "avg_pool_3x3": 1}
@@ -46,16 +48,16 @@ def order_of(cell: Mapping[str, str]) -> Order:
     has no gradient of its own. Such an edge is replaced by the edges after it or, if those have no
     gradients either, by the last edge.
     """
-    graph = _Backward(cell)
-    if graph.output == graph.input:
+    operations, output = _backward(cell)
+    if not output:  # the input itself
         last = [to == NODES - 1 and plain(cell)[edge] != "none" for edge, (_, to) in EDGES.items()]
         return (last.index(True),)
     order = []
-    uses = Counter(tensor for inputs in graph.operations.values() for tensor, _ in inputs)
-    queue = deque([graph.output])
+    uses = Counter(tensor for inputs in operations.values() for tensor, _ in inputs)
+    queue = deque([output])
     while queue:
-        for tensor, edge in graph.operations.get(queue.popleft(), ()):
-            if tensor == graph.input and edge is not None:
+        for tensor, edge in operations.get(queue.popleft(), ()):
+            if tensor == 0 and edge is not None:
                 order.append(edge)
             uses[tensor] -= 1
             if not uses[tensor]:
@@ -86,43 +88,30 @@ def _gradient_of(node: int, cell: Mapping[str, str]) -> Term:
     return _term(outgoing[0], operations) if len(outgoing) == 1 else str(node)
 
 
-class _Backward:
-    """The graph of a cell's operations that the backward pass traverses.
+def _backward(cell: Mapping[str, str]) -> tuple[dict[int, list[Input]], int]:
+    """Return the inputs of each operation, by the number of the tensor it computes, and the output.
 
-    ``operations`` has the inputs of each operation, by the number of the tensor that it computes.
-    An input is a pair of a tensor and the edge whose gradient flows back to it (None between the
-    operations of an edge).
+    The backward pass traverses this graph of a cell, whose input is tensor 0.
     """
+    operations: dict[int, list[Input]] = {}
 
-    def __init__(self, cell: Mapping[str, str]) -> None:
-        self.operations: dict[int, list[tuple[int, int | None]]] = {}
-        self._numbers = itertools.count()
-        self.input = next(self._numbers)
-        chosen, nodes = plain(cell), {0: self.input}
-        for node in range(1, NODES):
-            incoming: list[tuple[int, int | None]] = []
-            for number, (edge, (source, target)) in enumerate(EDGES.items()):
-                if target == node and chosen[edge] != "none":
-                    incoming.append((self._chain(nodes[source], chosen[edge], number), number))
-            if incoming:
-                nodes[node] = self._sum(incoming)
-        self.output = nodes[NODES - 1]
-
-    def _chain(self, tensor: int, operation: str, edge: int) -> int:
-        label: int | None = edge
-        for _ in range(OPERATIONS_OF_EDGE.get(operation, CONVOLUTION_OPERATIONS)):
-            tensor, label = self._new([(tensor, label)]), None
-        return tensor
-
-    def _sum(self, incoming: list[tuple[int, int | None]]) -> int:
-        total, *rest = incoming
-        for each in rest:
-            total = self._new([total, each]), None
-        return total[0]
-
-    def _new(self, inputs: list[tuple[int, int | None]]) -> int:
-        self.operations[number := next(self._numbers)] = inputs
+    def add(*inputs: Input) -> int:
+        operations[number := len(operations) + 1] = list(inputs)
         return number
+
+    chosen, nodes = plain(cell), {0: 0}
+    for node in range(1, NODES):
+        total: Input | None = None
+        for number, (edge, (source, target)) in enumerate(EDGES.items()):
+            if target == node and chosen[edge] != "none":
+                term: Input = nodes[source], number
+                for _ in range(OPERATIONS_OF_EDGE.get(chosen[edge], CONVOLUTION_OPERATIONS)):
+                    term = add(term), None
+                term = term[0], number
+                total = (add(total, term), None) if total else term
+        if total:
+            nodes[node] = total[0]
+    return operations, nodes[NODES - 1]
 
 
 FULL_ORDERS: tuple[Order, ...] = tuple(

@@ -30,10 +30,7 @@ VariableSlice = tuple[keras.Variable, Index, keras.Variable]
 
 
 class Supernet:
-    """A compiled network that computes the network of any cell, traced once for all candidates.
-
-    ``bound`` is the binding of the model whose values the supernet holds; None if there is none.
-    """
+    """A compiled network of any cell, traced once; ``bound`` is the model whose values it holds."""
 
     def __init__(
         self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
@@ -81,19 +78,13 @@ def _slices_of(
         elif layer.variables:
             name, _, rest = layer.name.partition("_edge_")
             edge = "edge_" + rest.rpartition("_")[0]
-            yield from _slices_of_edge(layers[name], edge, cell[edge], layer)
-
-
-def _slices_of_edge(
-    shared: SupernetCell, edge: str, operation: str, layer: keras.layers.Layer
-) -> Iterator[VariableSlice]:
-    row = list(EDGES).index(edge)
-    if isinstance(layer, keras.layers.Conv2D):
-        part = CONVOLUTIONS[operation]
-        yield shared.kernels, (row, part, part), layer.kernel
-        return
-    for variable, own in zip(shared.norm, layer.variables, strict=True):
-        yield variable, (row,), own
+            shared_cell, row = layers[name], list(EDGES).index(edge)
+            if isinstance(layer, keras.layers.Conv2D):
+                part = CONVOLUTIONS[cell[edge]]
+                yield shared_cell.kernels, (row, part, part), layer.kernel
+            else:
+                pairs = zip(shared_cell.norm, layer.variables, strict=True)
+                yield from ((shared, (row,), own) for shared, own in pairs)
 
 
 def _slices_of_slots(

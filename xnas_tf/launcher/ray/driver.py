@@ -38,10 +38,7 @@ LAST_SECONDS = 5.0
 
 
 class Driver:
-    """The driver, which hands out candidates to groups and replaces lost groups.
-
-    ``facts`` is the result of ``facts_of``, which must be the same on all ranks.
-    """
+    """The driver of a search, which hands out candidates to groups and replaces lost groups."""
 
     def __init__(
         self,
@@ -189,10 +186,7 @@ class Driver:
         self._replace(group, reason)
 
     def _lose(self, group: Group, why: str, is_preempted: bool) -> None:
-        """Put a lost group's candidate back in the queue, and replace the group.
-
-        If a whole node was lost, the candidate is not blamed.
-        """
+        """Requeue a lost group's candidate, to blame unless a whole node was lost; replace it."""
         if group.task:
             alive = {node["NodeID"] for node in alive_nodes()}
             is_blamed = group.nodes <= alive and not is_preempted

@@ -142,20 +142,20 @@ class Rank:
         return None if method == "on_epoch_end" else ray.get(answer)
 
 
+@dataclass
 class Heartbeat:
     """Reports progress to the driver, which answers with ``stopping``: 0, or an exit code."""
 
-    def __init__(self, mailbox: ActorHandle[Mailbox], group: int) -> None:
-        self._mailbox = mailbox
-        self._group = group
-        self._last_beat = float("-inf")
-        self.stopping: int = 0
+    mailbox: ActorHandle[Mailbox]
+    group: int
+    stopping: int = 0
+    last_beat: float = float("-inf")
 
     def report_progress(self) -> None:
         """Report progress, at most once every ``BEAT_SECONDS``."""
-        if time.monotonic() - self._last_beat > BEAT_SECONDS:
-            self._last_beat = time.monotonic()
-            code: Any = ray.get(self._mailbox.report_progress.remote(self._group))
+        if time.monotonic() - self.last_beat > BEAT_SECONDS:
+            self.last_beat = time.monotonic()
+            code: Any = ray.get(self.mailbox.report_progress.remote(self.group))
             self.stopping = code
 
 
