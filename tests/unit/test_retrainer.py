@@ -22,9 +22,8 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.cost import Parameters
-from xnas_tf.retraining.attribution_pictures import AttributionPictures
 from xnas_tf.retraining.baseline import HE_CHANNELS, ResNet, resnet_of_size
-from xnas_tf.retraining.evaluator import Retrainer
+from xnas_tf.retraining.evaluator import AttributionPictures, Retrainer
 from xnas_tf.retraining.results import BASELINE
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback, Interrupted
@@ -165,7 +164,7 @@ def test_what_cannot_be_drawn_is_said_once(tmp_path, monkeypatch):
     def fails(*_, **__):
         raise ZeroDivisionError("of a user's layer")
 
-    monkeypatch.setattr("xnas_tf.retraining.attribution_pictures.explain", fails)
+    monkeypatch.setattr("xnas_tf.retraining.evaluator.explain", fails)
     said = []
     gallery = AttributionPictures(tmp_path, make_dataset(24), 2, said.append)
     first = replace(cell_candidate(), seed=0)

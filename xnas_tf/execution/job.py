@@ -31,7 +31,13 @@ def run_job(
 
     Only rank 0 accesses the run directory and has a session with the database and the coordinator.
     """
-    _check_size(config.distributed.ranks_per_candidate, world.size)
+    wanted = config.distributed.ranks_per_candidate
+    if wanted not in (None, world.size):
+        raise InputError(
+            f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job "
+            f"({world.size}) train each candidate together; allowed: {world.size}, or leave it out; "
+            "for groups of ranks, set distributed.engine=ray"
+        )
     config, dataset, space = prepare(config, world, world.size)
     profiler = Profiler(path / "tensorboard" if profile and world.rank == 0 else None)
     with ExitStack() as stack:
@@ -63,13 +69,3 @@ def run_job(
                 few = f"rank 0 evaluated fewer than {PROFILED} candidates"
                 session.note(f"nothing was profiled: {few}")
             session.finish(backend)
-
-
-def _check_size(wanted: int | None, ranks: int) -> None:
-    """Check that the configuration allows all ranks to train each candidate."""
-    if wanted not in (None, ranks):
-        raise InputError(
-            f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job ({ranks}) "
-            f"train each candidate together; allowed: {ranks}, or leave it out; for groups of "
-            "ranks, set distributed.engine=ray"
-        )

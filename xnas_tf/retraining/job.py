@@ -122,8 +122,7 @@ class _Job:
         """Train all networks that have not been trained yet."""
         from xnas_tf.execution.preparation import on_all_ranks, prepare
         from xnas_tf.execution.worker import Worker
-        from xnas_tf.retraining.attribution_pictures import AttributionPictures
-        from xnas_tf.retraining.evaluator import Retrainer
+        from xnas_tf.retraining.evaluator import AttributionPictures, Retrainer
 
         config, patience = self.settings.config, self.settings.patience
         _, dataset, space = prepare(config, world, world.size)

@@ -121,7 +121,10 @@ class Trainer:
             with escaping():
                 data = self._callback.checkpoint()
             try:
-                progress = self._unpacked(data) if data is not None else progress
+                if data is not None and self.best:
+                    data, self.best.weights = split(data)
+                if data is not None:
+                    progress = unpack(data, self._state)
             except CheckpointError as error:
                 ignored = f"its checkpoint was ignored: {error}"
         fields, ignored = self._communicator.broadcast([asdict(progress), ignored])
@@ -295,11 +298,6 @@ class Trainer:
         """Return a checkpoint, with the weights of the best epoch if they are kept."""
         state = pack(progress, self._state)
         return join(state, self.best.weights) if self.best else state
-
-    def _unpacked(self, data: bytes) -> TrainingProgress:
-        if self.best:
-            data, self.best.weights = split(data)
-        return unpack(data, self._state)
 
     def _average_statistics(self) -> None:
         """Average the statistics of layers such as BatchNorm over the ranks.
