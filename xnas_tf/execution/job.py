@@ -35,8 +35,8 @@ def run_job(
     if wanted not in (None, world.size):
         raise InputError(
             f"distributed.ranks_per_candidate: given {wanted}, but all ranks of this job "
-            f"({world.size}) train each candidate together; allowed: {world.size}, or leave it out; "
-            "for groups of ranks, set distributed.engine=ray"
+            f"({world.size}) train each candidate together; allowed: {world.size}, or leave it "
+            "out; for groups of ranks, set distributed.engine=ray"
         )
     config, dataset, space = prepare(config, world, world.size)
     profiler = Profiler(path / "tensorboard" if profile and world.rank == 0 else None)
