@@ -63,7 +63,7 @@ def search(path, *callbacks, candidates=18, steps=10**9, between=lambda coordina
     record = open_database(path, config)
     try:
         coordinator = Groups(path, config, False, 1, None, callbacks).coordinator(record)
-        coordinator._callbacks = called
+        coordinator.callbacks = called
         with called.over_search(coordinator.run):
             while not coordinator.is_over:
                 if steps == 0:

@@ -17,7 +17,7 @@ from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.job import run_job
 from xnas_tf.execution.preparation import check_same_model, on_all_ranks, prepare
-from xnas_tf.execution.session import opened_session
+from xnas_tf.execution.session import opened_session, record_groups
 from xnas_tf.storage.run_directory import locked, open_database
 
 TINY = ["dataset=digits", "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}"]
@@ -194,9 +194,9 @@ def test_other_numbers_of_ranks_are_warned_of_because_of_batch_norm(tmp_path):
     _, dataset, space = prepare(config, SingleProcess(), 1)
     for size in (2, 2, 1):
         parts = tmp_path / "run", config, dataset, space
-        with opened_session(*parts, make_callbacks=lambda _: [Messages()]) as session:
-            session.record_groups(1, size)
-            session.record_groups(3, size)  # more groups of as many ranks
+        with opened_session(*parts, make_callbacks=lambda _: [Messages()]) as coordinator:
+            record_groups(coordinator, 1, size)
+            record_groups(coordinator, 3, size)  # more groups of as many ranks
     (note,) = (text for text in said if "rank" in text)
     assert "each candidate is trained by 1 rank, and earlier ones were trained by 2: Batch" in note
 

@@ -143,7 +143,7 @@ def test_the_search_itself_hears_of_the_first_rung_only(tmp_path_factory, seed):
 def test_a_free_group_promotes_where_it_would_have_to_wait(tmp_path):
     """In generational mode, for who is slow."""
     coordinator = coordinator_of(tmp_path / "run", configuration())
-    coordinator._algorithm.is_steady_state = False
+    coordinator.algorithm.is_steady_state = False
     slow = coordinator.ask(0)
     for number in range(5):
         coordinator.tell(coordinator.ask(1), done(float(number), 1.0))
@@ -155,7 +155,7 @@ def test_hours_end_promotions_too(tmp_path):
     seconds = 0.0
     config = configuration(hours=1, candidates=6)
     coordinator = coordinator_of(tmp_path / "run", config, clock=lambda: seconds)
-    coordinator._algorithm.is_steady_state = False
+    coordinator.algorithm.is_steady_state = False
     for number in range(6):
         coordinator.tell(coordinator.ask(), done(float(number), 1.0))
     assert not coordinator.is_over

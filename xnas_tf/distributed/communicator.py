@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 class Communicator:
     """Collective operations, which all ranks must call in the same order; here, for one rank.
 
-    Attributes:
-        rank: Number of this rank, from 0.
-        size: Number of ranks.
-        local_rank: Number of this rank among the ranks on its host.
-        local_size: Number of ranks on this host.
+    Ranks are numbered from 0, and ``local_rank`` is the number among the ``local_size`` ranks on
+    this host.
     """
 
     rank: int = 0

@@ -42,11 +42,8 @@ def start(
 ) -> Communicator:
     """Initialise Horovod if it is installed, then TensorFlow's devices and threads.
 
-    Args:
-        config: The ``distributed`` section.
-        deterministic: Whether TensorFlow may only use deterministic operations.
-        branches: Number of operations that run at the same time.
-        alone: Whether this process trains alone and does not need Horovod.
+    ``branches`` is the number of operations that run at the same time. A process that trains
+    ``alone`` does not need Horovod.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.
@@ -95,11 +92,7 @@ def _join() -> Communicator:
 
 
 def started_ranks() -> int:
-    """Return the number of ranks according to the launcher's environment variables.
-
-    Launchers differ, so this is for messages only: Horovod determines the actual ranks and their
-    number.
-    """
+    """Return the number of ranks by the launcher's variables, for messages: Horovod decides."""
     names = ["HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
     if "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ:
         names.append("SLURM_STEP_NUM_TASKS")

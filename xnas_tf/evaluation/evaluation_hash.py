@@ -33,13 +33,10 @@ def evaluation_digest(
 ) -> str:
     """Return a hash of the network that an evaluation trains.
 
-    Evaluations with the same digest, training settings and number of epochs train the same
-    network. Their seeds, and therefore their results, may differ.
-
-    The digest combines ``network_digest`` with
-
-    - the HyperModel's identity, if defined, because it may distinguish networks with equal graphs;
-    - the options given to the HyperModel.
+    Evaluations with the same digest, training settings and number of epochs train the same network.
+    Their seeds, and therefore their results, may differ. The digest combines ``network_digest``
+    with the HyperModel's identity, if defined, because it may distinguish networks with equal
+    graphs, and with the options given to the HyperModel.
 
     Some things that may depend on a hyperparameter do not show in the graph: classes and functions
     in the model or its compilation that are not from Keras, weights that were loaded or set, and

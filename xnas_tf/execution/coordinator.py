@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ MAX_LOST_GROUPS = 2
 """Number of lost groups after which a candidate counts as failed."""
 
 
+@dataclass(eq=False)
 class Coordinator:
     """A ``TaskSource`` that hands out candidates and records their results.
 
@@ -48,25 +49,18 @@ class Coordinator:
         RunError: If the algorithm does not propose the candidates in the database.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        config: Config,
-        database: Database,
-        algorithm: Algorithm,
-        callbacks: Callbacks | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        networks: ResultCache | None = None,
-    ) -> None:
-        self._path = path
-        self._config = config
-        self._database = database
-        self._algorithm = algorithm
-        self._callbacks = callbacks or Callbacks()
+    path: Path
+    config: Config
+    database: Database
+    algorithm: Algorithm
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    clock: Callable[[], float] = time.monotonic
+    networks: ResultCache = field(default_factory=ResultCache)
+
+    def __post_init__(self) -> None:
         self._versions = versions()
         self._latest_versions: dict[str, str] = {}
         """Versions of the packages used for the latest result of an earlier session."""
-        self._networks = networks or ResultCache()
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
@@ -76,15 +70,16 @@ class Coordinator:
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
-        kept = path.glob("checkpoints/*.npz")
+        kept = self.path.glob("checkpoints/*.npz")
         self._checkpointed = {int(file.stem) for file in kept if file.stem.isdecimal()}
         self._obsolete_checkpoints: list[Path] = []
         self._notifications: deque[Callable[[Callback], None]] = deque()
-        self._state = SearchState(config)
-        self._promotions = Promotions(path, config)
-        self._stopping = StoppingCriteria(config.search, database, self._note, clock)
-        self.run = SearchRun(path, config, self._state, self._stopping.stop)
-        self._has_ended = bool(database.fact("ended"))
+        self._state = SearchState(self.config)
+        self._promotions = Promotions(self.path, self.config)
+        parts = self.config.search, self.database, self._note, self.clock
+        self._stopping = StoppingCriteria(*parts)
+        self.run = SearchRun(self.path, self.config, self._state, self._stopping.stop)
+        self._has_ended = bool(self.database.fact("ended"))
         self._results = 0
         self._duplicates = 0
         self._replay()
@@ -117,9 +112,7 @@ class Coordinator:
         """See ``TaskSource.known``. A network that another group is training counts as unknown."""
         if task.id not in self._pending:
             return None
-        return self._networks.answer(
-            task, result, self._state.wants, partial(self.save_model, task)
-        )
+        return self.networks.answer(task, result, self._state.wants, partial(self.save_model, task))
 
     def wants_model(self, task: Task, result: Result) -> bool:
         """Return whether a candidate is Pareto-optimal so far, in which case its model is saved."""
@@ -129,13 +122,13 @@ class Coordinator:
 
     def save_model(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_model``."""
-        write_atomically(model_path(self._path, task.id), data)
+        write_atomically(model_path(self.path, task.id), data)
 
     def save_checkpoint(self, task: Task, data: bytes) -> None:
         """See ``TaskSource.save_checkpoint``."""
         if candidate := self._pending.get(task.id):
             self._checkpointed.add(task.id)
-            path = checkpoint_path(self._path, task.id)
+            path = checkpoint_path(self.path, task.id)
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, data)
             if task.id in self._begun:  # otherwise its group was lost meanwhile
@@ -169,7 +162,7 @@ class Coordinator:
         before, _ = self._begun.pop(task.id, (pending.seconds_total, 0.0))
         if before:
             candidate.seconds["train"] = candidate.seconds.get("train", 0.0) + before
-        self._database.save(candidate)
+        self.database.save(candidate)
         self._stopping.save()
         ended = self.run.located(deepcopy(candidate))
         self._notify(lambda callback: callback.on_candidate_end(self.run, ended))
@@ -197,13 +190,13 @@ class Coordinator:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all changes made in the context as one transaction, then call the callbacks."""
-        with self._database.transaction():
+        with self.database.transaction():
             yield
-            if self._algorithm.duplicates > self._duplicates:
-                self._duplicates = self._algorithm.duplicates
-                self._database.set_fact("duplicates", self._duplicates)
+            if self.algorithm.duplicates > self._duplicates:
+                self._duplicates = self.algorithm.duplicates
+                self.database.set_fact("duplicates", self._duplicates)
         while self._notifications:
-            self._callbacks.call(self._notifications.popleft())
+            self.callbacks.call(self._notifications.popleft())
         while self._obsolete_checkpoints:  # only after the commit
             self._obsolete_checkpoints.pop().unlink(missing_ok=True)
 
@@ -215,17 +208,17 @@ class Coordinator:
         """
         with self.transaction():
             if not self._has_ended:
-                is_beyond = self._algorithm.is_generation_started or len(self._config.rungs) > 1
+                is_beyond = self.algorithm.is_generation_started or len(self.config.rungs) > 1
                 if self._state.front and is_beyond:
-                    self._notify_generation(self._algorithm.generation + 1)
-                self._database.set_fact("ended", True)
+                    self._notify_generation(self.algorithm.generation + 1)
+                self.database.set_fact("ended", True)
                 self._stopping.end()
             self._obsolete_checkpoints += [
-                checkpoint_path(self._path, n) for n in self._checkpointed
+                checkpoint_path(self.path, n) for n in self._checkpointed
             ]
         if not self._state.front:
             raise RunError(
-                f"{self._state.explain_empty_front()}. All of them are recorded in {self._path}"
+                f"{self._state.explain_empty_front()}. All of them are recorded in {self.path}"
             )
 
     # From the algorithm to the queue
@@ -237,9 +230,9 @@ class Coordinator:
 
     def _propose(self) -> bool:
         """Queue a new candidate from the algorithm; return whether there was one."""
-        if not (self._left > 0 and self._algorithm.can_ask):
+        if not (self._left > 0 and self.algorithm.can_ask):
             return False
-        proposal = self._algorithm.ask()
+        proposal = self.algorithm.ask()
         if proposal is None:
             self._stopping.close("the search space is exhausted: every architecture was proposed")
             return False
@@ -249,8 +242,8 @@ class Coordinator:
             hyperparameters=proposal.hyperparameters,
             parents=proposal.parents,
             generation=proposal.generation,
-            seed=candidate_seed(self._config.search.seed, proposal.genotype),
-            epochs=self._config.rungs[0],
+            seed=candidate_seed(self.config.search.seed, proposal.genotype),
+            epochs=self.config.rungs[0],
             finished_before=self._results,
         )
         self._queue.append(candidate.id)
@@ -271,8 +264,8 @@ class Coordinator:
         if self._has_ended:
             # More candidates are requested than before: the last generation may be incomplete.
             self._has_ended = False
-            self._database.set_fact("ended", False)
-            self._database.set_fact("generations", self._algorithm.generation)
+            self.database.set_fact("ended", False)
+            self.database.set_fact("generations", self.algorithm.generation)
         self._add_pending(candidate, proposal)
 
     def _add_pending(self, candidate: Candidate, proposal: Proposal | None) -> None:
@@ -286,7 +279,7 @@ class Coordinator:
     def _save(self, candidate: Candidate) -> None:
         """Record a pending candidate that has changed."""
         self._pending[candidate.id] = candidate
-        self._database.save(candidate)
+        self.database.save(candidate)
 
     def _give_up(self) -> None:
         """Record candidates at the front that lost their groups too many times as failed."""
@@ -302,29 +295,29 @@ class Coordinator:
         del self._pending[candidate.id]
         self._promotions.update(candidate)
         for number in self._checkpointed.intersection(self._promotions.useless(candidate)):
-            self._obsolete_checkpoints.append(checkpoint_path(self._path, number))
+            self._obsolete_checkpoints.append(checkpoint_path(self.path, number))
         self._state.add(candidate)
-        self._networks.update(candidate)
+        self.networks.update(candidate)
         self._stopping.update(candidate, self._state)
         if proposal := self._proposals.pop(candidate.id, None):
             if candidate.counts:
                 self._tell_algorithm(candidate, proposal)
             else:
-                self._algorithm.reject(proposal)
+                self.algorithm.reject(proposal)
 
     def _tell_algorithm(self, candidate: Candidate, proposal: Proposal) -> None:
         values, violation = None, 0.0
         if candidate.state == "done":
-            values = [candidate.objectives[o.name] for o in self._config.objectives]
-            violation = candidate.violation(self._config.constraints)
-        if self._algorithm.tell(proposal, candidate.id, values, violation):
-            self._notify_generation(self._algorithm.generation)
+            values = [candidate.objectives[o.name] for o in self.config.objectives]
+            violation = candidate.violation(self.config.constraints)
+        if self.algorithm.tell(proposal, candidate.id, values, violation):
+            self._notify_generation(self.algorithm.generation)
 
     def _notify_generation(self, generation: int) -> None:
         """Call the callbacks after a generation, unless an earlier session already did."""
-        if generation > (self._database.fact("generations") or 0):
+        if generation > (self.database.fact("generations") or 0):
             self._notify(lambda callback: callback.on_generation_end(self.run, generation))
-            self._database.set_fact("generations", generation)
+            self.database.set_fact("generations", generation)
 
     def _note(self, text: str) -> None:
         self._notify(lambda callback: callback.on_message(text))
@@ -335,7 +328,7 @@ class Coordinator:
     # Resuming a run
 
     def _replay(self) -> None:
-        candidates = self._database.candidates()
+        candidates = self.database.candidates()
         ended = [candidate for candidate in candidates if candidate.finish_order]
         finished = deque(sorted(ended, key=lambda c: c.finish_order))
         own = (candidate.versions for candidate in reversed(finished) if not candidate.reused_from)
@@ -347,7 +340,7 @@ class Coordinator:
             self._add_pending(candidate, proposal)
         while finished:
             self._tell_again(finished.popleft())
-        with self._database.transaction():  # the callbacks are called once the search has begun
+        with self.database.transaction():  # the callbacks are called once the search has begun
             for candidate in list(self._pending.values()):
                 self._save(replace(candidate, group=NO_GROUP))
                 self._queue.append(candidate.id)
@@ -357,13 +350,13 @@ class Coordinator:
 
         Otherwise, a longer search could be recorded as a shorter one.
         """
-        changes = config_changes(self._path, self._config)
+        changes = config_changes(self.path, self.config)
         if not (self._has_ended and self.is_over):
             if changes:
-                save_config(self._path, self._config)
+                save_config(self.path, self.config)
             self._note_versions()
             return
-        because = self._database.fact("ended_because")  # None in runs from earlier versions
+        because = self.database.fact("ended_because")  # None in runs from earlier versions
         ended = f"the search has already ended ({because})" if because else "the search has ended"
         kept = f"; these changes have no effect and are not recorded: {', '.join(changes)}"
         self._note(f"{ended}, and nothing is left to train{kept if changes else ''}")
@@ -379,11 +372,11 @@ class Coordinator:
             )
 
     def _ask_again(self, candidate: Candidate) -> Proposal:
-        proposal = self._algorithm.ask(candidate.genotype)
+        proposal = self.algorithm.ask(candidate.genotype)
         if proposal is None or proposal.genotype != candidate.genotype:
             proposed = proposal and proposal.genotype
             raise RunError(
-                f"{self._path} cannot be resumed: candidate {candidate.id} in its database is "
+                f"{self.path} cannot be resumed: candidate {candidate.id} in its database is "
                 f"{candidate.genotype}, but the search now proposes {proposed}. Was the run "
                 "started with another version of xnas-tf or of the search space? Use `fresh` to "
                 "start a new run"

@@ -11,8 +11,9 @@ from xnas_tf.errors import InputError
 from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks
+from xnas_tf.execution.coordinator import Coordinator
 from xnas_tf.execution.preparation import on_all_ranks, prepare
-from xnas_tf.execution.session import Session, opened_session
+from xnas_tf.execution.session import opened_session, record_groups
 from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import job_watchdog
 from xnas_tf.execution.worker import PROFILED, Profiler, Worker
@@ -29,7 +30,7 @@ def run_job(
 ) -> None:
     """Run a search as one rank of a job; see ``xnas_tf.search``.
 
-    Only rank 0 accesses the run directory and has a session with the database and the coordinator.
+    Only rank 0 accesses the run directory and has a coordinator and the database.
     """
     wanted = config.distributed.ranks_per_candidate
     if wanted not in (None, world.size):
@@ -42,30 +43,32 @@ def run_job(
     profiler = Profiler(path / "tensorboard" if profile and world.rank == 0 else None)
     with ExitStack() as stack:
 
-        def open_session() -> Session | None:
+        def open_run() -> Coordinator | None:
             if world.rank:
                 return None
             parts = path, config, dataset, space, fresh
-            session = stack.enter_context(opened_session(*parts, make_callbacks=make_callbacks))
-            session.record_groups(1, world.size)
-            return session
+            opened = opened_session(*parts, make_callbacks=make_callbacks)
+            coordinator = stack.enter_context(opened)
+            record_groups(coordinator, 1, world.size)
+            return coordinator
 
-        session = on_all_ranks(open_session, world)
+        coordinator = on_all_ranks(open_run, world)
         if space.is_built_in:
             stack.enter_context(kept_kernels())
         with job_watchdog(config.distributed, world) as watchdog:
             # The faster backend is chosen, since the values do not depend on it.
             backend = backend_for(config, dataset, space, world)
             source = None
-            if session:
-                source = local_source(session.coordinator, session.coordinator.transaction)
+            if coordinator:
+                source = local_source(coordinator, coordinator.transaction)
                 if backend.note:
-                    session.note(backend.note)
+                    coordinator.callbacks.on_message(backend.note)
             evaluator = Evaluator(config, dataset, space, world, backend)
             minutes = config.training.checkpoint_minutes
             Worker(evaluator, world, source, watchdog, minutes, profiler).run()
-        if session:
+        if coordinator:
             if profiler.is_waiting:
                 few = f"rank 0 evaluated fewer than {PROFILED} candidates"
-                session.note(f"nothing was profiled: {few}")
-            session.finish(backend)
+                coordinator.callbacks.on_message(f"nothing was profiled: {few}")
+            coordinator.end()
+            coordinator.run.backend = backend

@@ -71,9 +71,8 @@ def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dataset, SearchSpace]:
     """Load the data and the search space, and check them for groups of ``size`` ranks.
 
-    Returns:
-        The configuration, completed with values that depend on the search space; the data set; and
-        the search space.
+    Returns the configuration with values that depend on the search space, the data set and the
+    space.
 
     Raises:
         InputError: On all ranks, if any input is invalid on any rank; see ``on_all_ranks``.

@@ -81,10 +81,7 @@ class SearchRun(Run):
     """The run of a search in progress, which has everything that a ``Run`` has.
 
     The front and the hypervolume are kept in memory, so callbacks can use them cheaply after each
-    candidate.
-
-    Attributes:
-        backend: Queries saved models; set after the last candidate.
+    candidate. ``backend``, which is set after the last candidate, queries saved models.
     """
 
     def __init__(

@@ -1,16 +1,14 @@
-"""The session of a search, on rank 0 or Ray's driver: its database, coordinator and callbacks."""
+"""Opens a search on rank 0 or Ray's driver: its database, coordinator and callbacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
 from xnas_tf.errors import InputError
-from xnas_tf.evaluation.backend import Backend
 from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
@@ -19,45 +17,9 @@ from xnas_tf.execution.preparation import ignored_options, left_out_images
 from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
 from xnas_tf.spaces.search_space import SearchSpace
-from xnas_tf.storage.database import Database
 from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
 from xnas_tf.strategy import Algorithm
 from xnas_tf.utils.number_format import counted
-
-
-@dataclass(frozen=True)
-class Session:
-    """The part of a search that runs in a single process."""
-
-    database: Database
-    callbacks: Callbacks
-    coordinator: Coordinator
-
-    def record_groups(self, groups: int, size: int) -> None:
-        """Record the number and size of the groups of ranks, if anything is left to train."""
-        if self.coordinator.is_over:
-            return
-        before = (self.database.fact("groups") or {}).get("size", size)
-        if before != size and self.database.fact("norm_momentum") != 0:
-            self.note(
-                f"warning: each candidate is trained by {counted(size, 'rank')}, and earlier ones "
-                f"were trained by {before}: BatchNormalization uses the statistics of each rank's "
-                "share of a batch, so their values may differ"
-            )
-        self.database.set_fact("groups", {"ranks": groups * size, "size": size})
-
-    def note(self, text: str) -> None:
-        """Pass a message for the user to the callbacks."""
-        self.callbacks.on_message(text)
-
-    def finish(self, backend: Backend) -> None:
-        """Record the end of the search; ``backend`` can query the models on the front.
-
-        Raises:
-            RunError: If no candidate can be recommended.
-        """
-        self.coordinator.end()
-        self.coordinator.run.backend = backend
 
 
 @contextmanager
@@ -69,7 +31,7 @@ def opened_session(
     fresh: bool = False,
     groups: int = 1,
     make_callbacks: MakeCallbacks = lambda _: (),
-) -> Iterator[Session]:
+) -> Iterator[Coordinator]:
     """Within the context, open and lock the run directory, and resume its search.
 
     ``fresh`` moves an existing run aside. ``groups`` is the number of groups of ranks at the start.
@@ -97,7 +59,22 @@ def opened_session(
         with callbacks.over_search(coordinator.run):
             for note in _notes(context):
                 callbacks.on_message(note)
-            yield Session(database, callbacks, coordinator)
+            yield coordinator
+
+
+def record_groups(coordinator: Coordinator, groups: int, size: int) -> None:
+    """Record the number and size of the groups of ranks, if anything is left to train."""
+    if coordinator.is_over:
+        return
+    database = coordinator.database
+    before = (database.fact("groups") or {}).get("size", size)
+    if before != size and database.fact("norm_momentum") != 0:
+        coordinator.callbacks.on_message(
+            f"warning: each candidate is trained by {counted(size, 'rank')}, and earlier ones "
+            f"were trained by {before}: BatchNormalization uses the statistics of each rank's "
+            "share of a batch, so their values may differ"
+        )
+    database.set_fact("groups", {"ranks": groups * size, "size": size})
 
 
 def _notes(search: SearchContext) -> Iterator[str]:

@@ -54,9 +54,7 @@ def evaluate(
     signals: Signals,
     checkpoint_minutes: float,
 ) -> Result:
-    """Evaluate a task on this rank, together with the other ranks of its group.
-
-    Only the group's first rank has a task source. The result is the same on all ranks.
+    """Evaluate a task with the other ranks of the group, only the first of which has a source.
 
     Raises:
         RankFailedError: If the evaluation failed on this rank alone.

@@ -34,10 +34,7 @@ the search could become test images."""
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """The settings of a retraining: the changed configuration, and epochs without improvement.
-
-    The ``search`` and ``constraints`` sections have their defaults.
-    """
+    """The changed configuration, and the epochs without improvement until training ends."""
 
     config: Config
     patience: int

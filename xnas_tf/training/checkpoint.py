@@ -58,14 +58,11 @@ def pack(progress: TrainingProgress, variables: Sequence[keras.Variable]) -> byt
 
 
 def unpack(data: bytes, variables: Sequence[keras.Variable]) -> TrainingProgress:
-    """Set variables, in the order in which they were packed, to the values in a checkpoint.
-
-    Returns:
-        The progress of the training.
+    """Set variables, in the order of ``pack``, to a checkpoint's values, and return the progress.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or does not match the variables. No variable
-            is changed in that case.
+        CheckpointError: If the checkpoint is damaged or does not match the variables, none of which
+            is changed.
     """
     try:
         progress, values = _read(data, _types_and_shapes(variables))

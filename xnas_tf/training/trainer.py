@@ -142,10 +142,9 @@ class Trainer:
     def run_epoch(self) -> dict[str, float]:
         """Train for an epoch, or for the rest of one that was interrupted.
 
-        Returns:
-            Loss and metrics over the epoch's images, computed while the weights were changing. If
-            several ranks resumed in the middle of the epoch, the earlier images of ranks other than
-            0 are not included.
+        Returns the loss and metrics over the epoch's images, computed while the weights were
+        changing. If several ranks resumed in the middle of the epoch, the earlier images of ranks
+        other than 0 are not included.
 
         Raises:
             RunError: If the loss is not finite.

@@ -16,7 +16,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from xnas_tf.candidate import Result
 from xnas_tf.config import Config
 from xnas_tf.errors import InputError, RunError, XnasError
-from xnas_tf.execution.session import Session
+from xnas_tf.execution.coordinator import Coordinator
+from xnas_tf.execution.session import record_groups
 from xnas_tf.execution.task import RankFailedError
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.launcher.ray.group import Group
@@ -42,15 +43,14 @@ class Driver:
 
     def __init__(
         self,
-        session: Session,
+        coordinator: Coordinator,
         config: Config,
         facts: dict[str, Any],
         size: int,
         capacity: Capacity,
         watchdog: Watchdog,
     ) -> None:
-        self._session = session
-        self._coordinator = session.coordinator
+        self._coordinator = coordinator
         self._config = config
         self._size = size
         self._capacity = capacity
@@ -135,7 +135,7 @@ class Driver:
         wanted = self._capacity()
         if wanted > len(self._groups):
             self._groups += [self._new(number) for number in range(len(self._groups), wanted)]
-            self._session.record_groups(wanted, self._size)
+            record_groups(self._coordinator, wanted, self._size)
 
     def _new(self, number: int) -> Group:
         avoided = self._losses.avoided(number, self._capacity.bundle)
@@ -195,7 +195,8 @@ class Driver:
 
     def _replace(self, group: Group, why: str) -> None:
         self._losses.note(group.number, group.nodes)
-        self._session.note(f"group {group.number} was lost and is replaced: {why}")
+        lost = f"group {group.number} was lost and is replaced: {why}"
+        self._coordinator.callbacks.on_message(lost)
         group.close()
         self._losses.check(len(self._groups), why)
         self._groups[group.number] = self._new(group.number)

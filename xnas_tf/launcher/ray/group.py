@@ -76,9 +76,7 @@ class Group:
     def advance(self) -> Finished | None:
         """Complete the current step if its work is done, and return the result of an evaluation.
 
-        Raises:
-            ray.exceptions.RayError: If a rank died.
-            Exception: The exception raised by a rank.
+        Raises the exception of a rank, or Ray's if a rank died.
         """
         if not self.pending:
             return None
@@ -157,10 +155,9 @@ class Group:
 
 
 def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
-    """Start the rendezvous server of a group in this process, given its ranks sorted by node.
+    """Start Horovod's rendezvous server for a group's ranks, sorted by node, to find each other.
 
-    Returns:
-        The server, which runs until it is stopped, and each rank's environment variables.
+    Returns the server, to be stopped by the caller, and each rank's environment variables.
 
     Raises:
         InputError: If Horovod is not installed.

@@ -83,9 +83,7 @@ class Rank:
         """Join the group's other ranks, as the one of this number, and prepare to evaluate.
 
         ``environment`` has Horovod's variables. ``threads`` is used unless a number is configured.
-
-        Raises:
-            InputError: If this rank's data or versions differ from the driver's.
+        The data and the versions must be the driver's; otherwise an ``InputError`` is raised.
         """
         setting = self._setting
         os.environ.update(environment)

@@ -53,11 +53,12 @@ def search_on_ray(
         facts = facts_of(dataset.digest, shared_hashes(config, space))
         make_callbacks = partial(search_callbacks, more=callbacks)
         opened = opened_session(path, config, dataset, space, fresh, capacity(), make_callbacks)
-        with writing_to(path), kept_arithmetic(), opened as session:
-            session.note(_summary(capacity, size))
+        with writing_to(path), kept_arithmetic(), opened as coordinator:
+            coordinator.callbacks.on_message(_summary(capacity, size))
             with Watchdog(float("inf")) as watchdog:
-                Driver(session, config, facts, size, capacity, watchdog).run()
-            session.finish(Backend())
+                Driver(coordinator, config, facts, size, capacity, watchdog).run()
+            coordinator.end()
+            coordinator.run.backend = Backend()
 
 
 def _summary(capacity: Capacity, size: int) -> str:
