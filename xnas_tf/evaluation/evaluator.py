@@ -303,16 +303,20 @@ class Evaluator:
 
     def _note_collapse(self, result: Result) -> None:
         """Mark the result on all ranks if training collapsed."""
-        classes, labels = self._dataset.classes, self._validator.split.labels
-        predicted = self._validator.probabilities.argmax(axis=1)
-        counts = [
-            np.bincount(each, minlength=classes)
-            for each in (predicted, labels, labels[predicted == labels])
-        ]
-        predictions, images, correct = self._communicator.sum(*counts)
+        predicted, labels = (
+            self._validator.probabilities.argmax(axis=1),
+            self._validator.split.labels,
+        )
+        predictions, images, correct = self._class_counts(predicted, labels)
         if why := describe_collapse(predictions, images, int(correct.sum()), result.history):
             result.metrics["collapsed"] = 1.0
             result.note(f"collapsed: {why}")
+
+    def _class_counts(self, predicted: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+        """Count the predictions, the images and the hits of each class on all ranks."""
+        each_of = predicted, labels, labels[predicted == labels]
+        counts = [np.bincount(each, minlength=self._dataset.classes) for each in each_of]
+        return self._communicator.sum(*counts)
 
     def _trained_subject(self, metrics: dict[str, float]) -> Subject:
         undefined = dict.fromkeys(self._validator.undefined, math.nan)

@@ -26,7 +26,6 @@ from xnas_tf.retraining.baseline import BaselineSpace
 from xnas_tf.retraining.results import BASELINE, task_name
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.training.callbacks import EvaluationCallback, escaping
-from xnas_tf.training.checkpoint import best_epoch
 from xnas_tf.training.predictor import Predictor
 from xnas_tf.utils.pictures import png
 from xnas_tf.utils.tensorboard import write_images
@@ -125,17 +124,15 @@ class _FullTraining(Evaluator):
         if self._pictures and candidate.seed == 0:
             with escaping():
                 self._pictures(task_name(candidate), self._model, len(history))
-        best = self._communicator.broadcast(best_epoch(history))
-        return len(history) - best >= self._patience
+        assert trainer.best, "training.keep is best"
+        return len(history) - trainer.best.epoch >= self._patience
 
     def _further_metrics(self) -> dict[str, float]:
         """Compute the test metrics from sums over all ranks."""
         ranks, names, test = self._communicator, self._dataset.class_names, self._dataset.test
         split = test.select(shard(len(test), ranks.rank, ranks.size))
         predicted = Predictor(self._network, len(split))(split.images).argmax(axis=1)
-        hits = split.labels[predicted == split.labels]
-        counts = [np.bincount(each, minlength=len(names)) for each in (hits, split.labels)]
-        ((right, images),) = ranks.sum(np.array(counts, np.int64))
+        _, images, right = self._class_counts(predicted, split.labels)
         accuracy = right.sum() / images.sum()
         size = Parameters().score(Subject(self._network, ranks, names)).value
         metrics = {"parameters": size, "test_accuracy": accuracy, "test_error": 1 - accuracy}

@@ -13,12 +13,11 @@ import numpy as np
 from xnas_tf.data import Dataset, Split
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.keras_tools.targets import targets_for
 from xnas_tf.keras_tools.tracing import without_trace_warnings
 from xnas_tf.training.callbacks import EndOfEpoch
 from xnas_tf.training.checkpoint import BestEpoch, TrainingProgress
 from xnas_tf.training.compilation import class_weights, compile_model
-from xnas_tf.training.metrics import finite_metrics
+from xnas_tf.training.metrics import as_arrays, finite_metrics
 from xnas_tf.training.options import TrainingOptions
 from xnas_tf.utils.heartbeat import report_progress
 from xnas_tf.utils.randomness import uninterrupted
@@ -162,11 +161,3 @@ class _FitCallback(keras.callbacks.Callback):
         if self._end_of_epoch(finite_metrics(logs)) and self.model is not None:
             self.model.stop_training = True
         report_progress()
-
-
-def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return images (N, H, W, C) as float32 in [0, 1], and targets in the form the loss needs."""
-    everything = split.take(np.arange(len(split)))
-    images = everything.images.astype(np.float32)
-    images /= 255
-    return images, targets_for(model, everything.labels, classes)

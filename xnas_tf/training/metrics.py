@@ -73,10 +73,17 @@ def can_be_shared(model: keras.Model) -> bool:
     return not overrides_evaluation(model) and not _names_of_own_metrics(model)
 
 
+def as_arrays(split: Split, model: keras.Model, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (N, H, W, C) as float32 in [0, 1], and targets in the form the loss needs."""
+    everything = split.take(np.arange(len(split)))
+    images = everything.images.astype(np.float32)
+    images /= 255
+    return images, targets_for(model, everything.labels, classes)
+
+
 def evaluate(model: keras.Model, split: Split, communicator: Communicator) -> dict[str, float]:
     """Compute the loss and metrics of a compiled model with ``evaluate`` on the ranks' images."""
-    images = split.take(np.arange(len(split))).images.astype(np.float32) / 255
-    targets = targets_for(model, split.labels, number_of_classes(model))
+    images, targets = as_arrays(split, model, number_of_classes(model))
     heartbeat = keras.callbacks.LambdaCallback()
     heartbeat.on_test_batch_end = lambda *_, **__: report_progress()
     options = {"batch_size": BATCH, "verbose": 0, "callbacks": [heartbeat], "return_dict": True}
