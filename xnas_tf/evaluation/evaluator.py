@@ -303,10 +303,8 @@ class Evaluator:
 
     def _note_collapse(self, result: Result) -> None:
         """Mark the result on all ranks if training collapsed."""
-        predicted, labels = (
-            self._validator.probabilities.argmax(axis=1),
-            self._validator.split.labels,
-        )
+        predicted = self._validator.probabilities.argmax(axis=1)
+        labels = self._validator.split.labels
         predictions, images, correct = self._class_counts(predicted, labels)
         if why := describe_collapse(predictions, images, int(correct.sum()), result.history):
             result.metrics["collapsed"] = 1.0
