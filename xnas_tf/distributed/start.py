@@ -92,7 +92,7 @@ def _join() -> Communicator:
 
 
 def started_ranks() -> int:
-    """Return the number of ranks by the launcher's variables, for messages: Horovod decides."""
+    """Return the launcher's number of ranks; for messages only, as launchers differ."""
     names = ["HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
     if "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ:
         names.append("SLURM_STEP_NUM_TASKS")

@@ -23,7 +23,7 @@ class ModelAccess:
 
 
 class Backend:
-    """Trains and queries each candidate's own model; others may do so in another way."""
+    """Trains and queries each candidate's own model; subclasses may do so in another way."""
 
     note = ""
     """A message for the user; empty if there is none."""

@@ -111,7 +111,7 @@ def _check_methods(kind: type[Callback]) -> None:
 
 
 class Callbacks:
-    """The callbacks of a search, in the order in which they are called, after recording an event.
+    """The callbacks of a search, in the order of their calls; each event is recorded first.
 
     Any failure in a callback, such as a name that TensorBoard rejects, a closed terminal or a
     server that is down, only prints a message, once for each reason.

@@ -75,7 +75,7 @@ def _measuring_code(config: Config) -> Iterator[Any]:
 
 
 def _file_hashes(config: Config) -> dict[str, str]:
-    """Return hashes of the readable files that the measures, or options of the HyperModel, name."""
+    """Return hashes of the files that the measures read or the HyperModel's options name."""
     options = getattr(config.space, "options", {}).values()
     named = [value for value in options if isinstance(value, str)]
     hashes = {}

@@ -79,7 +79,7 @@ def _key(candidate: Candidate) -> tuple[str, int]:
 
 
 def _reused(result: Result, known: Candidate, path: Path) -> Result:
-    """Return an earlier result with this run's costs: it may be from a machine of other latency."""
+    """Return an earlier result with the costs of this run, as latency depends on the machine."""
     are_all_tested = "test_loss" in known.metrics
     metrics = {n: v for n, v in known.metrics.items() if are_all_tested or n not in _TESTED}
     return replace(

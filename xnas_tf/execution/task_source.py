@@ -55,9 +55,9 @@ def forwarding(call: Callable[..., Any]) -> TaskSource:
 def local_source(
     source: TaskSource, transaction: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> TaskSource:
-    """Return a task source in this process that several threads can use.
+    """Return a task source in this process that several threads can use, one call at a time.
 
-    Each call is a transaction, and the watchdog may report a hang during one of the main thread.
+    Each call is a transaction, and the watchdog may report a hang during one of the main thread's.
     """
     lock = RLock()
 

@@ -124,7 +124,7 @@ def default_run_dir(config: str | Path | Config | None) -> Path:
 
 
 def chosen_engine(distributed: DistributedOptions, address: str | None = None) -> Engine:
-    """Return the engine; an ``InputError`` if it does not fit how this process was started."""
+    """Return the engine; raise an ``InputError`` if it does not fit how the process started."""
     engine = _engine(distributed, address)
     given = {"`address`": address, "distributed.groups": distributed.groups}
     for name, value in given.items():

@@ -34,7 +34,7 @@ the search could become test images."""
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """The changed configuration, and the epochs without improvement until training ends."""
+    """The configuration, and the epochs without improvement after which training ends."""
 
     config: Config
     patience: int

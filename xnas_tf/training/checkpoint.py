@@ -120,7 +120,7 @@ def _check(found: list[list[Any]], expected: list[list[Any]]) -> None:
 
 
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
-    """Return the epoch, from 1, of the highest validation accuracy, then lowest loss; the first."""
+    """Return the first epoch, from 1, with the highest validation accuracy, then lowest loss."""
     losses = [(-epoch["val_accuracy"], epoch["val_loss"]) for epoch in history]
     return 1 + losses.index(min(losses))
 

@@ -28,8 +28,8 @@ Logs = dict[str, Any]
 class Step:
     """A training step: a compiled model's ``train_step`` on this rank's share of a global batch.
 
-    Keras does everything; only the gradients are averaged over the ranks, weighted by their shares.
-    ``logs`` are the values that the latest step returned on this rank. A model with its own
+    Keras handles everything; only the gradients are averaged over the ranks, weighted by their
+    shares. ``logs`` are the values that the latest step returned on this rank. A model with its own
     optimizer gets no ``weight_decay``. ``runs`` is the largest number of steps; None if many.
     """
 

@@ -64,7 +64,7 @@ class TimedCommunicator(Communicator):
 
 
 def _read_clock_after(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return the time when tensors are computed; ``tf.timestamp`` is not deterministic."""
+    """Return the time when tensors are computed; deterministic runs allow no ``tf.timestamp``."""
     with tf.control_dependencies(tensors):
         last = tf.identity(tensors[0])  # an input of the clock, as a GPU only queues its work
     return tf.numpy_function(lambda _: time.perf_counter(), [last], tf.float64)

@@ -216,7 +216,7 @@ class Trainer:
         return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
     def save_end_of_epoch(self) -> None:
-        """Save the state after the last epoch, of which a resumed training runs no more steps."""
+        """Save the state at the end of the last epoch, from which another training can resume."""
         if self._communicator.rank == 0:
             self._keep(self._epoch_end)
 
@@ -224,7 +224,7 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
-        It is used while an epoch is validated and the model is scored, which resuming repeats.
+        It is used while an epoch is validated or the model is scored, which is then repeated.
         """
         try:
             yield

@@ -111,7 +111,7 @@ class SupernetCell(keras.layers.Layer):
 
 
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
-    """Return a function that is traced once for all stacks, as its signature lacks their shapes."""
+    """Return a function that is traced once for all stacks, whose shapes its signature omits."""
     run = partial(function, *settings)
     if tf.executing_eagerly():
         return run

@@ -176,7 +176,7 @@ def _convolve_back(
 
 
 def _convolve_input_back(g: tf.Tensor, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of a relu's input, before a convolution; ``x`` is its input or output."""
+    """Return the gradient of a relu, before a convolution; ``x`` is its input or output."""
     g = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(x), filter=kernel, out_backprop=g, strides=[1] * 4, padding="SAME"
     )

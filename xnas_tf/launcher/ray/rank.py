@@ -40,8 +40,8 @@ class Setting:
     """Settings shared by all ranks of a search.
 
     ``folder`` is the driver's working directory, for relative paths, and ``path`` its ``sys.path``.
-    ``groups`` is their number at the start, ``objects`` are passed by the user, and ``facts``, the
-    driver's ``facts_of``, must be the same on all ranks.
+    ``groups`` is the number of groups at the start, and ``objects`` are passed by the user.
+    ``facts``, the driver's ``facts_of``, must be the same on all ranks.
     """
 
     config: Config
