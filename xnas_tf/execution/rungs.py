@@ -32,7 +32,7 @@ class Promotions:
         return self._halving.next(is_idle=True) is not None
 
     def next(self, number: int, is_idle: bool) -> Candidate | None:
-        """Return the next promotion, as a new candidate; ``is_idle``: nothing else to train."""
+        """Return the next promotion, as a new candidate; ``is_idle`` if nothing else is left."""
         promotion = self._halving.next(is_idle)
         if promotion is None:
             return None

@@ -30,7 +30,7 @@ VariableSlice = tuple[keras.Variable, Index, keras.Variable]
 
 
 class Supernet:
-    """A compiled network of any cell, traced once; ``bound`` is the model whose values it holds."""
+    """A compiled network of any cell, traced once, with the values of the model in ``bound``."""
 
     def __init__(
         self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
