@@ -170,7 +170,7 @@ def test_a_signal_makes_rank_0_save_and_leave():
     working = worker(source, None, minutes=60)
 
     def act(candidate, keep, callback):
-        working.watch.stopping = 143
+        working.signals.stopping = 143
         assert callback.wants_checkpoint()
         callback.save_checkpoint(b"half")
         callback.report_progress()
@@ -186,7 +186,7 @@ def test_a_signal_makes_rank_0_save_and_leave():
 def test_a_signal_between_two_candidates_ends_the_search_too():
     source = Source(task(1))
     working = worker(source, None)
-    working.watch.stopping = 130
+    working.signals.stopping = 130
     with pytest.raises(Interrupted, match="SIGINT"):
         working.run()
     assert source.told == [] and source.tasks
@@ -202,11 +202,11 @@ def test_a_signal_lets_another_rank_go_on_until_rank_0_is_gone():
     working = worker(None, Evaluator(done), ranks=Member())
     heard = iter([vars(task(1)), None, None])
     working.ranks.broadcast = lambda message=None: next(heard)
-    working.watch.stopping = 143
+    working.signals.stopping = 143
     working.run()  # what rank 0 says counts
     with pytest.raises(Interrupted):  # it says nothing more
         working.run()
-    working.watch.stopping = 0
+    working.signals.stopping = 0
     with pytest.raises(RunError, match="another rank is gone"):
         working.run()
 
@@ -226,8 +226,8 @@ def test_it_is_not_where_a_signal_has_left_it_no_time(seconds, error):
     """horovodrun sends the others SIGTERM as soon as a rank has died."""
 
     def act(candidate, keep, callback):
-        working.watch.stopping = 143
-        working.watch._deadline = time.monotonic() + seconds
+        working.signals.stopping = 143
+        working.signals._deadline = time.monotonic() + seconds
         raise RankDiedError("another rank died")
 
     source = Source(task(7))

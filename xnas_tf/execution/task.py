@@ -46,23 +46,27 @@ class Signals(Protocol):
         """Report progress."""
 
 
-def evaluate(
-    task: Task,
-    evaluator: TaskEvaluator,
-    ranks: Communicator,
-    source: TaskSource | None,
-    signals: Signals,
-    checkpoint_minutes: float,
-) -> Result:
-    """Evaluate a task with the other ranks of the group, only the first of which has a source.
+@dataclass
+class RankEvaluator:
+    """Evaluates tasks on one rank of a group, only the first of which has a task source."""
 
-    Raises:
-        RankFailedError: If the evaluation failed on this rank alone.
-    """
-    if source is None:
-        return evaluator.evaluate(task, None, GroupCallback(task, ranks))
-    callback = TaskCallback(task, ranks, source, signals, checkpoint_minutes)
-    return evaluator.evaluate(task, callback.keep, callback)
+    evaluator: TaskEvaluator
+    ranks: Communicator
+    source: TaskSource | None
+    signals: Signals
+    checkpoint_minutes: float
+
+    def evaluate(self, task: Task) -> Result:
+        """Evaluate a task together with the other ranks; the result is the same on all of them.
+
+        Raises:
+            RankFailedError: If the evaluation failed on this rank alone.
+        """
+        if self.source is None:
+            return self.evaluator.evaluate(task, None, GroupCallback(task, self.ranks))
+        parts = self.ranks, self.source, self.signals, self.checkpoint_minutes
+        callback = TaskCallback(task, *parts)
+        return self.evaluator.evaluate(task, callback.keep, callback)
 
 
 @dataclass

@@ -11,10 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from xnas_tf.candidate import Result
-from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RankDiedError, RunError
-from xnas_tf.execution.task import RankFailedError, TaskEvaluator, evaluate
-from xnas_tf.execution.task_source import Task, TaskSource
+from xnas_tf.execution.task import RankEvaluator, RankFailedError
+from xnas_tf.execution.task_source import Task
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.registry import describe
 from xnas_tf.training.callbacks import interruption
@@ -47,14 +46,10 @@ class Profiler:
 
 
 @dataclass
-class Worker:
+class Worker(RankEvaluator):
     """One rank of a job whose ranks all evaluate the same candidate; only rank 0 has a source."""
 
-    evaluator: TaskEvaluator
-    ranks: Communicator
-    source: TaskSource | None
-    watch: Watchdog
-    checkpoint_minutes: float
+    signals: Watchdog
     profiler: Profiler = field(default_factory=Profiler)
 
     def run(self) -> None:
@@ -71,14 +66,14 @@ class Worker:
                 begin = time.perf_counter()
             self._broadcast()  # wait: the first rank to leave shuts down Horovod for the others
         except RankDiedError as error:
-            if self.watch.stopping:
-                raise interruption(self.watch.stopping) from error
+            if self.signals.stopping:
+                raise interruption(self.signals.stopping) from error
             raise
 
     def _next(self) -> Task | None:
         """Return the next task, on all ranks."""
-        if self.watch.stopping and self.source:
-            raise interruption(self.watch.stopping)
+        if self.signals.stopping and self.source:
+            raise interruption(self.signals.stopping)
         task = self.source.ask() if self.source else None
         fields = self._broadcast(task and vars(task))
         return Task(**fields) if fields else None
@@ -93,10 +88,9 @@ class Worker:
     def _work(self, task: Task, waited: float) -> None:
         try:
             # Only rank 0 is watched: it waits for the others and so notices if they hang.
-            watched = self.watch.over(lambda: self._give_up(task)) if self.source else nullcontext()
-            with watched, self.profiler.over_evaluation():
-                parts = self.evaluator, self.ranks, self.source, self.watch
-                result = evaluate(task, *parts, self.checkpoint_minutes)
+            watched = self.source and self.signals.over(lambda: self._give_up(task))
+            with watched or nullcontext(), self.profiler.over_evaluation():
+                result = self.evaluate(task)
         except RankFailedError as error:
             self._tell(task, Result("failed", str(error)))
             raise RunError(f"{error}. Run the same command again to resume") from error
@@ -114,7 +108,7 @@ class Worker:
         When a rank dies, horovodrun sends SIGTERM to the others. But a rank also dies after a
         signal if a step takes longer than the grace period.
         """
-        return not self.watch.stopping or self.watch.seconds_left > LAST_SECONDS
+        return not self.signals.stopping or self.signals.seconds_left > LAST_SECONDS
 
     def _tell(self, task: Task, result: Result) -> None:
         if self.source:
@@ -122,7 +116,7 @@ class Worker:
 
     def _give_up(self, task: Task) -> None:
         """Record a hanging candidate as failed; called in another thread."""
-        minutes = self.watch.stall_seconds / 60
+        minutes = self.signals.stall_seconds / 60
         reason = f"it hung: no step for {minutes:g} minutes (distributed.stall_minutes)"
         LOGGER.warning("giving up candidate %d: %s", task.id, reason)
         self._tell(task, Result("failed", reason))

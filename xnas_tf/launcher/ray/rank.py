@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,7 +16,7 @@ import ray
 from xnas_tf.config import Config, differences
 from xnas_tf.distributed import Communicator, start
 from xnas_tf.errors import InputError
-from xnas_tf.execution.task import evaluate
+from xnas_tf.execution.task import RankEvaluator
 from xnas_tf.execution.task_source import Task, forwarding
 from xnas_tf.registry import OBJECTS
 from xnas_tf.utils.environment import set_defaults
@@ -70,7 +69,7 @@ class Rank:
         self._size = size
         self._heartbeat = Heartbeat(setting.mailbox, group)
         self._contexts = ExitStack()  # open until the process ends
-        self._evaluate: Callable[..., Result] = evaluate  # ``join`` adds the arguments
+        self._member: RankEvaluator
 
     def place(self) -> RankAddress:
         """Return the address at which Ray started this rank."""
@@ -92,18 +91,13 @@ class Rank:
         set_defaults()
         OBJECTS.update(setting.objects)
         ranks = self._start(threads)
-        self._evaluate = partial(
-            evaluate,
-            evaluator=self._evaluator(ranks),
-            ranks=ranks,
-            source=forwarding(self._ask) if rank == 0 else None,
-            signals=self._heartbeat,
-            checkpoint_minutes=setting.config.training.checkpoint_minutes,
-        )
+        evaluator, source = self._evaluator(ranks), None if rank else forwarding(self._ask)
+        minutes = setting.config.training.checkpoint_minutes
+        self._member = RankEvaluator(evaluator, ranks, source, self._heartbeat, minutes)
 
     def evaluate(self, task: Task) -> Result:
         """Evaluate a task together with the other ranks."""
-        return self._evaluate(task)
+        return self._member.evaluate(task)
 
     def _start(self, threads: int) -> Communicator:
         config = self._setting.config
