@@ -18,9 +18,9 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import RunError
 from xnas_tf.evaluation.validator import Validator
 from xnas_tf.keras_tools.targets import as_targets, target_form, targets_for
-from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.metrics import metrics_of_all_ranks
 from xnas_tf.training.predictor import Predictor
+from xnas_tf.training.step import optimizers_of
 from xnas_tf.training.trainer import Trainer
 
 SPARSE = "sparse_categorical_crossentropy"

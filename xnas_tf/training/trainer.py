@@ -16,7 +16,6 @@ from xnas_tf.data.batches import batching, training_batches
 from xnas_tf.distributed import Communicator
 from xnas_tf.errors import RunError
 from xnas_tf.keras_tools.targets import build_metrics
-from xnas_tf.training.averaged_gradients import optimizers_of
 from xnas_tf.training.callbacks import (
     CallbackError,
     EndOfEpoch,
@@ -36,7 +35,7 @@ from xnas_tf.training.checkpoint import (
 from xnas_tf.training.compilation import compile_model
 from xnas_tf.training.metrics import finite_metrics
 from xnas_tf.training.options import TrainingOptions
-from xnas_tf.training.step import Step
+from xnas_tf.training.step import Step, optimizers_of
 from xnas_tf.utils.heartbeat import report_progress
 from xnas_tf.utils.phase_times import PhaseTimes
 

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
@@ -51,7 +50,13 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
         tempfile.TemporaryDirectory(prefix="xnas-tf-ray-", ignore_cleanup_errors=True) as folder,
         _environment(_security(Path(folder), address, insecure)),
     ):
-        ray = _import_ray()
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError(
+                "several groups of ranks need the package ray, which is not installed: "
+                "pip install ray, or run bin/setup; distributed.engine=local uses one process"
+            ) from error
         options: dict[str, object] = {}
         if not address:
             options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
@@ -67,17 +72,6 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
-
-
-def _import_ray() -> ModuleType:
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "several groups of ranks need the package ray, which is not installed: "
-            "pip install ray, or run bin/setup; distributed.engine=local uses one process"
-        ) from error
-    return ray
 
 
 def _has_token() -> bool:
