@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_algorithm import CellSpace, algorithm_of, scores
-from xnas_tf.execution.exact_costs import ExactCosts
+from xnas_tf.execution.session import ExactCosts
 from xnas_tf.objectives.base import Objective, ObjectiveValue
 from xnas_tf.spaces.variables import Choice, Condition, Range, decode
 from xnas_tf.strategy import Algorithm

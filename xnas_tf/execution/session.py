@@ -1,25 +1,30 @@
-"""Opens a search on rank 0 or Ray's driver: its database, coordinator and callbacks."""
+"""Opens a search on rank 0 or Ray's driver: its database, algorithm, coordinator and callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from xnas_tf.config import Config, differences
 from xnas_tf.data import Dataset
+from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.execution.callbacks import Callbacks, MakeCallbacks, SearchContext
 from xnas_tf.execution.code_changes import check_code
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.execution.exact_costs import ExactCosts
 from xnas_tf.execution.preparation import ignored_options, left_out_images
 from xnas_tf.execution.result_cache import FLIPS, ResultCache, earlier_runs
 from xnas_tf.execution.stopping import spent
+from xnas_tf.objectives.base import Subject
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.storage.run_directory import locked_run_directory, remove_drafts
 from xnas_tf.strategy import Algorithm
 from xnas_tf.utils.number_format import counted
+from xnas_tf.utils.randomness import own_generator
 
 
 @contextmanager
@@ -113,3 +118,40 @@ def _check_data(search: SearchContext, flips: bool) -> None:
     search.database.set_fact("own_optimizer", search.space.compiles_default)
     search.database.set_fact("range_problem", search.space.range_problem)
     search.database.set_fact("norm_momentum", search.space.norm_momentum or 0.0)
+
+
+class ExactCosts:
+    """Exact objectives, computed by building the networks that a surrogate considers.
+
+    A network that cannot be built or measured has no costs, and fails in its evaluation. Measured
+    costs, such as latency, are left to the evaluation, where nothing else affects them.
+    """
+
+    def __init__(self, config: Config, space: SearchSpace, class_names: tuple[str, ...]) -> None:
+        self._objectives = {
+            index: objective
+            for index, objective in enumerate(config.objectives)
+            if not objective.needs_training and not objective.is_measured
+        }
+        self._space = space
+        self._class_names = class_names
+        self._known: dict[str, dict[int, float]] = {}
+
+    def __call__(self, values: Mapping[str, Any]) -> dict[int, float]:
+        """Return a network's costs by objective index; lower is better."""
+        if not self._objectives:
+            return {}
+        genotype = self._space.genotype(values)
+        if genotype not in self._known:
+            self._known[genotype] = self._compute(values)
+        return self._known[genotype]
+
+    def _compute(self, values: Mapping[str, Any]) -> dict[int, float]:
+        try:
+            with own_generator(seed=0):  # the initial values do not matter
+                model = self._space.build(values)
+            subject = Subject(model, SingleProcess(), self._class_names)
+            costs = {i: o.sign * o.score(subject).value for i, o in self._objectives.items()}
+        except (Exception, SystemExit):  # noqa: BLE001 - a user's code may raise anything
+            return {}
+        return {index: cost for index, cost in costs.items() if np.isfinite(cost)}
