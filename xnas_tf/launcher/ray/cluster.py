@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from xnas_tf.errors import InputError, RunError
 from xnas_tf.registry import describe
@@ -57,14 +58,14 @@ def cluster(address: str | None, insecure: bool = False) -> Iterator[None]:
                 "several groups of ranks need the package ray, which is not installed: "
                 "pip install ray, or run bin/setup; distributed.engine=local uses one process"
             ) from error
-        options: dict[str, object] = {}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if not address:
-            options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+            options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
             if len(folder) < MAX_FOLDER_LENGTH:  # private logs and sockets
                 options["_temp_dir"] = f"{folder}/ray"  # Ray makes it readable for everyone
         try:
             # Without an address Ray would look for an existing cluster.
-            ray.init(address or "local", log_to_driver=False, logging_level="warning", **options)
+            ray.init(address or "local", **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             where = f"Ray at {address}" if address else "Ray on this machine"
             raise RunError(f"{where} cannot be reached: {describe(error)}") from error
