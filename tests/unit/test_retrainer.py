@@ -14,6 +14,7 @@ from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from tests.spaces import small_cells
+from tests.unit import test_supervision
 from tests.unit.test_retraining import CELL, SHAPE, cell_candidate
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -62,22 +63,14 @@ def test_no_number_of_channels_is_nearer_to_the_size_wanted(wanted):
 # A training
 
 
-class TaskCallback(EvaluationCallback):
-    """Keeps the latest checkpoint, and interrupts at a beat."""
+class TaskCallback(test_supervision.TaskCallback):
+    """Wants no checkpoints but those of the epochs, and counts them."""
 
-    def __init__(self, at=None, data=None):
-        self.at, self.data, self.beats, self.kept = at, data, 0, 0
-
-    def report_progress(self):
-        self.beats += 1
-        if self.beats == self.at:
-            raise Interrupted("terminated", 143)
+    is_careful, kept = False, 0
 
     def save_checkpoint(self, data):
-        self.data, self.kept = data, self.kept + 1
-
-    def checkpoint(self):
-        return self.data
+        super().save_checkpoint(data)
+        self.kept += 1
 
 
 ACCURACIES = (0.3, 0.5, 0.9, 0.4, 0.8, 0.2, 0.1, 0.6)
@@ -195,7 +188,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_model(whole):
     beats = callback.beats
     assert callback.kept == 8
     for at in (beats // 2, beats):  # amid the epochs, and in the test
-        cut = TaskCallback(at)
+        cut = TaskCallback(at, Interrupted("terminated", 143))
         with pytest.raises(Interrupted):
             trained(retrainer(), callback=cut)
         resumed, again = trained(retrainer(), callback=TaskCallback(data=cut.data))
