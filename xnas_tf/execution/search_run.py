@@ -81,7 +81,10 @@ class SearchRun(Run):
     """The run of a search in progress, which has everything that a ``Run`` has.
 
     The front and the hypervolume are kept in memory, so callbacks can use them cheaply after each
-    candidate. ``backend``, which is set after the last candidate, queries saved models.
+    candidate.
+
+    Attributes:
+        backend: Queries saved models; set after the last candidate.
     """
 
     def __init__(

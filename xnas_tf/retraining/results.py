@@ -90,7 +90,12 @@ def task_name(task: Candidate) -> str:
 
 @dataclass(frozen=True)
 class Retrained:
-    """One network with one or more finished trainings, sorted by seed."""
+    """One network with all its finished trainings.
+
+    Attributes:
+        trainings: One or more trainings, sorted by seed.
+        test_images: Number of images in the test split.
+    """
 
     trainings: tuple[Training, ...]
     test_images: int
@@ -139,9 +144,10 @@ class Retrained:
         return mean_interval([metric(training) for training in self.trainings])
 
     def measured(self, name: str) -> dict[str, Any] | None:
-        """Return the mean and the interval of an objective or a recorded metric.
+        """Return the mean and the interval of an objective or of a recorded metric.
 
-        None if the network does not have it; the baseline has none of a HyperModel's metrics.
+        Return None if the network does not have the value; the baseline has none of a HyperModel's
+        metrics.
         """
         if any(name not in {**t.metrics, **t.objectives} for t in self.trainings):
             return None
@@ -152,7 +158,11 @@ class Retrained:
         return {"mean": self.mean(value), "interval": self.over_seeds(value)}
 
     def as_dict(self, config: Config) -> dict[str, Any]:
-        """Return all results as JSON values, with intervals as ``[low, mean, high]``."""
+        """Return all results as JSON values, with intervals as ``[low, mean, high]``.
+
+        Args:
+            config: The configuration of the retraining.
+        """
         return {
             "model": self.title,
             "candidate": self.candidate or None,
@@ -172,6 +182,9 @@ class Retrained:
 
 class Retraining:
     """All trainings with the same settings, in one folder.
+
+    Args:
+        path: The folder.
 
     Raises:
         InputError: If the folder cannot be read.
