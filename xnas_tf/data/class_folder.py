@@ -32,11 +32,7 @@ class ClassFolder:
 
 
 def walk(root: Path) -> ClassFolder:
-    """Find all files of a class. Links are followed, but no file is listed twice.
-
-    Raises:
-        OSError: If a folder cannot be read.
-    """
+    """Find all files of a class. Links are followed, but no file is listed twice."""
     found = ClassFolder()
     seen: set[str] = set()
     file_links: list[Path] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.decoding import Encoded
+from xnas_tf.data.quality import Findings
 from xnas_tf.errors import InputError, suggest
 
 SPLITS = ("train", "validation", "test")
@@ -30,10 +31,7 @@ class ImageList:
         stream: Returns a new iterator over the images, in the order of ``names``.
         groups: See ``Source``.
         parts: See ``Source``.
-        empty: Names of classes without images.
-        ignored: Number of files that are not images.
-        remarks: Notes for the user about the files.
-        left_out: Names of the files and folders that are left out, by reason.
+        findings: What is known about the files before they are read.
     """
 
     names: Sequence[str]
@@ -42,10 +40,7 @@ class ImageList:
     stream: Callable[[], Iterator[Encoded]]
     groups: np.ndarray | None = None
     parts: np.ndarray | None = None
-    empty: tuple[str, ...] = ()
-    ignored: int = 0
-    remarks: tuple[str, ...] = ()
-    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
 
     def of_first_classes(self, count: int, name: str) -> ImageList:
         """Return the images of the first classes; see ``class_names.first_classes``."""

@@ -29,8 +29,7 @@ def split(
     Args:
         labels: Class numbers, (N,).
         class_names: Names of the classes, for messages.
-        shares: Share of ``validation`` and of ``test``, relative to the images that are not in a
-            given split.
+        shares: Share of ``validation`` and of ``test`` in the images without a given split.
         seed: Seed of the split.
         name: Name of the data set, for messages.
         groups: Group of each image, (N,); empty if it has none.

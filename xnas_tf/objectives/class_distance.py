@@ -1,13 +1,18 @@
-"""Computes distances between class means from inner products of the means."""
+"""Distances between the class means of a representation, from inner products of the means."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from xnas_tf.objectives.class_gram import ClassSums
+
+if TYPE_CHECKING:
+    from xnas_tf.attribution.activations import LayerActivations
 
 MissingClasses = Literal["zero", "ignore"]
 Weighting = Literal["normalized", "paper"]
@@ -95,6 +100,54 @@ class ClassPairs:
             subject = f"means of {zero} are" if is_zero.sum() > 1 else f"mean of {zero} is"
             return [f"the class {subject} zero or lost in noise: pairs with them count as 0"]
         return []
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The images that this rank uses, and how their classes are compared.
+
+    Attributes:
+        images: Images, (N, H, W, C).
+        groups: Each image's class, (N,).
+        resamples: The images' weights in each resample, (resamples, N).
+        pairs: The pairs of classes, with each class's number of images over all ranks.
+    """
+
+    images: np.ndarray
+    groups: np.ndarray
+    resamples: np.ndarray
+    pairs: ClassPairs
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """The class means of one representation source, over all ranks.
+
+    Attributes:
+        source: The source of the representation.
+        layers: This rank's layers of the representation.
+        sums: Sums of the representation over each class's images, (classes, D) for each layer.
+        chosen: This rank's images, and the pairs of classes.
+        totals: Inner products of the sums in each layer.
+        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
+    """
+
+    source: str
+    layers: list[LayerActivations]
+    sums: list[np.ndarray]
+    chosen: ChosenImages
+    totals: list[ClassSums]
+    gram: np.ndarray
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Distances between the class means, (classes, classes); 0 for missing classes."""
+        return self.chosen.pairs.distances(self.gram)
+
+    @property
+    def value(self) -> float:
+        """The mean distance, which is the source's value."""
+        return float(self.chosen.pairs.mean_distance(self.gram))
 
 
 def _pair_distances(gram: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from xnas_tf.data.dataset import index_in_class
 from xnas_tf.objectives.class_gram import ClassSums
 
 if TYPE_CHECKING:
@@ -33,11 +34,7 @@ def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
     classes take turns to contribute their next image; within a round, earlier images come first.
     ``groups`` (N,) are the images' classes, with the images in random order.
     """
-    by_class = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[by_class], groups[by_class])
-    index_in_class = np.empty(len(groups), int)
-    index_in_class[by_class] = np.arange(len(groups)) - starts
-    return np.sort(np.argsort(index_in_class, kind="stable")[:count])
+    return np.sort(np.argsort(index_in_class(groups), kind="stable")[:count])
 
 
 def resampling_weights(groups: np.ndarray, count: int) -> np.ndarray:

@@ -18,9 +18,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, method_with_steps
 from xnas_tf.errors import InputError, NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
+from xnas_tf.objectives.class_distance import (
+    ChosenImages,
+    ClassMeans,
+    ClassPairs,
+    MissingClasses,
+    Weighting,
+)
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
-from xnas_tf.objectives.class_means import ChosenImages, ClassMeans
 from xnas_tf.objectives.class_resampling import (
     balanced_choice,
     resampled_sums,

@@ -7,12 +7,12 @@ which pixels an explanation should highlight.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import MapQuality, Values
+from xnas_tf.objectives.attribution_quality import Explained, MapQuality, Values, metrics
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 class Localization(MapQuality):
     """A metric that compares maps with masks; ``chance`` is an uninformative map's value."""
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
     direction: Direction = "maximize"
 
     def check_dataset(self, dataset: Dataset) -> None:
@@ -35,11 +33,11 @@ class Localization(MapQuality):
                 "a Source with masks"
             )
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
             raise InputError(f"{self.name} needs masks, which the subject lacks")
-        return {"": self._localized(maps, masks), "chance": masks.mean(axis=(1, 2))}
+        return {"": self._localized(explained.maps, masks), "chance": masks.mean(axis=(1, 2))}
 
     @abstractmethod
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -57,9 +55,7 @@ class MaskMass(Localization):
     name: Literal["mask_mass"] = "mask_mass"
 
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        from xnas_tf.attribution.metrics import attribution_mass
-
-        return attribution_mass(maps, masks)
+        return metrics().attribution_mass(maps, masks)
 
 
 class PointingGame(Localization):
@@ -73,6 +69,4 @@ class PointingGame(Localization):
     name: Literal["pointing_game"] = "pointing_game"
 
     def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        from xnas_tf.attribution.metrics import pointing_game
-
-        return pointing_game(maps, masks)
+        return metrics().pointing_game(maps, masks)

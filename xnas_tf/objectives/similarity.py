@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.wordnet_similarity import ambiguous_names, path_similarity
+from xnas_tf.objectives.wordnet import ambiguous_names, path_similarity
 
 WORDNET = "wordnet"
 """The only similarity source that is not a file."""
