@@ -18,7 +18,7 @@ from xnas_tf.attribution import integrated_gradients
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-from xnas_tf.attribution.metrics.removal import replacement_curves
+from xnas_tf.attribution.metrics.faithfulness import replacement_curves
 from xnas_tf.attribution.metrics.scores import Scores
 from xnas_tf.attribution.metrics.statistics import pearson, spearman
 from xnas_tf.attribution.outputs import PROBABILITIES

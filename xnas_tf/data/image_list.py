@@ -22,16 +22,10 @@ _ALSO |= dict.fromkeys(("val", "valid", "dev"), "validation")
 
 @dataclass(frozen=True)
 class ImageList:
-    """Encoded images in an order that depends only on their names.
+    """Encoded images with unique names and class numbers, in an order that depends on the names.
 
-    Attributes:
-        names: Unique name of each image, (N,).
-        labels: Class numbers, (N,).
-        class_names: One name per class.
-        stream: Returns a new iterator over the images, in the order of ``names``.
-        groups: See ``Source``.
-        parts: See ``Source``.
-        findings: What is known about the files before they are read.
+    ``stream`` returns a new iterator over the images. ``groups`` and ``parts`` are as in
+    ``Source``; ``findings`` are what is known before the images are read.
     """
 
     names: Sequence[str]
@@ -61,11 +55,8 @@ class ImageList:
 class ImageFiles:
     """Image files of a data set, as a loader returns them.
 
-    Attributes:
-        files: All files of the data set, whose names, sizes and modification times reveal changes.
-        listing: Returns the list of images; may read all files.
-        root: Key that identifies the data set together with ``files``.
-        mirrored: See ``Dataset``.
+    The names, sizes and modification times of ``files`` reveal changes; with ``root``, they
+    identify the data set. ``listing`` returns the list of images, for which it may read all files.
     """
 
     files: Sequence[Path]

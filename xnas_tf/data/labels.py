@@ -96,16 +96,12 @@ def encode(
 
     Whole numbers from 0 to the number of classes - 1 are unchanged. Other numeric labels are
     numbered in ascending order. Text labels are numbered in the order of ``class_names`` or, if
-    there are none, in alphabetical order. A note reports any renumbering.
-
-    Args:
-        labels: Labels by split, as ``one_per_image`` returns them.
-        class_names: One name per class; the labels themselves if None.
-        where: What messages begin with.
+    there are none, in alphabetical order. A note reports any renumbering. ``labels`` are those of
+    ``one_per_image``, by split.
 
     Raises:
         InputError: If labels are out of range, have no class name, or are all the same, or if class
-            names repeat.
+            names repeat. The message begins with ``where``.
     """
     joined = np.concatenate(list(labels.values()))
     are_texts = joined.dtype.kind == "U"

@@ -70,12 +70,7 @@ class ClassPairs:
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 
     def missing_reasons(self, names: Sequence[str], is_predicted: bool) -> list[str]:
-        """Return messages about missing classes.
-
-        Args:
-            names: Names of all classes.
-            is_predicted: Whether images are grouped by predicted classes instead of true ones.
-        """
+        """Return messages about missing classes among the predicted or the true ones."""
         of = "predicted as" if is_predicted else "of"
         if np.count_nonzero(self.counts) < 2:
             return [f"all images are {of} one class, so there are no pairs to compare: 0"]
@@ -104,13 +99,10 @@ class ClassPairs:
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """The images that this rank uses, and how their classes are compared.
+    """The images (N, H, W, C) that this rank uses, and how their classes are compared.
 
-    Attributes:
-        images: Images, (N, H, W, C).
-        groups: Each image's class, (N,).
-        resamples: The images' weights in each resample, (resamples, N).
-        pairs: The pairs of classes, with each class's number of images over all ranks.
+    ``groups`` are the images' classes, (N,), and ``resamples`` their weights, (resamples, N). The
+    counts of ``pairs`` are over all ranks.
     """
 
     images: np.ndarray

@@ -65,14 +65,9 @@ def resampled_sums(
     """Compute the sums of resampled images in each layer, (resamples, ...), over all ranks.
 
     Squared norms are weighted by squared weights. Unbiased estimates exclude the products of an
-    image with itself, so they remain unbiased for resamples.
-
-    Args:
-        rows: This rank's representations, (N, d) for each layer.
-        members: Indicators of whether each image belongs to each class, (N, classes); 0 for missing
-            classes.
-        resamples: Each resample's image weights, (resamples, N).
-        communicator: The ranks.
+    image with itself, so they remain unbiased for resamples. ``rows`` are this rank's
+    representations in each layer, (N, d); ``members`` (N, classes) is 1 for an image's class unless
+    it is missing; ``resamples`` (resamples, N) are the images' weights.
     """
     inside = members.T > 0
     weights, squared = communicator.sum(resamples @ members, resamples**2 @ members)

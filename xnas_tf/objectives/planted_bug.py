@@ -101,9 +101,8 @@ class PlantedBug(MethodObjective, BugObjective):
     ) -> np.ndarray:
         """Explain images (N, H, W, C), uint8, for the bug's class and for another class (N,).
 
-        Returns:
-            Array (3, N) with the share of attribution on the watermark, how much this share exceeds
-            the other class's share, and whether the image is predicted as the bug's class.
+        Returns (3, N): the share of attribution on the watermark, how much this share exceeds the
+        other class's share, and whether the image is predicted as the bug's class.
         """
         from xnas_tf.attribution.outputs import probabilities_of
         from xnas_tf.keras_tools.preprocessing import to_model_input

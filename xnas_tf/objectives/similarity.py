@@ -42,11 +42,7 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
 
 
 def read_class_weights(source: str | None, class_names: tuple[str, ...]) -> None:
-    """Read a file again at the beginning of a search, because it may have changed.
-
-    Raises:
-        InputError: See ``class_weights``.
-    """
+    """Read a file again at the beginning of a search, because it may have changed."""
     if source not in (None, WORDNET):
         class_weights.cache_clear()
     class_weights(source, class_names)

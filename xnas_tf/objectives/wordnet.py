@@ -146,11 +146,7 @@ def path_similarity(class_names: tuple[str, ...]) -> np.ndarray:
 
 
 def ambiguous_names(class_names: tuple[str, ...]) -> list[str]:
-    """For each name with several senses in WordNet, describe the sense that is used.
-
-    Raises:
-        InputError: See ``path_similarity``.
-    """
+    """For each name with several senses in WordNet, describe the sense that is used."""
     if _packaged_rows(class_names) is not None:
         return []
     wordnet = WordNet()

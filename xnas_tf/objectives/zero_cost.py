@@ -54,11 +54,7 @@ class ZeroCostScore(Objective):
             )
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``.
-
-        Raises:
-            NotApplicable: If the model has other inputs than one image, or no logits.
-        """
+        """See ``Objective.score``."""
         self.check_model(subject.model)
         value = self._value(subject)
         if np.isfinite(value):
@@ -128,17 +124,10 @@ class JacobianCovariance(ZeroCostScore):
 
 
 def log_synflow(model: keras.Model, image_shape: tuple[int, ...]) -> float:
-    """Compute the decimal logarithm of a model's synaptic flow.
+    """Compute the decimal logarithm of the synaptic flow for images (height, width, channels).
 
     Computes in float64, and differentiates the logarithm, because the score of a deep network is
-    too large for float32.
-
-    Args:
-        model: The model.
-        image_shape: Shape of an image, (height, width, channels).
-
-    Returns:
-        The logarithm; not finite if the sum of the logits is not a positive number.
+    too large for float32. The result is not finite if the sum of the logits is not positive.
 
     Raises:
         NotApplicable: If the model has no kernels, or its logits are unknown.
@@ -167,11 +156,9 @@ def log_synflow(model: keras.Model, image_shape: tuple[int, ...]) -> float:
 
 
 def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Differentiate the sum of all logits of a batch with respect to the images.
+    """Differentiate the sum of all logits of a batch with respect to the images (N, H, W, C).
 
-    Args:
-        model: The model, whose batch normalisation uses the statistics of the batch.
-        images: Images in the model's range, (N, H, W, C).
+    Batch normalisation uses the statistics of the batch.
 
     Returns:
         Gradients, (N, H * W * C), float64.
@@ -202,8 +189,7 @@ def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def jacobian_score(jacobians: np.ndarray) -> float:
     """Compute the score of the Jacobians of N images, (N, D); see ``JacobianCovariance``.
 
-    Returns:
-        The score; NaN if a row is constant or not finite.
+    The score is NaN if a row is constant or not finite.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         correlations = np.corrcoef(jacobians)
