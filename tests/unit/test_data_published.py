@@ -28,11 +28,6 @@ from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def refused(name, message):
     with pytest.raises(InputError, match=message):
         load_dataset(name)

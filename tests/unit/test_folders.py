@@ -14,11 +14,6 @@ from xnas_tf.errors import InputError
 RAMP = np.arange(64, dtype=np.int32).reshape(8, 8) * 4
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def pets(tmp_path):
     return make_folder(tmp_path / "pets", {"cat": 10, "dog": 10}, formats=["png"])

@@ -28,8 +28,7 @@ from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -33,11 +33,6 @@ SCALES = {"I;16": 4095}
 PAGE = ROOT / "docs/tutorials/my-images.md"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Files that are decoded in different ways."""

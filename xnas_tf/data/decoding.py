@@ -24,7 +24,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000
 """Pillow formats that are read. Other formats lack a reliable signature or run other programs."""
 _DEPTHS = (1, 8, 10, 12, 14, 16)
 """Usual numbers of bits per value in images that store values in 16 or 32 bits."""
-_DARK = 8
+DARK = 8
 """An image is dark if the highest value of other images is more than this many times its own."""
 _GREY = ("1", "L", "LA", "La", "F")
 """Pillow's modes for images without colour, besides those that begin with ``I``."""
@@ -97,11 +97,6 @@ def full_scales(looks: Iterable[Look]) -> dict[str, int]:
 def _full_scale(highest: int) -> int:
     bits = highest.bit_length()
     return (1 << next((depth for depth in _DEPTHS if depth >= bits), bits)) - 1
-
-
-def is_dark(look: Look, scales: Mapping[str, int]) -> bool:
-    """Return whether an image with more than 8 bits is dark on the larger scale of other images."""
-    return look.mode in scales and look.highest * _DARK < scales[look.mode]
 
 
 def read_image(

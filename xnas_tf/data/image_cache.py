@@ -23,11 +23,11 @@ import numpy as np
 
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.decoding import (
+    DARK,
     Encoded,
     Look,
     Unreadable,
     full_scales,
-    is_dark,
     look_at,
     read_image,
 )
@@ -226,19 +226,23 @@ def _findings(
     if sizes:
         height, width = np.median(list(shapes.values()), axis=0).round().astype(int).tolist()
         extremes = {"smallest": sizes[0], "median": (height, width), "largest": sizes[-1]}
+    depths = (
+        f"images with {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
+        for mode, top in sorted(scales.items())
+    )
     return replace(
         listing.findings,
         unreadable={name: each.reason for name, _, each in found if each.reason},
         grey=[] if is_all_grey else grey,
         is_all_grey=is_all_grey,
         odd={name: shape for name, shape in shapes.items() if _is_odd(shape, size)},
-        remarks=(*listing.findings.remarks, *_depth_remarks(scales)),
+        remarks=(*listing.findings.remarks, *depths),
         animated=[name for name, look in known.items() if look.is_animated],
         blank=[name for name, _, each in found if each.is_blank],
         dark={
             name: f"values up to {look.highest:,} of {scales[look.mode]:,}"
             for name, look in known.items()
-            if is_dark(look, scales)
+            if look.highest * DARK < scales.get(look.mode, 0)
         },
         highest=max(each.highest for each in decoded),
         full_scales=dict(scales),
@@ -246,13 +250,6 @@ def _findings(
         different_sizes=len(sizes),
         are_arrays=all(look.is_array for look in known.values()),
     )
-
-
-def _depth_remarks(scales: Mapping[str, int]) -> list[str]:
-    return [
-        f"images with {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
-        for mode, top in sorted(scales.items())
-    ]
 
 
 def _is_odd(shape: tuple[int, int], size: Sequence[int]) -> bool:

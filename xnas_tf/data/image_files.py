@@ -78,10 +78,12 @@ def _layout(root: Path, name: str) -> _Layout:
 
 def _left_out(tops: Sequence[Path], others: Sequence[Path]) -> dict[str, Sequence[Path]]:
     """Return what is left out directly inside the folders around those of the classes."""
-    broken = [link for top in tops for link in sorted(top.iterdir()) if _is_broken(link)]
+    inside = [path for top in tops for path in sorted(top.iterdir())]
     return {
         _LOOSE: [file for top in tops for file in _loose_images(top)],
-        "link to nothing, left out": broken,
+        "link to nothing, left out": [
+            path for path in inside if path.is_symlink() and not path.exists()
+        ],
         "folder next to those of the splits, left out": others,
     }
 
@@ -167,10 +169,6 @@ def _folders(root: Path) -> list[Path]:
 
 def _loose_images(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_file() and _is_called_image(path))
-
-
-def _is_broken(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
 
 
 def _is_called_image(file: Path) -> bool:

@@ -170,6 +170,13 @@ class Introspectability(Objective):
                 f"given min_images {self.min_images}; allowed: at least 2, because a single image "
                 "shows no variance within its class, or estimator: plain"
             )
+        for name in self.variants:
+            try:
+                self._variant(name)
+            except ValidationError as error:
+                found = problems(error, Introspectability)
+                texts = "; ".join(text.removeprefix(": ") for text in found)
+                raise ValueError(f"variants.{name}: {texts}") from None
         return self
 
     @field_validator("variants")
@@ -182,17 +189,6 @@ class Introspectability(Objective):
             if fixed := {"variants", "name", "direction"} & set(options):
                 raise ValueError(f"{name} changes {min(fixed)}, which a variant cannot")
         return variants
-
-    @model_validator(mode="after")
-    def _validate_variants(self) -> Introspectability:
-        for name in self.variants:
-            try:
-                self._variant(name)
-            except ValidationError as error:
-                found = problems(error, Introspectability)
-                texts = "; ".join(text.removeprefix(": ") for text in found)
-                raise ValueError(f"variants.{name}: {texts}") from None
-        return self
 
     def _variant(self, name: str) -> Introspectability:
         options = {**self.model_dump(exclude={"variants"}), **self.variants[name]}

@@ -84,7 +84,17 @@ class PlantedBug(MethodObjective, BugObjective):
         for number, images in enumerate((stamped, clean)):
             values[number][:, is_mine] = self._look(subject.model, images, others[is_mine], bug)
         ((with_it, without),) = ranks.sum(values)
-        return self._value(with_it, without)
+        value = area_under_roc(with_it[1], without[1])
+        metrics = {
+            "chance": CHANCE,
+            "learned": with_it[2].mean(),
+            "base": without[2].mean(),
+            "mass": with_it[0].mean(),
+            "found": value >= FOUND,
+            "standard_error": error_of_area(value, len(rows)),
+        }
+        named = {f"{self.name}/{name}": float(number) for name, number in metrics.items()}
+        return ObjectiveValue(value, named)
 
     def _other_classes(self, labels: np.ndarray, target: int, classes: int) -> np.ndarray:
         """For each image, draw a class that is neither the target nor the image's own class, (N,).
@@ -115,20 +125,6 @@ class PlantedBug(MethodObjective, BugObjective):
         )
         predicted = probabilities_of(model, inputs).argmax(axis=1) if len(images) else targets
         return np.stack([mass, mass - other, predicted == bug.target])
-
-    def _value(self, with_it: np.ndarray, without: np.ndarray) -> ObjectiveValue:
-        """Compute the value from the results of ``_look`` for all images."""
-        value = area_under_roc(with_it[1], without[1])
-        metrics = {
-            "chance": CHANCE,
-            "learned": with_it[2].mean(),
-            "base": without[2].mean(),
-            "mass": with_it[0].mean(),
-            "found": value >= FOUND,
-            "standard_error": error_of_area(value, len(with_it[1])),
-        }
-        named = {f"{self.name}/{name}": float(number) for name, number in metrics.items()}
-        return ObjectiveValue(value, named)
 
 
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:

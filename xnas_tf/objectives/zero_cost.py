@@ -225,18 +225,19 @@ def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[str, ...]) ->
 
 def _without_augmentation(layer: Any, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
     """Return what a random image layer, such as RandomFlip, returns in inference."""
+    from keras import layers
+
+    others = {"AugMix", "CutMix", "MixUp", "Solarization"}
+    names = [name for name in dir(layers) if name.startswith("Rand") or name in others]
+    if not isinstance(layer, tuple(getattr(layers, name) for name in names)):
+        return outputs
     kind: Any = type(layer)
-    if issubclass(kind, _random_image_layers()):
-        return kind.call(layer, inputs[0], training=False)  # not the edited call
-    return outputs
+    return kind.call(layer, inputs[0], training=False)  # not the edited call
 
 
 @contextmanager
 def _float64(model: keras.Model) -> Iterator[None]:
-    """Let a model's layers compute in float64 inside the context, whatever their precision.
-
-    Quantized layers compute as before.
-    """
+    """Let a model's layers compute in float64 inside the context, except for quantized layers."""
     import keras
     import tensorflow as tf
 
@@ -274,11 +275,3 @@ def _values(model: keras.Model) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
     return trainable, others
-
-
-def _random_image_layers() -> tuple[type, ...]:
-    from keras import layers
-
-    others = {"AugMix", "CutMix", "MixUp", "Solarization"}
-    names = (name for name in dir(layers) if name.startswith("Rand") or name in others)
-    return tuple(getattr(layers, name) for name in names)
