@@ -131,10 +131,13 @@ def load_dataset(  # noqa: PLR0913 - the keys of the section dataset
     images, scaling = _as_bytes(source, rows, name)
     masks = None if source.masks is None else resized_masks(source.masks, pixels)
     everything = Split(resized(images, pixels, channels, name), source.labels, masks)
+    parts = {part: everything.select(indices) for part, indices in rows.items()}
     dataset = Dataset(
         name,
         class_names,
-        *(everything.select(rows[part]) for part in SPLITS),
+        parts["train"],
+        parts["validation"],
+        parts["test"],
         mirrored=source.mirrored,
         findings=_findings(source, images, rows),
         how_split=_how_split(source),

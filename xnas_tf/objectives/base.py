@@ -181,6 +181,11 @@ class Objective(BaseModel):
         return 1 if self.direction == "minimize" else -1
 
     @property
+    def best(self) -> float:
+        """The best possible value."""
+        return self.lowest if self.direction == "minimize" else self.highest
+
+    @property
     def worst(self) -> float:
         """The worst possible value."""
         return self.highest if self.direction == "minimize" else self.lowest

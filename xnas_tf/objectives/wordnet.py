@@ -54,8 +54,7 @@ class WordNet:
         """
         if _ID.fullmatch(name):
             return [name] if self._line(name) else []
-        noun = name.lower().replace(" ", "_")
-        start = self._index.find(f"\n{noun} n ".encode()) + 1
+        start = self._index.find(f"\n{_folded(name)} n ".encode()) + 1
         if not start:
             return []
         fields = self._index[start : self._index.index(b"\n", start)].decode().split()
@@ -73,8 +72,7 @@ class WordNet:
         if _ID.fullmatch(name):
             return None
         nouns = re.findall(r"^(\S+) n ", self._index.decode(), re.MULTILINE)
-        noun = name.lower().replace(" ", "_")
-        return next(iter(difflib.get_close_matches(noun, nouns, n=1, cutoff=0.8)), None)
+        return next(iter(difflib.get_close_matches(_folded(name), nouns, n=1, cutoff=0.8)), None)
 
     def path_lengths(self, synsets: list[str]) -> np.ndarray:
         """Return the lengths of the shortest paths between synsets, integers (synsets, synsets).
@@ -162,17 +160,13 @@ def _senses(wordnet: WordNet, class_names: tuple[str, ...]) -> list[list[str]]:
     unknown = [name for name, found in zip(class_names, senses, strict=True) if not found]
     if unknown:
         more = f" and {len(unknown) - MAX_UNKNOWN} more" if len(unknown) > MAX_UNKNOWN else ""
-        listed = ", ".join(_described(wordnet, name) for name in unknown[:MAX_UNKNOWN])
+        near = [(name, wordnet.nearest(name)) for name in unknown[:MAX_UNKNOWN]]
+        listed = ", ".join(f"{n!r} (did you mean {m!r}?)" if m else repr(n) for n, m in near)
         raise InputError(
             f"WordNet 3.0 has no noun {listed}{more}; allowed: nouns, or ids such as n02119789; "
             "for other classes, give a CSV matrix"
         )
     return senses
-
-
-def _described(wordnet: WordNet, name: str) -> str:
-    near = wordnet.nearest(name)
-    return f"{name!r} (did you mean {near!r}?)" if near else repr(name)
 
 
 @cache
