@@ -487,6 +487,7 @@ def test_similarities_are_read_with_names_and_without(tmp_path, text):
         ("1,2,3\n0,1,0\n0,0,1\n", "symmetric"),
         ("1,-2,0\n-2,1,0\n0,0,1\n", "numbers from 0"),
         ("", "shape"),
+        ("1" * 200_000, "cannot be read: field larger than field limit"),
         (None, "cannot be read"),
     ],
 )

@@ -77,11 +77,7 @@ def split_name(text: str) -> str | None:
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split named by each text (see ``split_name``); empty if the text is empty.
-
-    Raises:
-        InputError: If a text does not name a split; ``where`` says where the text comes from.
-    """
+    """Return the split that each text names, or "" for none; messages begin with ``where``."""
     found = []
     for text in texts:
         split = split_name(text) if text.strip() else ""

@@ -51,14 +51,13 @@ class ClassPairs:
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Return the weighted mean distance over pairs of classes.
+        """Return the weighted mean distance over pairs of classes, (...), in [0, 2].
 
-        The distance between two class means is one minus their cosine. ``gram`` contains the means'
-        inner products, (..., classes, classes); see ``mean_gram``. The scale of each class's mean
-        has no effect. The mean distance, (...), is in [0, 2], multiplied by the mean weight if
-        ``weighting`` is ``paper``. If the true mean is 0, an unbiased estimate may be slightly
-        negative. The result is 0 if there are fewer than two classes or all weights are 0. NaN is
-        propagated.
+        The distance between two class means is one minus their cosine; the scale of a mean has no
+        effect. ``gram`` contains the means' inner products, (..., classes, classes); see
+        ``mean_gram``. With ``weighting: paper``, the result is multiplied by the mean weight. If
+        the true mean is 0, an unbiased estimate may be slightly negative. The result is 0 if there
+        are fewer than two classes or all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         pairs = np.ones(len(upper[0]))

@@ -28,11 +28,10 @@ _thread_pools = cache(ThreadpoolController)
 
 
 def balanced_choice(groups: np.ndarray, count: int) -> np.ndarray:
-    """Return the sorted indices of up to ``count`` images, balanced over the classes.
+    """Return the sorted indices of up to ``count`` images, balanced over their classes (N,).
 
     Class means are compared in pairs, so an additional image helps most in the smallest class. The
-    classes take turns to contribute their next image; within a round, earlier images come first.
-    ``groups`` (N,) are the images' classes, with the images in random order.
+    classes take turns to contribute their next image, in the random order of the images.
     """
     return np.sort(np.argsort(index_in_class(groups), kind="stable")[:count])
 

@@ -59,7 +59,7 @@ def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"the file cannot be read: {error}") from error
     header = rows.pop(0) if rows and _is_header(rows[0], class_names) else None
     if header and all(row and row[0] in class_names for row in rows):
