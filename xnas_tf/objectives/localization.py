@@ -6,10 +6,7 @@ which pixels an explanation should highlight.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from xnas_tf.errors import InputError
 from xnas_tf.objectives.attribution_quality import Explained, MapQuality, Values, metrics
@@ -22,6 +19,8 @@ if TYPE_CHECKING:
 class Localization(MapQuality):
     """A metric that compares maps with masks; ``chance`` is an uninformative map's value."""
 
+    metric: ClassVar[str]
+    """Name of the metric in ``xnas_tf.attribution.metrics``."""
     direction: Direction = "maximize"
 
     def check_dataset(self, dataset: Dataset) -> None:
@@ -37,11 +36,8 @@ class Localization(MapQuality):
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
             raise InputError(f"{self.name} needs masks, which the subject lacks")
-        return {"": self._localized(explained.maps, masks), "chance": masks.mean(axis=(1, 2))}
-
-    @abstractmethod
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Return one value per map, (N,), given maps (N, H, W) and masks (N, H, W)."""
+        values = getattr(metrics(), self.metric)(explained.maps, masks)
+        return {"": values, "chance": masks.mean(axis=(1, 2))}
 
 
 class MaskMass(Localization):
@@ -52,10 +48,8 @@ class MaskMass(Localization):
     (arXiv 2003.07258).
     """
 
+    metric: ClassVar[str] = "attribution_mass"
     name: Literal["mask_mass"] = "mask_mass"
-
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        return metrics().attribution_mass(maps, masks)
 
 
 class PointingGame(Localization):
@@ -66,7 +60,5 @@ class PointingGame(Localization):
     tolerance).
     """
 
+    metric: ClassVar[str] = "pointing_game"
     name: Literal["pointing_game"] = "pointing_game"
-
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        return metrics().pointing_game(maps, masks)
