@@ -127,7 +127,6 @@ def fake_tfds(patch, folder, splits, **features):
 
     ``splits`` are the records of each split of its only data set, which is in ``folder``.
     """
-    (folder / "features.json").touch()  # or the data of all tests have the same entry in the cache
     builder = SimpleNamespace(
         info=SimpleNamespace(features=Features(**features), splits=splits),
         data_dir=folder,

@@ -12,6 +12,8 @@ from tests.published import fake_tfds, write_batches, write_drawings, write_mnis
 from xnas_tf.data import DATASETS, load_dataset
 from xnas_tf.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 COUNTS = {"ant": 20, "bee": 20, "cat": 20}
 
 

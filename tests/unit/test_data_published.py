@@ -27,6 +27,8 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 
 def refused(name, message):
     with pytest.raises(InputError, match=message):

@@ -19,11 +19,7 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import match_groups
 from xnas_tf.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

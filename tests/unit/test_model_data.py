@@ -28,7 +28,7 @@ from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def here(cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

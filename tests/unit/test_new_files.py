@@ -17,6 +17,13 @@ from xnas_tf.explanation import explaining
 from xnas_tf.explanation.model_loading import ModelSubject
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
     """Image files of every kind that is read in a way of its own."""

@@ -43,7 +43,7 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
 
 
 def check_order(class_names: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Check that classes, given in ``where``, have the same numbers as ``known``, a model's."""
+    """Check that the classes of ``where`` have the same numbers as ``known``, those of a model."""
     numbers = {each: number for number, each in enumerate(known)}
     for number, each in enumerate(class_names):
         if (own := numbers.get(each, number)) != number:

@@ -140,9 +140,9 @@ def to_pixels(
 def resized(
     images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
 ) -> np.ndarray | DiskImages:
-    """Resize uint8 images of the data set ``name``, or convert their channels, from 1 or 3.
+    """Resize uint8 images and convert their channels, of which there must be 1 or 3.
 
-    Images from image files are unchanged.
+    Images from image files are unchanged. ``name`` is the data set's, for messages.
     """
     _, *own, depth = images.shape
     if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):

@@ -132,7 +132,7 @@ def check_several(images: Any, shape: Sequence[int]) -> None:
 
 
 def is_stored(images: np.ndarray, value_range: tuple[float, float]) -> bool:
-    """Return whether images are uint8 levels or values to convert; an error if they may be both."""
+    """Return whether images are uint8 levels rather than values to convert; refuse unclear ones."""
     if images.dtype != np.uint8 or value_range == (0, LEVELS):
         return images.dtype == np.uint8
     low, high = value_range
