@@ -1,6 +1,8 @@
 import errno
 import fcntl
 import os
+import resource
+import signal
 import sqlite3
 import struct
 import threading
@@ -102,6 +104,21 @@ def test_a_power_cut_leaves_no_empty_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: (written.append(path.exists()), sync(file)))
     write_atomically(path, b"whole")
     assert written == [False] and path.read_bytes() == b"whole"  # on the disk, then at its place
+
+
+def test_a_write_that_fails_leaves_nothing_that_fills_the_disk_and_names_its_file(tmp_path):
+    path, before = tmp_path / "model", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.write_bytes(b"old")
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="model") as caught:
+            write_atomically(path, b"new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -35,7 +35,9 @@ from xnas_tf.utils.randomness import candidate_seed
 from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
-"""Number of lost groups after which a candidate counts as failed."""
+"""Number of lost groups or processes after which a candidate counts as failed."""
+EVALUATING = "evaluating"
+"""The fact with the id of the candidate that the search's own process evaluates."""
 
 
 class Coordinator:
@@ -47,6 +49,8 @@ class Coordinator:
     Args:
         algorithm: A new instance of the search algorithm.
         clock: Returns the time in seconds, used to measure ``search.hours``.
+        in_process: Whether this process evaluates the candidates itself. If it dies meanwhile, that
+            counts as a lost group.
         networks: Results of networks that were trained in earlier runs.
 
     Raises:
@@ -62,6 +66,7 @@ class Coordinator:
         callbacks: Callbacks | None = None,
         clock: Callable[[], float] = time.monotonic,
         networks: ResultCache | None = None,
+        in_process: bool = False,
     ) -> None:
         self._path = path
         self._config = config
@@ -72,6 +77,7 @@ class Coordinator:
         self._latest_versions: dict[str, str] = {}
         """Versions of the packages used for the latest result of an earlier session."""
         self._networks = networks or ResultCache()
+        self._in_process = in_process
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
@@ -113,6 +119,8 @@ class Coordinator:
         waiting = self._pending[self._queue.popleft()]
         candidate = replace(waiting, group=group, started=now(), versions=self._versions)
         self._save(candidate)
+        if self._in_process:
+            self._database.set_fact(EVALUATING, candidate.id)
         self._begun[candidate.id] = candidate.seconds_total, self._stopping.seconds
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
@@ -198,6 +206,16 @@ class Coordinator:
         if candidate := self._pending.get(task.id):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
             self._note(f"candidate {task.id} lost a rank of group {candidate.group}: {why}")
+            self.release()
+
+    def release(self) -> None:
+        """Record that this process may now end without its candidate being to blame.
+
+        Any thread may call this. A database that cannot be written is ignored.
+        """
+        if self._in_process:
+            with suppress(RunError):
+                self._database.set_fact(EVALUATING, None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -300,7 +318,10 @@ class Coordinator:
         """Record candidates at the front that lost their groups too many times as failed."""
         while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
             candidate = self._pending[self._queue.popleft()]
-            reason = f"a rank of its group died {candidate.lost_groups} times during its training"
+            reason = (
+                f"its process died {candidate.lost_groups} times while it was evaluated, most "
+                "likely because memory ran out"
+            )
             self.tell(candidate, Result("failed", reason))
 
     # From a result to the algorithm and the callbacks
@@ -359,6 +380,17 @@ class Coordinator:
             for candidate in list(self._pending.values()):
                 self._save(replace(candidate, group=NO_GROUP))
                 self._queue.append(candidate.id)
+            self._count_lost_process()
+
+    def _count_lost_process(self) -> None:
+        """Count a process of an earlier session that died while it evaluated a candidate."""
+        if candidate := self._pending.get(self._database.fact(EVALUATING)):
+            self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
+            self._note(
+                f"the process died while candidate {candidate.id} was evaluated; a candidate is "
+                f"recorded as failed after {MAX_LOST_GROUPS} times"
+            )
+        self._database.set_fact(EVALUATING, None)
 
     def _record_config(self) -> None:
         """Record this session's configuration, unless the run has ended with nothing left to train.

@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -48,14 +48,23 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path."""
+    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path.
+
+    Raises:
+        OSError: If it cannot be written, with the path. Nothing is left that would fill the disk.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    with draft.open("xb") as file:  # never through a link that somebody else put there
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
-    os.replace(draft, path)
+    try:
+        with draft.open("xb") as file:  # never through a link that somebody else put there
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
+        os.replace(draft, path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def remove_drafts(path: Path) -> None:
