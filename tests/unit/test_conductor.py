@@ -243,6 +243,7 @@ def test_a_candidate_that_ends_its_process_twice_is_failed(tmp_path):
     first, _ = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups, first.reason) == ("failed", 2, DEAD)
     assert "the process died while candidate 1 was evaluated" in notes.texts[0]
+    assert (tmp_path / "run" / ".evaluating").read_text() == "2"
 
 
 def test_a_process_that_ends_in_order_is_not_held_against_its_candidate(tmp_path):
@@ -270,11 +271,14 @@ def test_a_driver_that_dies_blames_no_group_but_counts_an_earlier_death(tmp_path
     assert (first.state, first.lost_groups) == ("running", 1)
 
 
-def test_a_full_disk_does_not_hide_why_a_search_ends(tmp_path):
-    coordinator = coordinator_of(tmp_path / "run", in_process=True)
-    coordinator.ask()
-    coordinator._database.close()  # nothing can be written any more
-    coordinator.release()
+def test_a_full_disk_is_not_held_against_a_candidate(tmp_path):
+    for _ in range(3):
+        coordinator = coordinator_of(tmp_path / "run", in_process=True)
+        coordinator.ask()
+        coordinator._database.close()  # nothing can be written any more
+        coordinator.release()
+    (first,) = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups) == ("running", 0)
 
 
 def test_the_seconds_before_an_interruption_count_up_to_the_last_checkpoint(tmp_path):

@@ -28,6 +28,7 @@ from xnas_tf.storage.run_directory import (
     save_config,
     write_atomically,
 )
+from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.progress import LOGGER
 
 FULL = Candidate(
@@ -96,6 +97,19 @@ def test_nothing_is_saved_once_the_disk_has_undone_a_transaction(tmp_path):
     assert Database(tmp_path / "run.sqlite").candidates() == []
     record.save(FULL)
     assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
+
+
+def test_a_run_goes_on_if_the_disk_was_full_before_it_had_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(schema, "CREATE", ("CREATE TABLE facts (name TEXT)", "no SQL"))
+    with pytest.raises(RunError):  # as SQLite does it: the file exists, and is empty
+        make(tmp_path / "run")
+    assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0
+    monkeypatch.undo()
+    run = Run(tmp_path / "run")
+    assert run.candidates() == [] and run.fact("format") == str(schema.VERSION)
+    assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0  # reading changes nothing
+    make(tmp_path / "run")
+    assert Run(tmp_path / "run").candidates() == [] == Run(tmp_path / "run").pareto()
 
 
 def test_a_power_cut_leaves_no_empty_file(tmp_path, monkeypatch):
@@ -328,6 +342,13 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch, number, kind):
     monkeypatch.setattr(directory, "write_atomically", write)
     with pytest.raises(kind, match=f"cannot be written: .*{os.strerror(number)}"):
         make(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, RunError), (errno.EACCES, InputError)])
+def test_what_a_full_disk_leaves_out_may_be_written_later(tmp_path, number, kind):
+    with pytest.raises(kind, match="out cannot be written"), atomic_folder(tmp_path / "out"):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_search_at_a_time(tmp_path):

@@ -36,8 +36,9 @@ from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
 """Number of lost groups or processes after which a candidate counts as failed."""
-EVALUATING = "evaluating"
-"""The fact with the id of the candidate that the search's own process evaluates."""
+EVALUATING = ".evaluating"
+"""File of a run with the id of the candidate that the search's own process evaluates. It is deleted
+when the process ends in order, which is possible even on a full disk."""
 
 
 class Coordinator:
@@ -78,6 +79,7 @@ class Coordinator:
         """Versions of the packages used for the latest result of an earlier session."""
         self._networks = networks or ResultCache()
         self._in_process = in_process
+        self._marker = path / EVALUATING
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
@@ -120,7 +122,9 @@ class Coordinator:
         candidate = replace(waiting, group=group, started=now(), versions=self._versions)
         self._save(candidate)
         if self._in_process:
-            self._database.set_fact(EVALUATING, candidate.id)
+            self.release()
+            with self._marker.open("x") as file:  # never through a link that somebody put there
+                file.write(str(candidate.id))
         self._begun[candidate.id] = candidate.seconds_total, self._stopping.seconds
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
@@ -211,11 +215,10 @@ class Coordinator:
     def release(self) -> None:
         """Record that this process may now end without its candidate being to blame.
 
-        Any thread may call this. A database that cannot be written is ignored.
+        Any thread may call this.
         """
-        if self._in_process:
-            with suppress(RunError):
-                self._database.set_fact(EVALUATING, None)
+        with suppress(OSError):  # on a disk that has failed, nothing can be recorded
+            self._marker.unlink(missing_ok=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -384,13 +387,14 @@ class Coordinator:
 
     def _count_lost_process(self) -> None:
         """Count a process of an earlier session that died while it evaluated a candidate."""
-        if candidate := self._pending.get(self._database.fact(EVALUATING)):
+        marked = self._marker.read_bytes() if self._marker.is_file() else b""
+        if candidate := self._pending.get(int(marked) if marked.isdigit() else 0):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
             self._note(
                 f"the process died while candidate {candidate.id} was evaluated; a candidate is "
                 f"recorded as failed after {MAX_LOST_GROUPS} times"
             )
-        self._database.set_fact(EVALUATING, None)
+        self.release()
 
     def _record_config(self) -> None:
         """Record this session's configuration, unless the run has ended with nothing left to train.

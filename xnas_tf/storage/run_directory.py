@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from xnas_tf.config import Config, differing_keys, dump_config, load_stored_config
-from xnas_tf.errors import InputError, RunError, RunInUseError, is_temporary
+from xnas_tf.errors import InputError, RunError, RunInUseError, cannot_write
 from xnas_tf.storage.database import Database
 from xnas_tf.utils.progress import log_message
 
@@ -208,8 +208,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = RunError if is_temporary(error) else InputError
-        raise kind(f"run directory {path} cannot be written: {error}") from error
+        raise cannot_write(f"run directory {path}", error) from error
 
 
 def run_config(path: Path) -> Config:
