@@ -50,9 +50,9 @@ class Coordinator:
     Args:
         algorithm: A new instance of the search algorithm.
         clock: Returns the time in seconds, used to measure ``search.hours``.
+        networks: Results of networks that were trained in earlier runs.
         in_process: Whether this process evaluates the candidates itself. If it dies meanwhile, that
             counts as a lost group.
-        networks: Results of networks that were trained in earlier runs.
 
     Raises:
         RunError: If the algorithm does not propose the candidates in the database.
