@@ -100,13 +100,13 @@ def test_nothing_is_saved_once_the_disk_has_undone_a_transaction(tmp_path):
 
 
 def test_a_run_goes_on_if_the_disk_was_full_before_it_had_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(schema, "CREATE", ("CREATE TABLE facts (name TEXT)", "no SQL"))
+    monkeypatch.setattr(database_module, "CREATE", ("CREATE TABLE facts (name TEXT)", "no SQL"))
     with pytest.raises(RunError):  # as SQLite does it: the file exists, and is empty
         make(tmp_path / "run")
     assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0
     monkeypatch.undo()
     run = Run(tmp_path / "run")
-    assert run.candidates() == [] and run.fact("format") == str(schema.VERSION)
+    assert run.candidates() == [] and run.fact("format") == str(database_module.VERSION)
     assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0  # reading changes nothing
     make(tmp_path / "run")
     assert Run(tmp_path / "run").candidates() == [] == Run(tmp_path / "run").pareto()
