@@ -34,7 +34,7 @@ from xnas_tf.data.decoding import (
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
 from xnas_tf.data.quality import Findings, join_names
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
@@ -150,7 +150,7 @@ def _create(
             scales = full_scales(readable)
             decoded = _decode(draft / "images.npy", listing, shape, scales)
             _save(draft, listing, decoded, _findings(listing, looks, decoded, shape, scales))
-    except InputError as error:
+    except (InputError, RunError) as error:
         if not folder.exists():  # another host may have created it in a shared directory
             hint = "; set XDG_CACHE_HOME to store decoded images elsewhere"
             raise InputError(f"data set {name}: {error}{hint}") from error

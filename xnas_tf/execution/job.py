@@ -69,7 +69,8 @@ def _work(
     profiler: Profiler,
 ) -> Evaluator:
     """Evaluate candidates until there are no more; return the evaluator."""
-    with job_watchdog(config.distributed, world) as watchdog:
+    on_stop = session.coordinator.release if session else None
+    with job_watchdog(config.distributed, world, on_stop) as watchdog:
         # The faster backend is chosen, since the values do not depend on it.
         backend = backend_for(config, dataset, space, world)
         if session and backend.note:

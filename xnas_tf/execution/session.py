@@ -66,13 +66,13 @@ def opened_session(
     dataset: Dataset,
     space: SearchSpace,
     fresh: bool = False,
-    groups: int = 1,
+    groups: int = 0,
     make_callbacks: MakeCallbacks = lambda _: (),
 ) -> Iterator[Session]:
     """Within the context, open and lock the run directory, and resume its search.
 
     If ``fresh``, an existing run is moved aside and a new one is started. ``groups`` is the number
-    of groups of ranks at the start.
+    of groups of ranks at the start; 0 if this process itself belongs to the only one.
 
     Raises:
         InputError: If the directory cannot be used for this run, its data or the user's code have
@@ -94,11 +94,22 @@ def opened_session(
             ExactCosts(config, space, dataset.class_names),
         )
         callbacks = Callbacks(make_callbacks(context))
-        coordinator = Coordinator(path, config, database, algorithm, callbacks, networks=networks)
+        coordinator = Coordinator(
+            path,
+            config,
+            database,
+            algorithm,
+            callbacks,
+            networks=networks,
+            in_process=not groups,
+        )
         with callbacks.over_search(coordinator.run):
             for note in _notes(context):
                 callbacks.on_message(note)
-            yield Session(database, callbacks, coordinator)
+            try:
+                yield Session(database, callbacks, coordinator)
+            finally:
+                coordinator.release()
 
 
 def _notes(search: SearchContext) -> Iterator[str]:
@@ -149,7 +160,7 @@ def _is_steady_state(config: Config, database: Database, groups: int) -> bool:
     The mode is taken from the configuration or, if none is specified there, from an earlier
     session. Without either, the search is steady-state if there are several groups.
     """
-    default = "generational" if groups == 1 else "steady_state"
+    default = "generational" if groups <= 1 else "steady_state"
     mode = config.search.mode or database.fact("mode") or default
     database.set_fact("mode", mode)
     return mode == "steady_state"
