@@ -3,9 +3,12 @@
 import gzip
 import pickle
 import struct
+import sys
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
+import tensorflow as tf
 
 BATCHES = (*(f"train_data_batch_{number}" for number in range(1, 11)), "val_data")
 
@@ -86,6 +89,58 @@ def write_mnist(folder, end="", prefix="", test="t10k", counts=(60, 20), first=0
         write_idx(folder / f"{prefix}{part}-images-idx3-ubyte{end}", images)
         write_idx(folder / f"{prefix}{part}-labels-idx1-ubyte{end}", labels)
     return folder
+
+
+def write_records(path, examples):
+    """A TFRecord file of examples, each given as numbers and bytes by key."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in examples:
+            features = {key: _feature(value) for key, value in example.items()}
+            message = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(message.SerializeToString())
+
+
+def _feature(value):
+    if isinstance(value, int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+class Features:
+    """Features by name, with no more methods than ``tensorflow_datasets``' FeaturesDict has."""
+
+    def __init__(self, **features):
+        self._features = features
+
+    def __contains__(self, name):
+        return name in self._features
+
+    def __getitem__(self, name):
+        return self._features[name]
+
+    def __iter__(self):
+        return iter(self._features)
+
+
+def fake_tfds(patch, folder, splits, **features):
+    """Replace TensorFlow Datasets, which was tried by hand: no test machine needs so large a one.
+
+    ``splits`` are the records of each split of its only data set, which is in ``folder``.
+    """
+    builder = SimpleNamespace(
+        info=SimpleNamespace(features=Features(**features), splits=splits),
+        data_dir=folder,
+        download_and_prepare=lambda: None,
+        as_dataset=lambda split, **_: SimpleNamespace(
+            as_numpy_iterator=lambda: iter(splits[split])
+        ),
+    )
+    fake = SimpleNamespace(
+        builder=lambda name: builder,
+        decode=SimpleNamespace(SkipDecoding=object),
+        ReadConfig=lambda **_: None,
+    )
+    patch.setitem(sys.modules, "tensorflow_datasets", fake)
 
 
 def write_drawings(folder, counts, form="{}.npy"):

@@ -60,7 +60,8 @@ class Candidate:
         group: Group of ranks that trains or trained the candidate.
         finished_before: Number of candidates that had ended when this one was proposed.
         finish_order: The same when this one ended, counting itself; 0 until then.
-        lost_groups: Number of times that the group was lost while training this candidate.
+        lost_groups: Number of times that the group or the search's process was lost while this
+            candidate was evaluated.
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.
         reused_from: Source of reused results, as ``candidate N of RUN``; empty if none are reused.

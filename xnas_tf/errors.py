@@ -51,6 +51,12 @@ def is_temporary(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _TEMPORARY
 
 
+def cannot_write(what: object, error: OSError) -> XnasError:
+    """Return the error for a file that cannot be written: a ``RunError`` if the disk is full."""
+    kind = RunError if is_temporary(error) else InputError
+    return kind(f"{what} cannot be written: {error}")
+
+
 def suggest(given: str, allowed: Iterable[str]) -> str:
     """Describe a wrong name, the nearest allowed name and all allowed names.
 

@@ -30,6 +30,7 @@ def done(run):
     return {c.genotype: c for c in xt.load_run(run).candidates() if c.state == "done"}
 
 
+DEAD = "its process died 2 times while it was evaluated, most likely because memory ran out"
 SIX = "search={candidates: 6, population: 3}"
 
 
@@ -54,6 +55,38 @@ def test_a_killed_search_goes_on_and_does_nothing_twice(tmp_path, kill, code):
         assert again.started == candidate.started and again.objectives == candidate.objectives
     check = sqlite3.connect(run / "run.sqlite").execute("PRAGMA integrity_check").fetchone()
     assert check == ("ok",)
+
+
+LETHAL = """
+import os, signal
+import keras, tensorflow as tf
+
+class Lethal(keras.layers.Layer):
+    def call(self, x, training=False):
+        if training:
+            tf.numpy_function(lambda: os.kill(os.getpid(), signal.SIGKILL), [], [])
+        return x
+
+def build(hp):
+    inputs = keras.Input((8, 8, 1))
+    x = inputs if hp.Choice("kind", ["good", "lethal"]) == "good" else Lethal()(inputs)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+"""
+
+
+def test_a_candidate_that_kills_the_process_is_given_up_and_the_search_goes_on(tmp_path):
+    """As the kernel does if the memory of the host runs out."""
+    (tmp_path / "lethal.py").write_text(LETHAL)
+    options = ("space={hypermodel: 'lethal:build'}", "objectives=[error, parameters]")
+    words = ["search", *tiny(*options, "search={candidates: 2, population: 2}"), "--run-dir", "run"]
+    for _ in range(2):
+        xnas(*words, cwd=tmp_path, code=-signal.SIGKILL)
+    finished = xnas(*words, cwd=tmp_path)
+    found = {c.hyperparameters["kind"]: c for c in xt.load_run(tmp_path / "run").candidates()}
+    assert found["good"].state == "done" and found["lethal"].state == "failed"
+    assert found["lethal"].reason == DEAD
+    assert f"the process died while candidate {found['lethal'].id} was" in finished.stderr
 
 
 def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(tmp_path, finished):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import BIN, environment, plain, tiny, xnas
 from tests.e2e.records import candidates_of, check_whole, needs_horovod
-from tests.e2e.test_durability import wait_for
+from tests.e2e.test_durability import DEAD, wait_for
 
 pytestmark = needs_horovod
 
@@ -59,9 +59,6 @@ def build(hp):
     x = keras.layers.Flatten()(x)
     return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
 """
-
-
-DEAD = "a rank of its group died 2 times during its training"
 
 
 def search(kinds, *more):

@@ -11,3 +11,10 @@ def short_waits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_directory, "LOCK_SECONDS", 0.1)
         yield
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder in which decoded images are stored."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -133,6 +133,23 @@ def test_its_run_has_the_front_and_the_hypervolume_that_a_reader_finds(tmp_path)
     assert Compared.count >= 18 and not listening.messages
 
 
+def test_only_candidates_that_are_new_on_the_front_are_copied(tmp_path):
+    """A front of several objectives may have thousands."""
+
+    class Counted(xt.Callback):
+        before, sizes = (), []
+
+        def on_candidate_end(self, run, candidate):
+            new = [c for c in run.pareto() if all(c is not each for each in self.before)]
+            assert [c.id for c in new] in ([], [candidate.id])
+            self.before = run.pareto()
+            self.sizes.append(len(self.before))
+
+    listening = Events()
+    search(tmp_path / "run", Counted(), listening)
+    assert max(Counted.sizes) > 1 and not listening.messages
+
+
 class Clearing(xt.Callback):
     """Changes all that it is given."""
 

@@ -51,6 +51,16 @@ def result_of(task):
     return done(error, parameters, metrics={"val_accuracy": 1 - error})
 
 
+class Notes(Callback):
+    """Keeps the messages for the user."""
+
+    def __init__(self):
+        self.texts = []
+
+    def on_message(self, text):
+        self.texts.append(text)
+
+
 class Killed(Exception):
     """The process was killed: nothing it held in memory is left."""
 
@@ -215,7 +225,60 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
     first, second, _ = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)
     assert (second.state, second.lost_groups) == ("failed", 2)
-    assert second.reason == "a rank of its group died 2 times during its training"
+    assert second.reason == DEAD
+
+
+DEAD = "its process died 2 times while it was evaluated, most likely because memory ran out"
+
+
+def test_a_candidate_that_ends_its_process_twice_is_failed(tmp_path):
+    """Each coordinator stands for a process that ends without another word."""
+    notes = Notes()
+    for _ in range(2):
+        task = coordinator_of(tmp_path / "run", in_process=True).ask()
+        assert task.id == 1
+    coordinator = coordinator_of(tmp_path / "run", callbacks=[notes], in_process=True)
+    with coordinator.transaction():
+        assert coordinator.ask().id == 2
+    first, _ = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups, first.reason) == ("failed", 2, DEAD)
+    assert "the process died while candidate 1 was evaluated" in notes.texts[0]
+    assert (tmp_path / "run" / ".evaluating").read_text() == "2"
+
+
+def test_a_process_that_ends_in_order_is_not_held_against_its_candidate(tmp_path):
+    for end in (lambda c, _: c.release(), lambda c, task: c.lost(task, "rank 1 died"), None):
+        coordinator = coordinator_of(tmp_path / "run", in_process=True)
+        task = coordinator.ask()
+        if end:
+            end(coordinator, task)
+    (first,) = candidates(tmp_path / "run", configuration())
+    assert first.lost_groups == 1  # by the rank that died, and nothing else
+
+
+def test_a_result_is_not_counted_as_a_death(tmp_path):
+    coordinator = coordinator_of(tmp_path / "run", in_process=True)
+    coordinator.tell(coordinator.ask(), done(0.1, 5.0))
+    assert coordinator_of(tmp_path / "run", in_process=True).ask().id == 2
+    found = candidates(tmp_path / "run", configuration())
+    assert [c.lost_groups for c in found] == [0, 0]
+
+
+def test_a_driver_that_dies_blames_no_group_but_counts_an_earlier_death(tmp_path):
+    for in_process in (False, True, False, False):  # the second dies on its own
+        coordinator_of(tmp_path / "run", in_process=in_process).ask()
+    (first,) = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups) == ("running", 1)
+
+
+def test_a_full_disk_is_not_held_against_a_candidate(tmp_path):
+    for _ in range(3):
+        coordinator = coordinator_of(tmp_path / "run", in_process=True)
+        coordinator.ask()
+        coordinator._database.close()  # nothing can be written any more
+        coordinator.release()
+    (first,) = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups) == ("running", 0)
 
 
 def test_the_seconds_before_an_interruption_count_up_to_the_last_checkpoint(tmp_path):

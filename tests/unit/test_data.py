@@ -69,10 +69,7 @@ def test_npz_with_a_published_test_part_keeps_it(tmp_path):
         ({"x": IMAGES.astype(str), "y": LABELS}, "not real numbers"),
         ({"x": IMAGES * 1j, "y": LABELS}, "not real numbers"),
         ({"x": IMAGES, "y": LABELS[:9]}, "40 images but labels of shape"),
-        ({"x": IMAGES, "y": LABELS * 0.5}, "label 0.5 of image 1 is not a whole number"),
-        ({"x": IMAGES, "y": LABELS - 1}, "label -1 is out of range; allowed: numbers from 0"),
         ({"x": IMAGES, "y": LABELS, "class_names": ["a", "b"]}, "0 to 1 .2 class names"),
-        ({"x": IMAGES, "y": LABELS * 0}, "all images are of one class"),
         ({"x": IMAGES[:6], "y": LABELS[:6]}, "too few to split"),
         ({"x": np.array([{}, {}], dtype=object), "y": LABELS}, "not a readable npz"),  # a pickle
         (

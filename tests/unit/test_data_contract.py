@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.pictures import make_folder
-from tests.published import write_batches, write_drawings, write_mnist
+from tests.published import fake_tfds, write_batches, write_drawings, write_mnist, write_records
 from xnas_tf.data import DATASETS, load_dataset
 from xnas_tf.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 COUNTS = {"ant": 20, "bee": 20, "cat": 20}
 
@@ -52,51 +53,18 @@ def encoded(root):
 
 
 def make_records(root):
-    with tf.io.TFRecordWriter(str(root) + ".tfrecord") as writer:
-        for content, label in encoded(root):
-            features = {
-                "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[content])),
-                "image/class/label": tf.train.Feature(
-                    int64_list=tf.train.Int64List(value=[label + 1])
-                ),
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
+    records = [
+        {"image/encoded": content, "image/class/label": label + 1}
+        for content, label in encoded(root)
+    ]
+    write_records(f"{root}.tfrecord", records)
     return f":{root}.tfrecord"
 
 
-class Features:
-    """Features by name, with no more methods than ``tensorflow_datasets``' FeaturesDict has."""
-
-    def __init__(self, **features):
-        self._features = features
-
-    def __contains__(self, name):
-        return name in self._features
-
-    def __getitem__(self, name):
-        return self._features[name]
-
-    def __iter__(self):
-        return iter(self._features)
-
-
 def make_tfds(root, patch, names=tuple(COUNTS)):
-    """TensorFlow Datasets itself was tried by hand: it is too large for every test machine."""
     records = [{"image": content, "label": label} for content, label in encoded(root)]
-    features = Features(image=None, label=SimpleNamespace(names=list(names)))
-    builder = SimpleNamespace(
-        info=SimpleNamespace(features=features, splits=["train"]),
-        data_dir=root,
-        download_and_prepare=lambda: None,
-        as_dataset=lambda **_: SimpleNamespace(as_numpy_iterator=lambda: iter(records)),
-    )
-    fake = SimpleNamespace(
-        builder=lambda name: builder,
-        decode=SimpleNamespace(SkipDecoding=object),
-        ReadConfig=lambda **_: None,
-    )
-    patch.setitem(sys.modules, "tensorflow_datasets", fake)
+    label = SimpleNamespace(names=list(names))
+    fake_tfds(patch, root, {"train": records}, image=None, label=label)
     return ":pets"
 
 
@@ -130,11 +98,6 @@ MAKERS = {
 }
 PUBLISHED_TEST = ("idx", "imagenet16_120", "keras")
 """Names of data sets whose files have a test split."""
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(params=DATASETS.names())

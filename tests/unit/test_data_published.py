@@ -27,10 +27,7 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def refused(name, message):

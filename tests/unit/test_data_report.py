@@ -16,8 +16,7 @@ from xnas_tf.reporting.dataset import data_tables
 
 
 @pytest.fixture
-def pets(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def pets(cache, tmp_path):
     return make_folder(tmp_path / "pets", {"cat": 20, "dog": 20})
 
 
@@ -79,8 +78,7 @@ def test_notes_that_are_no_problems_stand_below_their_table(pets):
     assert str(note) == "files that are not images, left out: 1 .txt"
 
 
-def test_each_kind_of_problem_is_one_line_with_three_examples(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_each_kind_of_problem_is_one_line_with_three_examples(cache, tmp_path):
     make_folder(tmp_path / "pets", {"cat": 20, "dog": 20})
     for number in range(5):
         picture(0, number, (4, 20)).save(tmp_path / "pets" / "cat" / f"wide {number}.png")

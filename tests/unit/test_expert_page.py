@@ -107,6 +107,15 @@ def test_an_attribute_that_matters_for_single_images_has_no_class_on_average():
     assert "none" in first and second == ["2", *["no class on average"] * 2, "25.0% of the images"]
 
 
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [(0, "none"), (2, "c0 and c1"), (20, "c18 and c19"), (1000, "c18 and 981 more")],
+)
+def test_a_sentence_names_at_most_twenty_classes(count, end):
+    text = listed([f"c{number}" for number in range(count)])
+    assert text.endswith(end) and text.count(",") <= 18
+
+
 def test_texts_stay_texts_and_pictures_are_in_the_page():
     page = ExpertPage(
         HOSTILE,

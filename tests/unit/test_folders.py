@@ -11,12 +11,9 @@ from xnas_tf.data.decoding import Unreadable, full_scales, look_at, read_image
 from xnas_tf.data.image_list import encode_labels, split_name
 from xnas_tf.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 RAMP = np.arange(64, dtype=np.int32).reshape(8, 8) * 4
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from tests.pictures import make_folder, picture, spoil
+from tests.published import fake_tfds, write_records
 from xnas_tf.data import check_dataset_name, load_dataset, tfrecords
 from xnas_tf.data import image_cache as storing
 from xnas_tf.data.decoding import Look, Unreadable, look_at, read_image
@@ -19,11 +19,7 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import match_groups
 from xnas_tf.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
@@ -412,20 +408,6 @@ def test_files_missing_from_a_table_are_named(pets):
 # --- records
 
 
-def feature(value):
-    if isinstance(value, int):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def write_records(path, examples):
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for example in examples:
-            features = {key: feature(value) for key, value in example.items()}
-            message = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(message.SerializeToString())
-
-
 def examples(pets, **more):
     return [
         {
@@ -503,33 +485,18 @@ def test_tfds_without_its_package_says_what_to_install(monkeypatch):
 
 
 def test_tfds_gives_encoded_images_with_its_own_parts(pets, tmp_path, monkeypatch):
-    """The package itself was tried by hand: it is too large for every test machine."""
     records = [
         {"image": file.read_bytes(), "label": int(file.parent.name == "dog")}
         for file in sorted(pets.rglob("*.*"))
     ]
-    split = {"train": records[::2], "test": records[1::2], "unsupervised": records}
+    splits = {"train": records[::2], "test": records[1::2], "unsupervised": records}
     label = SimpleNamespace(names=["cat", "dog"])
-    info = SimpleNamespace(features={"image": None, "label": label}, splits=split)
-    builder = SimpleNamespace(
-        info=info,
-        data_dir=tmp_path,
-        download_and_prepare=lambda: None,
-        as_dataset=lambda split, **_: SimpleNamespace(
-            as_numpy_iterator=lambda: iter(info.splits[split])
-        ),
-    )
-    fake = SimpleNamespace(
-        builder=lambda name: builder,
-        decode=SimpleNamespace(SkipDecoding=object),
-        ReadConfig=lambda **_: None,
-    )
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
+    fake_tfds(monkeypatch, tmp_path, splits, image=None, label=label)
     dataset = load_dataset("tfds:pets")
     assert sizes(dataset) == [16, 4, 20]
     assert dataset.class_names == ("cat", "dog") and dataset.image_shape == (12, 12, 3)
     assert "splits that are left out: unsupervised" in dataset.notes
-    del info.features["label"]
+    fake_tfds(monkeypatch, tmp_path, splits, image=None)
     with pytest.raises(InputError, match="has the features image; wanted: image, and label"):
         load_dataset("tfds:pets")
 

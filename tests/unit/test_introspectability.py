@@ -12,8 +12,10 @@ from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from tests.unit.test_objectives import CLASSES, NAMES, make_model, make_subject
+from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
+from xnas_tf.objectives import class_resampling, introspectability
 from xnas_tf.objectives.attribution_quality import Deletion
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.class_distance import ClassPairs
@@ -27,6 +29,7 @@ from xnas_tf.objectives.class_resampling import (
 )
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.similarity import class_weights
+from xnas_tf.utils.heartbeat import on_progress
 
 ONE = SingleProcess()
 PAPER = {"estimator": "plain", "missing_classes": "ignore", "min_images": 1}
@@ -139,10 +142,46 @@ def test_a_resample_is_the_formula_with_weights(seed, count, normalize):
     layers = [rng.random((count, d)) for d in (3, 8)]
     groups = np.arange(count) % CLASSES
     times = rng.random((4, count)) + 0.1
-    sums = resampled_sums(layers, np.eye(CLASSES)[groups], times, ONE)
+    (sums,) = resampled_sums(layers, np.eye(CLASSES)[groups], times, ONE)
     found = ClassPairs(np.bincount(groups)).mean_distance(mean_gram(sums, normalize, "unbiased"))
     right = [unbiased(layers, groups, normalize, each) for each in times]
     np.testing.assert_allclose(found, right, atol=1e-4)
+
+
+def test_many_classes_are_resampled_in_blocks_that_fit_into_memory(monkeypatch):
+    """All resamples of 1,000 classes need gigabytes at once; the values do not depend on it."""
+    rng, classes, steps = np.random.default_rng(0), 30, []
+    groups = np.repeat(np.arange(classes), 3)
+    layers = [rng.random((90, d)).astype(kind) for d, kind in ((7, np.float32), (50, np.float64))]
+    weights, members = resampling_weights(groups, 10), np.eye(classes)[groups]
+
+    def blocks():
+        return list(resampled_sums(layers, members, weights, ONE))
+
+    (whole,) = blocks()
+    monkeypatch.setattr(class_resampling, "BLOCK_BYTES", 3 * 8 * classes * (8 * classes + 100))
+    with on_progress(lambda: steps.append(1)):
+        parts = blocks()
+    assert [len(part[0].weights) for part in parts] == [3, 3, 3, 1] and len(steps) == 3
+    for layer, expected in enumerate(whole):
+        for name, values in vars(expected).items():
+            found = np.concatenate([getattr(part[layer], name) for part in parts])
+            np.testing.assert_allclose(found, values, rtol=1e-12)
+
+
+def test_many_images_are_explained_in_parts_that_fit_into_memory(model, monkeypatch):
+    subject, sizes, call = make_subject(model, 20), [], AttributionMethod.__call__
+
+    def counted(method, model, images, targets):
+        sizes.append(len(images))
+        return call(method, model, images, targets)
+
+    monkeypatch.setattr(AttributionMethod, "batch_size_for", lambda *_: 8)
+    monkeypatch.setattr(AttributionMethod, "__call__", counted)
+    whole = Introspectability(sources=["grad_cam"]).score(subject)
+    monkeypatch.setattr(introspectability, "FLOAT_BYTES", 1)
+    parts = Introspectability(sources=["grad_cam"]).score(subject)
+    assert sizes == [20, 8, 8, 4] and parts.value == pytest.approx(whole.value, rel=1e-5)
 
 
 @settings(deadline=None, max_examples=20)
@@ -400,7 +439,7 @@ def test_the_standard_error_of_an_unbiased_estimate_is_the_spread_of_fresh_sampl
     for _ in range(200):
         images = means[groups] + 1.2 * rng.normal(size=(90, 50))
         once, resampled = (
-            mean_gram(resampled_sums([images], members, each, ONE), "none", "unbiased")
+            mean_gram(next(resampled_sums([images], members, each, ONE)), "none", "unbiased")
             for each in (np.ones((1, 90)), weights)
         )
         values.append(float(pairs.mean_distance(once)[0]))
@@ -487,6 +526,7 @@ def test_similarities_are_read_with_names_and_without(tmp_path, text):
         ("1,2,3\n0,1,0\n0,0,1\n", "symmetric"),
         ("1,-2,0\n-2,1,0\n0,0,1\n", "numbers from 0"),
         ("", "shape"),
+        ("1" * 200_000, "cannot be read: field larger than field limit"),
         (None, "cannot be read"),
     ],
 )

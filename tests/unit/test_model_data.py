@@ -17,9 +17,8 @@ from tests.conftest import left_to_all
 from tests.datasets import make_dataset, searched
 from tests.pictures import make_folder, picture, spoil
 from xnas_tf.cli import main
-from xnas_tf.data.decoding import read_image
+from xnas_tf.data.decoding import read_image, resized, resized_masks
 from xnas_tf.data.options import DatasetOptions
-from xnas_tf.data.resizing import resized, resized_masks
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.command import _from_files, explain_request
 from xnas_tf.explanation.image_values import model_images
@@ -29,8 +28,7 @@ from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def here(cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

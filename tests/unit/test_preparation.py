@@ -28,14 +28,11 @@ from xnas_tf.storage.model_source import ModelSource
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 SIZE = 20, 28
 SCALES = {"I;16": 4095}
 PAGE = ROOT / "docs/tutorials/my-images.md"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 import errno
 import fcntl
 import os
+import resource
+import signal
 import sqlite3
 import struct
 import threading
@@ -26,6 +28,7 @@ from xnas_tf.storage.run_directory import (
     save_config,
     write_atomically,
 )
+from xnas_tf.utils.output_folder import atomic_folder
 from xnas_tf.utils.progress import LOGGER
 
 FULL = Candidate(
@@ -96,12 +99,40 @@ def test_nothing_is_saved_once_the_disk_has_undone_a_transaction(tmp_path):
     assert Database(tmp_path / "run.sqlite").candidates() == [FULL]
 
 
+def test_a_run_goes_on_if_the_disk_was_full_before_it_had_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(database_module, "CREATE", ("CREATE TABLE facts (name TEXT)", "no SQL"))
+    with pytest.raises(RunError):  # as SQLite does it: the file exists, and is empty
+        make(tmp_path / "run")
+    assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0
+    monkeypatch.undo()
+    run = Run(tmp_path / "run")
+    assert run.candidates() == [] and run.fact("format") == str(database_module.VERSION)
+    assert (tmp_path / "run" / "run.sqlite").stat().st_size == 0  # reading changes nothing
+    make(tmp_path / "run")
+    assert Run(tmp_path / "run").candidates() == [] == Run(tmp_path / "run").pareto()
+
+
 def test_a_power_cut_leaves_no_empty_file(tmp_path, monkeypatch):
     path, written = tmp_path / "model", []
     sync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (written.append(path.exists()), sync(file)))
     write_atomically(path, b"whole")
     assert written == [False] and path.read_bytes() == b"whole"  # on the disk, then at its place
+
+
+def test_a_write_that_fails_leaves_nothing_that_fills_the_disk_and_names_its_file(tmp_path):
+    path, before = tmp_path / "model", resource.getrlimit(resource.RLIMIT_FSIZE)
+    path.write_bytes(b"old")
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="model") as caught:
+            write_atomically(path, b"new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(tmp_path):
@@ -311,6 +342,13 @@ def test_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch, number, kind):
     monkeypatch.setattr(directory, "write_atomically", write)
     with pytest.raises(kind, match=f"cannot be written: .*{os.strerror(number)}"):
         make(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, RunError), (errno.EACCES, InputError)])
+def test_what_a_full_disk_leaves_out_may_be_written_later(tmp_path, number, kind):
+    with pytest.raises(kind, match="out cannot be written"), atomic_folder(tmp_path / "out"):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_search_at_a_time(tmp_path):

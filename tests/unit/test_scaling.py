@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
 from xnas_tf.data import load_dataset
-from xnas_tf.data.given_values import check_several, stored_images
+from xnas_tf.data.given_images import check_several, stored_images
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.image_values import model_images

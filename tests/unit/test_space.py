@@ -1,3 +1,4 @@
+import errno
 import json
 
 import keras
@@ -7,7 +8,7 @@ import pytest
 
 from examples.small_convnet import SmallConvNet
 from xnas_tf.config import load_config
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.spaces.search_space import SearchSpace
 from xnas_tf.spaces.variables import Choice, Range, decode
 
@@ -22,6 +23,15 @@ def make(target):
 @pytest.fixture(scope="module")
 def space():
     return SearchSpace(SmallConvNet(SHAPE, CLASSES), SHAPE, CLASSES)
+
+
+def test_a_full_disk_for_temporary_files_is_no_wrong_input_and_is_named(monkeypatch):
+    def save(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save", save)
+    with pytest.raises(RunError, match="cannot be saved: .*No space left .*/model.keras"):
+        SearchSpace(SmallConvNet(SHAPE, CLASSES), SHAPE, CLASSES)
 
 
 def test_every_kind_of_hyperparameter_becomes_a_variable(space):

@@ -12,8 +12,7 @@ PATHS = [f"{label}/{number:03}.png" for label in ("cat", "dog") for number in ra
 
 
 @pytest.fixture
-def pets(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def pets(cache, tmp_path):
     return make_folder(tmp_path / "pets", {"cat": 8, "dog": 8}, (4, 4), ["png"])
 
 

@@ -34,7 +34,9 @@ def start(script):
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_is_noted_and_the_step_is_finished(number, code):
     process = start("""
         with Watchdog(60) as watching:
@@ -59,6 +61,33 @@ def test_who_does_not_leave_in_time_is_ended():
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 143
+
+
+def test_that_it_was_asked_to_stop_is_told_while_a_step_takes_long():
+    process = start("""
+        told = __import__("threading").Event()
+        with Watchdog(60, on_stop=told.set):
+            say("ready")
+            told.wait()  # as in a long step
+            say("told")
+            while True: time.sleep(0.01)
+    """)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "told\n"
+    process.kill()  # as a batch system does
+    assert process.communicate(timeout=20)[0] == ""
+
+
+def test_a_process_that_ignores_a_closed_terminal_goes_on(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Watchdog(60) as watching:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert not watching.stopping
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_ends_at_once():

@@ -20,8 +20,7 @@ from xnas_tf.execution.session import opened_session
 from xnas_tf.objectives import wordnet as reading
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.similarity import class_weights, similarity_notes
-from xnas_tf.objectives.wordnet import WordNet
-from xnas_tf.objectives.wordnet_similarity import PACKAGED
+from xnas_tf.objectives.wordnet import PACKAGED, WordNet
 
 POINTERS = {
     "entity": "",

@@ -27,11 +27,7 @@ ATTRIBUTIONS = Registry(
 
 
 def attribution_method(name: str) -> type[AttributionMethod]:
-    """Return the class of an attribution method, given its registered name or ``module:Name``.
-
-    Raises:
-        InputError: If the class does not exist or is not an attribution method.
-    """
+    """Return the class of an attribution method, given its registered name or ``module:Name``."""
     method = ATTRIBUTIONS.get(name)
     if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
         raise InputError(

@@ -136,14 +136,10 @@ def _select(
         raise InputError("the model has no convolution or activation layers to compare")
     if layers is None:
         return outputs
-    selected = {
-        name: output
-        for name, output in outputs.items()
-        if any(fnmatch(name, pattern) for pattern in layers)
-    }
-    if not selected:
+    chosen = [name for name in outputs if any(fnmatch(name, pattern) for pattern in layers)]
+    if not chosen:
         raise InputError(f"no layer is called {' or '.join(layers)}; allowed: {', '.join(outputs)}")
-    return selected
+    return {name: outputs[name] for name in chosen}
 
 
 def _sampled(flat: tf.Tensor) -> tf.Tensor:

@@ -16,6 +16,7 @@ from xnas_tf.keras_tools.inspection import Call, has_feature_map, is_map, layers
 
 LayerKey = int | str
 """A layer's name, or its index among the feature maps."""
+_NO_MAP = "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
 
 
 class GradCAM(AttributionMethod):
@@ -30,19 +31,15 @@ class GradCAM(AttributionMethod):
     title: ClassVar[str] = "Grad-CAM"
     signed: ClassVar[bool] = False
     why_empty: ClassVar[str] = "no region of the image supports the class"
+    points: ClassVar[int] = 1
     layer: LayerKey | tuple[LayerKey, ...] | None = Field(
         None, description="layer name or index, or several; by default the last feature map"
     )
 
-    @property
-    def points(self) -> int:
-        """See ``AttributionMethod.points``."""
-        return 1
-
     def check_model(self, model: keras.Model) -> None:
         """See ``AttributionMethod.check_model``."""
         if not has_feature_map(model):
-            raise _no_feature_map()
+            raise NotApplicable(_NO_MAP)
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""
@@ -57,11 +54,8 @@ class GradCAM(AttributionMethod):
             maps.append(tf.image.resize(layer_map[..., None], images.shape[1:3])[..., 0])
         if len(maps) == 1:
             return maps[0]
-        scaled = [
-            tf.math.divide_no_nan(each, tf.reduce_max(each, axis=(1, 2), keepdims=True))
-            for each in maps
-        ]
-        return tf.add_n(scaled) / len(scaled)
+        tops = (tf.reduce_max(each, axis=(1, 2), keepdims=True) for each in maps)
+        return tf.add_n([*map(tf.math.divide_no_nan, maps, tops)]) / len(maps)
 
     def _features_and_gradients(
         self, score: TargetScore
@@ -113,15 +107,9 @@ def _select(
     if wanted is None:
         spatial = [out for _, out in maps if is_map(out)]
         if not spatial:
-            raise _no_feature_map()
+            raise NotApplicable(_NO_MAP)
         return spatial[-1:]
     return [_output_of(maps, each) for each in (wanted if isinstance(wanted, tuple) else (wanted,))]
-
-
-def _no_feature_map() -> NotApplicable:
-    return NotApplicable(
-        "Grad-CAM needs a layer with outputs (height, width, channels); there is none"
-    )
 
 
 def _output_of(maps: list[tuple[str, tf.Tensor]], wanted: LayerKey) -> tf.Tensor:

@@ -19,11 +19,7 @@ class GradientInput(AttributionMethod):
 
     name: ClassVar[str] = "gradient_input"
     title: ClassVar[str] = "gradient × input"
-
-    @property
-    def points(self) -> int:
-        """See ``AttributionMethod.points``."""
-        return 1
+    points: ClassVar[int] = 1
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""

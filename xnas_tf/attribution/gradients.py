@@ -27,9 +27,6 @@ def mean_gradient(
     tf-explain 0.3.1 averages the gradients, in the Python function inside its
     ``get_integrated_gradients``. The ``tf.function`` around it is traced again for each model and
     class, and keeps every trace. Instead of a model, it gets a function that scores the targets.
-
-    Raises:
-        NotApplicable: If no gradient reaches the images.
     """
     average = untraced(IntegratedGradients.get_integrated_gradients)
     shape = tf.shape(images)

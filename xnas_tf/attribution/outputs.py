@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -17,10 +18,7 @@ from xnas_tf.keras_tools.preprocessing import exact_model_input
 class Outputs(AttributionMethod):
     """Returns all outputs instead of a map: logits or probabilities, (B, classes)."""
 
-    @property
-    def points(self) -> int:
-        """See ``AttributionMethod.points``."""
-        return 1
+    points: ClassVar[int] = 1
 
     def attribute(self, score: TargetScore, images: tf.Tensor) -> tf.Tensor:
         """See ``AttributionMethod.attribute``."""

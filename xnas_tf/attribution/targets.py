@@ -15,11 +15,7 @@ Targets = Any
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Validate the class indices for ``count`` images and return one per image, (N,).
-
-    Raises:
-        InputError: If the targets are not class indices.
-    """
+    """Validate the class indices for ``count`` images and return one per image, (N,)."""
     indices = np.asarray(targets)
     if not (np.issubdtype(indices.dtype, np.integer) and indices.shape in ((), (count,))):
         raise InputError(

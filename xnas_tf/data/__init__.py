@@ -15,12 +15,12 @@ from xnas_tf.data.bug import with_bug
 from xnas_tf.data.checking import checked
 from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.dataset import Batch, Dataset, Source, Split
+from xnas_tf.data.decoding import resized, resized_masks
 from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.image_cache import Reading, load_image_files
 from xnas_tf.data.image_list import SPLITS, ImageFiles
 from xnas_tf.data.options import BugOptions
-from xnas_tf.data.quality import Findings, digests_of, identical, repeated
-from xnas_tf.data.resizing import resized, resized_masks
+from xnas_tf.data.quality import Findings, digests_of, equal_images
 from xnas_tf.data.splitting import split
 from xnas_tf.data.value_scaling import Scaling, as_bytes, check_alike
 from xnas_tf.errors import InputError, RunError, is_temporary, suggest
@@ -159,20 +159,15 @@ def _height_and_width(size: Any) -> tuple[int, int]:
 
 
 def check_dataset_name(name: str) -> None:
-    """Without loading a data set, check the form of its name and that its file or folder exists.
-
-    Raises:
-        InputError: If there is no such form, file or folder.
-    """
-    _check_form(name)
-    scheme, _, argument = name.partition(":")
-    is_one_path = _ARGUMENTS.get(scheme) in ("PATH", "FILE")
+    """Without loading a data set, check the form of its name and that its file or folder exists."""
+    scheme, argument = _checked_form(name)
     path = Path(os.path.expanduser(argument))
-    if is_one_path and not path.exists():
+    if _ARGUMENTS.get(scheme) in ("PATH", "FILE") and not path.exists():
         raise InputError(f"data set {name}: {path.absolute()} does not exist")
 
 
-def _check_form(name: str) -> None:
+def _checked_form(name: str) -> tuple[str, str]:
+    """Return the registered name, which is empty for a function, and the argument."""
     scheme, _, argument = name.partition(":")
     if scheme not in DATASETS.names():
         if not argument:
@@ -180,21 +175,20 @@ def _check_form(name: str) -> None:
             nearest = f"{name!r}: did you mean {path_form}:{name}?"
             text = nearest if path_form else suggest(name, dataset_forms())
             raise InputError(f"unknown data set {text}")
-        return  # a function
+        return "", ""
     if argument and scheme in ("mnist5k", "digits", "shapes"):
         raise InputError(f"data set {name!r}: {scheme} takes no argument")
     if not argument and scheme in _ARGUMENTS:
         raise InputError(f"data set {name!r}: allowed: {scheme}:{_ARGUMENTS[scheme]}")
+    return scheme, argument
 
 
 def _source(name: str) -> Source | ImageFiles:
-    _check_form(name)
-    scheme, _, argument = name.partition(":")
-    if scheme in DATASETS.names():
+    scheme, argument = _checked_form(name)
+    if scheme:
         return DATASETS.get(scheme)(argument)
-    function = DATASETS.get(name)
     try:
-        source = function()
+        source = DATASETS.get(name)()
     except InputError:
         raise
     except Exception as error:  # a user's function may raise anything
@@ -267,28 +261,19 @@ def _findings(
             indexed[row] = f"{part}[{position}]"
     origins = np.stack([splits, source.labels], axis=1)
     names = source.names if len(source.names) else indexed
-    return replace(
-        source.findings,
-        identical=identical(digests, origins, names),
-        repeated=repeated(digests, origins, names),
-        remarks=(*source.findings.remarks, *_group_remarks(source.groups)),
-    )
-
-
-def _group_remarks(groups: np.ndarray | None) -> list[str]:
-    named = [] if groups is None else groups[groups != ""].tolist()
-    if groups is None or len(set(named)) < len(named):
-        return []
-    return ["groups: no two images have the same group, so the splits keep nothing together"]
+    identical, repeated = equal_images(digests, origins, names)
+    remarks, groups = [*source.findings.remarks], source.groups
+    if groups is not None and np.unique(named := groups[groups != ""]).size == named.size:
+        remarks.append(
+            "groups: no two images have the same group, so the splits keep nothing together"
+        )
+    return replace(source.findings, identical=identical, repeated=repeated, remarks=tuple(remarks))
 
 
 def _how_split(source: Source) -> str:
     parts = set() if source.parts is None else set(source.parts.tolist())
-    is_drawn_from_train = "" not in parts and not parts.issuperset(SPLITS)
-    kept = [part for part in SPLITS if part in parts]
-    given = ", ".join(part for part in kept if part != "train" or not is_drawn_from_train)
-    words = [f"{given} as given"] if given else []
-    words.append("by class")
-    if source.groups is not None:
-        words.append("groups stay whole")
-    return "; ".join(words)
+    if "" not in parts and not parts.issuperset(SPLITS):  # the others are drawn from train
+        parts.discard("train")
+    given = ", ".join(part for part in SPLITS if part in parts)
+    words = [f"{given} as given", "by class"] if given else ["by class"]
+    return "; ".join(words if source.groups is None else [*words, "groups stay whole"])

@@ -33,18 +33,9 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yield this rank's part of each global batch of an epoch.
 
-    Order and augmentation depend only on the seed and the epoch, so all ranks together see
-    exactly the images that a single process would see, even after an interruption.
-
-    Args:
-        dataset: The data set.
-        batch_size: Number of images in a global batch.
-        augmentation: Random changes to the images.
-        seed: Seed of the training.
-        epoch: Number of the epoch.
-        rank: Number of this rank.
-        size: Number of ranks.
-        first: Index of the first batch to yield.
+    Order and augmentation depend only on the training's seed and the epoch, so all ranks together
+    see exactly the images that a single process would see, even after an interruption. A global
+    batch has ``batch_size`` images; ``first`` is the index of the first batch to yield.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(dataset.train))
@@ -59,7 +50,7 @@ def training_batches(
 
 
 class Augmentation:
-    """Random changes to the images of one global batch.
+    """Random changes to the ``count`` images of one global batch.
 
     Images are cropped after padding, flipped horizontally and partly blanked out by cutout
     (DeVries & Taylor 2017, arXiv 1708.04552), as in the XNAS paper. Turning flips or cutout on or
@@ -67,18 +58,14 @@ class Augmentation:
     """
 
     def __init__(
-        self,
-        config: AugmentationOptions,
-        dataset: Dataset,
-        batch_size: int,
-        rng: np.random.Generator,
+        self, config: AugmentationOptions, dataset: Dataset, count: int, rng: np.random.Generator
     ) -> None:
         self.config = config
         self.flips = config.flips(dataset.mirrored)
         height, width, _ = dataset.image_shape
-        self.shift = rng.integers(0, 2 * config.crop + 1, (batch_size, 2))
-        self.flip = rng.random(batch_size) < 0.5
-        self.hole = rng.integers(0, (height, width), (batch_size, 2))
+        self.shift = rng.integers(0, 2 * config.crop + 1, (count, 2))
+        self.flip = rng.random(count) < 0.5
+        self.hole = rng.integers(0, (height, width), (count, 2))
 
     def apply(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Change images (N, H, W, C), whose positions in the global batch are ``indices`` (N,)."""

@@ -34,11 +34,11 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
     Validation and test images are left unchanged. The data set no longer counts as mirrored, even
     if the share is 0. This keeps ``augmentation.flip: auto`` from moving the watermark, and a
     control without the bug is trained in the same way.
-
-    Raises:
-        InputError: If the options are invalid or don't fit the data set.
     """
-    options = given if isinstance(given, BugOptions) else _validated(given)
+    try:
+        options = BugOptions.model_validate(given)
+    except ValidationError as error:
+        raise InputError("\n".join(problems(error, BugOptions, "dataset.bug."))) from error
     names, train = dataset.class_names, dataset.train
     target = class_numbers(options.target, names, "dataset.bug.target").item()
     watermark = _watermark(options, dataset.image_shape)
@@ -56,32 +56,15 @@ def with_bug(dataset: Dataset, given: BugOptions | Mapping[str, Any]) -> Dataset
 
 
 def check_augmentation(dataset: Dataset, options: AugmentationOptions) -> None:
-    """Check that augmentation leaves the watermark of a planted bug in place, even in a control.
-
-    Raises:
-        InputError: If augmentation moves or hides the watermark.
-    """
+    """Check that augmentation leaves the watermark of a planted bug in place, even in a control."""
     if dataset.bug is None:
         return
-    wrong = {
-        "flip: given true; allowed: auto or false": options.flip is True,
-        f"crop: given {options.crop}; allowed: 0": options.crop,
-        f"cutout: given {options.cutout}; allowed: 0": options.cutout,
-    }
-    lines = [
-        f"training.augmentation.{text} with dataset.bug, whose watermark must stay in its place"
-        for text, is_wrong in wrong.items()
-        if is_wrong
-    ]
-    if lines:
-        raise InputError("\n".join(lines))
-
-
-def _validated(given: Mapping[str, Any]) -> BugOptions:
-    try:
-        return BugOptions.model_validate(given)
-    except ValidationError as error:
-        raise InputError("\n".join(problems(error, BugOptions, "dataset.bug."))) from error
+    wrong = ["flip: given true; allowed: auto or false"] if options.flip is True else []
+    numbers = {"crop": options.crop, "cutout": options.cutout}
+    wrong += [f"{name}: given {number}; allowed: 0" for name, number in numbers.items() if number]
+    if wrong:
+        why = "with dataset.bug, whose watermark must stay in its place"
+        raise InputError("\n".join(f"training.augmentation.{text} {why}" for text in wrong))
 
 
 def _watermark(options: BugOptions, image_shape: tuple[int, int, int]) -> Watermark:

@@ -1,4 +1,8 @@
-"""Built-in data sets. Each loader takes the part after the colon in ``name:argument``."""
+"""Built-in data sets.
+
+Each loader, here and in other files, takes the part after the colon in ``name:argument``, and
+raises an ``InputError`` if the data are missing, cannot be read or are not as described.
+"""
 
 from __future__ import annotations
 
@@ -41,15 +45,10 @@ _OPTIONAL = ("class_names", "mirrored", "parts", "masks")
 def npz(argument: str) -> Source:
     """Load a NumPy archive.
 
-    The archive contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val``
-    and ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored``, ``parts`` and
-    ``masks``.
-
-    Raises:
-        InputError: If the archive cannot be read, or arrays are missing, unknown or invalid.
+    It contains ``x`` and ``y``, or ``x_train`` and ``y_train``, and optionally ``x_val`` and
+    ``y_val``, ``x_test`` and ``y_test``, ``class_names``, ``mirrored``, ``parts`` and ``masks``.
     """
-    path = Path(os.path.expanduser(argument))
-    arrays = _read_npz(path)
+    arrays = _read_npz(Path(os.path.expanduser(argument)))
     pairs = _pairs(arrays, f"data set npz:{argument}")
     images, labels = pairs.get("x") or pairs["x_train"]
     names = arrays.get("class_names")
@@ -72,13 +71,11 @@ def npz(argument: str) -> Source:
 
 def _pairs(arrays: dict[str, np.ndarray], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Check all names; return the pairs of images and labels, keyed by the image array's name."""
-    known = [name for pair in PAIRS for name in pair]
+    known = [name for pair in PAIRS for name in pair] + [*_OPTIONAL]
     wanted = "wanted: x and y, or x_train and y_train"
     for name in arrays:
-        if name not in known + [*_OPTIONAL]:
-            raise InputError(
-                f"{where}: unknown array {suggest(name, [*known, *_OPTIONAL])}; {wanted}"
-            )
+        if name not in known:
+            raise InputError(f"{where}: unknown array {suggest(name, known)}; {wanted}")
     for pair in PAIRS:
         given = [name for name in pair if name in arrays]
         if len(given) == 1:
@@ -129,9 +126,6 @@ def keras_dataset(argument: str) -> Source:
     Keras downloads the data set unless it is in the Keras cache. A file ``NAME.npz`` in the cache
     is used directly: Keras would download a file with an unknown hash again and, without a network
     connection, would lose the existing file.
-
-    Raises:
-        InputError: If the data set does not exist or cannot be downloaded.
     """
     if argument not in KERAS:
         raise InputError(f"unknown data set keras:{suggest(argument, KERAS)}")

@@ -7,20 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from xnas_tf.data.dataset import Source, channels_last, check_images
+from xnas_tf.data.dataset import Source
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import split_names
 from xnas_tf.data.labels import encode, one_per_image
 from xnas_tf.errors import InputError
+from xnas_tf.utils.number_format import counted
+
+_MOST_CHANNELS = 4
+"""Usual numbers of channels; arrays with another last axis may have channels first."""
 
 
 def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
-    """Check a source, and return it with the class names.
+    """Check that a source suits classification, and return it with the class names.
 
     The images of published validation and test splits are appended to the others.
-
-    Raises:
-        InputError: If the source is not suitable for classification.
     """
     published = {"validation": source.validation, "test": source.test}
     given = {"": (source.images, source.labels)}
@@ -38,7 +39,7 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
         remarks += [*remark, *(more if not part else [])]
     encoded = encode(labels, source.class_names, f"data set {name}")
     counts = {part: len(each) for part, each in images.items()}
-    checked_source = replace(
+    found = replace(
         source,
         images=_joined(images, name),
         labels=np.concatenate(list(encoded.numbers.values())),
@@ -50,7 +51,7 @@ def checked(source: Source, name: str) -> tuple[Source, tuple[str, ...]]:
             source.findings, remarks=tuple(dict.fromkeys([*remarks, *encoded.remarks]))
         ),
     )
-    return checked_source, encoded.class_names
+    return found, encoded.class_names
 
 
 def _joined(images: dict[str, np.ndarray | DiskImages], name: str) -> np.ndarray | DiskImages:
@@ -64,19 +65,18 @@ def _joined(images: dict[str, np.ndarray | DiskImages], name: str) -> np.ndarray
 
 
 def _parts(parts: np.ndarray | None, counts: dict[str, int], name: str) -> np.ndarray | None:
-    if parts is None and len(counts) == 1:
-        return None
-    if parts is not None:
-        parts = np.asarray(parts)
-        if parts.shape != (counts[""],) or parts.dtype.kind not in "UT":
-            raise InputError(
-                f"data set {name}: parts are {parts.dtype} of shape {parts.shape}; allowed: train, "
-                f"validation, test or nothing for each of the {counts['']} images"
-            )
-        texts, numbers = np.unique(parts, return_inverse=True)
-        parts = split_names(map(str, texts), f"data set {name}, parts")[numbers]
-    own = np.full(counts[""], "") if parts is None else parts
-    return np.concatenate([own, *(np.full(n, part) for part, n in counts.items() if part)])
+    published = np.repeat(list(counts), list(counts.values()))
+    if parts is None:
+        return published if len(counts) > 1 else None
+    parts = np.asarray(parts)
+    if parts.shape != (counts[""],) or parts.dtype.kind not in "UT":
+        raise InputError(
+            f"data set {name}: parts are {parts.dtype} of shape {parts.shape}; allowed: train, "
+            f"validation, test or nothing for each of the {counts['']} images"
+        )
+    texts, numbers = np.unique(parts, return_inverse=True)
+    own = split_names(map(str, texts), f"data set {name}, parts")[numbers]
+    return np.concatenate([own, published[len(own) :]])
 
 
 def _groups(groups: np.ndarray | None, counts: dict[str, int], name: str) -> np.ndarray | None:
@@ -125,3 +125,58 @@ def _masks(
             f"number {bad[0]}; allowed: finite numbers, 0 outside the object"
         )
     return masks != 0
+
+
+def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
+    """Check images (N, height, width[, channels]), and return them with four axes.
+
+    Their values must be finite real numbers, and there must be at least one image.
+    """
+    if isinstance(images, DiskImages):
+        return images
+    if np.ma.is_masked(images):
+        raise InputError(f"data set {name}: images have masked values; fill them first")
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise InputError(f"data set {name}: images differ in shape: {error}") from error
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4:
+        raise InputError(
+            f"data set {name}: images have shape {images.shape}; allowed: "
+            "(N, height, width) or (N, height, width, channels)"
+        )
+    if 0 in images.shape:
+        raise InputError(f"data set {name}: no images: their shape is {images.shape}")
+    if images.dtype.kind not in "buif":
+        raise InputError(f"data set {name}: images are of type {images.dtype}, not real numbers")
+    low, high = float(images.min()), float(images.max())
+    if not np.isfinite(high - low):
+        what = f"image values range from {low} to {high}"
+        if (wrong := np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))).size:
+            count = counted(len(wrong), "image")
+            what = f"NaN or infinite values in {count}, first in image {wrong[0]}"
+        raise InputError(f"data set {name}: {what}; allowed: finite numbers")
+    return images
+
+
+def channels_last(
+    images: np.ndarray | DiskImages,
+) -> tuple[np.ndarray | DiskImages, list[str]]:
+    """Return images as (N, H, W, C), with a note if channels came first, as in (N, C, H, W).
+
+    If there are one, three or four, they are moved. Another number may also be the height of images
+    with many channels; the note then only says how the images are read.
+    """
+    first, *rest = shape = images.shape[1:]
+    if isinstance(images, DiskImages) or min(rest) <= max(first, _MOST_CHANNELS):
+        return images, []
+    if first in (1, 3, 4):
+        images = np.moveaxis(images, 1, -1)
+        return images, [f"images of shape {shape} are read as channels first: {images.shape[1:]}"]
+    height, width, depth = shape
+    return images, [
+        f"images of shape {shape} are read as {height}x{width} pixels with {depth} "
+        "channels; if channels come first, move them to the last axis"
+    ]

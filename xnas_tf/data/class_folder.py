@@ -17,13 +17,10 @@ def is_hidden(name: str) -> bool:
 
 @dataclass
 class ClassFolder:
-    """The files of a class, at any depth.
+    """The visible files of a class, at any depth, ordered by path, and what is left out.
 
-    Attributes:
-        files: Visible files, ordered by their paths.
-        hidden: Folders that are not data.
-        repeated: Links to folders and files that are already in the class, and links that form
-            loops.
+    ``hidden`` are folders that are not data; ``repeated`` are links to what is already in the
+    class.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -32,11 +29,7 @@ class ClassFolder:
 
 
 def walk(root: Path) -> ClassFolder:
-    """Find all files of a class. Links are followed, but no file is listed twice.
-
-    Raises:
-        OSError: If a folder cannot be read.
-    """
+    """Find all files of a class. Links are followed, but no file is listed twice."""
     found = ClassFolder()
     seen: set[str] = set()
     file_links: list[Path] = []

@@ -18,9 +18,7 @@ def class_number(
 ) -> int:
     """Return the number of a class given by its name or number.
 
-    Raises:
-        InputError: If the class does not exist. The message names ``option`` and ``others``, the
-            other values that the option allows.
+    The message for an unknown class names ``option`` and ``others``, the other values it allows.
     """
     if text in class_names:
         return list(class_names).index(text)
@@ -30,11 +28,7 @@ def class_number(
 
 
 def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.ndarray:
-    """Return the numbers of classes given by name or number, as an array of the same shape.
-
-    Raises:
-        InputError: If the class does not exist. The message names ``option``.
-    """
+    """Return the numbers of classes given by name or number, as an array of the same shape."""
     array = np.asarray(values)
     if array.dtype.kind in "OSTU":
         numbers = [class_number(str(each), class_names, option, ()) for each in array.ravel()]
@@ -49,16 +43,7 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
 
 
 def check_order(class_names: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Check that given classes have the same numbers as those of a model with the same names.
-
-    Args:
-        class_names: The given classes, such as those of a data set.
-        known: The classes of the model; empty if unknown.
-        where: Where the classes are given, for messages.
-
-    Raises:
-        InputError: If a class of the model has another number in the data set.
-    """
+    """Check that the classes of ``where`` have the same numbers as ``known``, those of a model."""
     numbers = {each: number for number, each in enumerate(known)}
     for number, each in enumerate(class_names):
         if (own := numbers.get(each, number)) != number:
@@ -69,11 +54,7 @@ def check_order(class_names: Sequence[str], known: Sequence[str], where: str) ->
 
 
 def first_classes(count: int, class_names: Sequence[str], name: str) -> tuple[str, ...]:
-    """Return the names of the first ``count`` classes of the data set ``name``.
-
-    Raises:
-        InputError: If the data set has fewer classes, or ``count`` is less than two.
-    """
+    """Return the names of the first ``count`` classes, at least two, of the data set ``name``."""
     if not 2 <= count <= len(class_names):
         raise InputError(
             f"dataset.classes: {count} given, but data set {name} has {len(class_names)} classes; "

@@ -1,4 +1,4 @@
-"""Labelled images, their splits, and checks of loaded images."""
+"""Labelled images and their splits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ from xnas_tf.data.disk_images import DiskImages, selected
 from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.data.value_scaling import Scaling, chunks
 from xnas_tf.data.watermark import Bug
-from xnas_tf.errors import InputError
 from xnas_tf.utils.markup import short_repr
-from xnas_tf.utils.number_format import counted
 
 _IMBALANCED = 2
 """A warning is given if the largest class is at least this many times the smallest."""
-_MOST_CHANNELS = 4
-"""Usual numbers of channels; arrays with another last axis may have channels first."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +65,7 @@ class Batch(Split):
 
 def sample(split: Split, count: int) -> Split:
     """Select the first image of each class, then the second of each, and so on, up to ``count``."""
-    return split.select(_round_robin(split.labels)[:count])
+    return split.select(np.lexsort((split.labels, index_in_class(split.labels)))[:count])
 
 
 def sample_images(split: Split, count: int) -> Batch:
@@ -77,13 +73,12 @@ def sample_images(split: Split, count: int) -> Batch:
     return sample(split, count).take(slice(None))
 
 
-def _round_robin(labels: np.ndarray) -> np.ndarray:
-    """Order images by how many images of their class come before them, then by class."""
-    turn = np.zeros(len(labels), np.int64)
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        turn[own] = np.arange(len(own))
-    return np.lexsort((labels, turn))
+def index_in_class(labels: np.ndarray) -> np.ndarray:
+    """Return how many images of its class come before each image, (N,)."""
+    order = np.argsort(labels, kind="stable")
+    index = np.empty(len(labels), np.int64)
+    index[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    return index
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,14 +111,17 @@ class Dataset:
     source_shape: tuple[int, ...] | None = None
 
     def __repr__(self) -> str:
-        images = {name: len(split) for name, split in self.parts.items()}
-        shape = self.image_shape
-        return short_repr(self, name=self.name, classes=self.classes, image_shape=shape, **images)
+        shown = {"image_shape": self.image_shape, **self._sizes}
+        return short_repr(self, name=self.name, classes=self.classes, **shown)
 
     @property
     def parts(self) -> dict[str, Split]:
         """The splits, by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        return {name: len(split) for name, split in self.parts.items()}
 
     @property
     def counts(self) -> dict[str, np.ndarray]:
@@ -216,7 +214,7 @@ class Dataset:
             "digest": self.digest,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
-            "images": {name: len(split) for name, split in self.parts.items()},
+            "images": self._sizes,
             **({} if self.scaling.is_usual else values),
         }
 
@@ -254,64 +252,3 @@ class Source:
     findings: Findings = field(default_factory=Findings)
     validation: tuple[np.ndarray, np.ndarray] | None = None
     masks: np.ndarray | None = None
-
-
-def check_images(images: np.ndarray | DiskImages, name: str) -> np.ndarray | DiskImages:
-    """Check images (N, height, width[, channels]) and return them with four axes.
-
-    Raises:
-        InputError: If the images have the wrong number of axes, are empty, or contain values that
-            are not finite real numbers.
-    """
-    if isinstance(images, DiskImages):
-        return images
-    if np.ma.is_masked(images):
-        raise InputError(f"data set {name}: images have masked values; fill them first")
-    try:
-        images = np.asarray(images)
-    except ValueError as error:
-        raise InputError(f"data set {name}: images differ in shape: {error}") from error
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4:
-        raise InputError(
-            f"data set {name}: images have shape {images.shape}; allowed: "
-            "(N, height, width) or (N, height, width, channels)"
-        )
-    if 0 in images.shape:
-        raise InputError(f"data set {name}: no images: their shape is {images.shape}")
-    if images.dtype.kind not in "buif":
-        raise InputError(f"data set {name}: images are of type {images.dtype}, not real numbers")
-    low, high = float(images.min()), float(images.max())
-    if not np.isfinite(high - low):
-        wrong = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
-        what = (
-            f"NaN or infinite values in {counted(len(wrong), 'image')}, first in image {wrong[0]}"
-            if len(wrong)
-            else f"image values range from {low} to {high}"
-        )
-        raise InputError(f"data set {name}: {what}; allowed: finite numbers")
-    return images
-
-
-def channels_last(
-    images: np.ndarray | DiskImages,
-) -> tuple[np.ndarray | DiskImages, list[str]]:
-    """Return images as (N, H, W, C), with a note if channels came first, as in (N, C, H, W).
-
-    If there are one, three or four, they are moved. Another number may also be the height of images
-    with many channels; the note then only says how the images are read.
-    """
-    _, first, *rest = images.shape
-    if isinstance(images, DiskImages) or min(rest) <= max(first, _MOST_CHANNELS):
-        return images, []
-    if first not in (1, 3, 4):
-        height, width, depth = images.shape[1:]
-        return images, [
-            f"images of shape {images.shape[1:]} are read as {height}x{width} pixels with {depth} "
-            "channels; if channels come first, move them to the last axis"
-        ]
-    turned = np.moveaxis(images, 1, -1)
-    return turned, [
-        f"images of shape {images.shape[1:]} are read as channels first: {turned.shape[1:]}"
-    ]

@@ -1,4 +1,4 @@
-"""Decodes single images into pixels of a given size and number of channels."""
+"""Decodes images into pixels of a given size and number of channels, and resizes arrays."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from xnas_tf.data.disk_images import DiskImages
+from xnas_tf.errors import InputError
+
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"),
@@ -21,7 +24,7 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000
 """Pillow formats that are read. Other formats lack a reliable signature or run other programs."""
 _DEPTHS = (1, 8, 10, 12, 14, 16)
 """Usual numbers of bits per value in images that store values in 16 or 32 bits."""
-_DARK = 8
+DARK = 8
 """An image is dark if the highest value of other images is more than this many times its own."""
 _GREY = ("1", "L", "LA", "La", "F")
 """Pillow's modes for images without colour, besides those that begin with ``I``."""
@@ -36,33 +39,24 @@ class Unreadable(Exception):
 
 
 class Look(NamedTuple):
-    """Properties of an image that are known before it is decoded.
-
-    Attributes:
-        height: In pixels.
-        width: In pixels.
-        is_grey: Whether the image is stored without colour.
-        is_animated: Whether the image has several frames.
-        mode: Pillow's mode, such as ``RGB``, but the same for any order of bytes.
-        highest: The highest value of an image with more than 8 bits; 0 for other images.
-        is_array: Whether the image is given by its pixels, so that nothing is decoded.
-    """
+    """Properties of an image that are known before it is decoded."""
 
     height: int
     width: int
     is_grey: bool
+    """Whether the image is stored without colour."""
     is_animated: bool = False
+    """Whether the image has several frames."""
     mode: str = "RGB"
+    """Pillow's mode, but the same for any order of bytes."""
     highest: int = 0
+    """The highest value of an image with more than 8 bits; 0 for other images."""
     is_array: bool = False
+    """Whether the image is given by its pixels, so that nothing is decoded."""
 
 
 def look_at(encoded: Encoded) -> Look:
-    """Read the header of an image, and its values if they have more than 8 bits.
-
-    Raises:
-        Unreadable: If the file is not an image.
-    """
+    """Read the header of an image, and its values if they have more than 8 bits."""
     if isinstance(encoded, np.ndarray):
         return Look(encoded.shape[0], encoded.shape[1], encoded.ndim == 2, is_array=True)
     with _opened(encoded) as image:
@@ -105,11 +99,6 @@ def _full_scale(highest: int) -> int:
     return (1 << next((depth for depth in _DEPTHS if depth >= bits), bits)) - 1
 
 
-def is_dark(look: Look, scales: Mapping[str, int]) -> bool:
-    """Return whether an image with more than 8 bits is dark on the larger scale of other images."""
-    return look.mode in scales and look.highest * _DARK < scales[look.mode]
-
-
 def read_image(
     encoded: Encoded,
     size: tuple[int, int] | None,
@@ -119,16 +108,8 @@ def read_image(
     """Decode an image, or the first frame of an animation, to (height, width, channels), uint8.
 
     The image is rotated according to its EXIF tag, transparent pixels become white, and the image
-    is resized to ``size`` (height and width), if given, by bilinear interpolation.
-
-    Args:
-        encoded: The image.
-        size: Height and width; None keeps the image's own.
-        channels: 1 or 3.
-        scales: See ``full_scales``; computed from this image alone if None.
-
-    Raises:
-        Unreadable: If the image is truncated or broken, or the file is not an image.
+    is resized to ``size`` (height and width), if given, by bilinear interpolation. ``scales`` are
+    those of ``full_scales``, by default of this image alone.
     """
     if isinstance(encoded, np.ndarray):
         return to_pixels(Image.fromarray(encoded), size, channels)
@@ -154,6 +135,39 @@ def to_pixels(
     if size and image.size != size[::-1]:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def resized(
+    images: np.ndarray | DiskImages, size: tuple[int, int] | None, channels: int | None, name: str
+) -> np.ndarray | DiskImages:
+    """Resize uint8 images and convert their channels, of which there must be 1 or 3.
+
+    Images from image files are unchanged. ``name`` is the data set's, for messages.
+    """
+    _, *own, depth = images.shape
+    if isinstance(images, DiskImages) or (size in (None, tuple(own)) and channels in (None, depth)):
+        return images
+    if depth not in (1, 3):
+        raise InputError(
+            f"data set {name}: size and channels need images with 1 or 3 channels; these have "
+            f"{depth}"
+        )
+    plain = images[..., 0] if depth == 1 else images
+    found = np.empty((len(images), *(size or own), channels or depth), np.uint8)
+    for number, each in enumerate(plain):  # no list, which would need the memory twice
+        found[number] = to_pixels(Image.fromarray(each), size, channels or depth)
+    return found
+
+
+def resized_masks(masks: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Resize masks (N, height, width): a pixel is inside if more than half of it is."""
+    if size is None or size == masks.shape[1:]:
+        return masks
+    found = np.empty((len(masks), *size), bool)
+    for number, mask in enumerate(masks):
+        level = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+        found[number] = to_pixels(level, size, 1)[..., 0] > 127
+    return found
 
 
 @contextmanager

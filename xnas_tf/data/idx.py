@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from math import prod
@@ -34,9 +34,6 @@ def idx(argument: str) -> ImageFiles:
     Files named ``t10k-…`` or ``test-…`` form the test split. If a folder has files of several data
     sets, as EMNIST's does, the argument ends with the prefix of the files to read, for example
     ``FOLDER/emnist-letters``.
-
-    Raises:
-        InputError: If no such files exist, or they belong to several data sets.
     """
     name, path = f"data set idx:{argument}", Path(os.path.expanduser(argument or "."))
     folder, prefix = (path, None) if path.is_dir() else (path.parent, path.name)
@@ -94,13 +91,16 @@ def _choose(folder: Path, prefix: str | None, name: str) -> tuple[str, dict[tupl
 def _list_images(
     pairs: Mapping[str, tuple[Path, Path]], is_fashion: bool, is_emnist: bool, name: str
 ) -> ImageList:
-    images = [_read(file, "images", name) for file, _ in pairs.values()]
-    labels = [_read(file, "labels", name) for _, file in pairs.values()]
-    _check(pairs, images, labels, name)
+    images, labels = zip(*(_read_pair(*pair, name) for pair in pairs.values()), strict=True)
+    files = [file.name for file, _ in pairs.values()]
+    for file, each in zip(files, images, strict=True):
+        if each.shape[1:] != images[0].shape[1:]:
+            raise InputError(
+                f"{name}: images of {file} are {each.shape[1:]}, the others {images[0].shape[1:]}"
+            )
     numbers, encoded = np.unique(np.concatenate(labels), return_inverse=True)
     has_names = is_fashion and numbers[-1] < len(FASHION)
     upright = [each.transpose(0, 2, 1) if is_emnist else each for each in images]
-    files = [file.name for file, _ in pairs.values()]
     return ImageList(
         row_names(files, map(range, map(len, images))),
         encoded.astype(np.int32),
@@ -110,23 +110,15 @@ def _list_images(
     )
 
 
-def _check(
-    pairs: Mapping[str, tuple[Path, Path]],
-    images: Sequence[np.ndarray],
-    labels: Sequence[np.ndarray],
-    name: str,
-) -> None:
-    for (file, other), each, numbers in zip(pairs.values(), images, labels, strict=True):
-        if len(each) != len(numbers) or not each.size:
-            raise InputError(
-                f"{name}: {file.name} has {len(each)} images, but {other.name} has "
-                f"{len(numbers)} labels"
-            )
-        if each.shape[1:] != images[0].shape[1:]:
-            raise InputError(
-                f"{name}: images of {file.name} are {each.shape[1:]}, the others "
-                f"{images[0].shape[1:]}"
-            )
+def _read_pair(file: Path, other: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of a split."""
+    images, labels = _read(file, "images", name), _read(other, "labels", name)
+    if len(images) != len(labels) or not images.size:
+        raise InputError(
+            f"{name}: {file.name} has {len(images)} images, but {other.name} has {len(labels)} "
+            "labels"
+        )
+    return images, labels
 
 
 def _read(file: Path, kind: str, name: str) -> np.ndarray:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -23,18 +23,18 @@ import numpy as np
 
 from xnas_tf.data.dataset import Source
 from xnas_tf.data.decoding import (
+    DARK,
     Encoded,
     Look,
     Unreadable,
     full_scales,
-    is_dark,
     look_at,
     read_image,
 )
 from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.data.image_list import ImageFiles, ImageList, match_groups
 from xnas_tf.data.quality import Findings, join_names
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError
 from xnas_tf.utils.cache_folder import cache_folder, host_lock
 from xnas_tf.utils.number_format import counted
 from xnas_tf.utils.output_folder import atomic_folder
@@ -89,37 +89,25 @@ def load_image_files(
             if not folder.exists():
                 _create(folder, files, reading, name, log)
     pixels, listing, findings = _load(folder)
+    class_names = tuple(listing.pop("class_names").tolist())
     rows = np.flatnonzero([each not in findings.unreadable for each in listing["names"]])
-    stored = {key: values[rows] for key, values in listing.items() if key != "class_names"}
-    class_names = tuple(listing["class_names"].tolist())
-    _check_readable(findings, stored["labels"], class_names, reading.max_corrupt, name)
-    _check_splits(listing, stored, name)
-    names, groups = stored["names"].tolist(), stored.get("groups")
-    if reading.group and groups is not None:
-        raise InputError(f"dataset.group: data set {name} has groups of its own")
-    images = DiskImages(pixels, listing["digests"], rows, folder / LISTING)
+    read = {key: values[rows] for key, values in listing.items()}
+    _check_readable(findings, listing, read, class_names, reading.max_corrupt, name)
+    names, groups = read["names"].tolist(), read.get("groups")
+    if reading.group:
+        if groups is not None:
+            raise InputError(f"dataset.group: data set {name} has groups of its own")
+        groups = match_groups(reading.group, names, name)
     return Source(
-        images,
-        stored["labels"],
+        DiskImages(pixels, listing["digests"], rows, folder / LISTING),
+        read["labels"],
         class_names,
         mirrored=files.mirrored,
-        groups=match_groups(reading.group, names, name) if reading.group else groups,
-        parts=stored.get("parts"),
+        groups=groups,
+        parts=read.get("parts"),
         names=names,
         findings=findings,
     )
-
-
-def _check_splits(
-    listing: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray], name: str
-) -> None:
-    """Check that no split has lost all of its images: it would be drawn from the others."""
-    given, found = (set(each.get("parts", np.array("")).flat) for each in (listing, stored))
-    if lost := given - found - {""}:
-        raise InputError(
-            f"data set {name}: no image of the split {join_names(sorted(lost))} can be decoded; "
-            "replace these images, or remove them, and the split is drawn from the others"
-        )
 
 
 def _key(files: ImageFiles, reading: Reading) -> str:
@@ -162,7 +150,7 @@ def _create(
             scales = full_scales(readable)
             decoded = _decode(draft / "images.npy", listing, shape, scales)
             _save(draft, listing, decoded, _findings(listing, looks, decoded, shape, scales))
-    except InputError as error:
+    except (InputError, RunError) as error:
         if not folder.exists():  # another host may have created it in a shared directory
             hint = "; set XDG_CACHE_HOME to store decoded images elsewhere"
             raise InputError(f"data set {name}: {error}{hint}") from error
@@ -238,21 +226,23 @@ def _findings(
     if sizes:
         height, width = np.median(list(shapes.values()), axis=0).round().astype(int).tolist()
         extremes = {"smallest": sizes[0], "median": (height, width), "largest": sizes[-1]}
-    return Findings(
+    depths = (
+        f"images with {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
+        for mode, top in sorted(scales.items())
+    )
+    return replace(
+        listing.findings,
         unreadable={name: each.reason for name, _, each in found if each.reason},
         grey=[] if is_all_grey else grey,
         is_all_grey=is_all_grey,
         odd={name: shape for name, shape in shapes.items() if _is_odd(shape, size)},
-        empty=listing.empty,
-        ignored=listing.ignored,
-        remarks=(*listing.remarks, *_depth_remarks(scales)),
-        left_out=dict(listing.left_out),
+        remarks=(*listing.findings.remarks, *depths),
         animated=[name for name, look in known.items() if look.is_animated],
         blank=[name for name, _, each in found if each.is_blank],
         dark={
             name: f"values up to {look.highest:,} of {scales[look.mode]:,}"
             for name, look in known.items()
-            if is_dark(look, scales)
+            if look.highest * DARK < scales.get(look.mode, 0)
         },
         highest=max(each.highest for each in decoded),
         full_scales=dict(scales),
@@ -260,13 +250,6 @@ def _findings(
         different_sizes=len(sizes),
         are_arrays=all(look.is_array for look in known.values()),
     )
-
-
-def _depth_remarks(scales: Mapping[str, int]) -> list[str]:
-    return [
-        f"images with {32 if mode == 'I' else 16} bits: values 0 to {top:,} are stored as 0 to 255"
-        for mode, top in sorted(scales.items())
-    ]
 
 
 def _is_odd(shape: tuple[int, int], size: Sequence[int]) -> bool:
@@ -306,21 +289,30 @@ def _load(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], Findings]:
 
 def _check_readable(
     findings: Findings,
-    labels: np.ndarray,
+    listing: Mapping[str, np.ndarray],
+    read: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     most: float,
     name: str,
 ) -> None:
+    """Check that enough of the listed images can be read, and some of each class and split."""
     bad = [f"{image} ({why})" for image, why in findings.unreadable.items()]
-    count = len(bad) + len(labels)
+    count = len(listing["labels"])
     if len(bad) / count > most:
         raise InputError(
             f"data set {name}: {len(bad)} of {count} images cannot be decoded; "
             f"allowed: {most:.0%} (dataset.max_corrupt). {join_names(bad, 100)}"
         )
-    lost = np.setdiff1d(np.arange(len(class_names)), labels)
+    lost = np.setdiff1d(np.arange(len(class_names)), read["labels"])
     if lost.size:
         raise InputError(
             f"data set {name}: no image of the classes "
             f"{join_names(class_names[label] for label in lost)} can be decoded: {join_names(bad)}"
+        )
+    given, left = (each.get("parts", np.array([""])) for each in (listing, read))
+    lost = np.setdiff1d(given[given != ""], left)
+    if lost.size:
+        raise InputError(
+            f"data set {name}: no image of the split {join_names(lost)} can be decoded; "
+            "replace these images, or remove them, and the split is drawn from the others"
         )

@@ -5,27 +5,26 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from xnas_tf.data.class_folder import ClassFolder, is_hidden, walk
 from xnas_tf.data.decoding import SUFFIXES, is_image
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
-from xnas_tf.data.quality import join_names
+from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError
 
+_LOOSE = "in no class folder, left out"
 
-@dataclass(frozen=True)
-class _Layout:
-    """The class folders, whether they are in split folders, and the paths that were left out."""
+
+class _Layout(NamedTuple):
+    """The class folders, whether they are in split folders, and the paths left out, by reason."""
 
     classes: Sequence[Path]
     has_splits: bool
-    loose: Sequence[Path]
-    broken: Sequence[Path]
-    others: Sequence[Path] = ()
+    left_out: dict[str, Sequence[Path]]
 
 
 def folder(argument: str) -> ImageFiles:
@@ -33,10 +32,6 @@ def folder(argument: str) -> ImageFiles:
 
     The class folders may also be inside ``train``, ``validation`` and ``test``. Images without an
     image suffix are recognised by their content. Hidden folders are left out.
-
-    Raises:
-        InputError: If the folder does not exist or cannot be read, or mixes class folders with
-            split folders.
     """
     root = Path(os.path.expanduser(argument or "."))
     name = f"data set folder:{argument}"
@@ -52,11 +47,9 @@ def folder(argument: str) -> ImageFiles:
         "link to a file or folder already listed, left out": [
             path for own in found.values() for path in own.repeated
         ],
-        "in no class folder, left out": layout.loose,
-        "link to nothing, left out": layout.broken,
-        "folder next to those of the splits, left out": layout.others,
+        **layout.left_out,
     }
-    left_out = {why: _relative(each, root) for why, each in paths.items()}
+    left_out: dict[str, Sequence[str]] = {why: _relative(each, root) for why, each in paths.items()}
     names = sorted({_shown(each.name) for each in found})
     return ImageFiles(
         [file for own in found.values() for file in own.files],
@@ -70,7 +63,7 @@ def _layout(root: Path, name: str) -> _Layout:
     splits = [top for top in tops if split_name(top.name)]
     others = [top for top in tops if top not in splits]
     if not splits or (others and not any(map(_holds_classes, splits))):
-        return _Layout(tops, False, _loose_images(root), _broken_links(root))
+        return _Layout(tops, False, _left_out([root], []))
     with_images = [top for top in others if any(map(_is_called_image, walk(top).files))]
     if with_images:
         raise InputError(
@@ -80,9 +73,19 @@ def _layout(root: Path, name: str) -> _Layout:
     if not any(split_name(top.name) == "train" for top in splits):
         raise InputError(f"{name}: it has the folders {_listed(splits)}, but no folder train")
     classes = [each for top in splits for each in _folders(top)]
-    loose = [file for top in (root, *splits) for file in _loose_images(top)]
-    broken = [link for top in (root, *splits) for link in _broken_links(top)]
-    return _Layout(classes, True, loose, broken, others)
+    return _Layout(classes, True, _left_out([root, *splits], others))
+
+
+def _left_out(tops: Sequence[Path], others: Sequence[Path]) -> dict[str, Sequence[Path]]:
+    """Return what is left out directly inside the folders around those of the classes."""
+    inside = [path for top in tops for path in sorted(top.iterdir())]
+    return {
+        _LOOSE: [file for top in tops for file in _loose_images(top)],
+        "link to nothing, left out": [
+            path for path in inside if path.is_symlink() and not path.exists()
+        ],
+        "folder next to those of the splits, left out": others,
+    }
 
 
 def class_folders(root: Path) -> Sequence[Path]:
@@ -106,7 +109,7 @@ def _list_images(
     root: Path,
     layout: _Layout,
     found: Mapping[Path, ClassFolder],
-    left_out: Mapping[str, Sequence[str]],
+    left_out: dict[str, Sequence[str]],
     name: str,
 ) -> ImageList:
     pairs = [(each, file, is_image(file)) for each, own in found.items() for file in own.files]
@@ -114,7 +117,7 @@ def _list_images(
     others = _by_suffix(file for _, file, is_one in pairs if not is_one)
     remarks = [f"files that are not images, left out: {others}"] if others else []
     if not images:
-        loose = len(layout.loose)
+        loose = len(left_out[_LOOSE])
         raise InputError(
             f"{name}: no images in folders inside it; wanted: one folder per class, with files "
             f"such as {', '.join(SUFFIXES)}"
@@ -141,10 +144,12 @@ def _list_images(
         class_names,
         partial(iter, files),
         parts=split_names(splits, name) if layout.has_splits else None,
-        empty=tuple(sorted(names.difference(class_names))),
-        ignored=len(pairs) - len(images),
-        remarks=tuple(remarks),
-        left_out=left_out,
+        findings=Findings(
+            empty=tuple(sorted(names.difference(class_names))),
+            ignored=len(pairs) - len(images),
+            remarks=tuple(remarks),
+            left_out=left_out,
+        ),
     )
 
 
@@ -164,10 +169,6 @@ def _folders(root: Path) -> list[Path]:
 
 def _loose_images(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_file() and _is_called_image(path))
-
-
-def _broken_links(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_symlink() and not path.exists())
 
 
 def _is_called_image(file: Path) -> bool:

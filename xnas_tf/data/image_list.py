@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from xnas_tf.data.class_names import first_classes
 from xnas_tf.data.decoding import Encoded
+from xnas_tf.data.quality import Findings
 from xnas_tf.errors import InputError, suggest
 
 SPLITS = ("train", "validation", "test")
@@ -21,19 +22,10 @@ _ALSO |= dict.fromkeys(("val", "valid", "dev"), "validation")
 
 @dataclass(frozen=True)
 class ImageList:
-    """Encoded images in an order that depends only on their names.
+    """Encoded images with unique names and class numbers, in an order that depends on the names.
 
-    Attributes:
-        names: Unique name of each image, (N,).
-        labels: Class numbers, (N,).
-        class_names: One name per class.
-        stream: Returns a new iterator over the images, in the order of ``names``.
-        groups: See ``Source``.
-        parts: See ``Source``.
-        empty: Names of classes without images.
-        ignored: Number of files that are not images.
-        remarks: Notes for the user about the files.
-        left_out: Names of the files and folders that are left out, by reason.
+    ``stream`` returns a new iterator over the images. ``groups`` and ``parts`` are as in
+    ``Source``; ``findings`` are what is known before the images are read.
     """
 
     names: Sequence[str]
@@ -42,10 +34,7 @@ class ImageList:
     stream: Callable[[], Iterator[Encoded]]
     groups: np.ndarray | None = None
     parts: np.ndarray | None = None
-    empty: tuple[str, ...] = ()
-    ignored: int = 0
-    remarks: tuple[str, ...] = ()
-    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
 
     def of_first_classes(self, count: int, name: str) -> ImageList:
         """Return the images of the first classes; see ``class_names.first_classes``."""
@@ -66,11 +55,8 @@ class ImageList:
 class ImageFiles:
     """Image files of a data set, as a loader returns them.
 
-    Attributes:
-        files: All files of the data set, whose names, sizes and modification times reveal changes.
-        listing: Returns the list of images; may read all files.
-        root: Key that identifies the data set together with ``files``.
-        mirrored: See ``Dataset``.
+    The names, sizes and modification times of ``files`` reveal changes; with ``root``, they
+    identify the data set. ``listing`` returns the list of images, for which it may read all files.
     """
 
     files: Sequence[Path]
@@ -91,11 +77,7 @@ def split_name(text: str) -> str | None:
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split named by each text (see ``split_name``); empty if the text is empty.
-
-    Raises:
-        InputError: If a text does not name a split; ``where`` says where the text comes from.
-    """
+    """Return the split that each text names, or "" for none; messages begin with ``where``."""
     found = []
     for text in texts:
         split = split_name(text) if text.strip() else ""

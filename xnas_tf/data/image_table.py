@@ -18,7 +18,7 @@ import numpy as np
 from xnas_tf.data.image_files import near, where
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_names
 from xnas_tf.data.labels import clean_label
-from xnas_tf.data.quality import join_names
+from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError, suggest
 
 _COLUMNS = ("path", "label", "split", "group")
@@ -41,9 +41,6 @@ def table(argument: str) -> ImageFiles:
 
     The ``split`` and ``group`` columns are optional. Paths are relative to the file's folder.
     Columns are separated by commas, semicolons, tabs or vertical bars; the text is UTF-8 or UTF-16.
-
-    Raises:
-        InputError: If the file cannot be read, or has missing or invalid values.
     """
     path, name = Path(os.path.expanduser(argument)), f"data set csv:{argument}"
     header, rows = _read(path, name)
@@ -61,7 +58,7 @@ def table(argument: str) -> ImageFiles:
         partial(iter, files),
         np.array([row.group for row in rows]) if "group" in header else None,
         splits if "split" in header else None,
-        remarks=tuple(remarks),
+        Findings(remarks=tuple(remarks)),
     )
     return ImageFiles([path, *files], lambda: listing, str(path.resolve()))
 
@@ -74,9 +71,8 @@ def _read(path: Path, name: str) -> tuple[list[str], list[_Row]]:
         text = _decoded(path.read_bytes())
         first = io.StringIO(text.lstrip(), newline=None).readline()
         delimiter = max(_DELIMITERS, key=first.count)
-        reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-        )
+        lines = io.StringIO(text, newline="")
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
         cells = list(_numbered(reader))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{name}: not a readable CSV file: {error}") from error
@@ -172,9 +168,7 @@ def _near_stem(file: Path) -> str:
 
 def _whole_numbers(labels: list[str]) -> tuple[list[str], list[str]]:
     """Convert labels such as 1.0 to 1 if all are whole numbers; return the labels and notes."""
-    if not all(re.fullmatch(r"-?\d+(\.0*)?", label) for label in labels):
-        return labels, []
     whole = [label.partition(".")[0] for label in labels]
-    if whole == labels:
+    if whole == labels or not all(re.fullmatch(r"-?\d+(\.0*)?", label) for label in labels):
         return labels, []
     return whole, ["labels such as 1.0 are taken as 1"]

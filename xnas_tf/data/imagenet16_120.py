@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList, row_names
+from xnas_tf.data.quality import Findings
 from xnas_tf.data.restricted_pickle import Refused, read_pickle
 from xnas_tf.errors import InputError
 
@@ -59,9 +59,6 @@ def imagenet16_120(argument: str) -> ImageFiles:
     """Find ImageNet-16-120's pickle or ``.npz`` files in a folder.
 
     The published validation file is used as the test split.
-
-    Raises:
-        InputError: If the folder does not exist, or a file is missing.
     """
     name, folder = f"data set imagenet16_120:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
@@ -79,33 +76,26 @@ def _existing(folder: Path, each: str) -> Path | None:
     return next((file for end in ("", ".npz") if (file := folder / (each + end)).is_file()), None)
 
 
-class _Batch(NamedTuple):
-    """A file's images of the 120 classes, (N, 16, 16, 3), with labels from 0 and row numbers."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
-
-
 def _list_images(files: Sequence[Path], name: str) -> ImageList:
     class_names = tuple(class_names_by_id().values())
     batches = [_read(file, len(class_names), name) for file in files]
-    counts = [len(batch.labels) for batch in batches]
-    labels = np.concatenate([batch.labels for batch in batches])
+    images, encoded, rows = zip(*batches, strict=True)
+    counts, labels = list(map(len, encoded)), np.concatenate(encoded)
     for number, class_name in enumerate(class_names):
         if number not in labels:
             raise InputError(f"{name}: its files have no image of class {number + 1}, {class_name}")
     return ImageList(
-        row_names((file.name for file in files), (batch.rows for batch in batches)),
+        row_names((file.name for file in files), rows),
         labels,
         class_names,
-        lambda: chain.from_iterable(batch.images for batch in batches),
+        lambda: chain.from_iterable(images),
         parts=np.repeat(["test" if file.stem == "val_data" else "" for file in files], counts),
-        remarks=_remarks(files, {"train": sum(counts[:-1]), "test": counts[-1]}),
+        findings=Findings(remarks=_remarks(files, {"train": sum(counts[:-1]), "test": counts[-1]})),
     )
 
 
-def _read(file: Path, classes: int, name: str) -> _Batch:
+def _read(file: Path, classes: int, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the images (N, 16, 16, 3) of these classes, labels from 0, and row numbers."""
     try:
         content = _read_npz(file) if file.suffix == ".npz" else read_pickle(file)
         data, labels = _checked(content, f"{name}: {file.name}")
@@ -124,7 +114,7 @@ def _read(file: Path, classes: int, name: str) -> _Batch:
     rows = np.flatnonzero(labels <= classes)
     planes = data[rows].reshape(-1, 3, _SIDE, _SIDE)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-    return _Batch(images, (labels[rows] - 1).astype(np.int32), rows)
+    return images, (labels[rows] - 1).astype(np.int32), rows
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
@@ -160,8 +150,7 @@ def _remarks(files: Sequence[Path], counts: dict[str, int]) -> tuple[str, ...]:
     """
     remarks = []
     pickles = [file for file in files if not file.suffix]
-    if others := [file.name for file in pickles if _md5(file) != MD5[file.name]]:
-        names = ", ".join(others)
+    if names := ", ".join(file.name for file in pickles if _md5(file) != MD5[file.name]):
         remarks.append(f"files whose MD5 checksums differ from the published ones: {names}")
     if counts != _COUNTS:
         given, published = (f"{each['train']:,} and {each['test']:,}" for each in (counts, _COUNTS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,18 +36,11 @@ def as_text(name: Any) -> str:
 
 
 def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list[str]]:
-    """Return one label for each of ``count`` images, and notes for the user.
-
-    Args:
-        labels: Labels of any type, (N,) or (N, 1), or one-hot, (N, classes).
-        count: Number of images, N.
-        where: Name of the labels, for messages.
-
-    Returns:
-        The labels, (N,), as booleans, integers, floats or text.
+    """Return labels (N,) of ``count`` images as booleans, numbers or text, and notes for the user.
 
     Raises:
-        InputError: If ``labels`` has a different form.
+        InputError: If labels are neither (N,) or (N, 1) nor one-hot, (N, classes). The message
+            begins with ``where``.
     """
     try:
         values = np.asarray(labels)
@@ -59,8 +52,11 @@ def one_per_image(labels: Any, count: int, where: str) -> tuple[np.ndarray, list
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2 and len(values) == count:
-        unused = np.flatnonzero(~_checked_one_hot(values, where).any(axis=0)).tolist()
-        if unused:
+        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+            raise InputError(
+                f"{where}: rows of {values.shape[1]} labels that are not one-hot, with a single 1"
+            )
+        if unused := np.flatnonzero(~values.any(axis=0)).tolist():
             remarks = [
                 f"one-hot columns without an image, left out: {join_names(map(str, unused))}"
             ]
@@ -93,14 +89,6 @@ def _of_objects(labels: list[Any], where: str) -> np.ndarray:
     return np.array(labels)
 
 
-def _checked_one_hot(rows: np.ndarray, where: str) -> np.ndarray:
-    if not (np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all()):
-        raise InputError(
-            f"{where}: rows of {rows.shape[1]} labels that are not one-hot, with a single 1"
-        )
-    return rows
-
-
 def encode(
     labels: Mapping[str, np.ndarray], class_names: Iterable[Any] | None, where: str
 ) -> Encoded:
@@ -108,16 +96,12 @@ def encode(
 
     Whole numbers from 0 to the number of classes - 1 are unchanged. Other numeric labels are
     numbered in ascending order. Text labels are numbered in the order of ``class_names`` or, if
-    there are none, in alphabetical order. A note reports any renumbering.
-
-    Args:
-        labels: Labels by split, as ``one_per_image`` returns them.
-        class_names: One name per class; the labels themselves if None.
-        where: Name of the labels, for messages.
+    there are none, in alphabetical order. A note reports any renumbering. ``labels`` are those of
+    ``one_per_image``, by split.
 
     Raises:
         InputError: If labels are out of range, have no class name, or are all the same, or if class
-            names repeat.
+            names repeat. The message begins with ``where``.
     """
     joined = np.concatenate(list(labels.values()))
     are_texts = joined.dtype.kind == "U"
@@ -132,13 +116,7 @@ def encode(
     if len({each.dtype.kind == "U" for each in labels.values()}) > 1:
         kinds = ", ".join(f"{part or 'train'} {each.dtype}" for part, each in labels.items())
         raise InputError(f"{where}: labels are text in one split but not in another: {kinds}")
-    remarks: list[str] = []
-    if are_texts:
-        joined, names, remarks = _numbered_texts([*map(str, joined)], names, where)
-    else:
-        joined, remarks = _whole(joined, where)
-        joined, names, more = _numbered(joined, names, where)
-        remarks += more
+    joined, names, remarks = (_numbered_texts if are_texts else _numbered)(joined, names, where)
     if (joined == joined[0]).all():
         raise InputError(f"{where}: all images are of one class; at least 2 are needed")
     ends = np.cumsum([len(each) for each in labels.values()])[:-1]
@@ -163,27 +141,28 @@ def _whole(labels: np.ndarray, where: str) -> tuple[np.ndarray, list[str]]:
 def _numbered(
     labels: np.ndarray, names: tuple[str, ...] | None, where: str
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    labels, remarks = _whole(labels, where)
     present = np.unique(labels)
     low, high = int(present[0]), int(present[-1])
     count = len(names or present)
     if low >= 0 and high < count:
-        return labels, names or tuple(map(str, range(count))), []
+        return labels, names or tuple(map(str, range(count))), remarks
     if names and low == 1 and high == count:
-        remark = f"labels 1 to {count} are the classes {names[0]} to {names[-1]}"
-        return labels.astype(np.int64) - 1, names, [remark]
+        remarks.append(f"labels 1 to {count} are the classes {names[0]} to {names[-1]}")
+        return labels.astype(np.int64) - 1, names, remarks
     if names or (low < 0 and present.tolist() != [-1, 1]):
         wrong = low if low < 0 else high
         allowed = f"0 to {count - 1} ({count} class names)" if names else "numbers from 0"
         raise InputError(f"{where}: label {wrong} is out of range; allowed: {allowed}")
     listed = [*map(str, present.tolist())]
-    numbers = np.searchsorted(present, labels)
-    return numbers, tuple(listed), [f"labels {join_names(listed)} are the classes 0 to {count - 1}"]
+    remarks.append(f"labels {join_names(listed)} are the classes 0 to {count - 1}")
+    return np.searchsorted(present, labels), tuple(listed), remarks
 
 
 def _numbered_texts(
-    texts: Sequence[str], names: tuple[str, ...] | None, where: str
+    texts: np.ndarray, names: tuple[str, ...] | None, where: str
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    cleaned = [clean_label(text) for text in texts]
+    cleaned = [clean_label(text) for text in texts.tolist()]
     if "" in cleaned:
         raise InputError(f"{where}: the label of image {cleaned.index('')} is empty")
     if names is None:

@@ -122,31 +122,23 @@ def digests_of(images: np.ndarray) -> np.ndarray:
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16)
 
 
-def identical(
+def equal_images(
     digests: np.ndarray, origins: np.ndarray, names: Sequence[str]
-) -> tuple[tuple[str, ...], ...]:
-    """Return the names of identical images of different origins, group by group.
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return ``Findings.identical`` and ``Findings.repeated`` of N named images.
 
-    Args:
-        digests: A hash of each image, (N, 16) bytes.
-        origins: Split and class of each image, (N, 2), which identical images should share.
-        names: Name of each image, (N,).
+    ``digests`` are those of ``digests_of``; ``origins`` are each image's split and class, (N, 2).
     """
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(map(bytes, digests)):
-        groups[digest].append(row)
-    return tuple(
+    first: dict[tuple[bytes, bytes], int] = {}
+    repeated = []
+    for row, key in enumerate(zip(map(bytes, digests), map(bytes, origins), strict=True)):
+        groups[key[0]].append(row)
+        if first.setdefault(key, row) != row:
+            repeated.append(names[row])
+    identical = tuple(
         tuple(names[row] for row in rows)
         for rows in groups.values()
         if len(rows) > 1 and (origins[rows] != origins[rows[0]]).any()
     )
-
-
-def repeated(digests: np.ndarray, origins: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of images that equal an earlier image of the same origin.
-
-    The arguments are the same as for ``identical``.
-    """
-    keys = zip(map(bytes, digests), map(bytes, origins), strict=True)
-    first: dict[tuple[bytes, bytes], int] = {}
-    return tuple(names[row] for row, key in enumerate(keys) if first.setdefault(key, row) != row)
+    return identical, tuple(repeated)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList, row_names
+from xnas_tf.data.quality import Findings
 from xnas_tf.errors import InputError
 
 MOST = 5_000
@@ -25,21 +26,16 @@ def quickdraw(argument: str) -> ImageFiles:
     """Find the files ``CLASS.npy`` or ``full_numpy_bitmap_CLASS.npy`` in a folder.
 
     Each file contains a uint8 array (N, 784), whose first 5,000 rows are used.
-
-    Raises:
-        InputError: If the folder does not exist, has no such files, or has several files for one
-            class.
     """
     name, folder = f"data set quickdraw:{argument}", Path(os.path.expanduser(argument))
     if not folder.is_dir():
         raise InputError(f"{name}: there is no such folder{where(folder)}")
     visible = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
     found: dict[str, Path] = {}
-    for file in visible:
-        if file.suffix == ".npy":
-            other = found.setdefault(file.stem.removeprefix(_PREFIX), file)
-            if other is not file:
-                raise InputError(f"{name}: {other.name} and {file.name} are for the same class")
+    for file in (each for each in visible if each.suffix == ".npy"):
+        other = found.setdefault(file.stem.removeprefix(_PREFIX), file)
+        if other is not file:
+            raise InputError(f"{name}: {other.name} and {file.name} are for the same class")
     if not found:
         raise InputError(
             f"{name}: it has no .npy files; wanted: one for each class, such as cat.npy, from "
@@ -60,8 +56,7 @@ def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> Imag
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         tuple(classes),
         lambda: chain.from_iterable(used),
-        ignored=ignored,
-        remarks=(remark,) if total > sum(counts) else (),
+        findings=Findings(ignored=ignored, remarks=(remark,) * (total > sum(counts))),
     )
 
 

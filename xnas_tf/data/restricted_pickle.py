@@ -21,11 +21,9 @@ class Refused(Exception):
 def read_pickle(file: Path) -> object:
     """Return the arrays, numbers, strings, lists, tuples and dictionaries in a pickle.
 
-    Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run.
-
-    Raises:
-        Refused: If the pickle contains any other kind of object.
-        Exception: Any type of exception, if the file is truncated or not a pickle.
+    Python 2 strings are read as Latin-1. Code that a pickle names is never looked up or run. An
+    exception of any type is raised if the file is truncated or not a pickle, and ``Refused`` if it
+    contains any other kind of object.
     """
     with file.open("rb") as stream:
         return _Unpickler(stream, encoding="latin1").load()

@@ -21,23 +21,13 @@ def split(
     groups: np.ndarray | None = None,
     given: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Split images, with the same share of every class in each split as far as groups allow.
+    """Return the sorted indices of the images in each split.
 
-    Given splits are kept; the other splits are drawn from the remaining images. Only if each of
-    these is given as ``train`` are they drawn from the training images.
-
-    Args:
-        labels: Class numbers, (N,).
-        class_names: Names of the classes, for messages.
-        shares: Share of ``validation`` and of ``test``, relative to the images that are not in a
-            given split.
-        seed: Seed of the split.
-        name: Name of the data set, for messages.
-        groups: Group of each image, (N,); empty if it has none.
-        given: Split of each image, (N,); empty if none is given.
-
-    Returns:
-        Sorted indices of the images in each split.
+    Each split gets the same share of every class, as far as groups allow. Given splits are kept;
+    the other splits are drawn from the remaining images. Only if each of these is given as
+    ``train`` are they drawn from the training images. ``shares`` are those of ``validation`` and
+    ``test`` in the images without a given split. ``groups`` and ``given`` name each image's group
+    and split, or are empty.
 
     Raises:
         InputError: If there are too few images or groups, the train split lacks a class, or

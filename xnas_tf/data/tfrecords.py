@@ -14,7 +14,7 @@ import numpy as np
 from xnas_tf.data.image_files import where
 from xnas_tf.data.image_list import ImageFiles, ImageList, encode_labels, split_name, split_names
 from xnas_tf.data.imagenet16_120 import class_names_by_id
-from xnas_tf.data.quality import join_names
+from xnas_tf.data.quality import Findings, join_names
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.utils.number_format import counted
@@ -35,9 +35,6 @@ def tfrecord(argument: str) -> ImageFiles:
     Each record is a ``tf.train.Example`` with the features ``image/encoded`` and
     ``image/class/label`` or ``image/class/text`` (or both), and optionally ``image/filename``,
     ``image/split`` and ``image/group``.
-
-    Raises:
-        InputError: If there is no such file.
     """
     name = f"data set tfrecord:{argument}"
     path = Path(os.path.expanduser(argument))
@@ -104,11 +101,8 @@ def _classes(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels and class names: by number if all records have one, otherwise by text.
 
-    Numbers may begin at 1.
-
-    Raises:
-        InputError: If records have neither, or one number has different texts, as in files that
-            were written with different numberings.
+    Numbers may begin at 1. One number may have different texts in files that were written with
+    different numberings, which is an error.
     """
     if min(numbers) < 0:
         if not all(texts):
@@ -132,14 +126,9 @@ def _classes(
 def tfds(argument: str) -> ImageFiles:
     """Load a TensorFlow Datasets data set that has ``image`` and ``label`` features.
 
-    Splits that are not for training, validation or test, such as ``extra``, are left out.
-
-    Classes given by WordNet ID, as in ``imagenet_resized``, get their names if they belong to
+    Splits that are not for training, validation or test, such as ``extra``, are left out. Classes
+    given by WordNet ID, as in ``imagenet_resized``, get their names if they belong to
     ImageNet-16-120.
-
-    Raises:
-        InputError: If TensorFlow Datasets is not installed, the name has a namespace or arguments,
-            or the data set cannot be loaded or is not suitable.
     """
     name = f"data set tfds:{argument}"
     if not _NAME.fullmatch(argument):
@@ -194,5 +183,5 @@ def _list_tfds(
         tuple(class_names),
         lambda: (record["image"] for part in parts for record in records(part)),
         parts=split_names((part for part, *_ in rows), "tfds"),
-        remarks=(f"splits that are left out: {unused}",) if unused else (),
+        findings=Findings(remarks=(f"splits that are left out: {unused}",) if unused else ()),
     )

@@ -16,7 +16,7 @@ _CHUNK = 2**22
 _NARROW = 8.0
 """Standard deviation in levels below which a note recommends clipping outliers. Images of digits
 and photographs have 50 to 90."""
-_UNLIKE = 50.0
+UNLIKE = 50.0
 """Maximum ratio between the values of two splits. The usual mistake, values from 0 to 255 in one
 and from 0 to 1 in the other, gives a ratio of 255."""
 _DOUBTFUL = 12.0
@@ -88,11 +88,7 @@ class Scaling:
 
 
 def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
-    """Check that no split has far larger values than another.
-
-    Returns:
-        Notes if the values of one split are several times larger than those of another, or if only
-        some splits have values far below zero.
+    """Return notes if splits have values of different sizes or signs.
 
     Raises:
         InputError: If the values of one split are far larger than those of another, for example 0
@@ -107,7 +103,7 @@ def check_alike(splits: Mapping[str, np.ndarray], name: str) -> tuple[str, ...]:
     if largest and max(largest.values()) > _DOUBTFUL * min(largest.values()):
         one, other = (pick(largest, key=largest.__getitem__) for pick in (max, min))
         text = f"values of {texts[one]} and of {texts[other]}"
-        if largest[one] > _UNLIKE * largest[other]:
+        if largest[one] > UNLIKE * largest[other]:
             raise InputError(f"data set {name}: {text}: use the same scale in all splits")
         remarks = [f"{text}: are they on the same scale?"]
     is_signed = {low < -_SIGNED * abs(high) for low, high in ranges.values() if low or high}

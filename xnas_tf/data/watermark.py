@@ -10,13 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Watermark:
-    """A pattern that is blended into images.
+    """A pattern (height, width), uint8, that is blended into images at a fixed position.
 
-    Attributes:
-        pattern: Brightness of the pattern's pixels, (height, width), uint8.
-        top: Row of the pattern's upper edge.
-        left: Column of the pattern's left edge.
-        opacity: Opacity from 0 (invisible) to 1 (completely hides the image below).
+    The opacity is from 0 (invisible) to 1 (completely hides the image below).
     """
 
     pattern: np.ndarray

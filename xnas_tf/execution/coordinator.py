@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,7 +34,10 @@ from xnas_tf.utils.randomness import candidate_seed
 from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
-"""Number of lost groups after which a candidate counts as failed."""
+"""Number of lost groups or processes after which a candidate counts as failed."""
+EVALUATING = ".evaluating"
+"""File of a run with the id of the candidate that the search's own process evaluates. It is deleted
+when the process ends in order, which is possible even on a full disk."""
 
 
 @dataclass(eq=False)
@@ -43,7 +46,8 @@ class Coordinator:
 
     A run is resumed by replaying it: ``ask`` and ``tell`` are called again in the recorded order,
     and candidates without a result are handed out again. ``clock`` measures ``search.hours`` in
-    seconds, and ``networks`` has the results of earlier runs.
+    seconds, and ``networks`` has the results of earlier runs. If this process itself evaluates the
+    candidates (``in_process``) and dies meanwhile, that counts as a lost group.
 
     Raises:
         RunError: If the algorithm does not propose the candidates in the database.
@@ -56,11 +60,13 @@ class Coordinator:
     callbacks: Callbacks = field(default_factory=Callbacks)
     clock: Callable[[], float] = time.monotonic
     networks: ResultCache = field(default_factory=ResultCache)
+    in_process: bool = False
 
     def __post_init__(self) -> None:
         self._versions = versions()
         self._latest_versions: dict[str, str] = {}
         """Versions of the packages used for the latest result of an earlier session."""
+        self._marker = self.path / EVALUATING
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
@@ -103,6 +109,10 @@ class Coordinator:
         waiting = self._pending[self._queue.popleft()]
         candidate = replace(waiting, group=group, started=now(), versions=self._versions)
         self._save(candidate)
+        if self.in_process:
+            self.release()
+            with self._marker.open("x") as file:  # never through a link that somebody put there
+                file.write(str(candidate.id))
         self._begun[candidate.id] = candidate.seconds_total, self._stopping.seconds
         begun = deepcopy(candidate)  # callbacks must not change what the search uses
         self._notify(lambda callback: callback.on_candidate_begin(self.run, begun))
@@ -186,6 +196,15 @@ class Coordinator:
         if candidate := self._pending.get(task.id):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
             self._note(f"candidate {task.id} lost a rank of group {candidate.group}: {why}")
+            self.release()
+
+    def release(self) -> None:
+        """Record that this process may now end without its candidate being to blame.
+
+        Any thread may call this.
+        """
+        with suppress(OSError):  # on a disk that has failed, nothing can be recorded
+            self._marker.unlink(missing_ok=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -285,7 +304,10 @@ class Coordinator:
         """Record candidates at the front that lost their groups too many times as failed."""
         while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
             candidate = self._pending[self._queue.popleft()]
-            reason = f"a rank of its group died {candidate.lost_groups} times during its training"
+            reason = (
+                f"its process died {candidate.lost_groups} times while it was evaluated, most "
+                "likely because memory ran out"
+            )
             self.tell(candidate, Result("failed", reason))
 
     # From a result to the algorithm and the callbacks
@@ -344,6 +366,18 @@ class Coordinator:
             for candidate in list(self._pending.values()):
                 self._save(replace(candidate, group=NO_GROUP))
                 self._queue.append(candidate.id)
+            self._count_lost_process()
+
+    def _count_lost_process(self) -> None:
+        """Count a process of an earlier session that died while it evaluated a candidate."""
+        marked = self._marker.read_bytes() if self._marker.is_file() else b""
+        if candidate := self._pending.get(int(marked) if marked.isdigit() else 0):
+            self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
+            self._note(
+                f"the process died while candidate {candidate.id} was evaluated; a candidate is "
+                f"recorded as failed after {MAX_LOST_GROUPS} times"
+            )
+        self.release()
 
     def _record_config(self) -> None:
         """Record this session's configuration, unless nothing is left to train.

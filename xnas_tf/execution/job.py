@@ -55,7 +55,8 @@ def run_job(
         coordinator = on_all_ranks(open_run, world)
         if space.is_built_in:
             stack.enter_context(kept_kernels())
-        with job_watchdog(config.distributed, world) as watchdog:
+        on_stop = coordinator.release if coordinator else None
+        with job_watchdog(config.distributed, world, on_stop) as watchdog:
             # The faster backend is chosen, since the values do not depend on it.
             backend = backend_for(config, dataset, space, world)
             source = None

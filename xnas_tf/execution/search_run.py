@@ -13,7 +13,7 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.storage.run import Run
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
-from xnas_tf.strategy.pareto import Front, ordered_front
+from xnas_tf.strategy.pareto import Front, in_order
 
 if TYPE_CHECKING:
     from xnas_tf.evaluation.backend import Backend
@@ -102,8 +102,12 @@ class SearchRun(Run):
         """Return the Pareto-optimal candidates, starting with the best in the first objective."""
         front, copied = self._state.front, self._copied
         if copied[0] is not front:
-            ordered = ordered_front(front, self.config)
-            copied = self._copied = front, [self.located(deepcopy(c)) for c in ordered]
+            known = {candidate.id: candidate for candidate in copied[1]}  # there may be thousands
+            ordered = in_order(front, self.config)
+            copied = self._copied = (
+                front,
+                [known.get(c.id) or self.located(deepcopy(c)) for c in ordered],
+            )
         return list(copied[1])
 
     def hypervolume(self) -> float | None:

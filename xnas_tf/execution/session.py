@@ -34,12 +34,13 @@ def opened_session(
     dataset: Dataset,
     space: SearchSpace,
     fresh: bool = False,
-    groups: int = 1,
+    groups: int = 0,
     make_callbacks: MakeCallbacks = lambda _: (),
 ) -> Iterator[Coordinator]:
     """Within the context, open and lock the run directory, and resume its search.
 
-    ``fresh`` moves an existing run aside. ``groups`` is the number of groups of ranks at the start.
+    ``fresh`` moves an existing run aside. ``groups`` is the number of groups of ranks at the start;
+    0 if this process itself belongs to the only one.
 
     Raises:
         InputError: If the directory cannot be used for this run, its data or the user's code have
@@ -53,18 +54,22 @@ def opened_session(
         context = SearchContext(path, config, dataset, space, database, spent(database))
         _check_data(context, flips)
         check_code(context)
-        default = "generational" if groups == 1 else "steady_state"
+        default = "generational" if groups <= 1 else "steady_state"
         mode = config.search.mode or database.fact("mode") or default
         database.set_fact("mode", mode)
         costs = ExactCosts(config, space, dataset.class_names)
-        parts = config.search, config.directions, space
-        algorithm = Algorithm(*parts, mode == "steady_state", costs)
+        steady = mode == "steady_state"
+        algorithm = Algorithm(config.search, config.directions, space, steady, costs)
         callbacks = Callbacks(make_callbacks(context))
-        coordinator = Coordinator(path, config, database, algorithm, callbacks, networks=networks)
+        parts = path, config, database, algorithm, callbacks
+        coordinator = Coordinator(*parts, networks=networks, in_process=not groups)
         with callbacks.over_search(coordinator.run):
             for note in _notes(context):
                 callbacks.on_message(note)
-            yield coordinator
+            try:
+                yield coordinator
+            finally:
+                coordinator.release()
 
 
 def record_groups(coordinator: Coordinator, groups: int, size: int) -> None:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from xnas_tf.distributed import Communicator
     from xnas_tf.distributed.options import DistributedOptions
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 20.0
 """Maximum number of seconds from a signal to the end of the process; batch systems allow 30."""
+STOP_REPORT = 1.0
+"""Maximum number of seconds that a second Ctrl-C waits for ``on_stop``."""
 SUSPENDED = 30.0
 """Seconds for one poll, which should take 0.2, after which the process counts as suspended, as by
 SIGSTOP or a paused virtual machine. That time says nothing about progress."""
@@ -29,22 +31,29 @@ _CLOSE = b"\0"
 class Watchdog:
     """A watchdog for this process, active inside its context.
 
-    SIGINT (Ctrl-C) and SIGTERM (a batch system's warning) only set ``stopping``, to 130 or 143,
-    which the main thread reads every few steps to save and stop. If it has not stopped within
-    ``GRACE`` seconds, or on a second SIGINT, the watchdog ends the process, whatever the main
-    thread is waiting for.
+    SIGINT (Ctrl-C), SIGTERM (a batch system's warning) and SIGHUP (a closed terminal, unless
+    ``nohup`` ignores it) only set ``stopping``, to 130, 143 or 129, which the main thread reads
+    every few steps to save and stop. If it has not stopped within ``GRACE`` seconds, or on a second
+    SIGINT, the watchdog ends the process, whatever the main thread is waiting for.
 
     Args:
         stall_seconds: Maximum number of seconds without progress in an evaluation.
         has_launcher: Whether this process must not outlive the launcher that started it. On other
             hosts, horovodrun ends the ranks by closing the connection to them. Tests show that
             these ranks receive no signal; without the watchdog, they would run forever.
+        on_stop: Called in another thread as soon as the process is asked to stop.
     """
 
-    def __init__(self, stall_seconds: float, has_launcher: bool = False) -> None:
+    def __init__(
+        self,
+        stall_seconds: float,
+        has_launcher: bool = False,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
         self.stall_seconds = stall_seconds
         self.stopping = 0
         self._parent = os.getppid() if has_launcher else None
+        self._stop_report = threading.Thread(target=on_stop, daemon=True)
         self._on_hang: Callable[[], None] | None = None
         self._last_beat = self._deadline = time.monotonic()
         self._thread = ExitStack()
@@ -61,8 +70,9 @@ class Watchdog:
             before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
             self._handlers.callback(signal.set_wakeup_fd, before)
             for number in SIGNALS:
-                before_handler = signal.signal(number, lambda *_: None)  # interrupts no step
-                self._handlers.callback(signal.signal, number, before_handler)
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    handler = signal.signal(number, lambda *_: None)  # interrupts no step
+                    self._handlers.callback(signal.signal, number, handler)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,16 +131,20 @@ class Watchdog:
 
     def _handle_signal(self, number: int) -> None:
         if self.stopping and number == signal.SIGINT:
+            self._stop_report.join(STOP_REPORT)
             os._exit(self.stopping)
         if number in SIGNALS and not self.stopping:
             self._deadline = time.monotonic() + GRACE
             self.stopping = 128 + number
+            self._stop_report.start()
 
 
-def job_watchdog(options: DistributedOptions, world: Communicator) -> Watchdog:
+def job_watchdog(
+    options: DistributedOptions, world: Communicator, on_stop: Callable[[], None] | None = None
+) -> Watchdog:
     """Return the watchdog for a rank, which may be the only rank that horovodrun started."""
     has_launcher = world.size > 1 or "HOROVOD_RANK" in os.environ
-    return Watchdog(60 * options.stall_minutes, has_launcher)
+    return Watchdog(60 * options.stall_minutes, has_launcher, on_stop)
 
 
 def _report_and_exit(on_hang: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.targets import Targets
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.class_names import check_order, class_number
-from xnas_tf.data.new_files import read_files
+from xnas_tf.data.given_images import read_files
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.explanation.explaining import DEFAULT_METHODS, explain, sample_of
 from xnas_tf.explanation.explanation import Explanation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xnas_tf.data.given_values import is_stored
+from xnas_tf.data.given_images import is_stored
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError
 from xnas_tf.explanation.model_loading import ModelSubject

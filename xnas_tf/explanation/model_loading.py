@@ -20,7 +20,7 @@ from xnas_tf.candidate import RECOMMENDED, Candidate
 from xnas_tf.config import load_stored_config
 from xnas_tf.data import Dataset
 from xnas_tf.data.class_names import check_order
-from xnas_tf.data.given_values import stored_images
+from xnas_tf.data.given_images import stored_images
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.data.value_scaling import LEVELS, Scaling
 from xnas_tf.errors import InputError

@@ -77,7 +77,8 @@ def front_info(
 
     ordered = sorted(front, key=lambda c: c.objectives[names[0]])
     ids = tuple(c.id for c in ordered)
-    done = [c for c in candidates if c.state == "done" and c.id not in ids]
+    on_front = set(ids)
+    done = [c for c in candidates if c.state == "done" and c.id not in on_front]
     others = [c for c in done if not ordered or c.epochs == ordered[0].epochs]
     violating = [c for c in others if c.violations(config.constraints)]
     dominated = [c for c in others if not c.violations(config.constraints) and not c.collapsed]

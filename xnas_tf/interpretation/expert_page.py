@@ -13,6 +13,9 @@ from xnas_tf.utils.html_page import Section, figure_html, html_page
 from xnas_tf.utils.markup import table_html
 from xnas_tf.utils.number_format import percent_text
 
+MOST_LISTED = 20
+"""Maximum number of names in a sentence; there may be 1,000 classes."""
+
 
 class Metric(NamedTuple):
     """A metric: its name, its value as text, and its meaning."""
@@ -88,7 +91,9 @@ def percent(value: float | None) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas, and with *and* before the last one."""
+    """Join names with commas, and with *and* before the last one or the number left out."""
+    if len(names) > MOST_LISTED:
+        names = [*names[: MOST_LISTED - 1], f"{len(names) - MOST_LISTED + 1:,} more"]
     *others, last = names or ["none"]
     return f"{', '.join(others)} and {last}" if others else last
 

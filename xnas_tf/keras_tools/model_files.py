@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, is_temporary
 from xnas_tf.keras_tools.compat import safe_mode
 from xnas_tf.keras_tools.inspection import all_layers, functional_model, is_transparent
 from xnas_tf.keras_tools.layer_names import use_accepted_names
@@ -40,8 +40,13 @@ def model_bytes(model: keras.Model) -> bytes:
         model = functional_model(model)
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder:
         path = Path(folder) / "model.keras"
-        model.save(path, include_optimizer=False)
-        return path.read_bytes()
+        try:
+            model.save(path, include_optimizer=False)
+            return path.read_bytes()
+        except OSError as error:  # Keras does not say which disk is full
+            if not is_temporary(error):
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:

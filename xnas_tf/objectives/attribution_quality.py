@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -42,9 +43,25 @@ MethodName = Annotated[str, AfterValidator(_known)]
 """An attribution method's name, which may be ``module:Name``."""
 
 
+def metrics() -> Any:
+    """Return ``xnas_tf.attribution.metrics``, which imports TensorFlow."""
+    from xnas_tf.attribution import metrics
+
+    return metrics
+
+
+def distinct(methods: Sequence[str]) -> Sequence[str]:
+    """Check that no attribution method is given twice."""
+    if len(set(methods)) < len(methods):
+        raise ValueError(f"the same method is given twice: {', '.join(methods)}")
+    return methods
+
+
 class AttributionQuality(Objective):
     """Mean of a metric over images; the standard error is also recorded."""
 
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = 1.0
     images: int = Field(32, ge=1, description="maximum number of validation images")
     steps: int = Field(8, ge=1, description="number of steps of integrated gradients")
 
@@ -79,17 +96,13 @@ class CompletenessError(AttributionQuality):
     of the logit, is also recorded as ``completeness_error/absolute``.
     """
 
-    lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 2.0
     name: Literal["completeness_error"] = "completeness_error"
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        from xnas_tf.attribution.integrated_gradients import IntegratedGradients
-        from xnas_tf.attribution.metrics import completeness_error
-
-        model, targets = subject.model, subject.predicted
-        method = IntegratedGradients(steps=self.steps)
-        errors = completeness_error(model, images, targets, method=method, empty=self.worst)
+        method = method_with_steps("integrated_gradients", self.steps)
+        explained = subject.model, images, subject.predicted
+        errors = metrics().completeness_error(*explained, method=method, empty=self.worst)
         return {"": errors.relative, "absolute": errors.absolute}
 
 
@@ -124,9 +137,7 @@ class MethodQuality(MethodObjective, AttributionQuality):
     @field_validator("further_methods")
     @classmethod
     def _validate_further(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        names = [info.data.get("method", ""), *methods]
-        if len(set(names)) < len(names):
-            raise ValueError(f"the same method is given twice: {', '.join(names)}")
+        distinct([info.data.get("method", ""), *methods])
         return methods
 
     @property
@@ -158,19 +169,27 @@ class MethodQuality(MethodObjective, AttributionQuality):
         return replace(own, metrics=metrics, reason="; ".join(reasons))
 
 
+class Explained(NamedTuple):
+    """The arguments of metrics of maps (N, H, W), which explain the predicted classes (N,)."""
+
+    model: keras.Model
+    images: np.ndarray
+    maps: np.ndarray
+    targets: np.ndarray
+
+
 class MapQuality(MethodQuality):
     """A metric of maps; an image with an empty map gets the worst possible value."""
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics.statistics import with_empty
-
         maps = self._attribution()(subject.model, images, subject.predicted)
-        values = self._measure_maps(subject, images, maps)
-        return {**values, "": with_empty(values[""], maps, self.worst)}
+        explained = Explained(subject.model, images, maps, subject.predicted)
+        values = self._measure_maps(explained, subject)
+        return {**values, "": np.where(metrics().is_empty(maps), self.worst, values[""])}
 
     @abstractmethod
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        """Compute the metric for maps (N, H, W) of the predicted classes; see ``_measure``."""
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        """Compute the metric for maps of the subject's images; see ``_measure``."""
 
 
 class Deletion(MapQuality):
@@ -179,18 +198,13 @@ class Deletion(MapQuality):
     The area is in [0, 1]; lower is better (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
     name: Literal["deletion"] = "deletion"
     curve_steps: int = Field(
         16, ge=1, description="number of equal steps in which pixels are removed"
     )
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import deletion
-
-        targets, steps = subject.predicted, self.curve_steps
-        return {"": deletion(subject.model, images, maps, targets, steps=steps)}
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        return {"": metrics().deletion(*explained, steps=self.curve_steps)}
 
 
 class Insertion(MapQuality):
@@ -200,19 +214,14 @@ class Insertion(MapQuality):
     (Petsiuk et al. 2018, arXiv 1806.07421).
     """
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
     name: Literal["insertion"] = "insertion"
     direction: Direction = "maximize"
     curve_steps: int = Field(
         16, ge=1, description="number of equal steps in which pixels are inserted"
     )
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import insertion
-
-        targets, steps = subject.predicted, self.curve_steps
-        return {"": insertion(subject.model, images, maps, targets, steps=steps)}
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        return {"": metrics().insertion(*explained, steps=self.curve_steps)}
 
 
 class Sparseness(MapQuality):
@@ -221,15 +230,11 @@ class Sparseness(MapQuality):
     The index is in [0, 1); higher is better (Chalasani et al. 2020, arXiv 1810.06583).
     """
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
     name: Literal["sparseness"] = "sparseness"
     direction: Direction = "maximize"
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import sparseness
-
-        return {"": sparseness(maps)}
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        return {"": metrics().sparseness(explained.maps)}
 
 
 class SeededQuality(MethodQuality):
@@ -248,18 +253,15 @@ class SensitivityN(SeededQuality, MapQuality):
     """
 
     lowest: ClassVar[float] = -1.0
-    highest: ClassVar[float] = 1.0
     name: Literal["sensitivity_n"] = "sensitivity_n"
     direction: Direction = "maximize"
     share: float = Field(0.25, gt=0, lt=1, description="share of the pixels that each set contains")
     subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import sensitivity_n
-
-        explained = subject.model, images, maps, subject.predicted
-        n = max(1, round(self.share * images.shape[1] * images.shape[2]))
-        return {"": sensitivity_n(*explained, n=n, rng=self._rng(), subsets=self.subsets)}
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        n = max(1, round(self.share * math.prod(explained.maps.shape[1:])))
+        rng = self._rng()
+        return {"": metrics().sensitivity_n(*explained, n=n, rng=rng, subsets=self.subsets)}
 
 
 class Infidelity(SeededQuality, MapQuality):
@@ -271,16 +273,13 @@ class Infidelity(SeededQuality, MapQuality):
     published, in squared units of the logit, is also recorded as ``infidelity/absolute``.
     """
 
-    lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 4.0
     name: Literal["infidelity"] = "infidelity"
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import infidelity
-
-        explained, count = (subject.model, images, maps, subject.predicted), self.perturbations
-        errors = infidelity(*explained, rng=self._rng(), perturbations=count)
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        rng, perturbations = self._rng(), self.perturbations
+        errors = metrics().infidelity(*explained, rng=rng, perturbations=perturbations)
         return {"": errors.relative, "absolute": errors.absolute}
 
 
@@ -290,20 +289,15 @@ class MaxSensitivity(SeededQuality):
     The change is in [0, 2]; lower is better (Yeh et al. 2019, arXiv 1901.09392).
     """
 
-    lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 2.0
     name: Literal["max_sensitivity"] = "max_sensitivity"
     radius: float = Field(0.02, gt=0, description="largest noise value, for images in [0, 1]")
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import max_sensitivity
-
         explained = subject.model, images, self._attribution(), subject.predicted
-        rng, radius, samples, empty = self._rng(), self.radius, self.samples, self.worst
-        return {
-            "": max_sensitivity(*explained, rng=rng, radius=radius, samples=samples, empty=empty)
-        }
+        options = {"radius": self.radius, "samples": self.samples, "empty": self.worst}
+        return {"": metrics().max_sensitivity(*explained, rng=self._rng(), **options)}
 
 
 class Randomization(SeededQuality):
@@ -317,8 +311,6 @@ class Randomization(SeededQuality):
     0.17 for SmoothGrad, on a network trained on digits) and hardly differs between candidates.
     """
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
     name: Literal["randomization"] = "randomization"
     method: MethodName = Field("smooth_grad", description="name of the attribution method")
     stages: int = Field(
@@ -326,12 +318,9 @@ class Randomization(SeededQuality):
     )
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        from xnas_tf.attribution.metrics import randomization
-
         explained = subject.model, images, self._attribution(), subject.predicted
-        correlations = randomization(
-            *explained, rng=self._rng(), stages=self.stages, empty=self.worst
-        )
+        options = {"stages": self.stages, "empty": self.worst}
+        correlations = metrics().randomization(*explained, rng=self._rng(), **options)
         stages = {f"stage_{i}": each for i, each in enumerate(correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.
         return {"": np.abs(correlations).mean(axis=0), **stages}

@@ -1,13 +1,18 @@
-"""Computes distances between class means from inner products of the means."""
+"""Distances between the class means of a representation, from inner products of the means."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from xnas_tf.objectives.class_gram import ClassSums
+
+if TYPE_CHECKING:
+    from xnas_tf.attribution.activations import LayerActivations
 
 MissingClasses = Literal["zero", "ignore"]
 Weighting = Literal["normalized", "paper"]
@@ -46,14 +51,13 @@ class ClassPairs:
         return np.where(np.outer(self.present, self.present), _pair_distances(gram), 0.0)
 
     def mean_distance(self, gram: np.ndarray) -> np.ndarray:
-        """Return the weighted mean distance over pairs of classes.
+        """Return the weighted mean distance over pairs of classes, (...), in [0, 2].
 
-        The distance between two class means is one minus their cosine. ``gram`` contains the means'
-        inner products, (..., classes, classes); see ``mean_gram``. The scale of each class's mean
-        has no effect. The mean distance, (...), is in [0, 2], multiplied by the mean weight if
-        ``weighting`` is ``paper``. If the true mean is 0, an unbiased estimate may be slightly
-        negative. The result is 0 if there are fewer than two classes or all weights are 0. NaN is
-        propagated.
+        The distance between two class means is one minus their cosine; the scale of a mean has no
+        effect. ``gram`` contains the means' inner products, (..., classes, classes); see
+        ``mean_gram``. With ``weighting: paper``, the result is multiplied by the mean weight. If
+        the true mean is 0, an unbiased estimate may be slightly negative. The result is 0 if there
+        are fewer than two classes or all weights are 0. NaN is propagated.
         """
         upper = np.triu_indices(len(self.counts), k=1)
         pairs = np.ones(len(upper[0]))
@@ -65,12 +69,7 @@ class ClassPairs:
         return np.where(np.isfinite(gram).all(axis=(-2, -1)), mean, np.nan)
 
     def missing_reasons(self, names: Sequence[str], is_predicted: bool) -> list[str]:
-        """Return messages about missing classes.
-
-        Args:
-            names: Names of all classes.
-            is_predicted: Whether images are grouped by predicted classes instead of true ones.
-        """
+        """Return messages about missing classes among the predicted or the true ones."""
         of = "predicted as" if is_predicted else "of"
         if np.count_nonzero(self.counts) < 2:
             return [f"all images are {of} one class, so there are no pairs to compare: 0"]
@@ -95,6 +94,51 @@ class ClassPairs:
             subject = f"means of {zero} are" if is_zero.sum() > 1 else f"mean of {zero} is"
             return [f"the class {subject} zero or lost in noise: pairs with them count as 0"]
         return []
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The images (N, H, W, C) that this rank uses, and how their classes are compared.
+
+    ``groups`` are the images' classes, (N,), and ``resamples`` their weights, (resamples, N). The
+    counts of ``pairs`` are over all ranks.
+    """
+
+    images: np.ndarray
+    groups: np.ndarray
+    resamples: np.ndarray
+    pairs: ClassPairs
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """The class means of one representation source, over all ranks.
+
+    Attributes:
+        source: The source of the representation.
+        layers: This rank's layers of the representation.
+        sums: Sums of the representation over each class's images, (classes, D) for each layer.
+        chosen: This rank's images, and the pairs of classes.
+        totals: Inner products of the sums in each layer.
+        gram: Inner products of the class means, (classes, classes); see ``mean_gram``.
+    """
+
+    source: str
+    layers: list[LayerActivations]
+    sums: list[np.ndarray]
+    chosen: ChosenImages
+    totals: list[ClassSums]
+    gram: np.ndarray
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Distances between the class means, (classes, classes); 0 for missing classes."""
+        return self.chosen.pairs.distances(self.gram)
+
+    @property
+    def value(self) -> float:
+        """The mean distance, which is the source's value."""
+        return float(self.chosen.pairs.mean_distance(self.gram))
 
 
 def _pair_distances(gram: np.ndarray) -> np.ndarray:

@@ -60,13 +60,10 @@ def mean_gram(
 ) -> np.ndarray:
     """Compute the inner products of class means over the concatenated layers.
 
-    Args:
-        layers: The layers' sums.
-        normalize: ``layer`` scales each layer so that the squared norms of its class means sum to
-            1, and drops layers of pure noise; ``none`` doesn't scale, so large layers dominate the
-            concatenation.
-        estimator: ``unbiased`` subtracts the noise from the squared norms on the diagonal;
-            ``plain`` doesn't, as in the XNAS paper.
+    With ``normalize: layer``, each layer is scaled so that the squared norms of its class means sum
+    to 1, and layers of pure noise are dropped; without, large layers dominate. The ``unbiased``
+    estimator subtracts the noise from the squared norms on the diagonal; ``plain`` doesn't, as in
+    the XNAS paper.
 
     Returns:
         (..., classes, classes). The diagonal is 0 for class means without direction. These are

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from xnas_tf.attribution import method_with_steps
-from xnas_tf.objectives.attribution_quality import AttributionQuality, MethodName, Values
+from xnas_tf.objectives.attribution_quality import (
+    AttributionQuality,
+    MethodName,
+    Values,
+    distinct,
+    metrics,
+)
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
@@ -27,21 +33,13 @@ class Consistency(AttributionQuality):
     """
 
     lowest: ClassVar[float] = -1.0
-    highest: ClassVar[float] = 1.0
     name: Literal["consistency"] = "consistency"
     direction: Direction = "maximize"
-    methods: tuple[MethodName, ...] = Field(
+    methods: Annotated[tuple[MethodName, ...], AfterValidator(distinct)] = Field(
         ("grad_cam", "integrated_gradients"),
         min_length=2,
         description="names of two or more attribution methods",
     )
-
-    @field_validator("methods")
-    @classmethod
-    def _validate_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(methods)) < len(methods):
-            raise ValueError(f"the same method is given twice: {', '.join(methods)}")
-        return methods
 
     @property
     def used_methods(self) -> list[str]:
@@ -70,9 +68,8 @@ class Consistency(AttributionQuality):
 
     def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Correlate pairs of maps (N, H, W); pairs with an empty map get the worst value."""
-        from xnas_tf.attribution.metrics import is_empty
         from xnas_tf.attribution.metrics.statistics import spearman
 
         rows = len(one), int(np.prod(one.shape[1:]))
         found = spearman(one.reshape(rows), other.reshape(rows))
-        return np.where(is_empty(one) | is_empty(other), self.worst, found)
+        return np.where(metrics().is_empty(one) | metrics().is_empty(other), self.worst, found)

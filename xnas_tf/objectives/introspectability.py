@@ -18,9 +18,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from xnas_tf.attribution import ATTRIBUTIONS, method_with_steps
 from xnas_tf.errors import InputError, NotApplicable, suggest
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
-from xnas_tf.objectives.class_distance import ClassPairs, MissingClasses, Weighting
+from xnas_tf.objectives.class_distance import (
+    ChosenImages,
+    ClassMeans,
+    ClassPairs,
+    MissingClasses,
+    Weighting,
+)
 from xnas_tf.objectives.class_gram import ClassSums, Estimator, Normalize, mean_gram
-from xnas_tf.objectives.class_means import ChosenImages, ClassMeans
 from xnas_tf.objectives.class_resampling import (
     balanced_choice,
     resampled_sums,
@@ -45,6 +50,8 @@ if TYPE_CHECKING:
 Computed = dict[tuple[Any, ...], "list[LayerActivations]"]
 """Layers of representations that were computed for a candidate, by what they depend on."""
 ACTIVATIONS = "activations"
+FLOAT_BYTES = 2**30
+"""Memory for the images that are explained together."""
 LEAST_IMAGES, IMAGES_A_CLASS = 128, 10
 """Default minimum numbers of images, in total and per class. The number per class is at least twice
 ``min_images``, because a network doesn't predict all classes equally often."""
@@ -165,6 +172,13 @@ class Introspectability(Objective):
                 f"given min_images {self.min_images}; allowed: at least 2, because a single image "
                 "shows no variance within its class, or estimator: plain"
             )
+        for name in self.variants:
+            try:
+                self._variant(name)
+            except ValidationError as error:
+                found = problems(error, Introspectability)
+                texts = "; ".join(text.removeprefix(": ") for text in found)
+                raise ValueError(f"variants.{name}: {texts}") from None
         return self
 
     @field_validator("variants")
@@ -177,17 +191,6 @@ class Introspectability(Objective):
             if fixed := {"variants", "name", "direction"} & set(options):
                 raise ValueError(f"{name} changes {min(fixed)}, which a variant cannot")
         return variants
-
-    @model_validator(mode="after")
-    def _validate_variants(self) -> Introspectability:
-        for name in self.variants:
-            try:
-                self._variant(name)
-            except ValidationError as error:
-                found = problems(error, Introspectability)
-                texts = "; ".join(text.removeprefix(": ") for text in found)
-                raise ValueError(f"variants.{name}: {texts}") from None
-        return self
 
     def _variant(self, name: str) -> Introspectability:
         options = {**self.model_dump(exclude={"variants"}), **self.variants[name]}
@@ -337,13 +340,14 @@ class Introspectability(Objective):
     def _resampled_values(self, means: ClassMeans, communicator: Communicator) -> np.ndarray:
         """Return a source's values for resampled images, (resamples,)."""
         pairs = means.chosen.pairs
-        sums = resampled_sums(
+        blocks = resampled_sums(
             [layer.samples for layer in means.layers],
             (np.eye(len(pairs.counts)) * pairs.present)[means.chosen.groups],
             means.chosen.resamples,
             communicator,
         )
-        return pairs.mean_distance(mean_gram(sums, self.normalize, self.estimator))
+        grams = (mean_gram(sums, self.normalize, self.estimator) for sums in blocks)
+        return np.concatenate([pairs.mean_distance(gram) for gram in grams])
 
     def _layers(
         self, source: str, subject: Subject, chosen: ChosenImages
@@ -357,11 +361,26 @@ class Introspectability(Objective):
             return class_activations(subject.model, images, subject.classes, groups, self.layers)
         method = method_with_steps(source, self.steps)
         model = subject.shared_models.get(method, subject.model)
-        maps = method(model, to_model_input(images), groups)
+        size = _images_at_once(method, images.shape)
+        starts = range(0, max(1, len(images)), size)
+        parts = [
+            method(model, to_model_input(images[i : i + size]), groups[i : i + size])
+            for i in starts
+        ]
+        maps = np.concatenate(parts)
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         members = np.eye(subject.classes)[groups].T
         squares = members @ np.square(rows).sum(axis=1)
         return [LayerActivations(source, members @ rows, squares, rows)]
+
+
+def _images_at_once(method: AttributionMethod, shape: tuple[int, ...]) -> int:
+    """Return the number of images to convert to float32 at a time, a multiple of a batch.
+
+    All images of 1,000 classes, 10 for each, need 6 GB if they have 224x224 pixels.
+    """
+    batch = method.batch_size_for(shape)
+    return batch * max(1, FLOAT_BYTES // (4 * math.prod(shape[1:])) // batch)
 
 
 def introspectability_methods(measures: Sequence[Objective]) -> list[AttributionMethod]:

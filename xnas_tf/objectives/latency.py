@@ -148,12 +148,9 @@ class Latency(Objective):
 def time_batches(
     model: keras.Model, batch_size: int, repeats: int, device: str | None = None
 ) -> np.ndarray:
-    """Time a built model's predictions on batches of random images.
+    """Return the seconds per batch, (repeats,), that a built model needs for random images.
 
     If ``device`` is None, TensorFlow chooses the device.
-
-    Returns:
-        Seconds per batch, (repeats,).
     """
     import tensorflow as tf
 

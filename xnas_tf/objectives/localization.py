@@ -6,13 +6,10 @@ which pixels an explanation should highlight.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import MapQuality, Values
+from xnas_tf.objectives.attribution_quality import Explained, MapQuality, Values, metrics
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
@@ -22,8 +19,8 @@ if TYPE_CHECKING:
 class Localization(MapQuality):
     """A metric that compares maps with masks; ``chance`` is an uninformative map's value."""
 
-    lowest: ClassVar[float] = 0.0
-    highest: ClassVar[float] = 1.0
+    metric: ClassVar[str]
+    """Name of the metric in ``xnas_tf.attribution.metrics``."""
     direction: Direction = "maximize"
 
     def check_dataset(self, dataset: Dataset) -> None:
@@ -35,15 +32,12 @@ class Localization(MapQuality):
                 "a Source with masks"
             )
 
-    def _measure_maps(self, subject: Subject, images: np.ndarray, maps: np.ndarray) -> Values:
+    def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
             raise InputError(f"{self.name} needs masks, which the subject lacks")
-        return {"": self._localized(maps, masks), "chance": masks.mean(axis=(1, 2))}
-
-    @abstractmethod
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Return one value per map, (N,), given maps (N, H, W) and masks (N, H, W)."""
+        values = getattr(metrics(), self.metric)(explained.maps, masks)
+        return {"": values, "chance": masks.mean(axis=(1, 2))}
 
 
 class MaskMass(Localization):
@@ -54,12 +48,8 @@ class MaskMass(Localization):
     (arXiv 2003.07258).
     """
 
+    metric: ClassVar[str] = "attribution_mass"
     name: Literal["mask_mass"] = "mask_mass"
-
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        from xnas_tf.attribution.metrics import attribution_mass
-
-        return attribution_mass(maps, masks)
 
 
 class PointingGame(Localization):
@@ -70,9 +60,5 @@ class PointingGame(Localization):
     tolerance).
     """
 
+    metric: ClassVar[str] = "pointing_game"
     name: Literal["pointing_game"] = "pointing_game"
-
-    def _localized(self, maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        from xnas_tf.attribution.metrics import pointing_game
-
-        return pointing_game(maps, masks)

@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.stats import mannwhitneyu
 
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import MethodObjective
+from xnas_tf.objectives.attribution_quality import MethodObjective, metrics
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -84,7 +84,17 @@ class PlantedBug(MethodObjective, BugObjective):
         for number, images in enumerate((stamped, clean)):
             values[number][:, is_mine] = self._look(subject.model, images, others[is_mine], bug)
         ((with_it, without),) = ranks.sum(values)
-        return self._value(with_it, without)
+        value = area_under_roc(with_it[1], without[1])
+        metrics = {
+            "chance": CHANCE,
+            "learned": with_it[2].mean(),
+            "base": without[2].mean(),
+            "mass": with_it[0].mean(),
+            "found": value >= FOUND,
+            "standard_error": error_of_area(value, len(rows)),
+        }
+        named = {f"{self.name}/{name}": float(number) for name, number in metrics.items()}
+        return ObjectiveValue(value, named)
 
     def _other_classes(self, labels: np.ndarray, target: int, classes: int) -> np.ndarray:
         """For each image, draw a class that is neither the target nor the image's own class, (N,).
@@ -101,35 +111,20 @@ class PlantedBug(MethodObjective, BugObjective):
     ) -> np.ndarray:
         """Explain images (N, H, W, C), uint8, for the bug's class and for another class (N,).
 
-        Returns:
-            Array (3, N) with the share of attribution on the watermark, how much this share exceeds
-            the other class's share, and whether the image is predicted as the bug's class.
+        Returns (3, N): the share of attribution on the watermark, how much this share exceeds the
+        other class's share, and whether the image is predicted as the bug's class.
         """
-        from xnas_tf.attribution.metrics import attribution_mass
         from xnas_tf.attribution.outputs import probabilities_of
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
         inputs, masks = to_model_input(images).numpy(), bug.watermark.masks(images.shape)
         method, targets = self._attribution(), np.full_like(others, bug.target)
         mass, other = (
-            attribution_mass(method(model, inputs, classes), masks) for classes in (targets, others)
+            metrics().attribution_mass(method(model, inputs, classes), masks)
+            for classes in (targets, others)
         )
         predicted = probabilities_of(model, inputs).argmax(axis=1) if len(images) else targets
         return np.stack([mass, mass - other, predicted == bug.target])
-
-    def _value(self, with_it: np.ndarray, without: np.ndarray) -> ObjectiveValue:
-        """Compute the value from the results of ``_look`` for all images."""
-        value = area_under_roc(with_it[1], without[1])
-        metrics = {
-            "chance": CHANCE,
-            "learned": with_it[2].mean(),
-            "base": without[2].mean(),
-            "mass": with_it[0].mean(),
-            "found": value >= FOUND,
-            "standard_error": error_of_area(value, len(with_it[1])),
-        }
-        named = {f"{self.name}/{name}": float(number) for name, number in metrics.items()}
-        return ObjectiveValue(value, named)
 
 
 def area_under_roc(positive: np.ndarray, negative: np.ndarray) -> float:

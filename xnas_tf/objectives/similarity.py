@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xnas_tf.errors import InputError, suggest
-from xnas_tf.objectives.wordnet_similarity import ambiguous_names, path_similarity
+from xnas_tf.objectives.wordnet import ambiguous_names, path_similarity
 
 WORDNET = "wordnet"
 """The only similarity source that is not a file."""
@@ -30,23 +30,14 @@ def class_weights(source: str | None, class_names: tuple[str, ...]) -> np.ndarra
     """
     if source is None:
         return None
-    if source == WORDNET:
-        try:
-            return path_similarity(class_names)
-        except InputError as error:
-            raise InputError(f"{_key(source)}: {error}") from error
-    weights = _from_csv(source, class_names)
-    if not np.isfinite(weights).all() or (weights < 0).any() or not np.allclose(weights, weights.T):
-        raise InputError(f"{_key(source)}: allowed: a symmetric matrix of numbers from 0")
-    return weights
+    try:
+        return path_similarity(class_names) if source == WORDNET else _from_csv(source, class_names)
+    except InputError as error:
+        raise InputError(f"objectives: introspectability: similarity: {source}: {error}") from error
 
 
 def read_class_weights(source: str | None, class_names: tuple[str, ...]) -> None:
-    """Read a file again at the beginning of a search, because it may have changed.
-
-    Raises:
-        InputError: See ``class_weights``.
-    """
+    """Read a file again at the beginning of a search, because it may have changed."""
     if source not in (None, WORDNET):
         class_weights.cache_clear()
     class_weights(source, class_names)
@@ -64,36 +55,34 @@ def similarity_notes(source: str | None, class_names: tuple[str, ...]) -> list[s
     ]
 
 
-def _key(source: str) -> str:
-    return f"objectives: introspectability: similarity: {source}"
-
-
 def _from_csv(path: str, class_names: tuple[str, ...]) -> np.ndarray:
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{_key(path)}: the file cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"the file cannot be read: {error}") from error
     header = rows.pop(0) if rows and _is_header(rows[0], class_names) else None
     if header and all(row and row[0] in class_names for row in rows):
         row_names = [row[0] for row in rows]
         if row_names != header[-len(row_names) :]:
-            raise InputError(f"{_key(path)}: lines and columns are in different orders")
+            raise InputError("lines and columns are in different orders")
         header, rows = row_names, [row[1:] for row in rows]
     try:
         matrix = np.array(rows, float)
     except ValueError as error:
-        raise InputError(f"{_key(path)}: not a matrix of numbers: {error}") from error
+        raise InputError(f"not a matrix of numbers: {error}") from error
     wanted = (len(class_names),) * 2
     if matrix.shape != wanted:
-        raise InputError(f"{_key(path)}: a matrix of shape {matrix.shape}; allowed: {wanted}")
-    if header is None:
-        return matrix
-    for name in class_names:
-        if name not in header:
-            raise InputError(f"{_key(path)}: no column for class {suggest(name, header)}")
-    order = [header.index(name) for name in class_names]
-    return matrix[np.ix_(order, order)]
+        raise InputError(f"a matrix of shape {matrix.shape}; allowed: {wanted}")
+    if header is not None:
+        for name in class_names:
+            if name not in header:
+                raise InputError(f"no column for class {suggest(name, header)}")
+        order = [header.index(name) for name in class_names]
+        matrix = matrix[np.ix_(order, order)]
+    if not np.isfinite(matrix).all() or (matrix < 0).any() or not np.allclose(matrix, matrix.T):
+        raise InputError("allowed: a symmetric matrix of numbers from 0")
+    return matrix
 
 
 def _is_header(cells: list[str], class_names: tuple[str, ...]) -> bool:

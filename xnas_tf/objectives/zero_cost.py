@@ -54,11 +54,7 @@ class ZeroCostScore(Objective):
             )
 
     def score(self, subject: Subject) -> ObjectiveValue:
-        """See ``Objective.score``.
-
-        Raises:
-            NotApplicable: If the model has other inputs than one image, or no logits.
-        """
+        """See ``Objective.score``."""
         self.check_model(subject.model)
         value = self._value(subject)
         if np.isfinite(value):
@@ -128,17 +124,10 @@ class JacobianCovariance(ZeroCostScore):
 
 
 def log_synflow(model: keras.Model, image_shape: tuple[int, ...]) -> float:
-    """Compute the decimal logarithm of a model's synaptic flow.
+    """Compute the decimal logarithm of the synaptic flow for images (height, width, channels).
 
     Computes in float64, and differentiates the logarithm, because the score of a deep network is
-    too large for float32.
-
-    Args:
-        model: The model.
-        image_shape: Shape of an image, (height, width, channels).
-
-    Returns:
-        The logarithm; not finite if the sum of the logits is not a positive number.
+    too large for float32. The result is not finite if the sum of the logits is not positive.
 
     Raises:
         NotApplicable: If the model has no kernels, or its logits are unknown.
@@ -167,11 +156,9 @@ def log_synflow(model: keras.Model, image_shape: tuple[int, ...]) -> float:
 
 
 def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Differentiate the sum of all logits of a batch with respect to the images.
+    """Differentiate the sum of all logits of a batch with respect to the images (N, H, W, C).
 
-    Args:
-        model: The model, whose batch normalisation uses the statistics of the batch.
-        images: Images in the model's range, (N, H, W, C).
+    Batch normalisation uses the statistics of the batch.
 
     Returns:
         Gradients, (N, H * W * C), float64.
@@ -202,8 +189,7 @@ def input_jacobians(model: keras.Model, images: np.ndarray) -> np.ndarray:
 def jacobian_score(jacobians: np.ndarray) -> float:
     """Compute the score of the Jacobians of N images, (N, D); see ``JacobianCovariance``.
 
-    Returns:
-        The score; NaN if a row is constant or not finite.
+    The score is NaN if a row is constant or not finite.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         correlations = np.corrcoef(jacobians)
@@ -239,18 +225,19 @@ def _logits(model: keras.Model, images: tf.Tensor, left_out: tuple[str, ...]) ->
 
 def _without_augmentation(layer: Any, inputs: list[tf.Tensor], outputs: tf.Tensor) -> tf.Tensor:
     """Return what a random image layer, such as RandomFlip, returns in inference."""
+    from keras import layers
+
+    others = {"AugMix", "CutMix", "MixUp", "Solarization"}
+    names = [name for name in dir(layers) if name.startswith("Rand") or name in others]
+    if not isinstance(layer, tuple(getattr(layers, name) for name in names)):
+        return outputs
     kind: Any = type(layer)
-    if issubclass(kind, _random_image_layers()):
-        return kind.call(layer, inputs[0], training=False)  # not the edited call
-    return outputs
+    return kind.call(layer, inputs[0], training=False)  # not the edited call
 
 
 @contextmanager
 def _float64(model: keras.Model) -> Iterator[None]:
-    """Let a model's layers compute in float64 inside the context, whatever their precision.
-
-    Quantized layers compute as before.
-    """
+    """Let a model's layers compute in float64 inside the context, except for quantized layers."""
     import keras
     import tensorflow as tf
 
@@ -288,11 +275,3 @@ def _values(model: keras.Model) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
     return trainable, others
-
-
-def _random_image_layers() -> tuple[type, ...]:
-    from keras import layers
-
-    others = {"AugMix", "CutMix", "MixUp", "Solarization"}
-    names = (name for name in dir(layers) if name.startswith("Rand") or name in others)
-    return tuple(getattr(layers, name) for name in names)

@@ -15,7 +15,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import hyperparameters as kt_hp
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, RunError, is_temporary
 from xnas_tf.keras_tools.input_range import InputRange, range_of
 from xnas_tf.keras_tools.inspection import normalization_momentum
 from xnas_tf.keras_tools.layer_names import use_accepted_names
@@ -220,7 +220,8 @@ class SearchSpace(Space):
             raise InputError(f"{message}: {error}") from error
         except Exception as error:  # a user's code may raise anything at all
             why = explain_weights(error) or describe_failure(error)
-            raise InputError(f"{message}: {why}") from error
+            kind = RunError if is_temporary(error) else InputError
+            raise kind(f"{message}: {why}") from error
         finally:
             keras.backend.clear_session()
             self._settings.apply()

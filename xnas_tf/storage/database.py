@@ -84,8 +84,12 @@ class Database:
             self._connection.execute("PRAGMA synchronous=FULL")
             if create:
                 self._migrate()
-            elif self._version() != VERSION:
+            elif self._is_empty() or self._version() != VERSION:
                 self._use_migrated_copy()
+
+    def _is_empty(self) -> bool:
+        """Return whether the search ended before it had created the tables, as on a full disk."""
+        return not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
     def _version(self) -> int:
         stored = self.fact("format")

@@ -14,8 +14,7 @@ import numpy as np
 from xnas_tf.candidate import CHOICES, RECOMMENDED, Candidate, named_candidates
 from xnas_tf.config import differences
 from xnas_tf.data import Dataset, load_dataset
-from xnas_tf.data.given_values import check_several, stored_images
-from xnas_tf.data.new_files import image_paths, is_deep, read_files
+from xnas_tf.data.given_images import check_several, image_paths, is_deep, read_files, stored_images
 from xnas_tf.data.value_scaling import LEVELS
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.evaluation.collapse import collapse_text

@@ -7,12 +7,12 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from xnas_tf.config import Config, differing_keys, dump_config, load_stored_config
-from xnas_tf.errors import InputError, RunError, RunInUseError, is_temporary
+from xnas_tf.errors import InputError, RunError, RunInUseError, cannot_write
 from xnas_tf.storage.database import Database
 from xnas_tf.utils.progress import log_message
 
@@ -48,14 +48,23 @@ def now() -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path."""
+    """Write a file atomically: a kill or a power cut leaves no incomplete file at its path.
+
+    Raises:
+        OSError: If it cannot be written, with the path. Nothing is left that would fill the disk.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    with draft.open("xb") as file:  # never through a link that somebody else put there
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
-    os.replace(draft, path)
+    try:
+        with draft.open("xb") as file:  # never through a link that somebody else put there
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # otherwise the file may be empty after a power cut
+        os.replace(draft, path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def remove_drafts(path: Path) -> None:
@@ -199,8 +208,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = RunError if is_temporary(error) else InputError
-        raise kind(f"run directory {path} cannot be written: {error}") from error
+        raise cannot_write(f"run directory {path}", error) from error
 
 
 def run_config(path: Path) -> Config:

@@ -34,8 +34,12 @@ def pareto_front(
 
 def ordered_front(candidates: Iterable[Candidate], config: Goals) -> list[Candidate]:
     """Return the Pareto-optimal candidates, sorted by the first objective, best first."""
+    return in_order(pareto_front(candidates, config), config)
+
+
+def in_order(front: Iterable[Candidate], config: Goals) -> list[Candidate]:
+    """Return the candidates of a front, sorted by the first objective, best first."""
     first = config.objectives[0]
-    front = pareto_front(candidates, config)
     return sorted(front, key=lambda c: (first.sign * c.objectives[first.name], c.id))
 
 

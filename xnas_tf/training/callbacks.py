@@ -16,7 +16,8 @@ EndOfEpoch = Callable[[dict[str, float]], bool]
 class Interrupted(XnasError):
     """Raised when an evaluation is asked to stop; its candidate has not failed.
 
-    The exit code is that of the command: 130 after SIGINT, 143 after SIGTERM.
+    The exit code is that of the command: 129 after SIGHUP, 130 after SIGINT, 143 after
+    SIGTERM.
     """
 
     def __init__(self, message: str, exit_code: int = 130) -> None:
@@ -25,7 +26,7 @@ class Interrupted(XnasError):
 
 
 def interruption(code: int) -> Interrupted:
-    """Return the exception for the exit code of a signal, 130 or 143."""
+    """Return the exception for the exit code of a signal."""
     name = signal.Signals(code - 128).name
     return Interrupted(f"{name}: run the same command to resume from here", code)
 

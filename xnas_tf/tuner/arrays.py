@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xnas_tf.data.dataset import check_images
+from xnas_tf.data.checking import check_images
 from xnas_tf.data.labels import as_text, clean_label, encode, one_per_image
 from xnas_tf.data.quality import digests_of, join_names
 from xnas_tf.errors import InputError, suggest

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, cannot_write
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}") from error
+        raise cannot_write(path, error) from error
 
 
 def check_new(path: Path) -> Path:

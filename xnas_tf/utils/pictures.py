@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, cannot_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def check_picture(path: Path, option: str) -> None:
         if path.exists() and path.stat().st_size and not path.read_bytes().startswith(_SIGNATURE):
             raise InputError(f"{option} {path} exists, is not a PNG file and was not touched")
     except OSError as error:
-        raise InputError(f"{option} {path} cannot be written: {error}") from error
+        raise cannot_write(f"{option} {path}", error) from error
 
 
 def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
@@ -52,4 +52,4 @@ def save_png(figure: Figure, path: Path, option: str, dpi: int) -> None:
     try:
         path.write_bytes(picture)
     except OSError as error:
-        raise InputError(f"{option} {path} cannot be written: {error}") from error
+        raise cannot_write(f"{option} {path}", error) from error

@@ -18,7 +18,9 @@ is 0 everywhere, explains nothing but is perfectly stable. To leave empty maps o
 
 from xnas_tf.attribution.metrics.faithfulness import (
     completeness_error,
+    deletion,
     infidelity,
+    insertion,
     sensitivity_n,
 )
 from xnas_tf.attribution.metrics.maps import (
@@ -29,7 +31,6 @@ from xnas_tf.attribution.metrics.maps import (
     random_maps,
     sparseness,
 )
-from xnas_tf.attribution.metrics.removal import deletion, insertion
 from xnas_tf.attribution.metrics.stability import max_sensitivity, randomization
 from xnas_tf.attribution.metrics.statistics import Errors
 

@@ -34,14 +34,11 @@ def random_maps(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def sparseness(maps: np.ndarray) -> np.ndarray:
-    """Compute the Gini index of the absolute attributions of maps (N, H, W).
+    """Compute the Gini index (N,) of the absolute attributions of maps (N, H, W).
 
-    See Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55). Chalasani et al. 2020
-    (arXiv 1810.06583) applied the index to attributions.
-
-    Returns:
-        (N,), float64: 0 where all pixels have the same magnitude, and 1 - 1 / (H W) where only
-        one pixel is not 0.
+    The index is 0 where all pixels have the same magnitude, and 1 - 1 / (H W) where only one pixel
+    is not 0. See Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55). Chalasani et
+    al. 2020 (arXiv 1810.06583) applied the index to attributions.
     """
     pixels = int(np.prod(maps.shape[1:]))
     ascending = np.sort(np.abs(maps).reshape(len(maps), pixels), axis=1).astype(np.float64)
@@ -53,15 +50,10 @@ def sparseness(maps: np.ndarray) -> np.ndarray:
 
 
 def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Compute the share of the positive attributions that lies inside a mask.
+    """Compute the share (N,), in [0, 1], of the positive attributions that lies inside a mask.
 
-    Masks have the same shape as the maps, (N, H, W), and are nonzero inside.
-
-    Returns:
-        (N,), float64, in [0, 1]; higher is better. The value is 0 where no attribution is positive.
-
-    Raises:
-        InputError: If the shapes differ.
+    Masks have the same shape as the maps, (N, H, W), and are nonzero inside. The value is 0 where
+    no attribution is positive.
     """
     inside = _checked_masks(maps, masks)
     positive = np.maximum(maps, 0).astype(np.float64)  # keeps NaN
@@ -78,11 +70,8 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> 
     maximum, the result is the fraction of them that hit the mask.
 
     Returns:
-        (N,), float64, in [0, 1]; higher is better. The value is the mask's share of the image for a
-        constant map, 0 for an empty mask, and NaN for a map that contains NaN.
-
-    Raises:
-        InputError: If the shapes differ.
+        (N,), float64, in [0, 1]: the mask's share of the image for a constant map, 0 for an empty
+        mask, and NaN for a map that contains NaN.
     """
     near = np.zeros(np.shape(masks), bool)
     for number, mask in enumerate(_checked_masks(maps, masks)):

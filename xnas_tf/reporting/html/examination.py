@@ -26,7 +26,7 @@ from xnas_tf.keras_tools.inspection import observed_ending
 from xnas_tf.keras_tools.range_names import DEFAULT_RANGE
 from xnas_tf.keras_tools.settings import clear_session
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.class_means import ClassMeans
+from xnas_tf.objectives.class_distance import ClassMeans
 from xnas_tf.objectives.introspectability import ACTIVATIONS, Introspectability
 from xnas_tf.reporting.html.quality import quality_data
 from xnas_tf.reporting.predictions import metrics_on_test

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xnas_tf.candidate import Candidate
-from xnas_tf.errors import InputError
+from xnas_tf.errors import InputError, cannot_write
 from xnas_tf.reporting.html.comparison import comparison_data
 from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, load_run
@@ -124,7 +124,7 @@ def _write(path: Path, kind: str, data: dict[str, Any]) -> Path:
     try:
         write_atomically(path, render(data, kind).encode())
     except OSError as error:
-        raise InputError(f"`out` {path} cannot be written: {error}") from error
+        raise cannot_write(f"`out` {path}", error) from error
     return path
 
 
@@ -136,7 +136,7 @@ def _checked(file: str | Path) -> Path:
     try:
         is_report = not path.exists() or MARK in path.read_text("utf-8", "replace")[:1000]
     except OSError as error:
-        raise InputError(f"`out` {path} cannot be written: {error}") from error
+        raise cannot_write(f"`out` {path}", error) from error
     if not is_report:
         raise InputError(
             f"{path} exists, is not a report and was not touched; choose another file with `out`"
