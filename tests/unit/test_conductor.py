@@ -275,7 +275,7 @@ def test_a_full_disk_is_not_held_against_a_candidate(tmp_path):
     for _ in range(3):
         coordinator = coordinator_of(tmp_path / "run", in_process=True)
         coordinator.ask()
-        coordinator._database.close()  # nothing can be written any more
+        coordinator.database.close()  # nothing can be written any more
         coordinator.release()
     (first,) = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)

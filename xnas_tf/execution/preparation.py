@@ -172,9 +172,11 @@ def ignored_options(config: Config, space: SearchSpace) -> list[str]:
     """Return warnings about options of the optimizer and callback methods that have no effect."""
     training = config.training
     given = {"weight_decay": training.weight_decay, "warmup_epochs": training.warmup_epochs}
-    why = f"{space.name} compiles its models with their own optimizer"
-    ignored = [key for key, value in given.items() if value and space.compiles_default]
-    warnings = [f"training.{key} has no effect: {why}" for key in ignored]
+    warnings = [
+        f"training.{key} has no effect: {space.name} compiles its models with their own optimizer"
+        for key, value in given.items()
+        if value and space.compiles_default
+    ]
     if training.callbacks and not space.has_fit:
         warnings += [
             f"training.callbacks: {hook} is never called, because a search validates its models "
