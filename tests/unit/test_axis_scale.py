@@ -7,7 +7,7 @@ from tests.unit.test_front import candidates
 from xnas_tf.config import load_config
 from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.front_figure import front_figure, front_info
-from xnas_tf.figures.history_figure import history_figure, history_info
+from xnas_tf.figures.history_figure import history_figure
 from xnas_tf.figures.parallel_figure import uprights
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.storage.run import Run
@@ -72,7 +72,7 @@ def test_figures_and_the_page_have_the_same_axes(tmp_path, span):
     assert {axis.get_xscale() for axis in panels} == {"linear"}
     labels = [label.get_text() for axis in panels for label in axis.get_yticklabels(which="both")]
     assert ("1,000" in labels) == (span == "wide") and not any("$" in label for label in labels)
-    history = history_figure(history_info(found, CONFIG)).axes
+    history = history_figure(found, CONFIG).axes
     assert [axis.get_yscale() == "log" for axis in history[:3]] == expected
     heights = [upright.heights for upright in uprights(found, CONFIG)][-1]
     values = np.array([each.objectives["parameters"] for each in found])

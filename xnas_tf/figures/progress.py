@@ -32,15 +32,12 @@ def progress_data(
 ) -> dict[str, list[Any]]:
     """Compute the front's hypervolume and best objective values after each change.
 
-    Args:
-        candidates: A run's candidates.
-        config: The run's configuration.
-        box: The unit of the hypervolume, if not the run's own unit.
+    ``box`` is the unit of the hypervolume, if not the run's own unit.
 
     Returns:
         The hypervolumes, as logged by the search itself (None until their unit is known), and the
-        best values of each objective. Each value comes with the number of candidates trained and
-        the hours since the first candidate started training.
+        best values of each objective, (objectives, changes). Each change comes with the number of
+        candidates trained and the hours since the first candidate started training.
     """
     ended = ended_candidates(candidates)
     meter = HypervolumeMeter([], config, box)

@@ -91,16 +91,17 @@ class Snapshot:
 
     def history_figure(self) -> Figure:
         """See ``Run.plot_history``."""
-        from xnas_tf.figures import history_figure as history  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.history_figure import history_figure  # noqa: PLC0415 - heavy
 
         self._check_drawable()
-        info = history.history_info(self.candidates, self.config)
-        return self._titled(history.history_figure(info), "History")
+        return self._titled(history_figure(self.candidates, self.config), "History")
 
     def importance_figure(self) -> Figure:
         """See ``Run.plot_importance``."""
-        from xnas_tf.figures.importance import importance_data  # noqa: PLC0415 - heavy
-        from xnas_tf.figures.importance_figure import importance_figure  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.importance import (  # noqa: PLC0415 - heavy
+            importance_data,
+            importance_figure,
+        )
 
         comparable = comparable_candidates(self.candidates, self.front)
         influence = importance_data(comparable, self.config, np.random.default_rng(0))
