@@ -53,7 +53,7 @@ def test_figures_and_the_page_have_the_same_axes(tmp_path, span):
         record.save(each)
     record.close()
     run, front = Run(tmp_path / "run"), ordered_front(found, CONFIG)
-    page = search_data(run, found, front, run.recommendation())
+    page = search_data(run, run.snapshot())
     expected = [False, False, span == "wide"]
     assert [each["log"] for each in page["objectives"]] == expected
     assert dict(zip(page["measured"], page["measured_log"], strict=True)) == {

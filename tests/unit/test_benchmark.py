@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnas_tf.benchmark import make_problem, parse_reference, read_table
-from xnas_tf.benchmark.problem import parameters
+from xnas_tf.benchmark.problem import make_problem, parameters, parse_reference
 from xnas_tf.benchmark.simulation import create_algorithm, run_search
+from xnas_tf.benchmark.table import read_table
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 

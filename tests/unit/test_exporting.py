@@ -30,18 +30,16 @@ from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card import _limits
-from xnas_tf.exporting.card_calls import _usage
 from xnas_tf.exporting.card_explanations import _map_quality, explanations_text
 from xnas_tf.exporting.card_files import _own_code
+from xnas_tf.exporting.card_text import _usage
 from xnas_tf.exporting.command import _copied, _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
-from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.markdown import code, text
-from xnas_tf.exporting.own_code import OwnCode, own_code
-from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.exporting.selection import ExportSelection, OwnCode, own_code
 from xnas_tf.exporting.serving import ServedModel
-from xnas_tf.exporting.verification import difference
+from xnas_tf.exporting.verification import RANDOM, difference, map_quality
 from xnas_tf.keras_tools import tflite
 from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.storage.run import Run
@@ -846,7 +844,6 @@ def test_a_latency_that_cannot_be_measured_loses_no_export(tmp_path):
     def fails(path, options):
         raise RuntimeError("no interpreter")
 
-    kind = SimpleNamespace(name="mine", file="model.mine", latency=fails, is_quantized=False)
-    notes = []
-    assert command._measured(kind, None, None, None, tmp_path, notes.append) == {}
+    kind, notes = SimpleNamespace(name="mine", latency=fails), []
+    assert command._timed(kind, tmp_path, None, notes.append) == {}
     assert "the latency of mine could not be measured: RuntimeError: no interpreter" in notes[0]

@@ -39,8 +39,7 @@ from xnas_tf.reporting.html.model_report import _called, _facts, _problem
 from xnas_tf.reporting.html.models import _examine, chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.quality import quality_data, saved_quality
-from xnas_tf.reporting.html.run_report import report_data
-from xnas_tf.reporting.html.search import lost_data
+from xnas_tf.reporting.html.search import lost_data, report_data
 from xnas_tf.reporting.html.summary import _space_text
 from xnas_tf.reporting.predictions import calibration_data, metrics_on_test
 from xnas_tf.spaces.options import HyperModelOptions
@@ -48,6 +47,7 @@ from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import pareto_front
+from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.other_ranges import OtherRange
 from xnas_tf.utils.intervals import accuracy_interval
@@ -315,7 +315,8 @@ def test_a_part_of_the_front_has_its_ends_and_the_one_recommended_first(size, mo
     rows = [(float(place), float(place) ** 1.5) for place in range(size)]
     front = candidates(TWO, rows)
     recommended = data.draw(st.sampled_from([None, *(c.id for c in front)]))
-    chosen = chosen_models(None, front, (), most, recommended)
+    found = SimpleNamespace(front=front, recommended=Recommendation(recommended, ""))
+    chosen = chosen_models(None, found, (), most)
     ids = [c.id for c in chosen]
     assert len(ids) == min(size, most) and len(set(ids)) == len(ids)
     if chosen and recommended:
@@ -446,7 +447,7 @@ def test_other_code_and_versions_are_settings_that_differ(tmp_path):
         database.set_fact("groups", {"ranks": 4, "size": int(number)})
         database.close()
         runs.append(Run(tmp_path / name))
-    assert _differing_settings(runs, [run.candidates() for run in runs]) == [
+    assert _differing_settings(runs) == [
         ["hash of mine", "1" * 8, "2" * 8],
         ["version of keras", "3.1", "3.2"],
         ["ranks per candidate", "1", "2"],

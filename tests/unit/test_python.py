@@ -101,7 +101,7 @@ def test_ids_of_a_data_frame_name_candidates(run):
     assert [c.id for c in run.choose_all(one)] == [4] == [run[one].id]
     assert [c.id for c in run.choose_all(some)] == [22, 23, 24]
     assert [c.name for c in export_choice(run, some, "")] == [f"candidate-000{i}" for i in some]
-    assert [c.id for c in report_choice(run, run.pareto(), some.to_numpy(), 8, None)] == list(some)
+    assert [c.id for c in report_choice(run, run.snapshot(), some.to_numpy(), 8)] == list(some)
     with pytest.raises(xt.InputError, match="`candidates` is of type float; allowed: an id, "):
         run.choose_all(4.5)
 

@@ -93,7 +93,7 @@ def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(
     status = run_status(run)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
     assert json.loads(tables.pareto_json(tables.listing(run, False)))["on_test"] == weak
-    data = search_data(run, run.candidates(), run.pareto(), found)
+    data = search_data(run, run.snapshot())
     assert data["recommended"]["on_test"] == weak
 
 

@@ -18,10 +18,12 @@ from keras_tuner import HyperParameters
 from benchmarks import table_sample
 from benchmarks.table_sample import sample
 from tests.unit.test_benchmark import CELLS
-from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
+from xnas_tf.benchmark import cell_flops
 from xnas_tf.benchmark import table as tables
-from xnas_tf.benchmark.published_order import published_cells
+from xnas_tf.benchmark.problem import make_problem
 from xnas_tf.benchmark.simulation import run_search
+from xnas_tf.benchmark.table import read_table
+from xnas_tf.benchmark.table_rows import published_cells, write_table
 from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
 from xnas_tf.config import load_config

@@ -14,20 +14,15 @@ from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_s
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.progress import steps_bar
 
-CHECKPOINTS = (50, 100, 200, 400)
-"""Numbers of trainings after which shares are listed, in addition to the total number."""
 SHARES = (0.95, 0.97, 0.99)
 """Shares of the table's hypervolume for which the required trainings are counted."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The results of searches on a table.
+    """The shares of a table's hypervolume after each training run, by algorithm.
 
-    Attributes:
-        problem: The table and its objectives.
-        curves: Share of the table's hypervolume after each training run, (seeds, trainings), by
-            algorithm.
+    The shares of an algorithm are (seeds, trainings).
     """
 
     problem: Problem
@@ -43,45 +38,13 @@ class Comparison:
         """Number of candidates that each search trains."""
         return next(iter(self.curves.values())).shape[1]
 
-    @property
-    def checkpoints(self) -> list[int]:
-        """Numbers of training runs at which the shares are listed."""
-        return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
-
-    def share(self, name: str, trainings: int) -> np.ndarray:
-        """Return the shares found by an algorithm after a number of training runs, (seeds,)."""
-        return self.curves[name][:, trainings - 1]
-
-    def trainings_to(self, name: str, share: float) -> np.ndarray:
-        """Return the number of training runs that an algorithm needed to reach a share, (seeds,).
-
-        Seeds that did not reach the share get infinity.
-        """
-        reached = self.curves[name] >= share
-        return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
-
-
-def quartiles(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the quartiles over seeds, interpolated linearly as NumPy does.
-
-    Unlike in NumPy, a quartile next to an infinite value is infinite.
-    """
-    ordered = np.sort(values)
-
-    def quantile(q: float) -> float:
-        position = q * (len(ordered) - 1)
-        below, above = ordered[int(np.floor(position))], ordered[int(np.ceil(position))]
-        return float(below if below == above else below + (position % 1) * (above - below))
-
-    return quantile(0.25), quantile(0.5), quantile(0.75)
-
 
 def compare(
     problem: Problem,
-    algorithms: Sequence[str] = ("nsga2", "random"),
-    seeds: int = 20,
-    trainings: int = 600,
-    overrides: Sequence[str] = (),
+    algorithms: Sequence[str],
+    seeds: int,
+    trainings: int,
+    overrides: Sequence[str],
 ) -> Comparison:
     """Run searches on a table in parallel, one per processor.
 

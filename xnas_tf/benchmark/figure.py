@@ -65,9 +65,5 @@ def _title(comparison: Comparison) -> str:
 
 
 def save_comparison(comparison: Comparison, path: Path) -> None:
-    """Save the plot of a comparison as a PNG file.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
+    """Save the plot of a comparison as a PNG file, or raise an ``InputError``."""
     save_png(comparison_figure(comparison), path, "--plot", dpi=150)

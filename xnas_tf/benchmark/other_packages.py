@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.benchmark.simulated_training import SimulatedTraining
+from xnas_tf.benchmark.problem import SimulatedTraining
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
@@ -116,11 +116,7 @@ PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
 
 
 def check_installed(name: str) -> None:
-    """Check that a baseline's package is installed.
-
-    Raises:
-        InputError: If the package is missing.
-    """
+    """Raise an ``InputError`` if a baseline's package is missing."""
     package = PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:
         raise InputError(

@@ -6,16 +6,18 @@ import csv
 import gzip
 import io
 import math
+import random
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.benchmark.published_order import published_indices
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.cells import network_of, parse_genotype
+from xnas_tf.spaces.cells import EDGES, all_operations, network_of, parse_genotype
 from xnas_tf.spaces.options import NASBench201Options
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import write_atomically
@@ -32,6 +34,8 @@ OF_LAYERS = re.compile(
     r"|disentanglement/(?!(uncorrected|false_alarms|kept|all_kept|classes)$))"
 )
 """Metrics of individual layers, which some networks lack."""
+SHUFFLE_SEED = 88
+"""Seed of the published order of all cells."""
 FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
 """Columns for epochs before the last one, by their name in the history."""
 Row = dict[str, str]
@@ -206,3 +210,28 @@ def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:
 
 def _finite(pairs: Iterable[tuple[str, float]]) -> Iterator[tuple[str, float]]:
     return ((name, value) for name, value in pairs if math.isfinite(value))
+
+
+@cache
+def published_indices() -> Mapping[str, tuple[int, ...]]:
+    """Return the published indices of all cells of each network, in increasing order.
+
+    The keys are those of ``network_of``; the empty text stands for all infeasible cells.
+    """
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, cell in enumerate(published_cells()):
+        indices[network_of(cell)].append(index)
+    return {network: tuple(each) for network, each in indices.items()}
+
+
+def published_cells() -> list[dict[str, str]]:
+    """Return all cells of NAS-Bench-201; a cell's position is its published index.
+
+    The authors of NAS-Bench-201 and NATS-Bench put them in a random order with a fixed seed
+    (``generate_meta_info`` in ``exps/NAS-Bench-201/main.py`` of
+    https://github.com/D-X-Y/AutoDL-Projects). The position is the index in both APIs, for instance
+    in ``api.query_by_index(index)``.
+    """
+    cells = [dict(zip(EDGES, each, strict=True)) for each in all_operations()]
+    random.Random(SHUFFLE_SEED).shuffle(cells)
+    return cells

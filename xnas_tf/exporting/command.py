@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,13 @@ from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, KerasFile, SavedModel
 from xnas_tf.exporting.hub_header import hub_header
-from xnas_tf.exporting.own_code import OwnCode, own_code
-from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
+from xnas_tf.exporting.selection import (
+    ExportSelection,
+    OwnCode,
+    chosen_models,
+    export_folders,
+    own_code,
+)
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import (
     ALLOWED_LOSS,
@@ -142,11 +146,13 @@ def _export_one(
         expected = reference(model, evidence.images, methods)
         calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
         served = _served(evidence, chosen, model, expected, calibration)
-        timing = _timing(chosen)
+        # The options of the search if it measured latency.
+        timing = next((m for m in chosen.config.measures() if isinstance(m, Latency)), Latency())
         with atomic_folder(folder) as draft:
             files = [
                 _written(kind, served, expected, draft, note)
-                | _measured(kind, served, evidence, timing, draft, note)
+                | _timed(kind, draft / kind.file, timing, note)
+                | (_compared(kind, served, evidence, draft, note) if kind.is_quantized else {})
                 for kind in kinds
             ]
             card = model_card(evidence, chosen, model, test, expected, files, licence, safe)
@@ -247,45 +253,29 @@ def _written(
     }
 
 
-def _timing(chosen: ExportSelection) -> Latency:
-    """Return the options for measuring latency, taken from the search if it measured latency."""
-    measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
-    return next(measured, Latency())
-
-
-def _measured(
-    kind: ExportFormat,
-    served: ServedModel,
-    evidence: Evidence,
-    timing: Latency,
-    folder: Path,
-    log: Log,
-) -> dict[str, Any]:
-    """Return an exported file's latency and, if quantized, its accuracy, for the card."""
-    path, found = folder / kind.file, {}
-    percentiles: list[float] | None = None
+def _timed(kind: ExportFormat, path: Path, options: Latency, log: Log) -> dict[str, Any]:
+    """Return an exported file's latency for the card, if it can be measured."""
     try:
-        percentiles = kind.latency(path, timing)
+        percentiles = kind.latency(path, options)
     except Exception as error:  # noqa: BLE001 - the file is written and verified
         log(f"warning: the latency of {kind.name} could not be measured: {describe(error)}")
-    if percentiles:
-        found["latency"] = {
-            "milliseconds": percentiles,
-            "batch_size": timing.batch_size,
-            "threads": timing.threads,
-        }
-    if kind.is_quantized:
-        with silenced_native_code():
-            comparison = compare(kind, path, served.model, evidence.compared_images())
-        if comparison.loss > ALLOWED_LOSS:
-            log(
-                f"warning: {kind.name} loses {100 * comparison.loss:.1f} percentage points of "
-                f"accuracy; it should lose at most {100 * ALLOWED_LOSS:g}"
-            )
-        assert served.calibration is not None
-        found["quantization"] = {
-            "calibration_images": len(served.calibration),
-            "allowed_loss": ALLOWED_LOSS,
-            **asdict(comparison),
-        }
-    return found
+        return {}
+    measured = {"batch_size": options.batch_size, "threads": options.threads}
+    return {"latency": {"milliseconds": percentiles, **measured}} if percentiles else {}
+
+
+def _compared(
+    kind: ExportFormat, served: ServedModel, evidence: Evidence, folder: Path, log: Log
+) -> dict[str, Any]:
+    """Return a quantized file's accuracy for the card."""
+    with silenced_native_code():
+        found = compare(kind, folder / kind.file, served.model, evidence.compared_images())
+    loss = found["model_accuracy"][1] - found["accuracy"][1]
+    if loss > ALLOWED_LOSS:
+        log(
+            f"warning: {kind.name} loses {100 * loss:.1f} percentage points of accuracy; it should "
+            f"lose at most {100 * ALLOWED_LOSS:g}"
+        )
+    assert served.calibration is not None
+    count = len(served.calibration)
+    return {"quantization": {"calibration_images": count, "allowed_loss": ALLOWED_LOSS, **found}}

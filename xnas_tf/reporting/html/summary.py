@@ -12,6 +12,7 @@ from xnas_tf.reporting.search_progress import duration
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import now
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
@@ -30,15 +31,9 @@ def made_text() -> str:
     return f"Written {now()[:16].replace('T', ' ')} UTC by xnas-tf {__version__}"
 
 
-def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -> Facts:
-    """Return the data, the budget and the best validation accuracy of a run.
-
-    Args:
-        run: The run.
-        front: The Pareto-optimal candidates of the run.
-        status: The result of ``run_status``.
-    """
-    count = len(comparable_candidates(run.candidates(), front))
+def run_facts(run: Run, found: Snapshot, status: Mapping[str, Any]) -> Facts:
+    """Return the data, the budget and the best accuracy of a run, given its ``run_status``."""
+    count, front = len(comparable_candidates(found.candidates, found.front)), found.front
     with_result = f"{counted(count, 'candidate')} with a result"
     facts = [
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
