@@ -64,32 +64,22 @@ def compare(
             raise InputError(f"{option}: given {number}; allowed: 1 and more")
     names = list(dict.fromkeys(algorithms))
     for name in names:
-        _check(name, problem, overrides)
-    searches = [(name, seed) for name in names for seed in range(seeds)]
-    run = joblib.delayed(_run)
-    results = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")(
-        run(search, problem, trainings, overrides) for search in searches
-    )
-    curves = {}
+        if name in BASELINES:
+            check_installed(name)
+        elif name in OWN_ALGORITHMS:
+            create_algorithm(name, 0, problem, overrides)
+        else:
+            allowed = [*OWN_ALGORITHMS, *BASELINES]
+            raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
+    run = joblib.delayed(run_search)
+    searches = [
+        (problem, name, seed, trainings, overrides) for name in names for seed in range(seeds)
+    ]
+    curves = []
     with steps_bar("searches") as show_step:
-        for search, curve in results:
-            curves[search] = curve
+        results = joblib.Parallel(n_jobs=-1, return_as="generator")(run(*each) for each in searches)
+        for curve in results:
+            curves.append(curve)
             show_step(len(curves), len(searches))
-    return Comparison(problem, {n: np.array([curves[n, s] for s in range(seeds)]) for n in names})
-
-
-def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
-    """Check an algorithm and its overrides before any search is run."""
-    if name in BASELINES:
-        check_installed(name)
-    elif name in OWN_ALGORITHMS:
-        create_algorithm(name, 0, problem, overrides)
-    else:
-        allowed = [*OWN_ALGORITHMS, *BASELINES]
-        raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
-
-
-def _run(
-    search: tuple[str, int], problem: Problem, trainings: int, overrides: Sequence[str]
-) -> tuple[tuple[str, int], np.ndarray]:
-    return search, run_search(problem, *search, trainings, overrides)
+    by_name = np.reshape(curves, (len(names), seeds, trainings))
+    return Comparison(problem, dict(zip(names, by_name, strict=True)))

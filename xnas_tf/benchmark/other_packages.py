@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
     from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
@@ -73,26 +73,14 @@ def pymoo(simulation: SimulatedTraining, seed: int) -> None:
         search.next()
 
 
-def optuna_nsga2(simulation: SimulatedTraining, seed: int) -> None:
-    """Run Optuna's NSGA-II, with the population size of XNAS."""
-    from optuna.samplers import NSGAIISampler
-
-    _optuna(simulation, NSGAIISampler(population_size=POPULATION, seed=seed))
-
-
-def optuna_tpe(simulation: SimulatedTraining, seed: int) -> None:
-    """Run Optuna's tree-structured Parzen estimator for several objectives."""
-    from optuna.samplers import TPESampler
-
-    _optuna(simulation, TPESampler(seed=seed))
-
-
-def _optuna(simulation: SimulatedTraining, sampler: BaseSampler) -> None:
+def _with_optuna(simulation: SimulatedTraining, seed: int, sampler: str, **options: Any) -> None:
+    """Run one of Optuna's samplers, such as its tree-structured Parzen estimator."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(simulation.problem.objectives)
-    study = optuna.create_study(directions=directions, sampler=sampler)
+    chosen = getattr(optuna.samplers, sampler)(seed=seed, **options)
+    study = optuna.create_study(directions=directions, sampler=chosen)
     while not simulation.is_over:
         trial = study.ask()
         cell = {edge: trial.suggest_categorical(edge, OPERATIONS) for edge in EDGES}
@@ -108,17 +96,16 @@ def _genotype(indices: Sequence[int]) -> str:
 BASELINES: dict[str, Callable[[SimulatedTraining, int], None]] = {
     "random": random,
     "pymoo": pymoo,
-    "optuna_nsga2": optuna_nsga2,
-    "optuna_tpe": optuna_tpe,
+    "optuna_nsga2": partial(_with_optuna, sampler="NSGAIISampler", population_size=POPULATION),
+    "optuna_tpe": partial(_with_optuna, sampler="TPESampler"),
 }
 """Functions that run a search on a simulated training, given a seed."""
-PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
 
 
 def check_installed(name: str) -> None:
     """Raise an ``InputError`` if a baseline's package is missing."""
-    package = PACKAGES.get(name)
-    if package and importlib.util.find_spec(package) is None:
+    package = name.partition("_")[0]
+    if name != "random" and importlib.util.find_spec(package) is None:
         raise InputError(
             f"--algorithm {name} needs the package {package}, which is not installed: "
             f"bin/setup dev installs all baselines, or: pip install {package}"

@@ -103,20 +103,19 @@ class SimulatedTraining:
         row = self.problem.rows.get(genotype)
         if row is None:
             return self.problem.costs.max(axis=0)
+        costs = self.problem.costs[row]
         if genotype not in self._trained and len(self.shares) < self._budget:
             self._idle = 0
             self._trained.add(genotype)
-            self._add(self.problem.costs[row])
-        return self.problem.costs[row]
+            self.shares.append(self._share_with(costs))
+        return costs
 
-    def _add(self, costs: np.ndarray) -> None:
-        found = self.shares[-1] if self.shares else 0.0
+    def _share_with(self, costs: np.ndarray) -> float:
         if not (costs < self.problem.reference).all() or (self._front <= costs).all(axis=1).any():
-            self.shares.append(found)
-            return
+            return self.shares[-1] if self.shares else 0.0
         kept = self._front[~(costs <= self._front).all(axis=1)]
         self._front = np.vstack([kept, costs])
-        self.shares.append(self.problem.share(self._front))
+        return self.problem.share(self._front)
 
 
 def make_problem(

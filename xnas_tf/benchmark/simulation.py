@@ -106,14 +106,9 @@ def run_search(
     if name in BASELINES:
         BASELINES[name](simulation, seed)
     else:
-        _run_own(simulation, name, seed, overrides)
+        search = create_algorithm(name, seed, problem, overrides)
+        while not simulation.is_over and (proposal := search.ask()):
+            search.tell(proposal, proposal.number, simulation.train(proposal.genotype).tolist())
     shares = simulation.shares
     last = shares[-1] if shares else 0.0
     return np.array(shares + [last] * (trainings - len(shares)))
-
-
-def _run_own(simulation: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
-    search = create_algorithm(name, seed, simulation.problem, overrides)
-    while not simulation.is_over and (proposal := search.ask()):
-        costs = simulation.train(proposal.genotype)
-        search.tell(proposal, proposal.number, costs.tolist())
