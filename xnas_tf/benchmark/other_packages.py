@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,9 @@ def pymoo(simulation: SimulatedTraining, seed: int) -> None:
 
     class Cells(Problem):
         def _evaluate(self, indices: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            out["F"] = np.array([simulation.train(_genotype(row)) for row in indices])
+            cells = ([OPERATIONS[int(i)] for i in row] for row in indices)
+            genotypes = (format_genotype(dict(zip(EDGES, cell, strict=True))) for cell in cells)
+            out["F"] = np.array([simulation.train(each) for each in genotypes])
 
     search = published_nsga2()
     cells = Cells(
@@ -85,12 +87,6 @@ def _with_optuna(simulation: SimulatedTraining, seed: int, sampler: str, **optio
         trial = study.ask()
         cell = {edge: trial.suggest_categorical(edge, OPERATIONS) for edge in EDGES}
         study.tell(trial, simulation.train(format_genotype(cell)).tolist())
-
-
-def _genotype(indices: Sequence[int]) -> str:
-    """Return the genotype string of a cell, given the operation index of each edge."""
-    operations = (OPERATIONS[int(index)] for index in indices)
-    return format_genotype(dict(zip(EDGES, operations, strict=True)))
 
 
 BASELINES: dict[str, Callable[[SimulatedTraining, int], None]] = {

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NUMBERED = re.compile(r"(\D*)(\d*)")
 MIN_CANDIDATES = 10
 """Minimum number of candidates to learn from."""
 MAX_CANDIDATES = 1000
@@ -62,20 +61,20 @@ class Hyperparameter:
 
 def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
     """Return candidates' hyperparameters by name, with numbers in names sorted numerically."""
+
+    def in_order(name: str) -> list[tuple[str, int]]:
+        """Return a sort key that puts ``width2`` before ``width10``."""
+        return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
     rows = [candidate.hyperparameters for candidate in candidates]
     columns = []
-    for name in sorted({name for row in rows for name in row}, key=_in_order):
+    for name in sorted({name for row in rows for name in row}, key=in_order):
         found = {row[name] for row in rows if name in row}
         values = sorted(found, key=lambda value: (isinstance(value, str), value))
         index = {value: i for i, value in enumerate(values)}
         places = [index[row[name]] if name in row else -1 for row in rows]
         columns.append(Hyperparameter(name, values, places))
     return columns
-
-
-def _in_order(name: str) -> list[tuple[str, int]]:
-    """Return a sort key that puts ``width2`` before ``width10``."""
-    return [(text, int(digits or 0)) for text, digits in _NUMBERED.findall(name)]
 
 
 def importance_data(

@@ -82,7 +82,11 @@ class DataReport:
         return page_html(f"Data set {self.dataset.name}", {}, *tables, notes=notes)
 
     def save_sheet(self, out: str | Path) -> None:
-        """Save a PNG file with images of each class, or raise an ``InputError`` if this fails."""
+        """Save a PNG file with some images of each class.
+
+        Raises:
+            InputError: If the file cannot be written.
+        """
         save_png(sheet_figure(self.dataset), Path(out), "`out`", dpi=110)
 
     def _size(self) -> str:

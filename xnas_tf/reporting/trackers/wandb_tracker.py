@@ -109,7 +109,10 @@ class WeightsAndBiases(Tracker):
         front = {candidate.id for candidate in run.pareto()}
         number = recommended.id if recommended else None
         columns, rows = candidate_rows(run.candidates(), run.config, front, number)
-        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        plain = bool | int | float | str | None
+        cells = [
+            [v if isinstance(v, plain) else str(v) for v in map(row.get, columns)] for row in rows
+        ]
         table = wandb.Table(columns=[*columns], data=cells, allow_mixed_types=True)
         picture = PIL.Image.open(io.BytesIO(png(run.plot_front())))
         self._search.log({"front": wandb.Image(picture), "candidates": table})
@@ -118,7 +121,3 @@ class WeightsAndBiases(Tracker):
             artifact = wandb.Artifact(f"model-{self._group}", "model")
             artifact.add_file(str(recommended.model_path))
             self._search.log_artifact(artifact)
-
-
-def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
