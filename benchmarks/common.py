@@ -104,6 +104,13 @@ def gain(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
     return {"gain": mean, "gain_low": low, "gain_high": high}
 
 
+def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table and an empty line."""
+    for line in (head, ["---"] * len(head), *lines):
+        print(f"| {' | '.join(line)} |")
+    print()
+
+
 # Memory in MB, as counted by Linux.
 
 
