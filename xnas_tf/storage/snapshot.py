@@ -34,6 +34,11 @@ class Snapshot:
     front: Sequence[Candidate]
     recommended: Recommendation
 
+    @property
+    def comparable(self) -> list[Candidate]:
+        """The finished candidates that have the same fidelity as the front."""
+        return comparable_candidates(self.candidates, self.front)
+
     def data_frame(self) -> pandas.DataFrame:
         """See ``Run.to_dataframe``."""
         try:
@@ -103,8 +108,7 @@ class Snapshot:
             importance_figure,
         )
 
-        comparable = comparable_candidates(self.candidates, self.front)
-        influence = importance_data(comparable, self.config, np.random.default_rng(0))
+        influence = importance_data(self.comparable, self.config, np.random.default_rng(0))
         if influence["why_not"]:
             raise InputError(f"{self.path}: {influence['why_not']}")
         title = f"Importance of hyperparameters, from {influence['candidates']} candidates"
@@ -115,7 +119,7 @@ class Snapshot:
         from xnas_tf.figures.parallel_figure import parallel_figure  # noqa: PLC0415 - heavy
 
         self._check_drawable()
-        comparable = comparable_candidates(self.candidates, self.front)
+        comparable = self.comparable
         figure = parallel_figure(comparable, self.front, self.config, self.recommended.id)
         return self._titled(figure, f"{counted(len(comparable), 'candidate')}, better values up")
 

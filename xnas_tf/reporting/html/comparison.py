@@ -17,7 +17,7 @@ from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.strategy.hypervolume import Box, spanned_box
-from xnas_tf.strategy.pareto import comparable_candidates, ended_candidates
+from xnas_tf.strategy.pareto import ended_candidates
 from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")
@@ -39,7 +39,7 @@ def comparison_data(
     first = runs[0]
     found = [run.snapshot(prefer, within) for run in runs]
     # With the fidelity of their run's front.
-    compared = [c for each in found for c in comparable_candidates(each.candidates, each.front)]
+    compared = [candidate for each in found for candidate in each.comparable]
     box = spanned_box(compared, first.config) if compared else None
     return {
         "title": f"Comparison of {len(runs)} runs",

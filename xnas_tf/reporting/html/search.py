@@ -27,7 +27,6 @@ from xnas_tf.spaces.cells import EDGES
 from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.snapshot import Snapshot
-from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.utils.number_format import ten_digits
 
 _LOST = ("failed", "infeasible", "duplicate")
@@ -46,7 +45,6 @@ def report_data(
     """Collect all data for the page; see ``save_report`` for the arguments."""
     found = run.snapshot(prefer, within)
     chosen = chosen_models(run, found, candidates, models)
-    comparable = comparable_candidates(found.candidates, found.front)
     status = run_status(run, found)
     log("estimating the importance of the hyperparameters")
     return {
@@ -56,7 +54,7 @@ def report_data(
         "path": shlex.quote(str(run.path)),
         "status": list(status_facts(status).items()),
         **search_data(run, found),
-        "influence": importance_data(comparable, run.config, np.random.default_rng(0)),
+        "influence": importance_data(found.comparable, run.config, np.random.default_rng(0)),
         "models": models_data(run, chosen, images, log, safe),
         "retrainings": retrainings_data(run),
         "interpretations": interpretations_data(run),
@@ -83,7 +81,7 @@ def search_data(run: Run, found: Snapshot) -> dict[str, Any]:
             for o in config.objectives
         ],
         "interval_note": too_wide_note(front, config.objectives),
-        "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
+        "epochs": next((c.epochs for c in found.comparable), 0),
         "recommended": {
             name: getattr(found.recommended, name) for name in ("id", "why", "on_test")
         },
