@@ -8,8 +8,8 @@ from tests.unit.test_front import candidates
 from xnas_tf.config import load_config
 from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.front_figure import front_figure, front_info
-from xnas_tf.figures.history_figure import history_figure
 from xnas_tf.figures.parallel_figure import uprights
+from xnas_tf.figures.progress import history_figure
 from xnas_tf.reporting.html.search import search_data
 from xnas_tf.strategy.pareto import ordered_front
 

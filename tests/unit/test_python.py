@@ -24,7 +24,7 @@ from xnas_tf.cli.group import with_options
 from xnas_tf.config import load_config
 from xnas_tf.exporting.selection import chosen_models as export_choice
 from xnas_tf.figures import importance
-from xnas_tf.figures.history_figure import history_figure
+from xnas_tf.figures.progress import history_figure
 from xnas_tf.interpretation.drawing import new_figure, set_title
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.models import chosen_models as report_choice

@@ -85,7 +85,7 @@ def benchmark_search(
     """
     from xnas_tf.benchmark.comparison import compare
     from xnas_tf.benchmark.problem import make_problem, parse_reference
-    from xnas_tf.benchmark.report import report_json, report_tables
+    from xnas_tf.benchmark.report import report_json, report_tables, save_comparison
     from xnas_tf.benchmark.table import read_table
 
     point = parse_reference(reference) if reference else None
@@ -96,8 +96,6 @@ def benchmark_search(
     else:
         print_tables(report_tables(comparison))
     if plot:
-        from xnas_tf.benchmark.figure import save_comparison
-
         save_comparison(comparison, plot)
         print_message(f"wrote {plot}")
 

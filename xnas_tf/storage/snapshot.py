@@ -96,7 +96,7 @@ class Snapshot:
 
     def history_figure(self) -> Figure:
         """See ``Run.plot_history``."""
-        from xnas_tf.figures.history_figure import history_figure  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.progress import history_figure  # noqa: PLC0415 - heavy
 
         self._check_drawable()
         return self._titled(history_figure(self.candidates, self.config), "History")
