@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.explanation import DEFAULT_METHODS, Explanation
+from xnas_tf.explanation import Explanation
 from xnas_tf.exporting.card import PICTURE, model_card
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
@@ -142,10 +140,14 @@ def _export_one(
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
-        methods = [attribution_method(name)() for name in DEFAULT_METHODS]
-        expected = reference(model, evidence.images, methods)
+        expected = reference(model, evidence.images)
         calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
-        served = _served(evidence, chosen, model, expected, calibration)
+        shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
+        if (classes := expected.outputs["probabilities"].shape[1]) != len(names):
+            what = f"candidate {chosen.candidate.id} has {classes} classes"
+            raise InputError(f"{what}, but its data has {len(names)}")
+        path, methods = chosen.model_path, expected.methods
+        served = ServedModel(model, path, shape, names, methods, calibration)
         # The options of the search if it measured latency.
         timing = next((m for m in chosen.config.measures() if isinstance(m, Latency)), Latency())
         with atomic_folder(folder) as draft:
@@ -171,16 +173,10 @@ def _export_one(
 
 def _picture(evidence: Evidence, expected: Reference) -> bytes:
     """Draw some of the images with maps that explain the predicted classes."""
-    assert evidence.data is not None
-    shown = Explanation(
-        expected.images,
-        expected.outputs["probabilities"],
-        expected.outputs["probabilities"].argmax(axis=1),
-        evidence.facts["class_names"],
-        evidence.labels,
-        {method: expected.outputs[method.name] for method in expected.methods},
-    )
-    return png(shown.figure(chosen=slice(SHOWN)), dpi=120)
+    probabilities, names = expected.outputs["probabilities"], evidence.facts["class_names"]
+    given = expected.images, probabilities, probabilities.argmax(axis=1), names, evidence.labels
+    maps = {method: expected.outputs[method.name] for method in expected.methods}
+    return png(Explanation(*given, maps).figure(chosen=slice(SHOWN)), dpi=120)
 
 
 def _custom_names(model: keras.Model) -> list[str]:
@@ -207,22 +203,6 @@ def _loads_safely(candidate: Candidate) -> bool:
     except InputError:
         return False
     return True
-
-
-def _served(
-    evidence: Evidence,
-    chosen: ExportSelection,
-    model: keras.Model,
-    expected: Reference,
-    calibration: np.ndarray | None,
-) -> ServedModel:
-    shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
-    classes = expected.outputs["probabilities"].shape[1]
-    if classes != len(names):
-        raise InputError(
-            f"candidate {chosen.candidate.id} has {classes} classes, but its data has {len(names)}"
-        )
-    return ServedModel(model, chosen.model_path, shape, names, expected.methods, calibration)
 
 
 def _written(

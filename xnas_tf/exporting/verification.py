@@ -10,11 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from xnas_tf.attribution import attribution_method
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.attribution.metrics import deletion, insertion, is_empty, random_maps
 from xnas_tf.attribution.outputs import probabilities_of
 from xnas_tf.data.dataset import Batch
 from xnas_tf.errors import InputError, XnasError
+from xnas_tf.explanation import DEFAULT_METHODS
 from xnas_tf.explanation.quality import RANDOM
 from xnas_tf.exporting.formats.base import ExportFormat, Outputs
 from xnas_tf.keras_tools.inspection import all_layers
@@ -70,14 +72,12 @@ class Reference:
         return max(kind.tolerance, COARSE) if self.is_coarse else kind.tolerance
 
 
-def reference(
-    model: keras.Model, images: np.ndarray, methods: Sequence[AttributionMethod]
-) -> Reference:
+def reference(model: keras.Model, images: np.ndarray) -> Reference:
     """Run a model on uint8 images (N, H, W, C), and explain its predictions."""
     inputs = to_model_input(images).numpy()
     probabilities = probabilities_of(model, inputs)
     outputs, applicable, inapplicable = {"probabilities": probabilities}, [], {}
-    for method in methods:
+    for method in [attribution_method(name)() for name in DEFAULT_METHODS]:
         try:
             outputs[method.name] = method(model, inputs, probabilities.argmax(axis=1))
             applicable.append(method)
