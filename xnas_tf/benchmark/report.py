@@ -15,7 +15,6 @@ from xnas_tf.benchmark.comparison import SHARES, Comparison
 from xnas_tf.utils.pictures import save_png
 
 if TYPE_CHECKING:
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 CHECKPOINTS = (50, 100, 200, 400)
@@ -120,11 +119,15 @@ def comparison_figure(comparison: Comparison) -> Figure:
     differ only in the last few percent.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
     trainings = np.arange(1, comparison.trainings + 1)
-    missing = {name: _missing(curves) for name, curves in comparison.curves.items()}
+    missing = {  # quartiles over seeds, (3, trainings)
+        name: np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), MIN_MISSING, None)
+        for name, curves in comparison.curves.items()
+    }
     for index, (name, (most, median, least)) in enumerate(missing.items()):
         axis.fill_between(trainings, most, least, color=f"C{index}", alpha=0.18, lw=0)
         axis.plot(trainings, median, color=f"C{index}", lw=1.8, label=name)
@@ -134,26 +137,15 @@ def comparison_figure(comparison: Comparison) -> Figure:
     begin = min(5, comparison.trainings) - 1  # the first shares are not informative
     lowest, highest = min(medians.min(), 1 - SHARES[-1]), max(medians[:, begin].max(), 0.1)
     axis.set(yscale="log", ylim=(highest * 1.2, lowest / 1.5), xlim=(0, comparison.trainings))
-    _label_shares(axis.yaxis)
+    # The axis of missing shares is labelled with the shares that were found.
+    axis.yaxis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))
     axis.set(xlabel="trainings", ylabel="share of the table's hypervolume")
     axis.set_title(_title(comparison), fontsize=10)
     axis.grid(alpha=0.2)
     axis.legend(loc="lower right")
     return figure
-
-
-def _missing(curves: np.ndarray) -> np.ndarray:
-    """Return quartiles (3, trainings) of the missing share, given shares (seeds, trainings)."""
-    return np.clip(1 - np.quantile(curves, (0.25, 0.5, 0.75), axis=0), MIN_MISSING, None)
-
-
-def _label_shares(axis: Axis) -> None:
-    """Label an axis of missing shares with the shares that were found."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    axis.set_major_locator(FixedLocator([1 - share for share in TICKS]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * (1 - value):.4g}%"))
 
 
 def _title(comparison: Comparison) -> str:

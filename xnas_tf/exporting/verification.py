@@ -138,26 +138,22 @@ def map_quality(
     if not maps:
         return {}
     maps[RANDOM] = random_maps(images.shape[:3])
-    measured = {name: _removal(model, images, values) for name, values in maps.items()}
-    found, gaps = {}, {}
-    for name, (deletions, insertions) in measured.items():
+    found: dict[str, dict[str, float | None]] = {}
+    gaps = {}
+    for name, values in maps.items():
+        empty = is_empty(values)
+        deletions, insertions = (
+            np.where(empty, np.nan, compute(model, images, values))
+            for compute in (deletion, insertion)
+        )
         gaps[name] = insertions - deletions
-        empty = int(np.isnan(deletions).sum())
         means = {"deletion": _mean(deletions), "insertion": _mean(insertions)}
-        found[name] = {"empty": empty, **means}
+        found[name] = {"empty": int(np.isnan(deletions).sum()), **means}
     for method in () if is_noise else expected.methods:
         is_better = is_clearly_positive(gaps[method.name] - gaps[RANDOM])
         if is_better is not None:
             found[method.name]["better_than_random"] = is_better
     return found
-
-
-def _removal(model: keras.Model, images: np.ndarray, maps: np.ndarray) -> list[np.ndarray]:
-    """Return deletion and insertion, (N,) each, with NaN for empty maps."""
-    return [
-        np.where(is_empty(maps), np.nan, compute(model, images, maps))
-        for compute in (deletion, insertion)
-    ]
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -111,14 +110,15 @@ def _stars(candidate: Candidate, listed: CandidateList) -> int:
     return max(is_marked, 2 * is_recommended)
 
 
-def _records(listed: CandidateList) -> list[dict[str, Any]]:
-    objectives = listed.run.config.objectives
-    return [
+def pareto_json(listed: CandidateList) -> str:
+    """Return the candidates as JSON."""
+    config = listed.run.config
+    candidates = [
         {
             "id": c.id,
             "genotype": c.genotype,
             "hyperparameters": c.hyperparameters,
-            "objectives": {o.name: c.objectives[o.name] for o in objectives},
+            "objectives": {o.name: c.objectives[o.name] for o in config.objectives},
             "metrics": c.metrics,
             "parents": list(c.parents),
             "generation": c.generation,
@@ -127,17 +127,12 @@ def _records(listed: CandidateList) -> list[dict[str, Any]]:
             "pareto": c.id in listed.front,
             "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
-            "violations": c.violations(listed.run.config.constraints),
+            "violations": c.violations(config.constraints),
             "reused_from": c.reused_from,
             "seconds": {"total": c.seconds_total, **c.seconds},
         }
         for c in listed.candidates
     ]
-
-
-def pareto_json(listed: CandidateList) -> str:
-    """Return the candidates as JSON."""
-    config = listed.run.config
     content = {
         "run": str(listed.run.path),
         "objectives": _directions(config.objectives),
@@ -145,7 +140,7 @@ def pareto_json(listed: CandidateList) -> str:
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
         "on_test": listed.recommended.on_test,
-        "candidates": _records(listed),
+        "candidates": candidates,
     }
     return json.dumps(content, indent=2)
 
