@@ -92,6 +92,8 @@ def with_and_without(
     work: Callable[[int, bool], T], seeds: int, jobs: int
 ) -> tuple[list[T], list[T]]:
     """Call a function for each seed, with a feature and without it, several calls at a time."""
+    if seeds < 2:  # before hours of searches
+        raise SystemExit(f"--seeds: given {seeds}; allowed: 2 or more, for an interval")
     pairs = [(seed, way) for seed in range(seeds) for way in (True, False)]
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(work, *zip(*pairs, strict=True)))
