@@ -92,6 +92,8 @@ def with_and_without(
     work: Callable[[int, bool], T], seeds: int, jobs: int
 ) -> tuple[list[T], list[T]]:
     """Call a function for each seed, with a feature and without it, several calls at a time."""
+    if seeds < 2:  # before hours of searches
+        raise SystemExit(f"--seeds: given {seeds}; allowed: 2 or more, for an interval")
     pairs = [(seed, way) for seed in range(seeds) for way in (True, False)]
     with ThreadPoolExecutor(jobs) as pool:
         found = list(pool.map(work, *zip(*pairs, strict=True)))
@@ -102,6 +104,13 @@ def gain(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
     """Return the mean difference with its 95% interval (Student's t)."""
     low, mean, high = mean_interval(np.subtract(one, other))
     return {"gain": mean, "gain_low": low, "gain_high": high}
+
+
+def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table and an empty line."""
+    for line in (head, ["---"] * len(head), *lines):
+        print(f"| {' | '.join(line)} |")
+    print()
 
 
 # Memory in MB, as counted by Linux.

@@ -112,16 +112,16 @@ class Seen:
 
 
 class Bench:
-    """The quickstart's data, search space and training, in one process."""
+    """The quickstart's data, search space and training, with overrides, in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *overrides: str) -> None:
         set_defaults()
         import xnas_tf.distributed
         from xnas_tf.config import load_config
         from xnas_tf.data import load_dataset
         from xnas_tf.spaces.search_space import SearchSpace
 
-        self._config = load_config(overrides=["objectives=[error]"])
+        self._config = load_config(overrides=["objectives=[error]", *overrides])
         self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
         self.dataset: Dataset = load_dataset(**self._config.dataset.model_dump())
         shape, classes = self.dataset.image_shape, self.dataset.classes

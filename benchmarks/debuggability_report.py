@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.common import print_table
 from benchmarks.debuggability_statistics import (
     Interval,
     cell_means,
@@ -197,13 +198,6 @@ def outcomes(columns: Columns) -> Iterator[tuple[str, str, str, str]]:
             if of_variant == variant:
                 name = f"{kind}/{method}/mass/gain"
                 yield variant, IMAGES[kind], f"{method}, gain in mass ratio", name
-
-
-def print_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print a Markdown table and an empty line."""
-    for line in (head, ["---"] * len(head), *lines):
-        print(f"| {' | '.join(line)} |")
-    print()
 
 
 def example_figure(rows: Sequence[Row], examples: Mapping[int, Explanation]) -> Figure:

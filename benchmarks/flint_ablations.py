@@ -25,8 +25,7 @@ set_defaults()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import json_lines  # noqa: E402
-from debuggability_report import print_table  # noqa: E402
+from common import json_lines, print_table  # noqa: E402
 from flint import trained_alone  # noqa: E402
 from lime_fidelity import lime_fidelity  # noqa: E402
 

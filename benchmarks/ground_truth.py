@@ -23,14 +23,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # a script's own folder is all that is on it
 
+from benchmarks import debuggability_models  # noqa: E402
+from benchmarks.common import print_table  # noqa: E402
 from benchmarks.debuggability import draw_cells  # noqa: E402
-from xnas_tf.utils.environment import set_defaults  # noqa: E402
 from xnas_tf.utils.intervals import accuracy_interval  # noqa: E402
 
 if TYPE_CHECKING:
     import keras
 
     from xnas_tf.data import Dataset
+    from xnas_tf.evaluation.evaluator import Result
     from xnas_tf.objectives.base import Subject
 
 BUGS: dict[str, dict[str, Any]] = {
@@ -44,42 +46,29 @@ LEARNED = 0.25
 """Least share of images that follow the watermark in a network that learned the bug."""
 
 
-class Bench:
-    """The data set shapes with the quickstart's search space and training, on one process."""
+class Bench(debuggability_models.Bench):
+    """The data set shapes with the quickstart's search space and training, in one process."""
 
     def __init__(self) -> None:
-        set_defaults()
-        import xnas_tf.distributed
-        from xnas_tf.config import load_config
-        from xnas_tf.data import load_dataset
+        super().__init__("dataset=shapes")
         from xnas_tf.data.bug import with_bug
-        from xnas_tf.spaces.search_space import SearchSpace
 
-        self._config = load_config(overrides=["dataset=shapes", "objectives=[error]"])
-        self._communicator = xnas_tf.distributed.start(self._config.distributed, True)
-        self._plain = with_bug(load_dataset(**self._config.dataset.model_dump()), {"share": 0.0})
-        shape, classes = self._plain.image_shape, self._plain.classes
-        self._space = SearchSpace(self._config.space.create(shape, classes), shape, classes)
+        self.dataset = with_bug(self.dataset, {"share": 0.0})
 
-    def rows(self, cell: dict[str, str], seed: int) -> Iterator[dict[str, Any]]:
-        """Train a cell without and with each bug, and yield what is measured."""
-        from xnas_tf.candidate import Candidate
+    def rows(self, cell: dict[str, str], seed: int) -> list[dict[str, Any]]:
+        """Train a cell without and with each bug, and return what is measured."""
         from xnas_tf.data.bug import with_bug
-        from xnas_tf.evaluation.evaluator import Evaluator
 
+        found = []
         for name, options in {NONE: {}, **BUGS}.items():
-            data = with_bug(self._plain, options) if name in BUGS else self._plain
-            evaluator = Evaluator(self._config, data, self._space, self._communicator)
-            found: list[dict[str, Any]] = []
-            candidate = Candidate(1, "", cell, seed=seed, epochs=self._config.training.epochs)
-            outcome = evaluator.evaluate(
-                candidate,
-                lambda _, model, n=name, d=data, f=found: f.extend(self._look(n, model, d)),
-            )
-            if outcome.state != "done":
-                raise SystemExit(f"{cell} {outcome.state}: {outcome.reason}")
-            for row in found:
-                yield {"trained": name, "error": outcome.objectives["error"], **row}
+            data = with_bug(self.dataset, options) if name in BUGS else self.dataset
+
+            def look(result: Result, model: keras.Model, n=name, d=data) -> list[dict[str, Any]]:
+                about = {"trained": n, "error": result.objectives["error"]}
+                return [about | row for row in self._look(n, model, d)]
+
+            found += self.train(data, cell, seed, look)
+        return found
 
     def _look(self, name: str, model: keras.Model, data: Dataset) -> Iterator[dict[str, Any]]:
         """Measure a network with its own bug; without one, with every watermark and class."""
@@ -91,7 +80,7 @@ class Bench:
         yield {"bug": NONE, **self._maps(model, data)}
         for bug in ("watermark", "faint watermark"):
             for target in range(data.classes):
-                control = with_bug(self._plain, {**BUGS[bug], "share": 0.0, "target": target})
+                control = with_bug(self.dataset, {**BUGS[bug], "share": 0.0, "target": target})
                 yield {"bug": bug, "target": target, **self._measured(model, control)}
 
     def _measured(self, model: keras.Model, data: Dataset) -> dict[str, float]:
@@ -147,13 +136,6 @@ def mean(rows: list[dict[str, Any]], name: str) -> str:
     if not values:
         return ""
     return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-def print_table(head: list[str], lines: list[list[str]]) -> None:
-    """Print a Markdown table and an empty line."""
-    for line in (head, ["---"] * len(head), *lines):
-        print(f"| {' | '.join(line)} |")
-    print()
 
 
 def print_report(rows: list[dict[str, Any]]) -> None:

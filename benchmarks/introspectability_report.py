@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import print_table
 from benchmarks.debuggability_statistics import interval, spearman
 
 SOURCES = ("activations", "grad_cam", "integrated_gradients")
@@ -56,10 +57,9 @@ def table(rows: Sequence[Row], value: Callable[[Row], Any]) -> np.ndarray:
 def bias(rows: Sequence[Row]) -> dict[str, float]:
     """Print the difference between values on ``FEW`` images and on all images."""
     print(BIAS_TEXT)
-    print("| source | estimator | bias | by draw | of a cell | absolute difference | of the first "
-          f"{FIRST} cells | rank agreement |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
-    figures = {}
+    head = ["source", "estimator", "bias", "by draw", "of a cell", "absolute difference"]
+    head += [f"of the first {FIRST} cells", "rank agreement"]
+    figures, lines = {}, []
     for source in SOURCES:
         for estimator in ESTIMATORS:
             key = f"{source}/{estimator}"
@@ -73,53 +73,48 @@ def bias(rows: Sequence[Row]) -> dict[str, float]:
                 "agreement": spearman(whole + gap[:, 0], whole),
             }
             by_draw = ", ".join(f"{each:+.4f}" for each in gap.mean(axis=0))
-            print(
-                f"| {source} | {estimator} | {found['bias']:+.4f} | {by_draw} | "
-                f"{found['bias_of_a_cell']:.4f} | {found['difference']:.4f} | "
-                f"{found['difference_of_first']:.4f} | "
-                f"{found['agreement']:.2f} |"
-            )
+            first, *others, last = found.values()
+            shown = [f"{first:+.4f}", by_draw, *(f"{each:.4f}" for each in others), f"{last:.2f}"]
+            lines.append([source, estimator, *shown])
             figures |= {f"{key}/{name}": float(value) for name, value in found.items()}
+    print_table(head, lines)
     return figures
 
 
 def standard_errors(rows: Sequence[Row], images: int) -> dict[str, float]:
     """Compare standard errors with the differences, corrected for the images that both share."""
     print(ERROR_TEXT)
-    print("| source | standard error | from differences | ratio |")
-    print("|---|---|---|---|")
-    figures = {}
+    figures, lines = {}, []
     for source in SOURCES:
         told = np.array([row["standard_error"][source] for row in rows if row["seed"] == 0])
         gap = _gaps(rows, f"{source}/unbiased")
         size = np.sqrt(np.square(told).mean())
         shown = np.sqrt(np.square(gap).mean() / (1 - FEW / images))
-        print(f"| {source} | {size:.4f} | {shown:.4f} | {size / shown:.2f} |")
+        lines.append([source, f"{size:.4f}", f"{shown:.4f}", f"{size / shown:.2f}"])
         figures[f"{source}/standard_error"] = float(size)
         figures[f"{source}/standard_error_ratio"] = float(size / shown)
+    print_table(["source", "standard error", "from differences", "ratio"], lines)
     return figures
 
 
 def seeds(rows: Sequence[Row]) -> dict[str, float]:
     """Compare how much a value changes between trainings of a cell and between cells."""
     print("\nStandard deviations of the value on all images:\n")
-    print("| source | mean | between seeds of a cell | between cells' means |")
-    print("|---|---|---|---|")
-    figures = {}
+    figures, lines = {}, []
     for source in SOURCES:
         values = table(rows, lambda row, k=f"{source}/unbiased": row["all"][k])
         between = np.sqrt(values.var(axis=1, ddof=1).mean()) if values.shape[1] > 1 else np.nan
         cells = values.mean(axis=1).std(ddof=1)
-        print(f"| {source} | {values.mean():.3f} | {between:.3f} | {cells:.3f} |")
+        lines.append([source, f"{values.mean():.3f}", f"{between:.3f}", f"{cells:.3f}"])
         figures |= {f"{source}/sd_seeds": float(between), f"{source}/sd_cells": float(cells)}
+    print_table(["source", "mean", "between seeds of a cell", "between cells' means"], lines)
     return figures
 
 
 def correlations(rows: Sequence[Row]) -> dict[str, float]:
     """Print rank correlations of means over seeds, on all images."""
     print(CORRELATION_TEXT)
-    print("| | " + " | ".join(ESTIMATORS) + " |")
-    print("|---|" + "---|" * len(ESTIMATORS))
+    lines = []
     error = table(rows, lambda row: row["error"]).mean(axis=1)
     figures: dict[str, float] = {}
     sides: list[tuple[str, str | None]] = [*((s, None) for s in SOURCES), *PAIRS]
@@ -138,7 +133,8 @@ def correlations(rows: Sequence[Row]) -> dict[str, float]:
             )
             name = f"spearman/{one}/{other or 'error'}/{estimator}"
             figures |= {name: found, f"{name}/low": low, f"{name}/high": high}
-        print(f"| {one} and {other or 'error'} | " + " | ".join(cells) + " |")
+        lines.append([f"{one} and {other or 'error'}", *cells])
+    print_table(["", *ESTIMATORS], lines)
     return figures
 
 

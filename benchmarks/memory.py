@@ -15,22 +15,20 @@ from pathlib import Path
 
 from common import resident_mb
 
-from xnas_tf.launcher.search import search
+import xnas_tf as xt
+
+
+class Readings(xt.Callback, list):
+    """A callback that lists the resident memory after each trained candidate."""
+
+    def on_candidate_end(self, run, candidate):
+        if candidate.trained:
+            self.append(resident_mb())
 
 
 def measure(candidates: int) -> list[float]:
     """Run a search, and return the resident memory after each trained candidate."""
-    from xnas_tf.reporting.search_progress import SearchProgress
-
-    readings: list[float] = []
-    log = SearchProgress.on_candidate_end
-
-    def watched(self, candidate, *rest):
-        log(self, candidate, *rest)
-        if candidate.trained:
-            readings.append(resident_mb())
-
-    SearchProgress.on_candidate_end = watched
+    readings = Readings()
     overrides = [
         "dataset=digits",
         "space={name: nas_bench_201, channels: 2, cells_per_stack: 1}",
@@ -38,7 +36,7 @@ def measure(candidates: int) -> list[float]:
         f"search={{candidates: {candidates}, population: 12}}",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        search(run_dir=Path(folder) / "run", overrides=overrides)
+        xt.search(run_dir=Path(folder) / "run", overrides=overrides, callbacks=[readings])
     return readings
 
 

@@ -112,8 +112,11 @@ def _eager_seconds(model: keras.Model, train: Images, lesson: MaskTrainingOption
     tf.config.run_functions_eagerly(True)
     try:
         network = MaskedNetwork(model, train.images)
-        # Bypass the function that traces it.
-        vars(network).update(gradients=network._gradients, originals=network._originals)
+        # Bypass the properties that trace these functions.
+        vars(network).update(
+            gradients=lambda *given: network._gradients(*map(tf.convert_to_tensor, given)),
+            originals=lambda images: network._run(images)[1],
+        )
         return steps * seconds(lambda: learn(network, one, CLASSES[:1], how)) / EAGER_STEPS
     finally:
         tf.config.run_functions_eagerly(False)
@@ -124,7 +127,7 @@ def as_in_a_search(data: Dataset) -> tuple[Split, MaskTrainingOptions]:
     objective = Objective()
     rng = np.random.default_rng(0)
     part = data.validation.take(rng.permutation(len(data.validation))[: objective.images])
-    return part, objective.lesson()
+    return part, objective.mask_options()
 
 
 def summary(found: Disentanglement) -> dict[str, object]:

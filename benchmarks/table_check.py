@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 import xnas_tf as xt
-from xnas_tf.benchmark import write_table
 from xnas_tf.benchmark.simulation import CellSpace
 from xnas_tf.benchmark.table import FOLDER
+from xnas_tf.benchmark.table_rows import write_table
 from xnas_tf.config import load_config
 from xnas_tf.spaces.cells import EDGES, all_operations, format_genotype
 from xnas_tf.strategy import Algorithm

@@ -25,7 +25,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
 
-from benchmarks.debuggability_report import print_table  # noqa: E402
+from benchmarks.common import print_table  # noqa: E402
 from benchmarks.debuggability_statistics import Interval  # noqa: E402
 from benchmarks.table_measures import (  # noqa: E402
     EARLY,
@@ -33,6 +33,7 @@ from benchmarks.table_measures import (  # noqa: E402
     SOURCES,
     I,
     by_seed,
+    draw,
     means_over_seeds,
     measured,
     of_complete_seeds,
@@ -326,8 +327,6 @@ def main() -> None:
     rows = pd.concat([read(table, parser) for table in options.tables], ignore_index=True)
     figures = findings(rows, np.random.default_rng(0))
     if options.figure:
-        from benchmarks.table_figure import draw
-
         means = means_over_seeds(of_complete_seeds(rows))
         draw(means, measured(means, SOURCES)).savefig(options.figure)
     names = [table.name for table in options.tables]

@@ -1,10 +1,16 @@
-"""The measures of introspectability in a table of networks, and rows that can be compared."""
+"""The measures of introspectability in a table of networks: comparable rows, and a figure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from benchmarks.table_statistics import fronts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 I = "introspectability"  # noqa: E741
 MEASURES = {
@@ -59,3 +65,22 @@ def without_pooling(rows: pd.DataFrame) -> pd.DataFrame:
 def by_seed(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return a measure of the networks that were trained with all seeds, (networks, seeds)."""
     return rows.pivot(index="arch", columns="seed", values=column).dropna()
+
+
+def draw(means: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """Draw a panel for each measure (its column, by title) of networks, with its Pareto front."""
+    from matplotlib.figure import Figure
+
+    count = len(measures)
+    figure = Figure(figsize=(8.5, 3.2 * ((count + 1) // 2)), layout="constrained", dpi=120)
+    for place, (title, column) in enumerate(measures.items(), 1):
+        axes = figure.add_subplot((count + 1) // 2, 2, place)
+        axes.plot(means.error, means[column], ".", color="0.6", markersize=2, rasterized=True)
+        front = means[fronts(means.error, means[column])].sort_values("error")
+        axes.step(front.error, front[column], "o-", where="post", color="#c44e52", markersize=4)
+        axes.set_title(f"{title}: {len(front)} of {len(means)} on the front")
+        if means[column].min() < 0:
+            axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("← validation error")
+        axes.set_ylabel("introspectability →")
+    return figure

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # contains only the script's folder
 
-from xnas_tf.benchmark import read_table  # noqa: E402
+from xnas_tf.benchmark.table import read_table  # noqa: E402
 from xnas_tf.errors import InputError  # noqa: E402
 
 

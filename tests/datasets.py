@@ -1,4 +1,4 @@
-"""Small data sets for tests."""
+"""Small data sets and runs for tests."""
 
 from contextlib import closing
 
@@ -29,7 +29,15 @@ def searched(path, dataset) -> Run:
     """A run on this data set, whose search has begun."""
     config = load_config(overrides=[f"dataset={dataset}"])
     data = load_dataset(**config.dataset.model_dump())
+    limits = [data.scaling.low, data.scaling.high]
+    return saved_run(path, config, dataset=data.facts, value_range=limits)
+
+
+def saved_run(path, config, candidates=(), **facts) -> Run:
+    """A run with these candidates and facts, which may have others already."""
     with closing(open_database(path, config)) as record:
-        record.set_fact("dataset", data.facts)
-        record.set_fact("value_range", [data.scaling.low, data.scaling.high])
+        for candidate in candidates:
+            record.save(candidate)
+        for name, fact in facts.items():
+            record.set_fact(name, fact)
     return Run(path)

@@ -39,7 +39,7 @@ _PUBLIC = {
     "load_run": "xnas_tf.storage.run",
     "retrain": "xnas_tf.retraining",
     "retrainings": "xnas_tf.retraining",
-    "save_report": "xnas_tf.reporting.html",
+    "save_report": "xnas_tf.reporting.html.page",
     "SearchRun": "xnas_tf.execution.search_run",
     "search": "xnas_tf.launcher.search",
     "train_interpreter": "xnas_tf.explanation.interpreting",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from xnas_tf.launcher.search import search
     from xnas_tf.project import init
     from xnas_tf.reporting.dataset import DataReport, inspect_data
-    from xnas_tf.reporting.html import save_report
+    from xnas_tf.reporting.html.page import save_report
     from xnas_tf.retraining import Retraining, retrain, retrainings
     from xnas_tf.storage.run import Run, load_run
     from xnas_tf.tuner import Tuner

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
+from tests.datasets import saved_run
 from tests.unit.test_front import candidates
 from xnas_tf.config import load_config
 from xnas_tf.figures.axis_scale import logarithmic
 from xnas_tf.figures.front_figure import front_figure, front_info
-from xnas_tf.figures.history_figure import history_figure, history_info
 from xnas_tf.figures.parallel_figure import uprights
+from xnas_tf.figures.progress import history_figure
 from xnas_tf.reporting.html.search import search_data
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import ordered_front
 
 CONFIG = load_config(
@@ -48,12 +47,8 @@ def test_only_sizes_and_times_that_span_much_are_logarithmic():
 @pytest.mark.parametrize("span", ["wide", "narrow"])
 def test_figures_and_the_page_have_the_same_axes(tmp_path, span):
     found = everyone() if span == "wide" else everyone()[:2]
-    record = open_database(tmp_path / "run", CONFIG)
-    for each in found:
-        record.save(each)
-    record.close()
-    run, front = Run(tmp_path / "run"), ordered_front(found, CONFIG)
-    page = search_data(run, found, front, run.recommendation())
+    run, front = saved_run(tmp_path / "run", CONFIG, found), ordered_front(found, CONFIG)
+    page = search_data(run, run.snapshot())
     expected = [False, False, span == "wide"]
     assert [each["log"] for each in page["objectives"]] == expected
     assert dict(zip(page["measured"], page["measured_log"], strict=True)) == {
@@ -72,7 +67,7 @@ def test_figures_and_the_page_have_the_same_axes(tmp_path, span):
     assert {axis.get_xscale() for axis in panels} == {"linear"}
     labels = [label.get_text() for axis in panels for label in axis.get_yticklabels(which="both")]
     assert ("1,000" in labels) == (span == "wide") and not any("$" in label for label in labels)
-    history = history_figure(history_info(found, CONFIG)).axes
+    history = history_figure(found, CONFIG).axes
     assert [axis.get_yscale() == "log" for axis in history[:3]] == expected
     heights = [upright.heights for upright in uprights(found, CONFIG)][-1]
     values = np.array([each.objectives["parameters"] for each in found])

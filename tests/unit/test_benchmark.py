@@ -3,16 +3,20 @@
 import csv
 import gzip
 import itertools
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnas_tf.benchmark import make_problem, parse_reference, read_table
-from xnas_tf.benchmark.problem import parameters
+from xnas_tf.benchmark.comparison import Comparison
+from xnas_tf.benchmark.problem import make_problem, parameters, parse_reference
+from xnas_tf.benchmark.report import report_json, report_tables
 from xnas_tf.benchmark.simulation import create_algorithm, run_search
+from xnas_tf.benchmark.table import read_table
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
@@ -182,6 +186,27 @@ def test_options_that_change_no_simulated_search_are_refused(tmp_path):
         with pytest.raises(InputError, match=r"given .* search.crossover, search.mode, search.mut"):
             create_algorithm("nsga2", 0, problem, [text])
     assert create_algorithm("nsga2", 0, problem, ["search.population=5"])._size == 5
+
+
+def test_a_report_has_the_quartiles_and_who_did_not_reach_a_share():
+    facts = {"table": "t", "rows": {}, "objectives": ("error", "loss"), "point": [20.0, 1.6]}
+    curves = [[0.5, 0.96, 0.96], [0.5, 0.94, 0.96], [0.4, 0.5, 0.96], [0.3, 0.4, 0.5]]
+    problem = SimpleNamespace(hypervolume=1.0, **facts)
+    comparison = Comparison(problem, {"nsga2": np.array(curves)})
+    found = json.loads(report_json(comparison))["algorithms"]["nsga2"]
+    (share,) = found["hypervolume_share"]
+    assert share.pop("lower_quartile") == pytest.approx(np.quantile(np.array(curves)[:, 2], 0.25))
+    assert share == {"trainings": 3, "median": 0.96, "upper_quartile": 0.96, "min": 0.5}
+    known = {"share": 0.95, "median": 3.0, "lower_quartile": 2.75, "upper_quartile": None}
+    assert found["trainings_to"][0] == known | {"reached": 3}
+    shares, trainings = report_tables(comparison)
+    assert [[*column.cells] for column in shares.columns] == [
+        ["nsga2"],
+        ["0.960 (0.845–0.960); 0.500"],
+    ]
+    assert [*trainings.columns[1].cells, *trainings.columns[3].cells] == [
+        *("3 (3–> 3); 3/4", "> 3 (> 3–> 3); 0/4")
+    ]
 
 
 def test_a_reference_is_numbers():

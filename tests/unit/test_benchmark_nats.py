@@ -2,7 +2,7 @@
 
 import pytest
 
-from xnas_tf.benchmark import read_table
+from xnas_tf.benchmark.table import read_table
 from xnas_tf.errors import InputError
 
 nats_bench = pytest.importorskip("nats_bench", reason="bin/setup dev installs nats-bench")

@@ -3,7 +3,6 @@
 import csv
 import html
 import io
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import xnas_tf as xt
-from tests.datasets import make_dataset
+from tests.datasets import make_dataset, saved_run
 from tests.ranks import on_ranks
 from tests.spaces import small_cells
 from tests.unit.test_evaluation import candidate, evaluator
@@ -31,8 +30,6 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.summary import best_accuracy_text
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.utils.progress import displayed
 
 FALLING = [{"loss": 1.1}, {"loss": 0.4}]
@@ -178,14 +175,10 @@ def test_random_weights_instead_of_pretrained_ones_are_the_first_cause(weights):
 
 
 def test_status_tables_and_progress_show_it(tmp_path, capsys):
-    record = open_database(tmp_path / "run", CONFIG)
     everyone = [known(1), known(2, collapsed=1.0)]
     everyone[0].reason = "a source is lost in noise"
     everyone[0].objectives = {"error": 0.0, "parameters": 44163.0}
-    for each in everyone:
-        record.save(each)
-    record.close()
-    run = Run(tmp_path / "run")
+    run = saved_run(tmp_path / "run", CONFIG, everyone)
     status = run_status(run)
     assert status["collapsed"] == 1 and "1 of 2 trained candidates collapsed" in status_text(status)
     listed = tables.listing(run, everyone=True)
@@ -240,11 +233,8 @@ def test_a_collapsed_candidate_is_not_announced_as_progress(capsys):
 
 
 def test_a_collapsed_candidate_has_words_instead_of_a_star(tmp_path):
-    record = open_database(tmp_path / "run", TWO)
-    for each in (small_one(1, 0.6, 10.0, collapsed=1.0), small_one(2, 0.2, 90.0)):
-        record.save(each)
-    record.close()
-    run = Run(tmp_path / "run")
+    ended = small_one(1, 0.6, 10.0, collapsed=1.0), small_one(2, 0.2, 90.0)
+    run = saved_run(tmp_path / "run", TWO, ended)
     assert [c.id for c in run.pareto()] == [2, 1]
     table = tables.pareto_table(tables.listing(run, everyone=False))
     cells = {column.header: list(column.cells) for column in table.columns}
@@ -256,15 +246,13 @@ def test_a_collapsed_candidate_has_words_instead_of_a_star(tmp_path):
 
 def collapsed_run(path):
     """A finished run with a collapsed candidate on the front, another that is not, and a result."""
-    with closing(open_database(path, TWO)) as record:
-        for each in (
-            small_one(1, 0.6, 10.0, collapsed=1.0),
-            small_one(2, 0.2, 90.0),
-            small_one(3, 0.7, 95.0, collapsed=1.0),
-            small_one(4, 0.3, 95.0),
-        ):
-            record.save(each)
-    return Run(path)
+    ended = [
+        small_one(1, 0.6, 10.0, collapsed=1.0),
+        small_one(2, 0.2, 90.0),
+        small_one(3, 0.7, 95.0, collapsed=1.0),
+        small_one(4, 0.3, 95.0),
+    ]
+    return saved_run(path, TWO, ended)
 
 
 def test_notebooks_and_figures_show_it(tmp_path):
@@ -283,9 +271,7 @@ def test_notebooks_and_figures_show_it(tmp_path):
 
 
 def test_without_a_collapse_nothing_is_said_of_it(tmp_path):
-    with closing(open_database(tmp_path / "run", TWO)) as record:
-        record.save(small_one(1, 0.2, 90.0))
-    run = Run(tmp_path / "run")
+    run = saved_run(tmp_path / "run", TWO, [small_one(1, 0.2, 90.0)])
     assert run.collapse_text() == "" and "collapsed" not in run._repr_html_()
     (axes,) = run.plot_front().axes
     assert "collapsed" not in axes.get_legend_handles_labels()[1]

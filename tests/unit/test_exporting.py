@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ import tensorflow as tf
 
 import xnas_tf as xt
 from tests.conftest import left_to_all
-from tests.datasets import make_dataset
+from tests.datasets import make_dataset, saved_run
 from xnas_tf.attribution import outputs
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
@@ -30,22 +29,19 @@ from xnas_tf.errors import InputError, XnasError
 from xnas_tf.explanation.model_loading import load_subject
 from xnas_tf.exporting import command, evidence, formats
 from xnas_tf.exporting.card import _limits
-from xnas_tf.exporting.card_calls import _usage
 from xnas_tf.exporting.card_explanations import _map_quality, explanations_text
 from xnas_tf.exporting.card_files import _own_code
+from xnas_tf.exporting.card_text import _usage
 from xnas_tf.exporting.command import _copied, _custom_names, _loads_safely
 from xnas_tf.exporting.formats import FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
-from xnas_tf.exporting.map_quality import RANDOM, map_quality
 from xnas_tf.exporting.markdown import code, text
-from xnas_tf.exporting.own_code import OwnCode, own_code
-from xnas_tf.exporting.selection import ExportSelection
+from xnas_tf.exporting.selection import ExportSelection, OwnCode, own_code
 from xnas_tf.exporting.serving import ServedModel
-from xnas_tf.exporting.verification import difference
+from xnas_tf.exporting.verification import RANDOM, difference, map_quality
 from xnas_tf.keras_tools import tflite
 from xnas_tf.reporting.predictions import metrics_on_test
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import locked, model_path, open_database
+from xnas_tf.storage.run_directory import locked, model_path
 from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.source_code import source_hashes
@@ -108,15 +104,13 @@ def made_run(path, name, models, *words):
     config = load_config(overrides=[*first, *words])
     data = load_dataset(**config.dataset.model_dump())
     path.mkdir()
-    record = open_database(path, config)
-    record.set_fact("dataset", data.facts)
+    more = {"metrics": {"deletion/standard_error": 0.01}, "epochs": 1, "state": "done"}
+    values = {n: {"error": 0.1 * n, "deletion": 0.5 - 0.1 * n} for n in models}
+    trained = [Candidate(n, f"cell |{n}|", {}, objectives=values[n], **more) for n in models]
+    run = saved_run(path, config, trained, dataset=data.facts)
     for number, model in models.items():
-        values = {"error": 0.1 * number, "deletion": 0.5 - 0.1 * number}
-        more = {"metrics": {"deletion/standard_error": 0.01}, "epochs": 1, "state": "done"}
-        record.save(Candidate(number, f"cell |{number}|", {}, objectives=values, **more))
         model.save(model_path(path, number))
-    record.close()
-    return Run(path)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -403,9 +397,7 @@ def test_a_run_is_explained_with_a_warning_if_its_own_layers_have_changed(tmp_pa
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), gate])
     model.add(keras.layers.Dense(3, "softmax"))
     run = made_run(tmp_path / "run", "grey", {1: model}, "space={hypermodel: 'own_later:Gate'}")
-    record = open_database(run.path, run.config)
-    record.set_fact("code", source_hashes([], ["own_later"]))
-    record.close()
+    saved_run(run.path, run.config, code=source_hashes([], ["own_later"]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_subject(run.path, 1).run
@@ -663,10 +655,8 @@ def test_a_card_takes_what_the_search_measured_and_names_the_weak_classes(tmp_pa
     labels = np.repeat([0, 1, 2], 10)
     taken = np.where(np.arange(30) < 22, labels, 0)  # two of the last ten are right
     known = metrics_on_test(labels, np.eye(3)[taken], 3)
-    with closing(open_database(run.path, run.config)) as record:
-        source = source_of(data.digest, path)
-        name = figures_fact(candidate_name(GREY))
-        record.set_fact(name, {"source": source, "figures": known})
+    tested = {"source": source_of(data.digest, path), "figures": known}
+    saved_run(run.path, run.config, **{figures_fact(candidate_name(GREY)): tested})
     told = []
     folder, card = exported(run, GREY, tmp_path / "out", "keras", log=told.append)
     assert not any("measuring the model" in line for line in told)
@@ -846,7 +836,6 @@ def test_a_latency_that_cannot_be_measured_loses_no_export(tmp_path):
     def fails(path, options):
         raise RuntimeError("no interpreter")
 
-    kind = SimpleNamespace(name="mine", file="model.mine", latency=fails, is_quantized=False)
-    notes = []
-    assert command._measured(kind, None, None, None, tmp_path, notes.append) == {}
+    kind, notes = SimpleNamespace(name="mine", latency=fails), []
+    assert command._timed(kind, tmp_path, None, notes.append) == {}
     assert "the latency of mine could not be measured: RuntimeError: no interpreter" in notes[0]

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import itertools
 import json
-import math
 import re
 import shlex
 from dataclasses import replace
@@ -20,7 +19,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from tests.datasets import make_dataset
+from tests.datasets import make_dataset, saved_run
 from tests.unit.test_conductor import Groups, configuration
 from tests.unit.test_front import ONE, THREE, TWO, candidates
 from xnas_tf.candidate import Candidate
@@ -39,18 +38,16 @@ from xnas_tf.reporting.html.model_report import _called, _facts, _problem
 from xnas_tf.reporting.html.models import _examine, chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.quality import quality_data, saved_quality
-from xnas_tf.reporting.html.run_report import report_data
-from xnas_tf.reporting.html.search import lost_data
+from xnas_tf.reporting.html.search import lost_data, report_data
 from xnas_tf.reporting.html.summary import _space_text
 from xnas_tf.reporting.predictions import calibration_data, metrics_on_test
 from xnas_tf.spaces.options import HyperModelOptions
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.hypervolume import HypervolumeMeter
 from xnas_tf.strategy.pareto import pareto_front
+from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.training.class_predictions import OtherRange
-from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import format_value, ten_digits
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&<!--\u2028\ud800"
@@ -291,18 +288,6 @@ def test_too_little_to_learn_from_is_said(everyone, why):
     assert why in found["why_not"] and not found["objectives"]
 
 
-@given(st.integers(0, 50), st.integers(1, 50))
-def test_accuracies_have_wilsons_interval(right, more):
-    """His formula of 1927: the roots of (p - right/count)² = z² p (1 - p) / count."""
-    count, z = right + more, 1.959963984540054
-    low, share, high = accuracy_interval(right, count)
-    assert share == right / count
-    for bound in (low, high):
-        distance = (bound - share) ** 2 - z**2 * bound * (1 - bound) / count
-        assert math.isclose(distance, 0, abs_tol=1e-9)
-    assert accuracy_interval(0, 0) is None
-
-
 def test_answers_are_counted_by_true_and_predicted_class():
     found = metrics_on_test(np.array([0, 0, 1, 1]), np.eye(3)[[0, 1, 1, 1]], 3)
     assert found["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
@@ -315,7 +300,8 @@ def test_a_part_of_the_front_has_its_ends_and_the_one_recommended_first(size, mo
     rows = [(float(place), float(place) ** 1.5) for place in range(size)]
     front = candidates(TWO, rows)
     recommended = data.draw(st.sampled_from([None, *(c.id for c in front)]))
-    chosen = chosen_models(None, front, (), most, recommended)
+    found = SimpleNamespace(front=front, recommended=Recommendation(recommended, ""))
+    chosen = chosen_models(None, found, (), most)
     ids = [c.id for c in chosen]
     assert len(ids) == min(size, most) and len(set(ids)) == len(ids)
     if chosen and recommended:
@@ -439,14 +425,13 @@ def pair(tmp_path_factory):
 def test_other_code_and_versions_are_settings_that_differ(tmp_path):
     runs = []
     for name, number in (("a", "1"), ("b", "2")):
-        database = open_database(tmp_path / name, load_config(overrides=["training.epochs=1"]))
         versions = {"keras": f"3.{number}", "numpy": "2.4"}
-        database.save(Candidate(1, "g", {}, state="failed", finish_order=1, versions=versions))
-        database.set_fact("code", {"mine": number * 64, "same": "3" * 64})
-        database.set_fact("groups", {"ranks": 4, "size": int(number)})
-        database.close()
-        runs.append(Run(tmp_path / name))
-    assert _differing_settings(runs, [run.candidates() for run in runs]) == [
+        failed = Candidate(1, "g", {}, state="failed", finish_order=1, versions=versions)
+        code = {"mine": number * 64, "same": "3" * 64}
+        facts = {"code": code, "groups": {"ranks": 4, "size": int(number)}}
+        config = load_config(overrides=["training.epochs=1"])
+        runs.append(saved_run(tmp_path / name, config, [failed], **facts))
+    assert _differing_settings(runs) == [
         ["hash of mine", "1" * 8, "2" * 8],
         ["version of keras", "3.1", "3.2"],
         ["ranks per candidate", "1", "2"],
@@ -493,7 +478,7 @@ def test_runs_are_compared_by_hypervolumes_of_one_unit(pair, tmp_path):
 )
 def test_runs_that_cannot_be_compared_are_refused(pair, tmp_path, option, message):
     config = load_config(pair[0].config, [option])
-    open_database(tmp_path / "other", config).close()
+    saved_run(tmp_path / "other", config)
     with pytest.raises(InputError, match=message):
         save_report([pair[0], tmp_path / "other"], tmp_path / "x.html")
 

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from contextlib import closing
 from types import SimpleNamespace
 
 import keras
@@ -12,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.datasets import searched
+from tests.datasets import saved_run, searched
 from tests.documented import ROOT, blocks
 from tests.pictures import make_folder, picture
 from xnas_tf.config import load_config
@@ -25,8 +24,6 @@ from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.storage.model_source import ModelSource
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -154,8 +151,7 @@ def test_stored_images_need_no_formula(tmp_path):
 
 
 def test_runs_of_earlier_versions_have_the_formula_if_their_values_were_unusual(tmp_path):
-    with closing(open_database(tmp_path / "run", load_config())):
-        run = Run(tmp_path / "run")
+    run = saved_run(tmp_path / "run", load_config())
     assert input_text(run, {}).endswith("channels), 0 to 255")
     assert conversion_text(-1, 1) in input_text(run, {"values": [-1, 1]})
 

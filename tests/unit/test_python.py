@@ -24,7 +24,7 @@ from xnas_tf.cli.group import with_options
 from xnas_tf.config import load_config
 from xnas_tf.exporting.selection import chosen_models as export_choice
 from xnas_tf.figures import importance
-from xnas_tf.figures.history_figure import HistoryInfo, history_figure
+from xnas_tf.figures.progress import history_figure
 from xnas_tf.interpretation.drawing import new_figure, set_title
 from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.models import chosen_models as report_choice
@@ -101,7 +101,7 @@ def test_ids_of_a_data_frame_name_candidates(run):
     assert [c.id for c in run.choose_all(one)] == [4] == [run[one].id]
     assert [c.id for c in run.choose_all(some)] == [22, 23, 24]
     assert [c.name for c in export_choice(run, some, "")] == [f"candidate-000{i}" for i in some]
-    assert [c.id for c in report_choice(run, run.pareto(), some.to_numpy(), 8, None)] == list(some)
+    assert [c.id for c in report_choice(run, run.snapshot(), some.to_numpy(), 8)] == list(some)
     with pytest.raises(xt.InputError, match="`candidates` is of type float; allowed: an id, "):
         run.choose_all(4.5)
 
@@ -170,20 +170,19 @@ def test_every_figure_has_a_title_and_directions(config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("objectives", "hypervolume", "panels"),
-    [(1, 1.0, 1), (2, 0.5, 3), (2, np.nan, 2)],
+    ("config", "population", "panels"),
+    [(ONE, 3, 1), (TWO, 3, 3), (TWO, 9, 2)],
     ids=["one objective", "known", "not known yet"],
 )
-def test_a_hypervolume_that_shows_nothing_has_no_panel(objectives, hypervolume, panels):
-    trainings, values = np.arange(1, 4), np.ones((3, objectives))
-    titles = ("error ↓", "introspectability/activations ↑")[:objectives]
-    info = HistoryInfo(
-        titles, trainings, values, trainings, values.T, np.full(3, hypervolume, float)
-    )
-    axes = history_figure(info).axes
+def test_a_hypervolume_that_shows_nothing_has_no_panel(config, population, panels):
+    config, objectives = load_config(config, [f"search.population={population}"]), config.objectives
+    found = candidates(config, np.eye(3)[:, : len(objectives)])
+    for each in found:
+        each.finish_order = each.id
+    axes = history_figure(found, config).axes
     assert len(axes) == panels and axes[-1].get_xlabel() == "trainings"
     assert all(float(tick).is_integer() for tick in axes[-1].get_xticks())
-    assert any("hypervolume" in a.get_ylabel() for a in axes) == (panels > objectives)
+    assert any("hypervolume" in a.get_ylabel() for a in axes) == (panels > len(objectives))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from tests.datasets import saved_run
 from tests.unit.test_front import FIVE, ONE, THREE, TWO
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.compromise import knee
 from xnas_tf.strategy.pareto import costs, pareto_front
 from xnas_tf.strategy.recommendation import recommend
@@ -339,12 +338,9 @@ def test_wrong_wishes_are_refused(options, message, size):
 
 @pytest.fixture
 def run(tmp_path):
-    record = open_database(tmp_path / "run", TWO)
-    for number, count, value in ((1, 140, 0.4), (2, 138, 0.6), (3, 60, 0.9), (4, 100, 0.1)):
-        record.save(candidate(TWO, number, count, (value,)))
-    record.set_fact("validation", COUNTS)
-    record.close()
-    return Run(tmp_path / "run")
+    known = (1, 140, 0.4), (2, 138, 0.6), (3, 60, 0.9), (4, 100, 0.1)
+    everyone = [candidate(TWO, number, count, (value,)) for number, count, value in known]
+    return saved_run(tmp_path / "run", TWO, everyone, validation=COUNTS)
 
 
 def test_a_run_gives_what_is_named(run):
@@ -364,9 +360,7 @@ def test_a_run_gives_what_is_named(run):
 
 
 def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
-    record = open_database(run.path, TWO)
-    record.set_fact("validation", [149, 1, 0])
-    record.close()
+    saved_run(run.path, TWO, validation=[149, 1, 0])
     assert run.best is None
     with pytest.raises(InputError, match="no recommended candidate: .*learning_r.*`candidate` ID"):
         run.choose()
@@ -374,8 +368,7 @@ def test_a_run_in_which_nothing_learned_gives_only_what_is_named(run):
 
 
 def test_a_run_without_results_has_neither(tmp_path):
-    open_database(tmp_path / "run", TWO).close()
-    run = Run(tmp_path / "run")
+    run = saved_run(tmp_path / "run", TWO)
     assert run.best is None
     for which in ("recommended", "best"):
         with pytest.raises(InputError, match=f"no {which} candidate.*no candidate has a result"):

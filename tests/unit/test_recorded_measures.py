@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.datasets import saved_run
 from tests.unit.test_evaluation import candidate, evaluator
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
@@ -22,7 +23,6 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data, parts_note
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.columns import measured_columns
-from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import pareto_front
 
@@ -128,11 +128,8 @@ def recorded(number, error, seen):
 @pytest.fixture
 def run(tmp_path):
     config = load_config(overrides=[*CONTROL, "training.epochs=2"])
-    record = open_database(tmp_path / "run", config)
-    for each in (recorded(1, 0.3, 0.9), recorded(2, 0.2, 0.5), recorded(3, 0.4, 0.1)):
-        record.save(each)
-    record.close()
-    return Run(tmp_path / "run")
+    ended = recorded(1, 0.3, 0.9), recorded(2, 0.2, 0.5), recorded(3, 0.4, 0.1)
+    return saved_run(tmp_path / "run", config, ended)
 
 
 def test_recorded_values_stand_beside_objectives_and_do_not_rank(run):

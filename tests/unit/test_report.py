@@ -5,13 +5,13 @@ import html
 import io
 import itertools
 import json
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.conftest import left_to_all
+from tests.datasets import saved_run
 from tests.unit.test_conductor import Groups
 from tests.unit.test_front import FIVE, ONE, THREE, TWO, candidates
 from xnas_tf.config import load_config
@@ -22,7 +22,6 @@ from xnas_tf.reporting.html.search import search_data
 from xnas_tf.reporting.predictions import metrics_on_test
 from xnas_tf.reporting.status import run_status, status_text
 from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.storage.tested_models import candidate_name, figures_fact
 from xnas_tf.strategy.pareto import pareto_front
 from xnas_tf.utils.pictures import png
@@ -40,8 +39,7 @@ def run(tmp_path):
 @pytest.mark.parametrize("has_learned", [True, False])
 def test_all_forms_mark_the_same_candidates(run, has_learned):
     if not has_learned:
-        with closing(open_database(run.path, run.config)) as record:
-            record.set_fact("validation", [1, 0])
+        saved_run(run.path, run.config, validation=[1, 0])
     listed = tables.listing(run, everyone=True)
     front = {c.id for c in run.pareto()}
     assert front and listed.front == front
@@ -78,13 +76,13 @@ def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(
     """Test results by class are named, and nothing is chosen by them."""
     before = run.recommendation()
     others = [c.id for c in run.candidates() if c.id != before.id]
-    with closing(open_database(run.path, run.config)) as record:
-        record.set_fact("dataset", {"class_names": ["bat", "<b>moth</b>"]})
-        for number in others:  # no other is as accurate on the test split as these claim
-            record.set_fact(figures_fact(candidate_name(number)), figures([[90, 0], [0, 30]]))
+    # No other is as accurate on the test split as these claim.
+    tested = {figures_fact(candidate_name(n)): figures([[90, 0], [0, 30]]) for n in others}
+    dataset = {"class_names": ["bat", "<b>moth</b>"]}
+    saved_run(run.path, run.config, dataset=dataset, **tested)
     assert run.recommendation() == before and before.on_test == ""
-    with closing(open_database(run.path, run.config)) as record:
-        record.set_fact(figures_fact(candidate_name(before.id)), figures([[90, 0], [19, 11]]))
+    name = figures_fact(candidate_name(before.id))
+    saved_run(run.path, run.config, **{name: figures([[90, 0], [19, 11]])})
     found = run.recommendation()
     weak = "The model is much worse for <b>moth</b> (11 of 30 correct)."
     assert found == replace(before, on_test=weak)
@@ -93,16 +91,15 @@ def test_the_weak_classes_of_the_recommended_candidate_are_named_wherever_it_is(
     status = run_status(run)
     assert status_text(status).splitlines()[-1] == f"recommended      {found.text}"
     assert json.loads(tables.pareto_json(tables.listing(run, False)))["on_test"] == weak
-    data = search_data(run, run.candidates(), run.pareto(), found)
+    data = search_data(run, run.snapshot())
     assert data["recommended"]["on_test"] == weak
 
 
 def test_luck_on_the_validation_split_is_named(run):
-    with closing(open_database(run.path, run.config)) as record:
-        record.set_fact("dataset", {"class_names": ["bat", "moth"]})
-        record.set_fact("validation", [100, 80])
-        name = candidate_name(run.recommendation().id)
-        record.set_fact(figures_fact(name), figures([[50, 40], [40, 50]]))
+    facts = {"dataset": {"class_names": ["bat", "moth"]}, "validation": [100, 80]}
+    saved_run(run.path, run.config, **facts)
+    name = figures_fact(candidate_name(run.recommendation().id))
+    saved_run(run.path, run.config, **{name: figures([[50, 40], [40, 50]])})
     assert run.recommendation().on_test.startswith("The accuracy of 55.6% is clearly below the ")
 
 

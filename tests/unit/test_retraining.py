@@ -20,8 +20,8 @@ from tests.spaces import small_cells
 from xnas_tf.candidate import Candidate, Result
 from xnas_tf.config import load_config
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.reporting.html.retrainings import retrainings_data
-from xnas_tf.reporting.retraining_tables import retraining_table
+from xnas_tf.reporting.candidate_tables import retraining_table
+from xnas_tf.reporting.html.models import retrainings_data
 from xnas_tf.retraining import session
 from xnas_tf.retraining.baseline import ResNet, resnet_of_size
 from xnas_tf.retraining.job import check_fits, hold, retrain

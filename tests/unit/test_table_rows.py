@@ -17,11 +17,13 @@ from keras_tuner import HyperParameters
 
 from benchmarks import table_sample
 from benchmarks.table_sample import sample
-from tests.unit.test_benchmark import CELLS
-from xnas_tf.benchmark import cell_flops, make_problem, read_table, write_table
+from tests.unit.test_benchmark import CELLS, write
+from xnas_tf.benchmark import cell_flops
 from xnas_tf.benchmark import table as tables
-from xnas_tf.benchmark.published_order import published_cells
+from xnas_tf.benchmark.problem import make_problem
 from xnas_tf.benchmark.simulation import run_search
+from xnas_tf.benchmark.table import read_table
+from xnas_tf.benchmark.table_rows import published_cells, write_table
 from xnas_tf.candidate import Candidate
 from xnas_tf.cli import main
 from xnas_tf.config import load_config
@@ -60,6 +62,7 @@ def all_networks():
     return networks_of(CELLS)
 
 
+COLUMNS = ("arch", "seed", "error")
 FACTS = {"class_names": list("abc"), "image_shape": [8, 8, 1]}
 
 
@@ -159,8 +162,7 @@ def test_different_values_for_the_same_training_are_an_error(runs, tmp_path):
 
 def test_what_is_no_run_or_table_is_named(tmp_path):
     (tmp_path / "text.csv.gz").write_text("arch,seed")
-    with gzip.open(tmp_path / "other.csv.gz", "wt") as file:
-        file.write("arch,accuracy\n")
+    write(tmp_path / "other.csv.gz", [], ("arch", "accuracy"))
     for name, message in [
         ("text.csv.gz", "text.csv.gz is neither a run nor a table"),
         ("other.csv.gz", "there are no columns arch and seed"),
@@ -253,8 +255,7 @@ def test_reused_results_are_no_trainings_with_another_seed(runs, tmp_path):
 
 def test_an_earlier_table_with_fewer_columns_is_completed(runs, tmp_path):
     thin, whole = tmp_path / "thin.csv.gz", tmp_path / "whole.csv.gz"
-    with gzip.open(thin, "wt") as file:
-        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.25\n{GENOTYPES[0]},7,0.5\n")
+    write(thin, [(GENOTYPES[0], 0, 0.25), (GENOTYPES[0], 7, 0.5)], COLUMNS)
     assert write_table([thin, *runs], whole) == 61
     table = read_table(whole)
     assert "test_error" in table.columns and len(table.column("test_error")) == 30
@@ -275,10 +276,9 @@ def test_files_that_cannot_be_written_are_named_first(runs, tmp_path, name, mess
     [("bad,0,0.5", "line 2: genotype 'bad'"), (f"{GENOTYPES[0]},0", "line 2: .*3 values")],
 )
 def test_bad_rows_are_named(tmp_path, row, message):
-    with gzip.open(tmp_path / "bad.csv.gz", "wt") as file:
-        file.write(f"arch,seed,error\n{row}\n")
+    bad = write(tmp_path / "bad.csv.gz", [row.split(",")], COLUMNS)
     with pytest.raises(InputError, match=message):
-        write_table([tmp_path / "bad.csv.gz"], tmp_path / "t.csv.gz")
+        write_table([bad], tmp_path / "t.csv.gz")
 
 
 def test_rows_of_the_same_network_are_averaged(tmp_path):
@@ -290,9 +290,7 @@ def test_rows_of_the_same_network_are_averaged(tmp_path):
     ]
     better = format_genotype({**empty, "edge_0_3": "nor_conv_1x1"})
     rows = [(cells[0], 0, 0.1, 9), (cells[1], 1, 0.3, 9), (better, 0, 0.15, 8)]
-    with gzip.open(tmp_path / "t.csv.gz", "wt", newline="") as file:
-        csv.writer(file).writerows([("arch", "seed", "error", "loss"), *rows])
-    table = read_table(tmp_path / "t.csv.gz")
+    table = read_table(write(tmp_path / "t.csv.gz", rows, (*COLUMNS, "loss")))
     assert len(table.genotypes) == 2 and table.rows[cells[0]] == table.rows[cells[1]] == 0
     problem = make_problem(table, ["error", "loss"], reference=[1, 10])
     assert problem.costs.tolist() == [[0.2, 9], [0.15, 8]]
@@ -300,24 +298,20 @@ def test_rows_of_the_same_network_are_averaged(tmp_path):
 
 
 def test_a_training_in_two_rows_is_an_error(tmp_path):
-    with gzip.open(tmp_path / "twice.csv.gz", "wt") as file:
-        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.5\n{GENOTYPES[0]},0,0.6\n")
+    rows = [(GENOTYPES[0], 0, 0.5), (GENOTYPES[0], 0, 0.6)]
     with pytest.raises(InputError, match="line 3: .* with seed 0 is already in line 2"):
-        read_table(tmp_path / "twice.csv.gz")
+        read_table(write(tmp_path / "twice.csv.gz", rows, COLUMNS))
 
 
 def test_published_settings_are_not_assumed_for_other_tables(tmp_path):
-    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
-        file.write("arch,seed,error,test_error,parameters\n")
-        for number, genotype in enumerate(GENOTYPES[:9]):
-            file.write(f"{genotype},0,{0.1 + number / 100},{0.4 - number / 50},{1000 + number}\n")
-    problem = make_problem(read_table(tmp_path / "t.csv.gz"))
+    rows = [(g, 0, 0.1 + n / 100, 0.4 - n / 50, 1000 + n) for n, g in enumerate(GENOTYPES[:9])]
+    header = (*COLUMNS, "test_error", "parameters")
+    problem = make_problem(read_table(write(tmp_path / "t.csv.gz", rows, header)))
     assert problem.costs[:, 1].tolist() == list(range(1000, 1009))
     assert problem.point == pytest.approx([0.18, 1008])
-    with gzip.open(tmp_path / "less.csv.gz", "wt") as file:
-        file.write(f"arch,seed,error\n{GENOTYPES[0]},0,0.5\n")
+    less = write(tmp_path / "less.csv.gz", [(GENOTYPES[0], 0, 0.5)], COLUMNS)
     with pytest.raises(InputError, match="has no 'parameters'"):
-        make_problem(read_table(tmp_path / "less.csv.gz"))
+        make_problem(read_table(less))
 
 
 def test_runs_are_only_read(runs, tmp_path):
@@ -375,8 +369,7 @@ def test_flops_are_those_of_the_objective(tmp_path, monkeypatch):
     foreign = next(genotype for genotype in GENOTYPES if genotype not in given)
     run = make_run(tmp_path / "run", 0, given, facts=FACTS, overrides=small)
     earlier = tmp_path / "earlier.csv.gz"
-    with gzip.open(earlier, "wt") as file:
-        file.write(f"arch,seed,error\n{foreign},0,0.25\n")
+    write(earlier, [(foreign, 0, 0.25)], COLUMNS)
     counted = []
     count = lambda model: counted.append(count_flops(model)) or counted[-1]  # noqa: E731
     monkeypatch.setattr(cell_flops, "count_flops", count)
@@ -404,18 +397,15 @@ def test_flops_are_those_of_the_objective(tmp_path, monkeypatch):
 def test_flops_of_another_skeleton_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(cell_flops, "count_flops", lambda model: 1000)
     run = make_run(tmp_path / "run", 0, GENOTYPES[:2], facts=FACTS)
-    with gzip.open(tmp_path / "earlier.csv.gz", "wt") as file:
-        file.write(f"arch,seed,flops\n{GENOTYPES[2]},0,1\n")
+    earlier = write(tmp_path / "a.csv.gz", [(GENOTYPES[2], 0, 1)], ("arch", "seed", "flops"))
     with pytest.raises(InputError, match=r"has flops 1 in a source; computed: 1000\. Were all"):
-        write_table([tmp_path / "earlier.csv.gz", run], tmp_path / "t.csv.gz")
+        write_table([earlier, run], tmp_path / "t.csv.gz")
 
 
 def test_what_all_seeds_share_is_not_averaged(tmp_path):
-    with gzip.open(tmp_path / "t.csv.gz", "wt") as file:
-        file.write("arch,seed,error,nas_bench_201\n")
-        file.writelines(f"{GENOTYPES[0]},{seed},0.{seed},7\n" for seed in (1, 2, 4))
-        file.writelines(f"{GENOTYPES[1]},{seed},0.{seed},3 12\n" for seed in (1, 2, 4))
-    table = read_table(tmp_path / "t.csv.gz")
+    known = (GENOTYPES[0], "7"), (GENOTYPES[1], "3 12")
+    rows = [(genotype, n, n / 10, shared) for genotype, shared in known for n in (1, 2, 4)]
+    table = read_table(write(tmp_path / "t.csv.gz", rows, (*COLUMNS, "nas_bench_201")))
     assert table.columns["nas_bench_201"] == ["7", "3 12"]
     assert table.column("error") == pytest.approx([0.7 / 3] * 2)
 

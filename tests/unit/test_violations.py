@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.datasets import saved_run
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import load_config
 from xnas_tf.execution.search_run import SearchRun, SearchState
@@ -15,8 +16,6 @@ from xnas_tf.reporting import candidate_tables as tables
 from xnas_tf.reporting.html.search import candidates_data
 from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.status import run_status, status_text
-from xnas_tf.storage.run import Run
-from xnas_tf.storage.run_directory import open_database
 from xnas_tf.strategy.pareto import comparable_candidates
 from xnas_tf.utils.progress import displayed
 
@@ -50,11 +49,8 @@ BROKEN = "error is 0.5, wanted: <= 0.3"
 
 @pytest.fixture
 def run(tmp_path):
-    record = open_database(tmp_path / "run", CONFIG)
-    for candidate in EVERYONE:
-        record.save(replace(candidate, finish_order=candidate.id))
-    record.close()
-    return Run(tmp_path / "run")
+    ended = [replace(candidate, finish_order=candidate.id) for candidate in EVERYONE]
+    return saved_run(tmp_path / "run", CONFIG, ended)
 
 
 def test_tables_say_what_they_violate(run):

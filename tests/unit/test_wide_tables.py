@@ -13,7 +13,7 @@ from rich.table import Table
 from xnas_tf.cli.group import print_tables
 from xnas_tf.explanation import Explanation
 from xnas_tf.explanation.tables import explanation_tables
-from xnas_tf.exporting.tables import files_table
+from xnas_tf.exporting.card_files import files_table
 from xnas_tf.reporting.wide_tables import split_to_fit
 
 GENOTYPE = "|nor_conv_1x1~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"

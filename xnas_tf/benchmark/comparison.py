@@ -14,20 +14,15 @@ from xnas_tf.benchmark.simulation import OWN_ALGORITHMS, create_algorithm, run_s
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.utils.progress import steps_bar
 
-CHECKPOINTS = (50, 100, 200, 400)
-"""Numbers of trainings after which shares are listed, in addition to the total number."""
 SHARES = (0.95, 0.97, 0.99)
 """Shares of the table's hypervolume for which the required trainings are counted."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The results of searches on a table.
+    """The shares of a table's hypervolume after each training run, by algorithm.
 
-    Attributes:
-        problem: The table and its objectives.
-        curves: Share of the table's hypervolume after each training run, (seeds, trainings), by
-            algorithm.
+    The shares of an algorithm are (seeds, trainings).
     """
 
     problem: Problem
@@ -43,45 +38,13 @@ class Comparison:
         """Number of candidates that each search trains."""
         return next(iter(self.curves.values())).shape[1]
 
-    @property
-    def checkpoints(self) -> list[int]:
-        """Numbers of training runs at which the shares are listed."""
-        return [*(c for c in CHECKPOINTS if c < self.trainings), self.trainings]
-
-    def share(self, name: str, trainings: int) -> np.ndarray:
-        """Return the shares found by an algorithm after a number of training runs, (seeds,)."""
-        return self.curves[name][:, trainings - 1]
-
-    def trainings_to(self, name: str, share: float) -> np.ndarray:
-        """Return the number of training runs that an algorithm needed to reach a share, (seeds,).
-
-        Seeds that did not reach the share get infinity.
-        """
-        reached = self.curves[name] >= share
-        return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
-
-
-def quartiles(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the quartiles over seeds, interpolated linearly as NumPy does.
-
-    Unlike in NumPy, a quartile next to an infinite value is infinite.
-    """
-    ordered = np.sort(values)
-
-    def quantile(q: float) -> float:
-        position = q * (len(ordered) - 1)
-        below, above = ordered[int(np.floor(position))], ordered[int(np.ceil(position))]
-        return float(below if below == above else below + (position % 1) * (above - below))
-
-    return quantile(0.25), quantile(0.5), quantile(0.75)
-
 
 def compare(
     problem: Problem,
-    algorithms: Sequence[str] = ("nsga2", "random"),
-    seeds: int = 20,
-    trainings: int = 600,
-    overrides: Sequence[str] = (),
+    algorithms: Sequence[str],
+    seeds: int,
+    trainings: int,
+    overrides: Sequence[str],
 ) -> Comparison:
     """Run searches on a table in parallel, one per processor.
 
@@ -101,32 +64,22 @@ def compare(
             raise InputError(f"{option}: given {number}; allowed: 1 and more")
     names = list(dict.fromkeys(algorithms))
     for name in names:
-        _check(name, problem, overrides)
-    searches = [(name, seed) for name in names for seed in range(seeds)]
-    run = joblib.delayed(_run)
-    results = joblib.Parallel(n_jobs=-1, return_as="generator_unordered")(
-        run(search, problem, trainings, overrides) for search in searches
-    )
-    curves = {}
+        if name in BASELINES:
+            check_installed(name)
+        elif name in OWN_ALGORITHMS:
+            create_algorithm(name, 0, problem, overrides)
+        else:
+            allowed = [*OWN_ALGORITHMS, *BASELINES]
+            raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
+    run = joblib.delayed(run_search)
+    searches = [
+        (problem, name, seed, trainings, overrides) for name in names for seed in range(seeds)
+    ]
+    curves = []
     with steps_bar("searches") as show_step:
-        for search, curve in results:
-            curves[search] = curve
+        results = joblib.Parallel(n_jobs=-1, return_as="generator")(run(*each) for each in searches)
+        for curve in results:
+            curves.append(curve)
             show_step(len(curves), len(searches))
-    return Comparison(problem, {n: np.array([curves[n, s] for s in range(seeds)]) for n in names})
-
-
-def _check(name: str, problem: Problem, overrides: Sequence[str]) -> None:
-    """Check an algorithm and its overrides before any search is run."""
-    if name in BASELINES:
-        check_installed(name)
-    elif name in OWN_ALGORITHMS:
-        create_algorithm(name, 0, problem, overrides)
-    else:
-        allowed = [*OWN_ALGORITHMS, *BASELINES]
-        raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
-
-
-def _run(
-    search: tuple[str, int], problem: Problem, trainings: int, overrides: Sequence[str]
-) -> tuple[tuple[str, int], np.ndarray]:
-    return search, run_search(problem, *search, trainings, overrides)
+    by_name = np.reshape(curves, (len(names), seeds, trainings))
+    return Comparison(problem, dict(zip(names, by_name, strict=True)))

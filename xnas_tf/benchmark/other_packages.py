@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xnas_tf.benchmark.simulated_training import SimulatedTraining
+from xnas_tf.benchmark.problem import SimulatedTraining
 from xnas_tf.errors import InputError
 from xnas_tf.spaces.cells import EDGES, OPERATIONS, format_genotype
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
     from pymoo.algorithms.base.genetic import GeneticAlgorithm
 
 POPULATION = 64
@@ -58,7 +58,9 @@ def pymoo(simulation: SimulatedTraining, seed: int) -> None:
 
     class Cells(Problem):
         def _evaluate(self, indices: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            out["F"] = np.array([simulation.train(_genotype(row)) for row in indices])
+            cells = ([OPERATIONS[int(i)] for i in row] for row in indices)
+            genotypes = (format_genotype(dict(zip(EDGES, cell, strict=True))) for cell in cells)
+            out["F"] = np.array([simulation.train(each) for each in genotypes])
 
     search = published_nsga2()
     cells = Cells(
@@ -73,56 +75,33 @@ def pymoo(simulation: SimulatedTraining, seed: int) -> None:
         search.next()
 
 
-def optuna_nsga2(simulation: SimulatedTraining, seed: int) -> None:
-    """Run Optuna's NSGA-II, with the population size of XNAS."""
-    from optuna.samplers import NSGAIISampler
-
-    _optuna(simulation, NSGAIISampler(population_size=POPULATION, seed=seed))
-
-
-def optuna_tpe(simulation: SimulatedTraining, seed: int) -> None:
-    """Run Optuna's tree-structured Parzen estimator for several objectives."""
-    from optuna.samplers import TPESampler
-
-    _optuna(simulation, TPESampler(seed=seed))
-
-
-def _optuna(simulation: SimulatedTraining, sampler: BaseSampler) -> None:
+def _with_optuna(simulation: SimulatedTraining, seed: int, sampler: str, **options: Any) -> None:
+    """Run one of Optuna's samplers, such as its tree-structured Parzen estimator."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(simulation.problem.objectives)
-    study = optuna.create_study(directions=directions, sampler=sampler)
+    chosen = getattr(optuna.samplers, sampler)(seed=seed, **options)
+    study = optuna.create_study(directions=directions, sampler=chosen)
     while not simulation.is_over:
         trial = study.ask()
         cell = {edge: trial.suggest_categorical(edge, OPERATIONS) for edge in EDGES}
         study.tell(trial, simulation.train(format_genotype(cell)).tolist())
 
 
-def _genotype(indices: Sequence[int]) -> str:
-    """Return the genotype string of a cell, given the operation index of each edge."""
-    operations = (OPERATIONS[int(index)] for index in indices)
-    return format_genotype(dict(zip(EDGES, operations, strict=True)))
-
-
 BASELINES: dict[str, Callable[[SimulatedTraining, int], None]] = {
     "random": random,
     "pymoo": pymoo,
-    "optuna_nsga2": optuna_nsga2,
-    "optuna_tpe": optuna_tpe,
+    "optuna_nsga2": partial(_with_optuna, sampler="NSGAIISampler", population_size=POPULATION),
+    "optuna_tpe": partial(_with_optuna, sampler="TPESampler"),
 }
 """Functions that run a search on a simulated training, given a seed."""
-PACKAGES = {"pymoo": "pymoo", "optuna_nsga2": "optuna", "optuna_tpe": "optuna"}
 
 
 def check_installed(name: str) -> None:
-    """Check that a baseline's package is installed.
-
-    Raises:
-        InputError: If the package is missing.
-    """
-    package = PACKAGES.get(name)
-    if package and importlib.util.find_spec(package) is None:
+    """Raise an ``InputError`` if a baseline's package is missing."""
+    package = name.partition("_")[0]
+    if name != "random" and importlib.util.find_spec(package) is None:
         raise InputError(
             f"--algorithm {name} needs the package {package}, which is not installed: "
             f"bin/setup dev installs all baselines, or: pip install {package}"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from xnas_tf.benchmark.other_packages import BASELINES
-from xnas_tf.benchmark.problem import Problem
-from xnas_tf.benchmark.simulated_training import SimulatedTraining
+from xnas_tf.benchmark.problem import Problem, SimulatedTraining
 from xnas_tf.config import Config, load_config
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.spaces.base import Space
@@ -76,11 +75,7 @@ class CellSpace(Space):
 
 
 def create_algorithm(name: str, seed: int, problem: Problem, overrides: Iterable[str]) -> Algorithm:
-    """Create one of ``OWN_ALGORITHMS``, with ``KEY=VALUE`` overrides of ``CHANGEABLE`` keys.
-
-    Raises:
-        InputError: If an override is invalid.
-    """
+    """Create one of ``OWN_ALGORITHMS``, with ``KEY=VALUE`` overrides of ``CHANGEABLE`` keys."""
     for text in overrides:
         if (key := text.partition("=")[0]) not in CHANGEABLE:
             raise InputError(f"--set {text}: given {suggest(key, CHANGEABLE)}")
@@ -111,14 +106,9 @@ def run_search(
     if name in BASELINES:
         BASELINES[name](simulation, seed)
     else:
-        _run_own(simulation, name, seed, overrides)
+        search = create_algorithm(name, seed, problem, overrides)
+        while not simulation.is_over and (proposal := search.ask()):
+            search.tell(proposal, proposal.number, simulation.train(proposal.genotype).tolist())
     shares = simulation.shares
     last = shares[-1] if shares else 0.0
     return np.array(shares + [last] * (trainings - len(shares)))
-
-
-def _run_own(simulation: SimulatedTraining, name: str, seed: int, overrides: Iterable[str]) -> None:
-    search = create_algorithm(name, seed, simulation.problem, overrides)
-    while not simulation.is_over and (proposal := search.ask()):
-        costs = simulation.train(proposal.genotype)
-        search.tell(proposal, proposal.number, costs.tolist())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from xnas_tf.benchmark.nats_bench import read_nats_bench
 from xnas_tf.errors import InputError, suggest
 from xnas_tf.spaces.cells import (
     EDGES,
@@ -25,6 +27,9 @@ FOLDER = Path(__file__).parent / "tables"
 TABLES = tuple(sorted(path.name.removesuffix(".csv.gz") for path in FOLDER.glob("*.csv.gz")))
 """Names of the packaged tables."""
 SEED = "seed"
+NATS_DATASETS = ("cifar10", "cifar10-valid", "cifar100", "ImageNet16-120")
+NATS_COSTS = ("flops", "params", "latency")
+"""Costs: millions of operations, millions of parameters, and seconds per batch of 256 images."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,10 @@ def read_table(path: Path) -> Table:
 
     Args:
         path: A name from ``TABLES``; a CSV file, optionally gzipped, with the header
-            ``arch,column…``; or NATS-Bench's files (see ``read_nats_bench``). A file with a
-            ``seed`` column has one row per genotype and seed: the values are averaged over all rows
-            of a network and apply to all cells that build it.
+            ``arch,column…``; or NATS-Bench's files, the folder ``NATS-tss-v1_0-3ffb9-simple`` or
+            the single large ``.pickle.pbz2`` file. A CSV file with a ``seed`` column has one row
+            per genotype and seed: the values are averaged over all rows of a network and apply to
+            all cells that build it.
 
     Raises:
         InputError: If the file is missing, or does not contain a table in one of these formats.
@@ -98,7 +104,7 @@ def read_table(path: Path) -> Table:
         near += TABLES
         raise InputError(f"--table: there is no file {suggest(str(path), near)}")
     if path.is_dir() or path.suffix == ".pbz2":
-        genotypes, columns = read_nats_bench(path)
+        genotypes, columns = _read_nats_bench(path)
         for number, genotype in enumerate(genotypes):
             parse_genotype(genotype, f"{path.name}, cell {number}")
         return Table(path.name, tuple(genotypes), columns, range(len(genotypes)))
@@ -167,3 +173,47 @@ def _header(name: str, cells: list[str]) -> list[str]:
         twice = next(column for column in header if header.count(column) > 1)
         raise InputError(f"{name}, line 1: two columns are called {twice!r}")
     return header
+
+
+def _read_nats_bench(path: Path) -> tuple[list[str], dict[str, list[float]]]:
+    """Read the genotypes of NATS-Bench's topology space and the results of its longest training.
+
+    The files (Dong et al. 2021, arXiv 2009.00437) are read with the authors' package, which
+    unpickles them. This can run code: use only the authors' files.
+
+    The columns are accuracies in %, such as ``cifar10_test_accuracy`` and
+    ``cifar100_valid_accuracy``, averaged over the training runs of a cell, and costs such as
+    ``cifar10_flops``, ``cifar10_params`` and ``cifar10_latency``. Columns whose values are not
+    known for every cell are left out.
+    """
+    try:
+        import nats_bench
+    except ImportError:
+        needed = f"--table {path} needs the package nats-bench: pip install nats-bench"
+        raise InputError(needed) from None
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # the package prints
+            api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+            genotypes = [api.arch(index) for index in range(len(api))]
+            rows = [_metrics(api, index) for index in range(len(api))]
+    except Exception as error:  # the package or pickle may raise anything
+        raise InputError(f"--table {path} is not readable as NATS-Bench: {error!r}") from error
+    known = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
+    return genotypes, {name: [row[name] for row in rows] for name in known}
+
+
+def _metrics(api: Any, index: int) -> dict[str, float]:
+    """Return all known results of a cell."""
+    if api.fast_mode:  # a folder, with a file for each cell
+        api.reload(api.archive_dir, index)
+    epochs = max(api.arch2infos_dict[index], key=int)
+    trained_on = api.arch2infos_dict[index][epochs].get_dataset_names()
+    metrics: dict[str, float | None] = {}
+    for dataset in filter(trained_on.__contains__, NATS_DATASETS):
+        info = api.get_more_info(index, dataset, hp=epochs, is_random=False)
+        for split in ("test", "valid"):
+            metrics[f"{dataset}_{split}_accuracy"] = info.get(f"{split}-accuracy")
+        costs = api.get_cost_info(index, dataset, hp=epochs)
+        metrics |= {f"{dataset}_{name}": costs[name] for name in NATS_COSTS}
+    del api.arch2infos_dict[index]  # all cells together take gigabytes
+    return {name: value for name, value in metrics.items() if value is not None}

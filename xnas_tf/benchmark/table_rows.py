@@ -6,16 +6,18 @@ import csv
 import gzip
 import io
 import math
+import random
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xnas_tf.benchmark.published_order import published_indices
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import differences
 from xnas_tf.errors import InputError
-from xnas_tf.spaces.cells import network_of, parse_genotype
+from xnas_tf.spaces.cells import EDGES, all_operations, network_of, parse_genotype
 from xnas_tf.spaces.options import NASBench201Options
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import write_atomically
@@ -32,8 +34,8 @@ OF_LAYERS = re.compile(
     r"|disentanglement/(?!(uncorrected|false_alarms|kept|all_kept|classes)$))"
 )
 """Metrics of individual layers, which some networks lack."""
-FROM_HISTORY = {"loss": "train_loss", "val_loss": "val_loss"}
-"""Columns for epochs before the last one, by their name in the history."""
+SHUFFLE_SEED = 88
+"""Seed of the published order of all cells."""
 Row = dict[str, str]
 
 
@@ -74,7 +76,8 @@ def write_table(sources: Sequence[Path], path: Path) -> int:
             rows[key] = {**row, **known}
             if source.is_dir():
                 trained.add(key)
-            if column := _difference(known, row):
+            compared = [n for n in row if not n.startswith("seconds") and n in known]
+            if column := next((n for n in compared if known[n] != row[n]), None):
                 raise InputError(
                     f"{source}: {row['arch']} with seed {row['seed']} has {column} "
                     f"{row[column]}, but an earlier source has {known[column]}: were they made "
@@ -127,22 +130,16 @@ def _count_flops(run: Run) -> Callable[[str], int] | None:
 
 def _check_same_settings(runs: Sequence[Run]) -> None:
     """Check that all runs trained and measured candidates on the same data in the same way."""
+
+    def settings(run: Run) -> dict[str, Any]:
+        config = run.config.model_dump(mode="json", exclude={"search", "distributed"})
+        return {**config, "rungs": run.config.rungs, "images": run.fact("dataset")}
+
     for run in runs[1:]:
-        first, other = map(_settings, (runs[0], run))
+        first, other = settings(runs[0]), settings(run)
         if lines := differences(other, first, f"in {run.path}, in {runs[0].path}"):
             listed = "\n  ".join(lines)
             raise InputError(f"the runs of a table must have the same settings:\n  {listed}")
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    config = run.config.model_dump(mode="json", exclude={"search", "distributed"})
-    return {**config, "rungs": run.config.rungs, "images": run.fact("dataset")}
-
-
-def _difference(known: Row, row: Row) -> str | None:
-    """Return the first column in which two rows differ, except for times."""
-    columns = (name for name in row if not name.startswith("seconds") and name in known)
-    return next((name for name in columns if known[name] != row[name]), None)
 
 
 def _rows(source: Path) -> Iterator[Row]:
@@ -175,13 +172,11 @@ def _rows_of_run(path: Path) -> Iterator[Row]:
         is_own = candidate.state == "done" and not candidate.reused_from
         if is_own and candidate.epochs == run.config.training.epochs:
             parse_genotype(candidate.genotype, f"{path}: a table needs nas_bench_201")
-            formatted = {name: _format(value) for name, value in _values(candidate)}
+            formatted = {  # whole numbers, such as counts, are exact
+                name: f"{value:.0f}" if float(value).is_integer() else f"{value:.{DIGITS}g}"
+                for name, value in _values(candidate)
+            }
             yield {"arch": candidate.genotype, "seed": str(run.config.search.seed), **formatted}
-
-
-def _format(value: float) -> str:
-    """Format a number; whole numbers, such as counts, are exact."""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.{DIGITS}g}"
 
 
 def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:
@@ -190,8 +185,8 @@ def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:
     for epoch, history in enumerate(candidate.history[:-1], start=1):
         yield f"epoch_{epoch}/train_error", 1 - history["accuracy"]
         yield f"epoch_{epoch}/error", 1 - history["val_accuracy"]
-        names = FROM_HISTORY.items()
-        yield from _finite((f"epoch_{epoch}/{new}", history[name]) for name, new in names)
+        losses = {"train_loss": history["loss"], "val_loss": history["val_loss"]}
+        yield from _finite((f"epoch_{epoch}/{name}", loss) for name, loss in losses.items())
     metrics = dict(candidate.metrics)
     yield "train_error", 1 - metrics.pop("accuracy")
     yield "train_loss", metrics.pop("loss")
@@ -206,3 +201,28 @@ def _values(candidate: Candidate) -> Iterator[tuple[str, float]]:
 
 def _finite(pairs: Iterable[tuple[str, float]]) -> Iterator[tuple[str, float]]:
     return ((name, value) for name, value in pairs if math.isfinite(value))
+
+
+@cache
+def published_indices() -> Mapping[str, tuple[int, ...]]:
+    """Return the published indices of all cells of each network, in increasing order.
+
+    The keys are those of ``network_of``; the empty text stands for all infeasible cells.
+    """
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, cell in enumerate(published_cells()):
+        indices[network_of(cell)].append(index)
+    return {network: tuple(each) for network, each in indices.items()}
+
+
+def published_cells() -> list[dict[str, str]]:
+    """Return all cells of NAS-Bench-201; a cell's position is its published index.
+
+    The authors of NAS-Bench-201 and NATS-Bench put them in a random order with a fixed seed
+    (``generate_meta_info`` in ``exps/NAS-Bench-201/main.py`` of
+    https://github.com/D-X-Y/AutoDL-Projects). The position is the index in both APIs, for instance
+    in ``api.query_by_index(index)``.
+    """
+    cells = [dict(zip(EDGES, each, strict=True)) for each in all_operations()]
+    random.Random(SHUFFLE_SEED).shuffle(cells)
+    return cells

@@ -139,7 +139,7 @@ def report(runs: tuple[Path, ...], **options: Any) -> None:
       xnas-tf report runs/nsga2 runs/random --out comparison.html
       xnas-tf report model.keras --dataset mnist5k
     """
-    from xnas_tf.reporting.html import save_report
+    from xnas_tf.reporting.html.page import save_report
 
     path = save_report(runs, log=print_message, **options)
     print_message("wrote the report; open this file in a browser:")
@@ -195,7 +195,7 @@ def retrain(
       horovodrun -np 8 xnas-tf retrain runs/quickstart --candidate 7 \\
         --epochs 200 --set space.channels=32 --set space.cells_per_stack=5
     """
-    from xnas_tf.reporting.retraining_tables import retraining_table
+    from xnas_tf.reporting.candidate_tables import retraining_table
     from xnas_tf.retraining import retrain as train
 
     retraining = train(run, candidates, baseline=not no_baseline, log=print_message, **options)
@@ -254,8 +254,8 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     opened = load_run(run)
     names = options["candidates"], options["retrained"], options["pareto"]
     export_folders(opened, chosen_models(opened, *names), options["out"])
+    from xnas_tf.exporting.card_files import files_table
     from xnas_tf.exporting.command import export as export_models
-    from xnas_tf.exporting.tables import files_table
 
     formats = formats or DEFAULT_FORMATS
     folders = export_models(opened, formats=formats, log=print_message, **options)

@@ -83,8 +83,10 @@ def benchmark_search(
       xnas-tf benchmark search --table digits --reference 0.1,0.3 \\
         --objectives error,max:introspectability --plot searches.png
     """
-    from xnas_tf.benchmark import compare, make_problem, parse_reference, read_table
-    from xnas_tf.benchmark.report import report_json, report_tables
+    from xnas_tf.benchmark.comparison import compare
+    from xnas_tf.benchmark.problem import make_problem, parse_reference
+    from xnas_tf.benchmark.report import report_json, report_tables, save_comparison
+    from xnas_tf.benchmark.table import read_table
 
     point = parse_reference(reference) if reference else None
     problem = make_problem(read_table(table), objectives.split(","), column, point)
@@ -94,8 +96,6 @@ def benchmark_search(
     else:
         print_tables(report_tables(comparison))
     if plot:
-        from xnas_tf.benchmark.figure import save_comparison
-
         save_comparison(comparison, plot)
         print_message(f"wrote {plot}")
 
@@ -114,7 +114,7 @@ def benchmark_table(sources: tuple[Path, ...], out: Path) -> None:
       xnas-tf benchmark table runs/all-0 runs/all-1 --out table.csv.gz
       xnas-tf benchmark search --table table.csv.gz --objectives error,train_error
     """
-    from xnas_tf.benchmark import write_table
+    from xnas_tf.benchmark.table_rows import write_table
 
     print_message(f"wrote {write_table(sources, out)} rows to {out}")
 

@@ -9,11 +9,10 @@ from typing import Any
 import keras
 
 from xnas_tf.exporting.evidence import Evidence
-from xnas_tf.exporting.map_quality import map_quality
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.exporting.selection import ExportSelection
 from xnas_tf.exporting.training_settings import training_settings
-from xnas_tf.exporting.verification import Reference
+from xnas_tf.exporting.verification import Reference, map_quality
 from xnas_tf.interpretation.accuracy_text import weak_classes_text
 from xnas_tf.keras_tools.class_outputs import has_single_output
 from xnas_tf.keras_tools.inspection import ending_of
@@ -21,7 +20,7 @@ from xnas_tf.objectives.attribution_quality import AttributionQuality
 from xnas_tf.objectives.base import Objective
 from xnas_tf.objectives.introspectability import Introspectability
 from xnas_tf.objectives.latency import Latency
-from xnas_tf.reporting.html.models import recorded_data
+from xnas_tf.reporting.html.quality import saved_quality
 from xnas_tf.storage.run import Run
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.number_format import counted
@@ -146,7 +145,7 @@ def _quality(run: Run, chosen: ExportSelection) -> dict[str, Any]:
         for measure in chosen.config.measures()
         if isinstance(measure, AttributionQuality)
     }
-    explained = {} if chosen.is_retrained else recorded_data(run, candidate)["quality"]
+    explained = {} if chosen.is_retrained else saved_quality(run, candidate.id)["quality"]
     return {"measured": measured, "explained": explained}
 
 

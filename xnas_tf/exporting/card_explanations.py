@@ -11,12 +11,9 @@ from xnas_tf.utils.number_format import brief_value
 def explanations_text(card: dict[str, Any]) -> str:
     """List the attribution methods, and the measured quality of their maps."""
     known = card["explanations"]
-    is_served = any(each["format"] == "saved_model" for each in card["files"])
-    where = (
-        "in the signature `explain`"
-        if is_served
-        else "not in these files; the format `saved_model` computes it"
-    )
+    where = "not in these files; the format `saved_model` computes it"
+    if any(each["format"] == "saved_model" for each in card["files"]):
+        where = "in the signature `explain`"
     lines = [
         f"- `{name}`: {where}, as maps (batch, height, width), with "
         + text(", ".join(f"{key} {value}" for key, value in options.items() if value is not None))
@@ -49,34 +46,26 @@ def _map_quality(maps: dict[str, dict[str, float | None]], images: str) -> str:
     """Return the quality of the maps and, for comparison, of random maps."""
     if not maps:
         return ""
-    rows = [_map_row(name, each) for name, each in maps.items()]
-    table = markdown_table(
-        ("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)"), rows
-    )
-    return (
+    rows = []
+    for name, means in maps.items():
+        left_out = f" ({means['empty']} empty maps left out)" if means.get("empty") else ""
+        values = (means["deletion"], means["insertion"])
+        shown = ("–" if mean is None else f"{mean:.3f}" for mean in values)
+        rows.append((text(name) + left_out, *shown))
+    header = ("maps", "deletion ↓ (lower is better)", "insertion ↑ (higher is better)")
+    found = (
         f"The mean probability of the predicted class, on {text(images)}, as pixels are deleted "
         "or inserted, starting with those that a map marks as most important. A useful method is "
-        f"better than random maps:\n\n{table}"
-        f"{_verdict(maps)}"
+        f"better than random maps:\n\n{markdown_table(header, rows)}"
     )
-
-
-def _verdict(maps: dict[str, dict[str, float | None]]) -> str:
-    """Name the methods that are not clearly better than random maps; empty if there are none."""
     poor = [name for name, each in maps.items() if each.get("better_than_random") is False]
     if not poor:
-        return ""
+        return found
     names = " and ".join(f"`{name}`" for name in poor)
     return (
-        f"\n\nOn these images, the maps of {names} are not clearly better than random maps: they "
-        "are weak evidence of what the model uses."
+        f"{found}\n\nOn these images, the maps of {names} are not clearly better than random maps: "
+        "they are weak evidence of what the model uses."
     )
-
-
-def _map_row(name: str, means: dict[str, float | None]) -> tuple[str, ...]:
-    left_out = f" ({means['empty']} empty maps left out)" if means.get("empty") else ""
-    values = (means[key] for key in ("deletion", "insertion"))
-    return text(name) + left_out, *("–" if mean is None else f"{mean:.3f}" for mean in values)
 
 
 def goal_text(direction: str) -> str:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from xnas_tf.attribution import attribution_method
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, XnasError
-from xnas_tf.explanation import DEFAULT_METHODS, Explanation
+from xnas_tf.explanation import Explanation
 from xnas_tf.exporting.card import PICTURE, model_card
 from xnas_tf.exporting.card_text import card_text
 from xnas_tf.exporting.evidence import Evidence, gather
@@ -23,8 +20,13 @@ from xnas_tf.exporting.formats import DEFAULT_FORMATS, chosen_formats
 from xnas_tf.exporting.formats.base import ExportFormat
 from xnas_tf.exporting.formats.builtin import WILDCARDS, KerasFile, SavedModel
 from xnas_tf.exporting.hub_header import hub_header
-from xnas_tf.exporting.own_code import OwnCode, own_code
-from xnas_tf.exporting.selection import ExportSelection, chosen_models, export_folders
+from xnas_tf.exporting.selection import (
+    ExportSelection,
+    OwnCode,
+    chosen_models,
+    export_folders,
+    own_code,
+)
 from xnas_tf.exporting.serving import ServedModel
 from xnas_tf.exporting.verification import (
     ALLOWED_LOSS,
@@ -138,15 +140,21 @@ def _export_one(
     try:
         test = evidence.test_metrics(chosen, model, note)
         note(f"explaining {counted(len(evidence.images), 'image')} for the comparison")
-        methods = [attribution_method(name)() for name in DEFAULT_METHODS]
-        expected = reference(model, evidence.images, methods)
+        expected = reference(model, evidence.images)
         calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
-        served = _served(evidence, chosen, model, expected, calibration)
-        timing = _timing(chosen)
+        shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
+        if (classes := expected.outputs["probabilities"].shape[1]) != len(names):
+            what = f"candidate {chosen.candidate.id} has {classes} classes"
+            raise InputError(f"{what}, but its data has {len(names)}")
+        path, methods = chosen.model_path, expected.methods
+        served = ServedModel(model, path, shape, names, methods, calibration)
+        # The options of the search if it measured latency.
+        timing = next((m for m in chosen.config.measures() if isinstance(m, Latency)), Latency())
         with atomic_folder(folder) as draft:
             files = [
                 _written(kind, served, expected, draft, note)
-                | _measured(kind, served, evidence, timing, draft, note)
+                | _timed(kind, draft / kind.file, timing, note)
+                | (_compared(kind, served, evidence, draft, note) if kind.is_quantized else {})
                 for kind in kinds
             ]
             card = model_card(evidence, chosen, model, test, expected, files, licence, safe)
@@ -165,16 +173,10 @@ def _export_one(
 
 def _picture(evidence: Evidence, expected: Reference) -> bytes:
     """Draw some of the images with maps that explain the predicted classes."""
-    assert evidence.data is not None
-    shown = Explanation(
-        expected.images,
-        expected.outputs["probabilities"],
-        expected.outputs["probabilities"].argmax(axis=1),
-        evidence.facts["class_names"],
-        evidence.labels,
-        {method: expected.outputs[method.name] for method in expected.methods},
-    )
-    return png(shown.figure(chosen=slice(SHOWN)), dpi=120)
+    probabilities, names = expected.outputs["probabilities"], evidence.facts["class_names"]
+    given = expected.images, probabilities, probabilities.argmax(axis=1), names, evidence.labels
+    maps = {method: expected.outputs[method.name] for method in expected.methods}
+    return png(Explanation(*given, maps).figure(chosen=slice(SHOWN)), dpi=120)
 
 
 def _custom_names(model: keras.Model) -> list[str]:
@@ -201,22 +203,6 @@ def _loads_safely(candidate: Candidate) -> bool:
     except InputError:
         return False
     return True
-
-
-def _served(
-    evidence: Evidence,
-    chosen: ExportSelection,
-    model: keras.Model,
-    expected: Reference,
-    calibration: np.ndarray | None,
-) -> ServedModel:
-    shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
-    classes = expected.outputs["probabilities"].shape[1]
-    if classes != len(names):
-        raise InputError(
-            f"candidate {chosen.candidate.id} has {classes} classes, but its data has {len(names)}"
-        )
-    return ServedModel(model, chosen.model_path, shape, names, expected.methods, calibration)
 
 
 def _written(
@@ -247,45 +233,29 @@ def _written(
     }
 
 
-def _timing(chosen: ExportSelection) -> Latency:
-    """Return the options for measuring latency, taken from the search if it measured latency."""
-    measured = (each for each in chosen.config.measures() if isinstance(each, Latency))
-    return next(measured, Latency())
-
-
-def _measured(
-    kind: ExportFormat,
-    served: ServedModel,
-    evidence: Evidence,
-    timing: Latency,
-    folder: Path,
-    log: Log,
-) -> dict[str, Any]:
-    """Return an exported file's latency and, if quantized, its accuracy, for the card."""
-    path, found = folder / kind.file, {}
-    percentiles: list[float] | None = None
+def _timed(kind: ExportFormat, path: Path, options: Latency, log: Log) -> dict[str, Any]:
+    """Return an exported file's latency for the card, if it can be measured."""
     try:
-        percentiles = kind.latency(path, timing)
+        percentiles = kind.latency(path, options)
     except Exception as error:  # noqa: BLE001 - the file is written and verified
         log(f"warning: the latency of {kind.name} could not be measured: {describe(error)}")
-    if percentiles:
-        found["latency"] = {
-            "milliseconds": percentiles,
-            "batch_size": timing.batch_size,
-            "threads": timing.threads,
-        }
-    if kind.is_quantized:
-        with silenced_native_code():
-            comparison = compare(kind, path, served.model, evidence.compared_images())
-        if comparison.loss > ALLOWED_LOSS:
-            log(
-                f"warning: {kind.name} loses {100 * comparison.loss:.1f} percentage points of "
-                f"accuracy; it should lose at most {100 * ALLOWED_LOSS:g}"
-            )
-        assert served.calibration is not None
-        found["quantization"] = {
-            "calibration_images": len(served.calibration),
-            "allowed_loss": ALLOWED_LOSS,
-            **asdict(comparison),
-        }
-    return found
+        return {}
+    measured = {"batch_size": options.batch_size, "threads": options.threads}
+    return {"latency": {"milliseconds": percentiles, **measured}} if percentiles else {}
+
+
+def _compared(
+    kind: ExportFormat, served: ServedModel, evidence: Evidence, folder: Path, log: Log
+) -> dict[str, Any]:
+    """Return a quantized file's accuracy for the card."""
+    with silenced_native_code():
+        found = compare(kind, folder / kind.file, served.model, evidence.compared_images())
+    loss = found["model_accuracy"][1] - found["accuracy"][1]
+    if loss > ALLOWED_LOSS:
+        log(
+            f"warning: {kind.name} loses {100 * loss:.1f} percentage points of accuracy; it should "
+            f"lose at most {100 * ALLOWED_LOSS:g}"
+        )
+    assert served.calibration is not None
+    count = len(served.calibration)
+    return {"quantization": {"calibration_images": count, "allowed_loss": ALLOWED_LOSS, **found}}

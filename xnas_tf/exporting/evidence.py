@@ -37,8 +37,7 @@ class Evidence:
 
     Attributes:
         facts: The recorded facts about the data; see ``Dataset.facts``.
-        data: The data set; None if it cannot be loaded or has changed.
-        problem: Why the data set is None; empty if it was loaded.
+        data: The data set; None if it cannot be loaded or has changed, as ``problem`` says.
         images: Images for verifying models, from the test split or noise, (N, H, W, C), uint8.
         labels: The images' true classes, (N,); None for noise.
     """
@@ -53,11 +52,9 @@ class Evidence:
     def test_metrics(
         self, chosen: ExportSelection, model: keras.Model, log: Callable[[str], None]
     ) -> dict[str, Any] | None:
-        """Return a model's metrics on the test split, measured once and stored in the database.
+        """Return a model's ``metrics_on_test``, measured once and stored in the database.
 
-        Returns:
-            The metrics computed by ``metrics_on_test``; None if they are not stored and cannot be
-            computed because the data are unavailable.
+        The result is None if they are not stored, and the data are unavailable.
         """
         name = figures_fact(chosen.name)
         source = source_of(self.facts["digest"], chosen.model_path)

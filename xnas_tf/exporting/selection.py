@@ -1,4 +1,4 @@
-"""Selects the models to export, from the search or from a retraining."""
+"""Selects the models to export, from the search or a retraining, and the code that they need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.retraining.results import BASELINE, Retraining, Training, retrainings
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.tested_models import candidate_name
-from xnas_tf.utils.source_code import changes_text
+from xnas_tf.utils.source_code import MAIN, changes_text, copyable_file, source_hashes
 
 LATEST = "latest"
 
@@ -137,3 +137,35 @@ def _selection_of(run: Run, retraining: Retraining, training: Training) -> Expor
     )
     code = retraining.code or run.fact("code")
     return ExportSelection(training.name, candidate, retraining.config, code, is_retrained=True)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """The user's code that a Keras file needs: a file to copy, or the ``problem`` of copying it.
+
+    The other local modules and packages that it ``needs`` are never copied, as they could contain
+    anything. ``has_changed`` says whether the problem is that the code is not that of the training.
+    """
+
+    file: Path | None = None
+    needs: tuple[str, ...] = ()
+    problem: str = ""
+    has_changed: bool = False
+
+
+def own_code(chosen: ExportSelection) -> OwnCode:
+    """Return the file of the HyperModel's module, unless the code has changed since the training.
+
+    The code includes the local modules that this module imports.
+    """
+    module = chosen.candidate.module
+    hashes = source_hashes([], [module])
+    if changes := chosen.changed_code(hashes):
+        return OwnCode(problem=changes, has_changed=True)
+    packages = {name.partition(".")[0] for name in hashes}
+    needs = tuple(sorted(packages - {module.partition(".")[0]}))
+    file = copyable_file(module)
+    if file is None:
+        is_script = module in ("", MAIN)
+        return OwnCode(None, needs, "" if is_script else f"{module} is in a package or installed")
+    return OwnCode(file, needs)

@@ -30,17 +30,13 @@ class FrontInfo:
 
     Attributes:
         names: The K objectives drawn.
-        front: Objective values (N, K) of the Pareto-optimal candidates, sorted by the first
-            objective.
+        front: Values (N, K) of the Pareto-optimal candidates, sorted by the first objective.
         ids: Ids of the Pareto-optimal candidates.
-        dominated: Objective values (M, K) of the other finished candidates with the same fidelity
-            as the front.
-        violating: Objective values (V, K) of the candidates with this fidelity that violate
-            constraints.
-        collapsed: Objective values (C, K) of the candidates with this fidelity whose training
-            collapsed. They may also be in ``front`` or ``violating``, but not in ``dominated``.
-        recommended: Row of the recommended candidate in ``front``; None if no candidate is
-            recommended.
+        dominated: Values (M, K) of the other finished candidates with the fidelity of the front.
+        violating: Values (V, K) of those with this fidelity that violate constraints.
+        collapsed: Values (C, K) of those with this fidelity whose training collapsed. They may also
+            be in ``front`` or ``violating``, but not in ``dominated``.
+        recommended: Row of the recommended candidate in ``front``, if any.
         titles: The objectives' titles, each with an arrow that points towards better values.
         intervals: The 95% intervals of ``front``, (N, K, 2); NaN where unknown.
         undrawn: Number of intervals as wide as the range of possible values.
@@ -154,8 +150,7 @@ def _draw_pair(axes: Axes, info: FrontInfo, pair: tuple[int, int]) -> None:
         axes.plot(*front.T, drawstyle=steps, color=BLUE, linewidth=1)
     _draw_intervals(axes, front, info.intervals[:, pair])
     if info.undrawn:
-        text = f"{counted(info.undrawn, 'interval')} too wide to draw"
-        axes.plot([], [], " ", label=text)
+        axes.plot([], [], " ", label=f"{counted(info.undrawn, 'interval')} too wide to draw")
     for candidate, point in zip(info.ids, front, strict=True) if is_only else ():
         axes.annotate(str(candidate), point, xytext=(6, 6), textcoords="offset points", fontsize=9)
     axes.grid(alpha=0.3)

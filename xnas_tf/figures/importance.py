@@ -1,4 +1,4 @@
-"""Estimates which hyperparameters affect an objective, in what way and with what uncertainty.
+"""Estimates and draws how hyperparameters affect objectives, and how certain that is.
 
 A search samples good values more often than others, so plain means of the recorded values would
 confound the effects of hyperparameters whose good values often occur together. Instead, a random
@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
@@ -25,8 +25,12 @@ from sklearn.inspection import permutation_importance
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
+from xnas_tf.interpretation.drawing import BLUE, GREY, new_figure
 
-_NUMBERED = re.compile(r"(\D*)(\d*)")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 MIN_CANDIDATES = 10
 """Minimum number of candidates to learn from."""
 MAX_CANDIDATES = 1000
@@ -37,6 +41,8 @@ MAX_VALUES = 6
 """Maximum number of values of a numeric hyperparameter for which dependence is computed."""
 INTERVAL = (5, 95)
 """Percentiles over the bootstrap samples."""
+SHOWN = 12
+"""Maximum number of hyperparameters to draw for an objective; the most important ones are drawn."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,14 @@ class Hyperparameter:
 
 def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
     """Return candidates' hyperparameters by name, with numbers in names sorted numerically."""
+
+    def in_order(name: str) -> list[tuple[str, int]]:
+        """Return a sort key that puts ``width2`` before ``width10``."""
+        return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
     rows = [candidate.hyperparameters for candidate in candidates]
     columns = []
-    for name in sorted({name for row in rows for name in row}, key=_in_order):
+    for name in sorted({name for row in rows for name in row}, key=in_order):
         found = {row[name] for row in rows if name in row}
         values = sorted(found, key=lambda value: (isinstance(value, str), value))
         index = {value: i for i, value in enumerate(values)}
@@ -66,20 +77,15 @@ def hyperparameters(candidates: Sequence[Candidate]) -> list[Hyperparameter]:
     return columns
 
 
-def _in_order(name: str) -> list[tuple[str, int]]:
-    """Return a sort key that puts ``width2`` before ``width10``."""
-    return [(text, int(digits or 0)) for text, digits in _NUMBERED.findall(name)]
-
-
 def importance_data(
     candidates: Sequence[Candidate], config: Config, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Estimate, from candidates with one fidelity, how each objective depends on hyperparameters.
 
     Returns:
-        For each objective, the predicted share of its variance (R²), each hyperparameter's
-        importance (the share of the variance that is due to it), and the dependence on each value
-        as ``[low, mean, high]``; or the reason why nothing can be learned.
+        For each objective, as ``[low, mean, high]``, the predicted share of its variance (R²), each
+        hyperparameter's share of the variance, and the prediction for each of its values; or the
+        reason why nothing can be learned.
     """
     columns = [column for column in hyperparameters(candidates) if len(set(column.places)) > 1]
     is_few = len(candidates) < MIN_CANDIDATES
@@ -130,16 +136,11 @@ def _influence(
 
 
 def _resample(
-    codes: np.ndarray,
-    values: np.ndarray,
-    shown: Sequence[np.ndarray],
-    rng: np.random.Generator,
+    codes: np.ndarray, values: np.ndarray, shown: Sequence[np.ndarray], rng: np.random.Generator
 ) -> tuple[float, np.ndarray, list[np.ndarray]]:
-    """Train a forest on a bootstrap sample.
+    """Train a forest on a bootstrap sample, and return its R² on the candidates left out.
 
-    Returns:
-        R² on the candidates left out; the importance of each column, (columns,); and for each
-        column, the dependence on the values at the indices ``shown``, (shown,).
+    The importances (columns,), and each column's dependence on the values ``shown``, come with it.
     """
     rest = np.zeros(0)
     while len(rest) < 2:
@@ -178,3 +179,34 @@ def _dependence(
 def _interval(values: Sequence[float] | np.ndarray) -> list[float]:
     low, high = np.percentile(values, INTERVAL)
     return [float(f"{value:.4g}") for value in (low, np.mean(values), high)]
+
+
+def importance_figure(influence: dict[str, Any], config: Config) -> Figure:
+    """Draw the result of ``importance_data``, which must contain estimates."""
+    objectives = influence["objectives"]
+    rows = [min(SHOWN, len(each["hyperparameters"])) for each in objectives]
+    figure = new_figure(6, 1.0 + sum(0.65 + 0.25 * row for row in rows))
+    axes = figure.subplots(len(objectives), sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+    for axis, objective, found in zip(axes, config.objectives, objectives, strict=True):
+        _draw(axis, found, objective.heading)
+    label = "share of the variance that is due to the hyperparameter, with 90% interval"
+    axes[-1].set_xlabel(label, fontsize=8)
+    return figure
+
+
+def _draw(axis: Axes, found: dict[str, Any], heading: str) -> None:
+    """Draw an objective's hyperparameters, in grey if they do not predict it reliably."""
+    low, predicted, high = found["foreseen"]
+    ordered = sorted(found["hyperparameters"], key=lambda each: each["importance"][1])[-SHOWN:]
+    lows, means, highs = np.transpose([each["importance"] for each in ordered])
+    places = np.arange(len(ordered))
+    colour = BLUE if low > 0 else GREY
+    errors = [means - lows, highs - means]
+    axis.barh(places, means, xerr=errors, color=colour, ecolor="#404040", capsize=2, height=0.6)
+    axis.set_yticks(places, [each["name"] for each in ordered], fontsize=8)
+    axis.set_ylim(-0.6, len(ordered) - 0.4)
+    note = f"{predicted:.0%} predicted ({low:.0%} to {high:.0%})"
+    reliable = note if low > 0 else "not reliably predicted: do not trust this"
+    axis.set_title(f"{heading}: {reliable}", fontsize=9, loc="left")
+    axis.grid(alpha=0.3, axis="x")
+    axis.set_axisbelow(True)

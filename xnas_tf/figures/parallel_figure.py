@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,18 +28,14 @@ LABELLED = 8
 
 @dataclass(frozen=True)
 class Upright:
-    """One vertical axis.
+    """One vertical axis, with each candidate's height on it (N,), and tick labels by height.
 
-    Attributes:
-        title: Heading of the axis.
-        heights: Each candidate's height on the axis, from 0 to 1, (N,). Better objective values are
-            higher; inactive hyperparameters are NaN.
-        ticks: Tick labels, by height.
+    Heights are from 0 to 1. Better objective values are higher; inactive hyperparameters are NaN.
     """
 
     title: str
     heights: np.ndarray
-    ticks: dict[float, str] = field(default_factory=dict)
+    ticks: dict[float, str]
 
 
 def uprights(candidates: Sequence[Candidate], config: Config) -> list[Upright]:

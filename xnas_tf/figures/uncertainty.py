@@ -16,15 +16,10 @@ _NAMED = 8
 def interval_of(candidate: Candidate, objective: Objective, images: int) -> tuple[float, float]:
     """Return an objective's 95% interval; NaN if its uncertainty is unknown.
 
-    For the error, the interval is Wilson's interval over the validation images. For other
-    objectives, a normal interval is computed from the recorded standard error, which does not
-    include variation between training runs. The uncertainty counts as unknown if the interval is
-    ``too_wide``.
-
-    Args:
-        candidate: A finished candidate.
-        objective: The objective.
-        images: Number of validation images; 0 if unknown.
+    For the error, the interval is Wilson's interval over the validation ``images`` (0 if their
+    number is unknown). For other objectives, a normal interval is computed from the recorded
+    standard error, which does not include variation between training runs. The uncertainty counts
+    as unknown if the interval is ``too_wide``.
     """
     if objective.name == "error" and images:
         correct = (1 - candidate.objectives["error"]) * images

@@ -89,7 +89,7 @@ def search(  # noqa: PLR0913 - options with defaults
             return _finished(path)
     from xnas_tf.execution.job import run_job
     from xnas_tf.execution.joining import joined_ranks
-    from xnas_tf.reporting.search_callbacks import search_callbacks
+    from xnas_tf.reporting.final_evaluation import search_callbacks
 
     with displayed(verbose):
         with joined_ranks(path, resolved) as world:

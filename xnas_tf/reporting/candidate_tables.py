@@ -1,4 +1,4 @@
-"""Lists the candidates of a run as a table, JSON or CSV."""
+"""Lists the candidates of a run as a table, JSON or CSV, and retrained networks as a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -15,14 +14,24 @@ from rich.text import Text
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.objectives.base import Objective
+from xnas_tf.retraining.results import Retrained, Retraining
 from xnas_tf.storage.columns import candidate_rows, measured_columns
 from xnas_tf.storage.run import Run
-from xnas_tf.strategy.pareto import ordered_front
 from xnas_tf.strategy.recommendation import Recommendation
-from xnas_tf.utils.number_format import format_value, percent_text, shortened
+from xnas_tf.utils.number_format import (
+    counted,
+    format_value,
+    percent_range,
+    percent_text,
+    shortened,
+)
 
 MAX_NOTES = 5
 """Maximum number of candidates for which a table explains why a value is 0."""
+_CAPTION = (
+    "test accuracy: 95% interval of the mean over seeds (t), or of one model over the test images "
+    "(Wilson); other values: on the validation split, ± half of the t interval"
+)
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,11 @@ def listing(
     Among the others, dominated candidates come before those that violate constraints. See
     ``Run.recommendation`` for the other arguments and for errors.
     """
-    candidates = run.candidates()  # read once, as a search may be adding others
-    front = ordered_front(candidates, run.config)
-    recommended = run.recommended_of(front, prefer, within)
-    ids = {candidate.id for candidate in front}
-    rest = [c for c in candidates if c.state == "done" and c.id not in ids]
+    found = run.snapshot(prefer, within)
+    ids = {candidate.id for candidate in found.front}
+    rest = [c for c in found.candidates if c.state == "done" and c.id not in ids]
     rest.sort(key=lambda c: bool(c.violations(run.config.constraints)))
-    return CandidateList(run, front + (rest if everyone else []), ids, recommended)
+    return CandidateList(run, [*found.front, *(rest if everyone else [])], ids, found.recommended)
 
 
 def pareto_table(listed: CandidateList) -> Table:
@@ -103,14 +110,15 @@ def _stars(candidate: Candidate, listed: CandidateList) -> int:
     return max(is_marked, 2 * is_recommended)
 
 
-def _records(listed: CandidateList) -> list[dict[str, Any]]:
-    objectives = listed.run.config.objectives
-    return [
+def pareto_json(listed: CandidateList) -> str:
+    """Return the candidates as JSON."""
+    config = listed.run.config
+    candidates = [
         {
             "id": c.id,
             "genotype": c.genotype,
             "hyperparameters": c.hyperparameters,
-            "objectives": {o.name: c.objectives[o.name] for o in objectives},
+            "objectives": {o.name: c.objectives[o.name] for o in config.objectives},
             "metrics": c.metrics,
             "parents": list(c.parents),
             "generation": c.generation,
@@ -119,17 +127,12 @@ def _records(listed: CandidateList) -> list[dict[str, Any]]:
             "pareto": c.id in listed.front,
             "recommended": c.id == listed.recommended.id,
             "collapsed": c.collapsed,
-            "violations": c.violations(listed.run.config.constraints),
+            "violations": c.violations(config.constraints),
             "reused_from": c.reused_from,
             "seconds": {"total": c.seconds_total, **c.seconds},
         }
         for c in listed.candidates
     ]
-
-
-def pareto_json(listed: CandidateList) -> str:
-    """Return the candidates as JSON."""
-    config = listed.run.config
     content = {
         "run": str(listed.run.path),
         "objectives": _directions(config.objectives),
@@ -137,7 +140,7 @@ def pareto_json(listed: CandidateList) -> str:
         "recommended": listed.recommended.id,
         "why": listed.recommended.why,
         "on_test": listed.recommended.on_test,
-        "candidates": _records(listed),
+        "candidates": candidates,
     }
     return json.dumps(content, indent=2)
 
@@ -162,3 +165,42 @@ def pareto_csv(listed: CandidateList, any_state: bool = False) -> str:
     for row in rows:
         writer.writerow({**row, "parents": " ".join(map(str, row["parents"]))})
     return buffer.getvalue()
+
+
+def retraining_table(retraining: Retraining) -> Table:
+    """Return a table with one network per row, and the baseline in the last row."""
+    epochs = f"at most {counted(retraining.config.training.epochs, 'epoch')}"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"Retrained: {epochs}, patience {retraining.patience}",
+        caption=Text("\n".join([_CAPTION, *retraining.notes()])),
+        caption_justify="left",
+    )
+    table.add_column("model")
+    table.add_column("test accuracy", justify="right", no_wrap=True)
+    table.add_column("interval")
+    columns = measured_columns(retraining.config)
+    for column in columns:
+        table.add_column(column.title, justify="right", no_wrap=column.is_objective)
+    if has_size := all(column.name != "parameters" for column in columns):
+        table.add_column("parameters", justify="right")
+    table.add_column("best epoch", justify="right")
+    for model in retraining.models():
+        low, mean, high = model.test_accuracy
+        table.add_row(
+            Text(model.title),
+            f"{percent_text(mean, 2)} ({percent_range(low, high, 2)})",
+            model.kind,
+            *(_format_measured(model, column.name) for column in columns),
+            *([f"{model.parameters:,}"] if has_size else []),
+            f"{model.mean(lambda training: training.metrics['best_epoch']):.0f}",
+        )
+    return table
+
+
+def _format_measured(model: Retrained, name: str) -> str:
+    measured = model.measured(name)
+    if measured is None:
+        return "–"
+    text, interval = format_value(measured["mean"]), measured["interval"]
+    return text if interval is None else f"{text} ± {interval[2] - interval[1]:.2g}"

@@ -51,8 +51,8 @@ def _title(data: Dataset, shown: int) -> str:
     kind = "grey" if depth == 1 else f"{depth} channels" if shown_text else "colour"
     total = sum(map(len, data.parts.values()))
     count = f"{data.classes}" if shown == data.classes else f"{shown} of {data.classes}"
-    name = _shortened(data.name, 60)
-    text = f"{name}: {total:,} images, {count} classes, {size_text(height, width)}, {kind}"
+    about = f"{total:,} images, {count} classes, {size_text(height, width)}, {kind}"
+    text = f"{_shortened(data.name, 60)}: {about}"
     return f"{text}\nshown: {shown_text}" if shown_text else text
 
 

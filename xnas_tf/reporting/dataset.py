@@ -71,10 +71,9 @@ class DataReport:
         }
 
     def __repr__(self) -> str:
-        images = sum(map(len, self.dataset.parts.values()))
-        return short_repr(
-            self, dataset=self.dataset.name, classes=self.dataset.classes, images=images
-        )
+        data = self.dataset
+        images = sum(map(len, data.parts.values()))
+        return short_repr(self, dataset=data.name, classes=data.classes, images=images)
 
     def _repr_html_(self) -> str:
         shown = data_tables(self)
@@ -83,7 +82,7 @@ class DataReport:
         return page_html(f"Data set {self.dataset.name}", {}, *tables, notes=notes)
 
     def save_sheet(self, out: str | Path) -> None:
-        """Draw some images of each class and save them as a PNG file.
+        """Save a PNG file with some images of each class.
 
         Raises:
             InputError: If the file cannot be written.
@@ -167,11 +166,10 @@ def data_tables(report: DataReport) -> list[Table | Text]:
     """Return the report as tables and texts: classes, steps, problems and notes."""
     tables = [_class_table(report), _pair_table(report.steps.items(), "preprocessing")]
     findings = report.dataset.findings
-    examples = findings.examples
     texts = [note for note in report.notes if note not in findings.problem_notes]
-    if examples:
-        tables.append(_pair_table(examples.items(), "problems"))
-    if any(len(texts) > EXAMPLES for texts in findings.problems.values()):
+    if findings.examples:
+        tables.append(_pair_table(findings.examples.items(), "problems"))
+    if any(len(names) > EXAMPLES for names in findings.problems.values()):
         name = shlex.quote(report.dataset.name)
         command = f"xnas-tf data {name} --format json"
         texts.insert(0, f"{command} (in Python: report.as_dict()) names all of these files")
@@ -181,8 +179,7 @@ def data_tables(report: DataReport) -> list[Table | Text]:
 def _pair_table(pairs: Iterable[tuple[str, str]], title: str) -> Table:
     table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
     for pair in pairs:
-        # Names may contain text that rich would interpret as markup.
-        table.add_row(*map(Text, pair))
+        table.add_row(*map(Text, pair))  # names may look like markup of rich
     return table
 
 

@@ -1,8 +1,8 @@
-"""Final step of a search, which tests the Pareto-optimal models and draws attributions."""
+"""Tests the Pareto-optimal models at the end of a search, and draws their attributions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from xnas_tf.keras_tools.tracing import freed_custom_gradients
 from xnas_tf.objectives.introspectability import introspectability_methods
 from xnas_tf.registry import describe
 from xnas_tf.reporting.predictions import metrics_on_test
+from xnas_tf.reporting.search_progress import SearchProgress
 from xnas_tf.reporting.tensorboard import TensorBoard
 from xnas_tf.storage.tested_models import candidate_name, figures_fact, source_of
 from xnas_tf.training.callbacks import Interrupted
@@ -114,3 +115,10 @@ class FinalEvaluation(Callback):
         except Exception as error:  # noqa: BLE001 - a user's layers may raise anything
             why = f"could not be drawn: {describe(error)}"
             self._log(f"warning: attributions of candidate {candidate.id} {why}")
+
+
+def search_callbacks(context: SearchContext, more: Sequence[Callback] = ()) -> Sequence[Callback]:
+    """Create this package's reporting callbacks for a search, and add the user's callbacks."""
+    progress = SearchProgress(context.config, context.seconds_spent)
+    board = TensorBoard(context)
+    return [progress, board, FinalEvaluation(context, board, progress.on_message), *more]

@@ -9,6 +9,9 @@ from sklearn.metrics import confusion_matrix
 
 from xnas_tf.utils.intervals import CONFIDENCE, accuracy_interval
 
+BINS = 10
+"""Number of confidence bins."""
+
 
 def metrics_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int) -> dict[str, Any]:
     """Summarise a model's predicted probabilities (N, classes) on the test split.
@@ -32,16 +35,8 @@ def metrics_on_test(labels: np.ndarray, probabilities: np.ndarray, classes: int)
     }
 
 
-BINS = 10
-"""Number of confidence bins."""
-
-
 def calibration_data(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Compare a model's confidence (the probability of the predicted class) with its accuracy.
-
-    Args:
-        labels: True classes, (N,).
-        probabilities: Predicted probabilities, (N, classes).
 
     Returns:
         ``error``, the expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) with

@@ -14,6 +14,7 @@ from xnas_tf.execution.stopping import SPENT
 from xnas_tf.reporting.search_progress import duration
 from xnas_tf.reporting.utilisation import utilisation
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.strategy.recommendation import Recommendation
 from xnas_tf.strategy.successive_halving import epochs_of, expected_epochs
 from xnas_tf.utils.number_format import counted
@@ -21,17 +22,17 @@ from xnas_tf.utils.number_format import counted
 _LOST = ("failed", "infeasible")
 
 
-def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str, Any]:
-    """Return the counts and times of a run as JSON-serialisable values.
+def run_status(run: Run, found: Snapshot | None = None) -> dict[str, Any]:
+    """Return the counts and times of a run (of its snapshot, if given) as JSON values.
 
     Counts of candidates by state exclude promotions (``search.fidelity``) unless stated otherwise.
     """
-    candidates = run.candidates()
+    found = found or run.snapshot()
+    candidates, recommended = found.candidates, found.recommended
     trained = [candidate for candidate in candidates if candidate.trained]
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
-    ended = bool(run.fact("ended"))
-    recommended = recommended or run.recommendation()
+    ended, has_rate = bool(run.fact("ended")), bool(trained and spent)
     return {
         "run": str(run.path),
         "searching": run.is_searching(),
@@ -43,8 +44,10 @@ def run_status(run: Run, recommended: Recommendation | None = None) -> dict[str,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
         # Candidates trained per hour of evaluation. Like the time left, None before the first one.
-        "per_hour": len(trained) / spent * 3600 if trained and spent else None,
-        "seconds_left": _seconds_left(run, trained, spent, ended) if trained and spent else None,
+        "per_hour": len(trained) / spent * 3600 if has_rate else None,
+        "seconds_left": (0.0 if ended else _seconds_left(run, trained, spent))
+        if has_rate
+        else None,
         "recommended": recommended.id,
         "why": recommended.why,
         "on_test": recommended.on_test,
@@ -57,10 +60,7 @@ def _counts(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
     reused = sum(c.counts for c in candidates) - sum(c.trained for c in candidates)
     proposed_again = run.fact("duplicates") or 0
     return {
-        "done": states["done"],
-        "failed": states["failed"],
-        "infeasible": states["infeasible"],
-        "duplicate": states["duplicate"],
+        **{state: states[state] for state in ("done", "failed", "infeasible", "duplicate")},
         # Trained, but violating the limit of a value that is known only after training.
         "violating": sum(
             not c.promoted_from and bool(c.violations(run.config.constraints)) for c in candidates
@@ -79,10 +79,8 @@ def _counts(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
     }
 
 
-def _seconds_left(run: Run, trained: list[Candidate], spent: float, ended: bool) -> float:
+def _seconds_left(run: Run, trained: list[Candidate], spent: float) -> float:
     """Estimate the time until all candidates are trained or ``search.hours`` have passed."""
-    if ended:
-        return 0.0
     search, rungs = run.config.search, run.config.rungs
     epochs = sum(epochs_of(rungs, candidate.epochs) for candidate in trained)
     remaining = spent / epochs * (expected_epochs(rungs, search.candidates) - epochs)
@@ -101,13 +99,14 @@ def status_text(status: Mapping[str, Any], width: int | None = None) -> str:
 
 def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
     """Return the applicable values of ``run_status`` as names and texts."""
-    done, failed = status["done"] - status["reused"], status["failed"]
-    duplicates, reused = status["duplicate"], status["reused"]
+    failed, duplicates, reused = (status[name] for name in ("failed", "duplicate", "reused"))
+    done, wanted, violating = status["done"] - reused, status["wanted"], status["violating"]
+    of = f" of {wanted}" if done + failed <= wanted else f", {wanted} wanted"
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
-        "trained": f"{_of(done + failed, status['wanted'])} ({done} done, {failed} failed)",
+        "trained": f"{done + failed}{of} ({done} done, {failed} failed)",
         "violate limits": f"{violating}, not on the front (xnas-tf pareto --all lists them)"
-        if (violating := status["violating"])
+        if violating
         else "",
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
@@ -119,17 +118,14 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
     }
     if status["per_hour"] is not None:
         lines["rate"] = f"{counted(round(status['per_hour']), 'training')} per hour"
-        lines["groups"] = _groups_text(status)
+        each = counted(status["ranks_per_group"], "rank")
+        shares = ", ".join(f"{share:.0%}" for share in status["utilisation"].values())
+        lines["groups"] = f"{status['groups']} of {each}, busy {shares} of the time"
         lines["time left"] = duration(status["seconds_left"])
     lines["recommended"] = Recommendation(
         status["recommended"], status["why"], on_test=status["on_test"]
     ).text
     return {name: str(text) for name, text in lines.items() if text != ""}
-
-
-def _of(count: int, wanted: int) -> str:
-    """Return text like ``3 of 16``, or ``20, 16 wanted`` if the count exceeds the target."""
-    return f"{count} of {wanted}" if count <= wanted else f"{count}, {wanted} wanted"
 
 
 def _state_text(status: Mapping[str, Any]) -> str:
@@ -149,10 +145,3 @@ def _reached_text(status: Mapping[str, Any]) -> str:
     if status["promotions_failed"]:
         texts.append(f"{status['promotions_failed']} failed before they did")
     return ", ".join(texts)
-
-
-def _groups_text(status: Mapping[str, Any]) -> str:
-    """Return text like ``4 of 2 ranks, busy 99%, 98%, 99%, 97% of the time``."""
-    each = counted(status["ranks_per_group"], "rank")
-    shares = ", ".join(f"{share:.0%}" for share in status["utilisation"].values())
-    return f"{status['groups']} of {each}, busy {shares} of the time"

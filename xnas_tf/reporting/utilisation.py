@@ -24,10 +24,7 @@ WAIT = "#f0c04a"
 class Bar(NamedTuple):
     """The period that a group spends on one candidate, in hours since the first candidate started.
 
-    Attributes:
-        begin: Time when the candidate was assigned to the group.
-        length: Duration of its evaluation.
-        wait: Time that the group waited for the candidate.
+    It begins when the candidate is assigned to the group, which waited for it before.
     """
 
     candidate: int

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 
 from rich.console import Console
 from rich.measure import measure_renderables
@@ -24,16 +26,21 @@ def split_to_fit(table: Table, console: Console) -> list[Table]:
     if console.measure(table, options=unlimited).maximum <= console.width:
         return [table]
     widths = [_width_range(column, console) for column in table.columns]
+
+    def spare(group: Sequence[int]) -> int:
+        """Return the width left in the terminal if all columns are as narrow as possible."""
+        # Each column has a space on both sides and an edge, and the table has one more edge.
+        return console.width - 1 - sum(widths[index][0] + 3 for index in group)
+
     groups = [[0]]
     for index in range(1, len(widths)):
-        if len(groups[-1]) > 1 and _spare([*groups[-1], index], widths, console) < 0:
+        if len(groups[-1]) > 1 and spare([*groups[-1], index]) < 0:
             groups.append([0])
         groups[-1].append(index)
-    parts: list[Table] = []
-    for group in groups:
-        chosen = _chosen_widths(group, widths, _spare(group, widths, console))
-        parts.append(_part(table, chosen, is_first=not parts))
-    return parts
+    return [
+        _part(table, _chosen_widths(group, widths, spare(group)), is_first=group is groups[0])
+        for group in groups
+    ]
 
 
 def _width_range(column: Column, console: Console) -> tuple[int, int]:
@@ -42,12 +49,6 @@ def _width_range(column: Column, console: Console) -> tuple[int, int]:
     needed = measure_renderables(console, options, [column.header, *column.cells])
     width = needed.maximum if column.no_wrap else max(needed.minimum, needed.maximum // 2 + 1)
     return min(MAX_WIDTH, width), needed.maximum
-
-
-def _spare(group: Sequence[int], widths: Sequence[tuple[int, int]], console: Console) -> int:
-    """Return the width left in the terminal if all columns are as narrow as possible."""
-    # Each column has a space on both sides and an edge, and the table has one more edge.
-    return console.width - 1 - sum(widths[index][0] + 3 for index in group)
 
 
 def _chosen_widths(
@@ -64,19 +65,11 @@ def _chosen_widths(
 
 
 def _part(table: Table, widths: Mapping[int, int], is_first: bool) -> Table:
-    part = Table(
-        box=table.box,
-        show_header=table.show_header,
-        title=table.title if is_first else None,
-        title_justify=table.title_justify,
-        title_style=table.title_style,
-        caption=table.caption if is_first else None,
-        caption_justify=table.caption_justify,
-    )
-    columns = [table.columns[index] for index in widths]
-    for column, width in zip(columns, widths.values(), strict=True):
-        part.add_column(column.header, justify=column.justify, overflow="fold", width=width)
-    cells = zip(*(column.cells for column in columns), strict=True)
-    for row, values in zip(table.rows, cells, strict=True):
-        part.add_row(*values, end_section=row.end_section)
+    part = copy(table)
+    part.columns = [
+        replace(table.columns[index], width=width, overflow="fold", no_wrap=False)
+        for index, width in widths.items()
+    ]
+    if not is_first:
+        part.title = part.caption = None
     return part

@@ -312,7 +312,7 @@ class Run:
         Raises:
             InputError: If pandas is not installed.
         """
-        return self._snapshot().data_frame()
+        return self.snapshot().data_frame()
 
     @check_types(within=NUMBER)
     def plot_front(self, prefer: str | None = None, within: float | None = None) -> Figure:
@@ -324,7 +324,7 @@ class Run:
         Pareto-optimal candidates yet.
         """
         images = sum(self.validation_counts or ())
-        return self._snapshot(prefer, within).front_figure(images)
+        return self.snapshot(prefer, within).front_figure(images)
 
     def plot_history(self) -> Figure:
         """Plot how the objectives and the hypervolume improved as more candidates were trained.
@@ -332,7 +332,7 @@ class Run:
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
         The hypervolume is not drawn if there is only one objective.
         """
-        return self._snapshot().history_figure()
+        return self.snapshot().history_figure()
 
     def plot_importance(self) -> Figure:
         """Plot how much each objective depends on each hyperparameter, with 90% intervals.
@@ -340,17 +340,18 @@ class Run:
         Random forests learn to predict the objectives from the hyperparameters; see
         docs/how-to/report.md.
         """
-        return self._snapshot().importance_figure()
+        return self.snapshot().importance_figure()
 
     def plot_parallel(self) -> Figure:
         """Plot the candidates as lines through their hyperparameters and objectives."""
-        return self._snapshot().parallel_figure()
+        return self.snapshot().parallel_figure()
 
     def _repr_html_(self) -> str:
-        shown, images = self._snapshot(), (self.fact("dataset") or {}).get("images", {})
+        shown, images = self.snapshot(), (self.fact("dataset") or {}).get("images", {})
         return shown.html(images, self.collapse_text(shown.candidates))
 
-    def _snapshot(self, prefer: str | None = None, within: float | None = None) -> Snapshot:
+    def snapshot(self, prefer: str | None = None, within: float | None = None) -> Snapshot:
+        """Return the run as it is now; see ``recommendation`` for the arguments and errors."""
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         recommended = self.recommended_of(front, prefer, within)

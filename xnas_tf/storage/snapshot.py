@@ -34,6 +34,11 @@ class Snapshot:
     front: Sequence[Candidate]
     recommended: Recommendation
 
+    @property
+    def comparable(self) -> list[Candidate]:
+        """The finished candidates that have the same fidelity as the front."""
+        return comparable_candidates(self.candidates, self.front)
+
     def data_frame(self) -> pandas.DataFrame:
         """See ``Run.to_dataframe``."""
         try:
@@ -91,19 +96,19 @@ class Snapshot:
 
     def history_figure(self) -> Figure:
         """See ``Run.plot_history``."""
-        from xnas_tf.figures import history_figure as history  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.progress import history_figure  # noqa: PLC0415 - heavy
 
         self._check_drawable()
-        info = history.history_info(self.candidates, self.config)
-        return self._titled(history.history_figure(info), "History")
+        return self._titled(history_figure(self.candidates, self.config), "History")
 
     def importance_figure(self) -> Figure:
         """See ``Run.plot_importance``."""
-        from xnas_tf.figures.importance import importance_data  # noqa: PLC0415 - heavy
-        from xnas_tf.figures.importance_figure import importance_figure  # noqa: PLC0415 - heavy
+        from xnas_tf.figures.importance import (  # noqa: PLC0415 - heavy
+            importance_data,
+            importance_figure,
+        )
 
-        comparable = comparable_candidates(self.candidates, self.front)
-        influence = importance_data(comparable, self.config, np.random.default_rng(0))
+        influence = importance_data(self.comparable, self.config, np.random.default_rng(0))
         if influence["why_not"]:
             raise InputError(f"{self.path}: {influence['why_not']}")
         title = f"Importance of hyperparameters, from {influence['candidates']} candidates"
@@ -114,7 +119,7 @@ class Snapshot:
         from xnas_tf.figures.parallel_figure import parallel_figure  # noqa: PLC0415 - heavy
 
         self._check_drawable()
-        comparable = comparable_candidates(self.candidates, self.front)
+        comparable = self.comparable
         figure = parallel_figure(comparable, self.front, self.config, self.recommended.id)
         return self._titled(figure, f"{counted(len(comparable), 'candidate')}, better values up")
 

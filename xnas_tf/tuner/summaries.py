@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def print_results(run: Run, candidates: Sequence[Candidate]) -> None:
     """Print a table of candidates, or show it in a notebook; see ``Tuner.results_summary``."""
-    recommended = run.recommendation()
-    front = {candidate.id for candidate in run.pareto()}
-    table = pareto_table(CandidateList(run, candidates, front, recommended))
+    found = run.snapshot()
+    front = {candidate.id for candidate in found.front}
+    table = pareto_table(CandidateList(run, candidates, front, found.recommended))
     console = Console(highlight=False)
-    title, reason = f"Results in {run.path}", f"recommended: {recommended.text}"
+    title, reason = f"Results in {run.path}", f"recommended: {found.recommended.text}"
     if console.is_jupyter:
         from IPython.display import HTML, display  # noqa: PLC0415 - optional
 

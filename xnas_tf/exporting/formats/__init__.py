@@ -30,18 +30,16 @@ def chosen_formats(names: Sequence[str]) -> list[ExportFormat]:
     Raises:
         InputError: If no name is given, a name is unknown, or a converter is not installed.
     """
-    chosen = [_format(name) for name in dict.fromkeys(names)]
+    chosen = []
+    for name in dict.fromkeys(names):
+        kind = FORMATS.get(name)
+        if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
+            raise InputError(f"{name!r} is not an xnas_tf.exporting.formats.base.ExportFormat")
+        if missing := [module for module in kind.modules if find_spec(module) is None]:
+            raise InputError(
+                f"format {name}: {' and '.join(missing)} not installed: pip install '{kind.extra}'"
+            )
+        chosen.append(kind())
     if not chosen:
         raise InputError("no format given for the export")
     return chosen
-
-
-def _format(name: str) -> ExportFormat:
-    kind = FORMATS.get(name)
-    if not (isinstance(kind, type) and issubclass(kind, ExportFormat)):
-        raise InputError(f"{name!r} is not an xnas_tf.exporting.formats.base.ExportFormat")
-    if missing := [module for module in kind.modules if find_spec(module) is None]:
-        raise InputError(
-            f"format {name}: {' and '.join(missing)} not installed: pip install '{kind.extra}'"
-        )
-    return kind()

@@ -27,8 +27,7 @@ class ExportFormat(ABC):
     file: ClassVar[str]
     """Name of the file or folder that the format writes."""
     tolerance: ClassVar[float]
-    """Maximum allowed difference from the model's outputs; see
-    ``xnas_tf.exporting.verification``."""
+    """Maximum allowed ``verification.difference`` from the model's outputs."""
     is_quantized: ClassVar[bool] = False
     """Whether the exported model computes with integers. If so, it needs calibration images, and
     its accuracy on the test split is compared with that of the original model."""

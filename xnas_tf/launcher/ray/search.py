@@ -21,7 +21,7 @@ from xnas_tf.execution.session import opened_session
 from xnas_tf.execution.watchdog import Watchdog
 from xnas_tf.keras_tools.tracing import kept_arithmetic
 from xnas_tf.launcher.ray.cluster import cluster
-from xnas_tf.reporting.search_callbacks import search_callbacks
+from xnas_tf.reporting.final_evaluation import search_callbacks
 from xnas_tf.utils.number_format import counted
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from xnas_tf.candidate import Candidate
@@ -16,8 +15,9 @@ from xnas_tf.reporting.html.search import known_interval, objectives_data
 from xnas_tf.reporting.html.summary import data_text, made_text, run_facts
 from xnas_tf.reporting.status import run_status
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.strategy.hypervolume import Box, spanned_box
-from xnas_tf.strategy.pareto import comparable_candidates, ended_candidates, ordered_front
+from xnas_tf.strategy.pareto import ended_candidates
 from xnas_tf.utils.number_format import ten_digits
 
 _EXECUTION = ("distributed", "dataset")
@@ -27,13 +27,9 @@ _EXECUTION = ("distributed", "dataset")
 def comparison_data(
     runs: Sequence[Run], prefer: str | None = None, within: float | None = None
 ) -> dict[str, Any]:
-    """Collect the fronts, the progress and the settings of runs on the same data.
+    """Collect the fronts, the progress and the settings of runs with the same data and objectives.
 
-    Args:
-        runs: Two or more runs with the same data and objectives.
-        prefer: Criterion for the recommended candidates; see ``Run.recommendation``.
-        within: Percentage points by which a recommended candidate's error may exceed the lowest
-            error.
+    See ``Run.recommendation`` for ``prefer`` and ``within``.
 
     Raises:
         InputError: If the runs differ in data or objectives, so that their values cannot be
@@ -41,24 +37,21 @@ def comparison_data(
     """
     _check_comparable(runs)
     first = runs[0]
-    everyone = [run.candidates() for run in runs]
-    fronts = [ordered_front(c, run.config) for run, c in zip(runs, everyone, strict=True)]
+    found = [run.snapshot(prefer, within) for run in runs]
     # With the fidelity of their run's front.
-    compared = list(chain.from_iterable(map(comparable_candidates, everyone, fronts)))
+    compared = [candidate for each in found for candidate in each.comparable]
     box = spanned_box(compared, first.config) if compared else None
-    names = _names(runs)
-    shared = [
-        _run_data(run, name, candidates, front, box, prefer, within)
-        for run, name, candidates, front in zip(runs, names, everyone, fronts, strict=True)
-    ]
     return {
         "title": f"Comparison of {len(runs)} runs",
         "subtitle": made_text(),
         "dataset": data_text(first.config.dataset.name, first.fact("dataset") or {}),
         "objectives": objectives_data(first.config, logarithmic(compared, first.config.objectives)),
         "box": _ends(compared, first.config) if compared else [],
-        "runs": shared,
-        "settings": _differing_settings(runs, everyone),
+        "runs": [
+            _run_data(run, name, each, box)
+            for run, name, each in zip(runs, _names(runs), found, strict=True)
+        ],
+        "settings": _differing_settings(runs),
     }
 
 
@@ -66,11 +59,8 @@ def _check_comparable(runs: Sequence[Run]) -> None:
     """Raise an error if two runs differ in data or objectives, or are the same run."""
     first = runs[0]
     for other in runs[1:]:
-        for what, one, two in (
-            ("data", _data_of(first), _data_of(other)),
-            ("objectives", _objectives_of(first), _objectives_of(other)),
-        ):
-            if one != two:
+        for what, value_of in (("data", _data_of), ("objectives", _objectives_of)):
+            if value_of(first) != value_of(other):
                 raise InputError(
                     f"{first.path} and {other.path} cannot be compared: they differ in their "
                     f"{what} ({_difference(what, first, other)}); report on each one separately"
@@ -101,24 +91,22 @@ def _difference(what: str, one: Run, two: Run) -> str:
     return "the images or labels have changed"
 
 
-def _differing_settings(
-    runs: Sequence[Run], everyone: Sequence[Sequence[Candidate]]
-) -> list[list[Any]]:
+def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
     """Return each setting that differs between runs, with its values as text.
 
     The code of the user, the versions of packages and the number of ranks that train a candidate,
     on all of which values depend, count as settings.
     """
-    flats = [_settings(run, candidates) for run, candidates in zip(runs, everyone, strict=True)]
+    flats = [_settings(run) for run in runs]
     names = dict.fromkeys(name for flat in flats for name in flat)
     rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
     return [row for row in rows if len(set(row[1:])) > 1]
 
 
-def _settings(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _settings(run: Run) -> dict[str, Any]:
     settings = flattened(run.config.model_dump(mode="json", exclude=set(_EXECUTION)))
     code = {f"hash of {name}": value[:8] for name, value in (run.fact("code") or {}).items()}
-    own = (c.versions for c in reversed(ended_candidates(candidates)) if not c.reused_from)
+    own = (c.versions for c in reversed(ended_candidates(run)) if not c.reused_from)
     versions = {f"version of {name}": value for name, value in next(own, {}).items()}
     return {**settings, **code, **versions, "ranks per candidate": run.groups()[1]}
 
@@ -141,25 +129,16 @@ def _ends(candidates: Sequence[Candidate], config: Config) -> list[list[Any]]:
     ]
 
 
-def _run_data(
-    run: Run,
-    name: str,
-    candidates: Sequence[Candidate],
-    front: Sequence[Candidate],
-    box: Box | None,
-    prefer: str | None,
-    within: float | None,
-) -> dict[str, Any]:
-    recommended = run.recommended_of(front, prefer, within)
-    images = sum(run.validation_counts or ())
+def _run_data(run: Run, name: str, found: Snapshot, box: Box | None) -> dict[str, Any]:
+    images, front = sum(run.validation_counts or ()), found.front
     objectives = run.config.objectives
     return {
         "name": name,
-        "facts": dict(run_facts(run, front, run_status(run, recommended))),
+        "facts": dict(run_facts(run, found, run_status(run, found))),
         "front": [[ten_digits(c.objectives[o.name]) for o in objectives] for c in front],
         "intervals": [[known_interval(c, o, images) for o in objectives] for c in front],
         "interval_note": too_wide_note(front, objectives),
         "ids": [c.id for c in front],
-        "recommended": {"id": recommended.id, "why": recommended.why},
-        "progress": progress_data(candidates, run.config, box),
+        "recommended": {"id": found.recommended.id, "why": found.recommended.why},
+        "progress": progress_data(found.candidates, run.config, box),
     }

@@ -43,14 +43,10 @@ MAX_PIXELS = 96
 
 
 class Examiner:
-    """Examines all models on the same ``count`` test images.
+    """Examines all models on the same data, and shows attributions of ``count`` test images.
 
-    Args:
-        data: The data set; introspectability is measured on its validation split.
-        count: Number of test images for which attributions are shown.
-        order: Indices of the validation images to use, in order; if None, all are used.
-        objective: The introspectability to measure.
-        measured: Whether to measure the quality of the attributions, which takes longer.
+    Introspectability (``objective``) is measured on the validation images with the indices
+    ``order``, or on all. With ``measured``, the quality of the attributions is measured, too.
     """
 
     def __init__(
@@ -66,8 +62,7 @@ class Examiner:
         sample = sample_images(data.test, count)
         self._images, self._labels = np.asarray(sample.images), sample.labels
         self._objective = objective or Introspectability()
-        validation = data.validation if order is None else data.validation.select(order)
-        self._validation, self._validation_labels = validation.images, validation.labels
+        self._validation = data.validation if order is None else data.validation.select(order)
         self._measured = measured
         self._example = np.random.default_rng(0).random((2, *data.image_shape), np.float32)
 
@@ -77,8 +72,8 @@ class Examiner:
         return {
             "classes": list(self._data.class_names),
             "images": [
-                _picture(PIL.Image.fromarray(drawable(image).astype(np.uint8)))
-                for image in self._images
+                _picture(PIL.Image.fromarray(drawable(each).astype(np.uint8)))
+                for each in self._images
             ],
             "shown_channels": shown_channels_sentence(self._images.shape),
             "labels": self._labels.tolist(),
@@ -89,13 +84,8 @@ class Examiner:
     def examine(self, model: keras.Model, accuracy: Accuracy | None = None) -> dict[str, Any]:
         """Compute the test metrics, attributions and class distances of a model.
 
-        Args:
-            model: An image classifier that expects values from 0 to 1.
-            accuracy: Its accuracy on the test split, on which the verdicts on its maps depend if
-                their quality is measured.
-
-        Raises:
-            Exception: Any exception that a user's layers raise.
+        The model expects values from 0 to 1. The verdicts on its maps depend on its ``accuracy`` on
+        the test split. Anything that a user's layers raise is raised.
         """
         try:
             test = self._data.test
@@ -125,37 +115,31 @@ class Examiner:
             input_range=DEFAULT_RANGE,
         )
         explanation = replace(explanation, accuracy=accuracy)
+        titled = [(m.title, m, maps) for m, maps in explanation.maps.items()]
         return {
             "predicted": explanation.predicted.tolist(),
             "probability": [float(p.max()) for p in explanation.probabilities],
             "maps": {
-                method.title: [
+                title: [
                     _picture(map_picture(image, values, method.signed))
                     for image, values in zip(self._images, maps, strict=True)
                 ]
-                for method, maps in explanation.maps.items()
+                for title, method, maps in titled
             },
-            "empty": {m.title: is_empty(maps).tolist() for m, maps in explanation.maps.items()},
-            "flat": {m.title: is_flat(maps).tolist() for m, maps in explanation.maps.items()},
+            "empty": {title: is_empty(maps).tolist() for title, _, maps in titled},
+            "flat": {title: is_flat(maps).tolist() for title, _, maps in titled},
             "notes": explanation.warnings,
             **({"quality": quality_data(explanation.as_dict())} if self._measured else {}),
         }
 
     def _class_means(self, model: keras.Model, predictor: Predictor) -> list[dict[str, Any]]:
         """Return the class means of each source of introspectability; see ``_means_data``."""
-        subject = Subject(
-            model,
-            SingleProcess(),
-            self._data.class_names,
-            self._validation,
-            self._validation_labels,
-            predictor(self._validation),
-        )
-        sources = self._objective.class_means(subject)
-        names = self._data.class_names
+        names, validation = self._data.class_names, self._validation
+        given = validation.images, validation.labels, predictor(validation.images)
+        sources = self._objective.class_means(Subject(model, SingleProcess(), names, *given))
         is_predicted = self._objective.group_by == "predicted"
         return [
-            _means_data(means, names, is_predicted) for means in sources if np.isfinite(means.value)
+            _means_data(each, names, is_predicted) for each in sources if np.isfinite(each.value)
         ]
 
 

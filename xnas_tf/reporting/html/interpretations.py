@@ -61,19 +61,11 @@ def interpretations_data(run: Run) -> list[dict[str, Any]]:
 def model_interpretations(
     root: Path, name: str, accuracy: Accuracy, input_range: str
 ) -> list[dict[str, Any]]:
-    """Return the saved results of each command for a model that does not belong to a run.
+    """Return the saved results of each command for the model ``name``, which belongs to no run.
 
-    Args:
-        root: The folder in which the commands were run, which contains their default output
-            folders.
-        name: The model's name within this folder.
-        accuracy: The model's accuracy on the test split.
-        input_range: The range of the values that the model received.
-
-    Returns:
-        The results of each kind. Those with another input range are left out, as are those with
-        another accuracy, which belong to another model or data set of the same name. ``left_out``
-        says so; it is empty if nothing was left out.
+    The commands were run in the folder ``root``. Results with another input range are left out, as
+    are those with another accuracy on the test split, which belong to another model or data set of
+    the same name. ``left_out`` says so; it is empty if nothing was left out.
     """
     found = []
     for kind in _KINDS:
@@ -87,7 +79,7 @@ def model_interpretations(
 
 
 def _why_left_out(content: Mapping[str, Any], accuracy: Accuracy, input_range: str) -> str:
-    """Say why a result does not belong in the report of a model; empty if it does."""
+    """Say why a result does not belong in the report; empty if it does."""
     given = content.get("input_range")
     if given not in (None, input_range):
         return f"they were made with the input range {given}, and this report with {input_range}"

@@ -23,6 +23,7 @@ from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.reporting.html.examination import Examiner, layer_rows
 from xnas_tf.reporting.html.interpretations import model_interpretations
 from xnas_tf.reporting.html.summary import Facts, data_text, made_text
+from xnas_tf.storage.tested_models import candidate_name
 from xnas_tf.training.chance_level import Accuracy, report_accuracy
 from xnas_tf.training.class_predictions import predictions
 
@@ -35,7 +36,7 @@ def model_name(given: AnyModel) -> str:
     if isinstance(given, str | Path):
         return Path(given).stem
     if isinstance(given, Candidate):
-        return f"candidate-{given.id:05d}"
+        return candidate_name(given.id)
     assert isinstance(given, keras.Model)
     return str(given.name)
 
@@ -44,9 +45,8 @@ def _called(given: AnyModel) -> str:
     """Return a phrase that refers to the model in a sentence."""
     if isinstance(given, Candidate):
         return f"candidate {given.id}"
-    if isinstance(given, str | Path):
-        return f"the classifier {Path(given).resolve().name}"
-    return f"the classifier {model_name(given)}"
+    name = Path(given).resolve().name if isinstance(given, str | Path) else model_name(given)
+    return f"the classifier {name}"
 
 
 def model_data(

@@ -1,4 +1,4 @@
-"""Collects data and pictures of a run's models for a report."""
+"""Collects data and pictures of a run's models, also of retrained ones, for a report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnas_tf.candidate import Candidate, named_candidates
+from xnas_tf.config import Config
 from xnas_tf.errors import InputError
 from xnas_tf.registry import describe
 from xnas_tf.reporting.html.quality import saved_quality
+from xnas_tf.retraining.results import FOLDER, Retrained, Retraining, retrainings
+from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.utils.intervals import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -22,28 +26,23 @@ NOT_KEPT = "no model was kept: only candidates that were Pareto-optimal when the
 
 def chosen_models(
     run: Run,
-    front: Sequence[Candidate],
+    found: Snapshot,
     named: Sequence[int | str | Candidate] | int | str | Candidate,
     most: int,
-    recommended: int | None,
 ) -> list[Candidate]:
-    """Choose the candidates that get a section: those named, or some of those on the front.
+    """Choose the candidates that get a section: those named, or at most ``most`` of the front.
 
-    Args:
-        run: The run.
-        front: The Pareto-optimal candidates, sorted by the first objective, best first.
-        named: Ids, ``recommended`` or ``best``.
-        most: Maximum number of candidates to choose from the front: the recommended one, which
-            comes first, and others spaced evenly from one end to the other.
-        recommended: Id of the recommended candidate; None if there is none.
+    Of the front, the recommended one comes first, and others are spaced evenly from one end to the
+    other.
 
     Raises:
         InputError: If a named candidate does not exist.
     """
     if wanted := named_candidates(named):
         return run.choose_all(wanted)
+    front = found.front
     ids = [candidate.id for candidate in front]
-    first = ids.index(recommended) if recommended in ids else None
+    first = ids.index(found.recommended.id) if found.recommended.id in ids else None
     count = min(most, len(front))
     rows = np.linspace(0, len(front) - 1, count).round().astype(int).tolist()
     if rows and first is not None and first not in rows:
@@ -57,7 +56,17 @@ def models_data(
     run: Run, chosen: Sequence[Candidate], count: int, log: Callable[[str], None], safe: bool = True
 ) -> dict[str, Any]:
     """Collect each model's recorded data, and examine saved models on ``count`` test images."""
-    recorded = [recorded_data(run, candidate) for candidate in chosen]
+    recorded: list[dict[str, Any]] = [
+        {
+            "id": candidate.id,
+            "history": candidate.history,
+            "metrics": candidate.metrics,
+            "seconds": candidate.seconds_total,
+            **saved_quality(run, candidate.id),
+            "problem": "" if candidate.model_path else NOT_KEPT,
+        }
+        for candidate in chosen
+    ]
     data: dict[str, Any] = {"models": recorded, "confidence": CONFIDENCE, "problem": ""}
     if not any(candidate.model_path for candidate in chosen):
         return data
@@ -87,13 +96,38 @@ def _examine(examiner: Examiner, run: Run, candidate: Candidate, safe: bool) -> 
         return {"problem": f"the model could not be examined: {why}"}
 
 
-def recorded_data(run: Run, candidate: Candidate) -> dict[str, Any]:
-    """Collect the recorded data of a candidate, without its model."""
+def retrainings_data(run: Run) -> dict[str, Any]:
+    """Return each retraining of a run with its models, or the reason they cannot be read."""
+    data: dict[str, Any] = {"command": "xnas-tf retrain", "found": [], "problem": ""}
+    try:
+        return data | {"found": [_retraining_data(each) for each in retrainings(run)]}
+    except (InputError, KeyError, TypeError) as error:
+        return data | {"problem": f"{FOLDER} cannot be read: {error}"}
+
+
+def _retraining_data(retraining: Retraining) -> dict[str, Any]:
+    columns = measured_columns(retraining.config)
     return {
-        "id": candidate.id,
-        "history": candidate.history,
-        "metrics": candidate.metrics,
-        "seconds": candidate.seconds_total,
-        **saved_quality(run, candidate.id),
-        "problem": "" if candidate.model_path else NOT_KEPT,
+        "name": retraining.path.name,
+        "epochs": retraining.config.training.epochs,
+        "patience": retraining.patience,
+        "space": retraining.config.space.model_dump(mode="json"),
+        "columns": [{"name": column.name, "title": column.title} for column in columns],
+        "models": [_model_data(model, retraining.config) for model in retraining.models()],
+        "notes": retraining.notes(),
+        "failures": [
+            {"title": t.title, "seed": t.seed, "reason": t.reason} for t in retraining.failures()
+        ],
+    }
+
+
+def _model_data(model: Retrained, config: Config) -> dict[str, Any]:
+    return {
+        **model.as_dict(config),
+        "values": [model.measured(column.name) for column in measured_columns(config)],
+        "best_epochs": [int(training.metrics["best_epoch"]) for training in model.trainings],
+        "curves": [
+            [round(epoch["val_accuracy"], 5) for epoch in training.history]
+            for training in model.trainings
+        ],
     }

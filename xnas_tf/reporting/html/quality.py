@@ -31,55 +31,37 @@ def saved_quality(run: Run, candidate: int) -> dict[str, Any]:
 
 
 def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
-    """Say that a candidate's results are about other images, or values, than those of its run.
-
-    Args:
-        result: A saved result of ``explain``, ``disentangle`` or ``interpret``.
-        run: The run, in which the candidate may have been tested.
-        candidate: The candidate's id.
+    """Say that results of ``explain``, ``disentangle`` or ``interpret`` are about other data.
 
     Returns:
         One or two sentences; empty if the input range is that of the training or unknown, and the
-        two test splits have the same size, or either size is unknown.
+        images are those on which the run tested the candidate, or one of the two is unknown.
     """
-    texts = [_range_text(result), _split_text(result, run, candidate)]
-    return " ".join(filter(None, texts))
-
-
-def _range_text(result: Mapping[str, Any]) -> str:
-    used = result.get("input_range")
-    if used in (None, DEFAULT_RANGE):
-        return ""
-    return (
-        f"These results were made with the input range {used}, but the model was trained on "
-        f"{DEFAULT_RANGE}."
-    )
-
-
-def _split_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
+    texts, used = [], result.get("input_range")
+    if used not in (None, DEFAULT_RANGE):
+        texts.append(
+            f"These results were made with the input range {used}, but the model was trained on "
+            f"{DEFAULT_RANGE}."
+        )
     accuracy, tested = result.get("accuracy"), run.fact(figures_fact(candidate_name(candidate)))
-    if not isinstance(accuracy, dict) or not tested:
-        return ""
-    given = accuracy.get("images"), accuracy.get("commonest_class")
-    counts = [sum(row) for row in tested["figures"]["confusion"]]
-    if None in given or given == (sum(counts), max(counts)):
-        return ""
-    return (
-        f"These results are not about the test split of this run, which has {sum(counts):,} "
-        f"images, at most {max(counts):,} of one class. They are about {given[0]:,} images, at "
-        f"most {given[1]:,} of one class, and the model may have been trained on some of them."
-    )
+    if isinstance(accuracy, dict) and tested:
+        given = accuracy.get("images"), accuracy.get("commonest_class")
+        counts = [sum(row) for row in tested["figures"]["confusion"]]
+        if None not in given and given != (sum(counts), max(counts)):
+            texts.append(
+                f"These results are not about the test split of this run, which has "
+                f"{sum(counts):,} images, at most {max(counts):,} of one class. They are about "
+                f"{given[0]:,} images, at most {given[1]:,} of one class, and the model may have "
+                "been trained on some of them."
+            )
+    return " ".join(texts)
 
 
 def quality_data(explanation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the verdicts on the methods and the metrics, as on the page of ``xnas-tf explain``.
+    """Return the verdicts and metrics of ``Explanation.as_dict``, as on its page.
 
-    Args:
-        explanation: The result of ``Explanation.as_dict``.
-
-    Returns:
-        ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; empty if the
-        quality was not measured.
+    They are ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; the result is
+    empty if the quality was not measured.
     """
     if not (metrics := metric_rows(explanation)):
         return {}

@@ -1,44 +1,75 @@
-"""Collects data on the search itself for a report."""
+"""Collects the data for a report on a run."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from xnas_tf.candidate import Candidate
 from xnas_tf.config import Config
 from xnas_tf.figures.axis_scale import logarithmic
-from xnas_tf.figures.importance import hyperparameters
+from xnas_tf.figures.importance import hyperparameters, importance_data
 from xnas_tf.figures.progress import progress_data
 from xnas_tf.figures.uncertainty import interval_of, too_wide_note
 from xnas_tf.objectives.base import Objective
+from xnas_tf.reporting.html.interpretations import interpretations_data
+from xnas_tf.reporting.html.models import chosen_models, models_data, retrainings_data
+from xnas_tf.reporting.html.summary import made_text, run_facts
+from xnas_tf.reporting.status import run_status, status_facts
 from xnas_tf.reporting.utilisation import timeline, utilisation
 from xnas_tf.spaces.cells import EDGES
-from xnas_tf.storage.columns import Column, measured_columns
+from xnas_tf.storage.columns import measured_columns
 from xnas_tf.storage.run import Run
-from xnas_tf.strategy.pareto import comparable_candidates
-from xnas_tf.strategy.recommendation import Recommendation
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.utils.number_format import ten_digits
 
 _LOST = ("failed", "infeasible", "duplicate")
 
 
-def search_data(
+def report_data(
     run: Run,
-    candidates: Sequence[Candidate],
-    front: Sequence[Candidate],
-    recommended: Recommendation,
+    candidates: Sequence[int | str | Candidate] | int | str | Candidate,
+    models: int,
+    images: int,
+    log: Callable[[str], None],
+    prefer: str | None = None,
+    within: float | None = None,
+    safe: bool = True,
 ) -> dict[str, Any]:
-    """Collect the data for all sections about the search; the front is sorted, best first."""
-    config = run.config
+    """Collect all data for the page; see ``save_report`` for the arguments."""
+    found = run.snapshot(prefer, within)
+    chosen = chosen_models(run, found, candidates, models)
+    status = run_status(run, found)
+    log("estimating the importance of the hyperparameters")
+    return {
+        "title": run.path.resolve().name,
+        "subtitle": made_text(),
+        "facts": run_facts(run, found, status),
+        "path": shlex.quote(str(run.path)),
+        "status": list(status_facts(status).items()),
+        **search_data(run, found),
+        "influence": importance_data(found.comparable, run.config, np.random.default_rng(0)),
+        "models": models_data(run, chosen, images, log, safe),
+        "retrainings": retrainings_data(run),
+        "interpretations": interpretations_data(run),
+    }
+
+
+def search_data(run: Run, found: Snapshot) -> dict[str, Any]:
+    """Collect the data for all sections about the search."""
+    config, candidates, front = run.config, found.candidates, found.front
+    others = [column for column in measured_columns(config) if not column.is_objective]
     log = logarithmic(candidates, [*config.objectives, *config.record])
     return {
         "objectives": objectives_data(config, log),
-        "measured": [column.title for column in _others(config)],
-        "measured_log": [column.name in log for column in _others(config)],
+        "measured": [column.title for column in others],
+        "measured_log": [column.name in log for column in others],
         "parts_note": parts_note(config),
         "collapses": run.collapse_text(candidates),
         "candidates": candidates_data(candidates, config),
@@ -46,15 +77,13 @@ def search_data(
         "cell": dict(EDGES) if config.space.name == "nas_bench_201" else None,
         "front": [candidate.id for candidate in front],
         "intervals": [
-            [known_interval(candidate, o, sum(run.validation_counts or ())) for candidate in front]
+            [known_interval(c, o, sum(run.validation_counts or ())) for c in front]
             for o in config.objectives
         ],
         "interval_note": too_wide_note(front, config.objectives),
-        "epochs": next((c.epochs for c in comparable_candidates(candidates, front)), 0),
+        "epochs": next((c.epochs for c in found.comparable), 0),
         "recommended": {
-            "id": recommended.id,
-            "why": recommended.why,
-            "on_test": recommended.on_test,
+            name: getattr(found.recommended, name) for name in ("id", "why", "on_test")
         },
         "progress": progress_data(candidates, config),
         "lost": lost_data(candidates),
@@ -85,7 +114,8 @@ def candidates_data(candidates: Sequence[Candidate], config: Config) -> dict[str
         ],
         "measured": [
             [ten_digits(column.value(candidate)) for candidate in candidates]
-            for column in _others(config)
+            for column in measured_columns(config)
+            if not column.is_objective
         ],
     }
 
@@ -104,11 +134,6 @@ def known_interval(candidate: Candidate, objective: Objective, images: int) -> l
     """Return the 95% interval of an objective, or None if its uncertainty is unknown."""
     low, high = interval_of(candidate, objective, images)
     return None if math.isnan(low + high) else [low, high]
-
-
-def _others(config: Config) -> list[Column]:
-    """Return the measured columns that are not objectives."""
-    return [column for column in measured_columns(config) if not column.is_objective]
 
 
 def lost_data(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:

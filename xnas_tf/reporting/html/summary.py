@@ -12,7 +12,7 @@ from xnas_tf.reporting.search_progress import duration
 from xnas_tf.spaces.options import SpaceOptions
 from xnas_tf.storage.run import Run
 from xnas_tf.storage.run_directory import now
-from xnas_tf.strategy.pareto import comparable_candidates
+from xnas_tf.storage.snapshot import Snapshot
 from xnas_tf.utils.image_size import size_text
 from xnas_tf.utils.intervals import accuracy_interval
 from xnas_tf.utils.number_format import counted, percent_range, percent_text
@@ -30,22 +30,16 @@ def made_text() -> str:
     return f"Written {now()[:16].replace('T', ' ')} UTC by xnas-tf {__version__}"
 
 
-def run_facts(run: Run, front: Sequence[Candidate], status: Mapping[str, Any]) -> Facts:
-    """Return the data, the budget and the best validation accuracy of a run.
-
-    Args:
-        run: The run.
-        front: The Pareto-optimal candidates of the run.
-        status: The result of ``run_status``.
-    """
-    count = len(comparable_candidates(run.candidates(), front))
-    with_result = f"{counted(count, 'candidate')} with a result"
+def run_facts(run: Run, found: Snapshot, status: Mapping[str, Any]) -> Facts:
+    """Return the data, the budget and the best accuracy of a run, given its ``run_status``."""
+    front, images = found.front, sum(run.validation_counts or ())
+    with_result = f"{counted(len(found.comparable), 'candidate')} with a result"
     facts = [
         ("data", data_text(run.config.dataset.name, run.fact("dataset") or {})),
         ("search space", _space_text(run.config.space)),
         ("budget", _budget_text(run, status)),
         ("front", f"{len(front)} Pareto-optimal of {with_result}"),
-        ("best validation accuracy", best_accuracy_text(front, sum(run.validation_counts or ()))),
+        ("best validation accuracy", best_accuracy_text(front, images)),
     ]
     return [(name, text) for name, text in facts if text]
 

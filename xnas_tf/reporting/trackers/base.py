@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, ClassVar
 
 from xnas_tf.candidate import Candidate
@@ -35,9 +34,13 @@ class Tracker(Callback):
                 f"installed: pip install 'xnas-tf[{self.package}]'"
             )
         self._is_open = False
+        self._record: dict[str, Any] = {}
+        """What resuming needs to know; see ``_keep``."""
 
     def on_search_begin(self, run: SearchRun) -> None:
         """Open the tracker, and log the candidates that have not been logged yet."""
+        self._file = run.path / f"{self.package}.json"
+        self._record = json.loads(self._file.read_text()) if self._file.is_file() else {}
         self._open(run)
         self._is_open = True
         self._log_missing(run)
@@ -63,6 +66,11 @@ class Tracker(Callback):
         finally:
             self._close(error)
 
+    def _keep(self, name: str, value: Any) -> None:
+        """Keep a JSON value for a later session, in a file in the run directory."""
+        self._record[name] = value
+        write_atomically(self._file, json.dumps(self._record).encode())
+
     def _log_missing(self, run: SearchRun) -> None:
         for candidate in run:
             if candidate.finish_order and not self._is_logged(candidate):
@@ -86,23 +94,6 @@ class Tracker(Callback):
 
     @abstractmethod
     def _close(self, error: BaseException | None) -> None: ...
-
-
-class TrackerRecord:
-    """The state that a tracker needs to resume its run, in a JSON file in the run directory."""
-
-    def __init__(self, run: SearchRun, package: str) -> None:
-        self._path: Path = run.path / f"{package}.json"
-        self._known = json.loads(self._path.read_text()) if self._path.is_file() else {}
-
-    def get(self, key: str) -> Any:
-        """Return a recorded value, or None if there is none."""
-        return self._known.get(key)
-
-    def set(self, key: str, value: Any) -> None:
-        """Record a JSON value."""
-        self._known[key] = value
-        write_atomically(self._path, json.dumps(self._known).encode())
 
 
 def front_values(run: SearchRun) -> dict[str, float]:

@@ -12,7 +12,6 @@ from xnas_tf.candidate import Candidate
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.reporting.trackers.base import (
     Tracker,
-    TrackerRecord,
     candidate_parameters,
     candidate_values,
     search_parameters,
@@ -59,10 +58,9 @@ class MLflow(Tracker):
         from mlflow import MlflowClient  # noqa: PLC0415 - heavy
 
         self._client = MlflowClient(self._tracking_uri)
-        record = TrackerRecord(run, self.package)
-        if not self._resume(record.get("run_id")):
+        if not self._resume(self._record.get("run_id")):
             self._create(run)
-            record.set("run_id", self._search_id)
+            self._keep("run_id", self._search_id)
 
     def _is_logged(self, candidate: Candidate) -> bool:
         return candidate.id in self._runs
@@ -130,17 +128,14 @@ class MLflow(Tracker):
     def _log_results(self, run: SearchRun) -> None:
         """Log the test metrics, the plot of the front, and the recommended model."""
         for candidate in run.pareto():
-            tested = (
-                (n, v, candidate.epochs)
-                for n, v in candidate.metrics.items()
-                if n.startswith("test_")
-            )
-            self._log_metrics(self._runs[candidate.id], tested)
+            tested = [pair for pair in candidate.metrics.items() if pair[0].startswith("test_")]
+            metrics = ((name, value, candidate.epochs) for name, value in tested)
+            self._log_metrics(self._runs[candidate.id], metrics)
         self._client.log_figure(self._search_id, run.plot_front(), "front.png")
-        recommended = run.best
-        if recommended:
+        model = None
+        if recommended := run.best:
             self._client.set_tag(self._search_id, "xnas_tf.recommended", str(recommended.id))
-        model = recommended.model_path if recommended else None
+            model = recommended.model_path
         for file in (run.path / "config.yaml", run.path / "report.html", model):
             if file and file.is_file():
                 folder = "model" if file == model else None

@@ -14,7 +14,6 @@ from xnas_tf.errors import InputError, suggest
 from xnas_tf.execution.search_run import SearchRun
 from xnas_tf.reporting.trackers.base import (
     Tracker,
-    TrackerRecord,
     candidate_parameters,
     candidate_values,
     search_parameters,
@@ -57,20 +56,18 @@ class WeightsAndBiases(Tracker):
             "mode": mode,
         }
         self._group = self._folder = ""
-        self._record: TrackerRecord
         self._search: wandb.Run
 
     def _open(self, run: SearchRun) -> None:
-        self._record = TrackerRecord(run, self.package)
         self._group = self._record.get("id") or secrets.token_hex(4)
-        self._record.set("id", self._group)
+        self._keep("id", self._group)
         self._folder = str(run.path)
         name = run.path.resolve().name
         self._search = self._init(self._group, name, "search", search_parameters(run.config))
         self._search.define_metric("*", step_metric="generation")
 
     def _is_logged(self, candidate: Candidate) -> bool:
-        return candidate.id in (self._record.get("candidates") or ())
+        return candidate.id in self._record.get("candidates", ())
 
     def _init(self, number: str, name: str, kind: str, parameters: dict[str, Any]) -> wandb.Run:
         import wandb  # noqa: PLC0415 - heavy
@@ -96,8 +93,7 @@ class WeightsAndBiases(Tracker):
         about = {"state": candidate.state, "reason": candidate.reason}
         logged.summary.update({**candidate_values(candidate), **about})
         logged.finish(exit_code=int(candidate.state == "failed"))
-        known = self._record.get("candidates") or []
-        self._record.set("candidates", [*known, candidate.id])
+        self._keep("candidates", [*self._record.get("candidates", ()), candidate.id])
 
     def _log_generation(self, values: dict[str, float], generation: int) -> None:
         self._search.log({**values, "generation": generation})
@@ -113,7 +109,10 @@ class WeightsAndBiases(Tracker):
         front = {candidate.id for candidate in run.pareto()}
         number = recommended.id if recommended else None
         columns, rows = candidate_rows(run.candidates(), run.config, front, number)
-        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        plain = bool | int | float | str | None
+        cells = [
+            [v if isinstance(v, plain) else str(v) for v in map(row.get, columns)] for row in rows
+        ]
         table = wandb.Table(columns=[*columns], data=cells, allow_mixed_types=True)
         picture = PIL.Image.open(io.BytesIO(png(run.plot_front())))
         self._search.log({"front": wandb.Image(picture), "candidates": table})
@@ -122,7 +121,3 @@ class WeightsAndBiases(Tracker):
             artifact = wandb.Artifact(f"model-{self._group}", "model")
             artifact.add_file(str(recommended.model_path))
             self._search.log_artifact(artifact)
-
-
-def _cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
