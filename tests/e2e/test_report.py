@@ -15,7 +15,7 @@ from tests.unit.test_python import make_run
 from tests.unit.test_retraining import desk_at, play
 from xnas_tf.config import load_config
 from xnas_tf.reporting.html.page import render
-from xnas_tf.reporting.html.search import report_data
+from xnas_tf.reporting.html.run_report import report_data
 from xnas_tf.retraining.results import FOLDER
 from xnas_tf.utils.number_format import format_value
 

@@ -38,7 +38,8 @@ from xnas_tf.reporting.html.model_report import _called, _facts, _problem
 from xnas_tf.reporting.html.models import _examine, chosen_models
 from xnas_tf.reporting.html.page import render, save_report
 from xnas_tf.reporting.html.quality import quality_data, saved_quality
-from xnas_tf.reporting.html.search import lost_data, report_data
+from xnas_tf.reporting.html.run_report import report_data
+from xnas_tf.reporting.html.search import lost_data
 from xnas_tf.reporting.html.summary import _space_text
 from xnas_tf.reporting.predictions import calibration_data, metrics_on_test
 from xnas_tf.spaces.options import HyperModelOptions

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from xnas_tf.candidate import Candidate
 from xnas_tf.errors import InputError, cannot_write
 from xnas_tf.reporting.html.comparison import comparison_data
-from xnas_tf.reporting.html.search import report_data
 from xnas_tf.storage.model_source import is_run
 from xnas_tf.storage.run import Run, load_run
 from xnas_tf.storage.run_directory import write_atomically
@@ -90,6 +89,8 @@ def save_report(  # noqa: PLR0913 - options with defaults
     opened = [load_run(each) for each in runs]
     if len(opened) == 1:
         path = _checked(out or opened[0].path / "report.html")
+        from xnas_tf.reporting.html.run_report import report_data  # noqa: PLC0415 - heavy
+
         data = report_data(opened[0], candidates, models, images, log, prefer, within, safe)
         return _write(path, "run", data)
     _refuse("several runs", candidates=candidates)
