@@ -105,13 +105,14 @@ def _class_table(known: dict[str, Any]) -> Table:
     listed = Table(*headings, box=box.SIMPLE_HEAD, title=title)
     for each in known["classes"]:
         name = each["class"]
-        others = [*([similar[name]] if similar else []), each["most_confused"]]
         listed.add_row(
             Text(name),
             f"{each['beta']:.3g}",
             share(each["kept"]),
-            *("  ".join(map(share, each[key].values())) for key in ("accuracy", "false_alarms")),
-            *(Text(", ".join(names) or "none") for names in others),
+            "  ".join(map(share, each["accuracy"].values())),
+            "  ".join(map(share, each["false_alarms"].values())),
+            *([Text(", ".join(similar[name]) or "none")] if similar else []),
+            Text(", ".join(each["most_confused"]) or "none"),
         )
     return listed
 
