@@ -131,10 +131,11 @@ class Comparisons(NamedTuple):
 
 
 def comparisons(known: Mapping[str, Any]) -> Comparisons | None:
-    """Count comparisons in a result of ``disentanglement.facts``; None if it has none.
+    """Count comparisons in a result of ``disentanglement.facts``.
 
-    The diversity in ``known`` is the mean of one minus the similarity over all comparisons, and
-    those with full or empty masks add 0 to it.
+    The result is None for fewer than two classes, and if ``known`` is from an earlier version that
+    does not say what each class keeps. The diversity in ``known`` is the mean of one minus the
+    similarity over all comparisons, and those with full or empty masks add 0 to it.
     """
     layers = [
         (len(layer["kept"]), sum(0 < kept < layer["channels"] for kept in layer["kept"].values()))
