@@ -1,5 +1,6 @@
 """Introspectability: the formula word for word, its options, and what is degenerate."""
 
+import tracemalloc
 from dataclasses import replace
 
 import keras
@@ -12,13 +13,14 @@ from tests.conftest import left_to_all
 from tests.datasets import make_dataset
 from tests.ranks import on_ranks
 from tests.unit.test_objectives import CLASSES, NAMES, make_model, make_subject
+from xnas_tf.attribution.activations import LayerActivations
 from xnas_tf.attribution.base import AttributionMethod
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.objectives import class_resampling, introspectability
 from xnas_tf.objectives.attribution_quality import Deletion
 from xnas_tf.objectives.base import Subject
-from xnas_tf.objectives.class_distance import ClassPairs
+from xnas_tf.objectives.class_distance import ChosenImages, ClassMeans, ClassPairs
 from xnas_tf.objectives.class_gram import ClassSums, mean_gram
 from xnas_tf.objectives.class_resampling import (
     STEP,
@@ -167,6 +169,39 @@ def test_many_classes_are_resampled_in_blocks_that_fit_into_memory(monkeypatch):
         for name, values in vars(expected).items():
             found = np.concatenate([getattr(part[layer], name) for part in parts])
             np.testing.assert_allclose(found, values, rtol=1e-12)
+
+    def on_rank(communicator):
+        """The second of three ranks has no image."""
+        own = np.digitize(np.arange(len(groups)), [20, 20]) == communicator.rank
+        rows = [layer[own] for layer in layers]
+        return list(resampled_sums(rows, members[own], weights[:, own], communicator))
+
+    for found in on_ranks(3, on_rank):
+        for part, expected in zip(found, parts, strict=True):
+            for one, other in zip(part, expected, strict=True):
+                np.testing.assert_allclose(one.products, other.products, rtol=1e-12)
+                np.testing.assert_allclose(one.squares, other.squares, rtol=1e-12)
+
+
+def test_the_resamples_of_many_layers_need_no_more_memory_than_a_block(monkeypatch):
+    """Neither the previous block nor an array of images and classes for each layer is kept."""
+    rng, classes, count = np.random.default_rng(0), 150, 1500
+    groups = np.arange(count) % classes
+    unused = np.zeros(0)
+    layers = [
+        LayerActivations(str(i), unused, unused, rng.random((count, 2), np.float32))
+        for i in range(12)
+    ]
+    pairs, weights = ClassPairs(np.bincount(groups)), resampling_weights(groups, 20)
+    chosen = ChosenImages(unused, groups, weights, pairs)
+    means = ClassMeans("activations", layers, [], chosen, [], unused)
+    monkeypatch.setattr(class_resampling, "BLOCK_BYTES", 16 * 2**20)
+    Introspectability()._resampled_values(means, ONE)  # fills caches
+    tracemalloc.start()
+    Introspectability()._resampled_values(means, ONE)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
 
 
 def test_many_images_are_explained_in_parts_that_fit_into_memory(model, monkeypatch):

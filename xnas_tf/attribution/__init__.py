@@ -27,7 +27,11 @@ ATTRIBUTIONS = Registry(
 
 
 def attribution_method(name: str) -> type[AttributionMethod]:
-    """Return the class of an attribution method, given its registered name or ``module:Name``."""
+    """Return the class of an attribution method, given its registered name or ``module:Name``.
+
+    Raises:
+        InputError: If the class does not exist or is not an attribution method.
+    """
     method = ATTRIBUTIONS.get(name)
     if not (isinstance(method, type) and issubclass(method, AttributionMethod)):
         raise InputError(

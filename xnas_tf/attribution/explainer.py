@@ -140,6 +140,9 @@ class Explainer:
         The function maps float32 images (B, H, W, C) of the given shape (H, W, C) and int32 target
         classes (B,) to maps (B, H, W). Trace it inside ``inlined_calls`` and
         ``freed_custom_gradients``.
+
+        Raises:
+            InputError: If the method cannot be applied to this model or to images of this shape.
         """
         self._update_parts()
         maps = self._map_function(np.zeros((1, *shape), np.float32), predicted=False)

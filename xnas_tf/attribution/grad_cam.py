@@ -54,8 +54,11 @@ class GradCAM(AttributionMethod):
             maps.append(tf.image.resize(layer_map[..., None], images.shape[1:3])[..., 0])
         if len(maps) == 1:
             return maps[0]
-        tops = (tf.reduce_max(each, axis=(1, 2), keepdims=True) for each in maps)
-        return tf.add_n([*map(tf.math.divide_no_nan, maps, tops)]) / len(maps)
+        scaled = [
+            tf.math.divide_no_nan(each, tf.reduce_max(each, axis=(1, 2), keepdims=True))
+            for each in maps
+        ]
+        return tf.add_n(scaled) / len(scaled)
 
     def _features_and_gradients(
         self, score: TargetScore

@@ -15,7 +15,11 @@ Targets = Any
 
 
 def checked_targets(targets: Any, count: int, classes: int) -> np.ndarray:
-    """Validate the class indices for ``count`` images and return one per image, (N,)."""
+    """Validate the class indices for ``count`` images and return one per image, (N,).
+
+    Raises:
+        InputError: If the targets are not class indices.
+    """
     indices = np.asarray(targets)
     if not (np.issubdtype(indices.dtype, np.integer) and indices.shape in ((), (count,))):
         raise InputError(

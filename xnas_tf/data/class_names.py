@@ -43,7 +43,14 @@ def class_numbers(values: Any, class_names: Sequence[str], option: str) -> np.nd
 
 
 def check_order(class_names: Sequence[str], known: Sequence[str], where: str) -> None:
-    """Check that the classes of ``where`` have the same numbers as ``known``, those of a model."""
+    """Check that given classes have the same numbers as the classes of a model.
+
+    ``known`` are the model's classes, or empty if unknown. ``where`` says in messages where
+    ``class_names`` are given.
+
+    Raises:
+        InputError: If a class has another number in the model.
+    """
     numbers = {each: number for number, each in enumerate(known)}
     for number, each in enumerate(class_names):
         if (own := numbers.get(each, number)) != number:

@@ -77,7 +77,11 @@ def split_name(text: str) -> str | None:
 
 
 def split_names(texts: Iterable[str], where: str) -> np.ndarray:
-    """Return the split that each text names, or "" for none; messages begin with ``where``."""
+    """Return the split that each text names, or "" for an empty text.
+
+    Raises:
+        InputError: If a text does not name a split. The message begins with ``where``.
+    """
     found = []
     for text in texts:
         split = split_name(text) if text.strip() else ""

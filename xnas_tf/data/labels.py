@@ -116,7 +116,8 @@ def encode(
     if len({each.dtype.kind == "U" for each in labels.values()}) > 1:
         kinds = ", ".join(f"{part or 'train'} {each.dtype}" for part, each in labels.items())
         raise InputError(f"{where}: labels are text in one split but not in another: {kinds}")
-    joined, names, remarks = (_numbered_texts if are_texts else _numbered)(joined, names, where)
+    number = _numbered_texts if are_texts else _numbered
+    joined, names, remarks = number(joined, names, where)
     if (joined == joined[0]).all():
         raise InputError(f"{where}: all images are of one class; at least 2 are needed")
     ends = np.cumsum([len(each) for each in labels.values()])[:-1]

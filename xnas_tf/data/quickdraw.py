@@ -51,12 +51,13 @@ def _list_drawings(classes: Mapping[str, Path], ignored: int, name: str) -> Imag
     used = [rows[:MOST].reshape(-1, _SIDE, _SIDE) for rows in stored]
     counts, total = list(map(len, used)), sum(map(len, stored))
     remark = f"of {total:,} drawings, at most the first {MOST:,} of each class are used"
+    remarks = (remark,) if total > sum(counts) else ()
     return ImageList(
         row_names((file.name for file in classes.values()), map(range, counts)),
         np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         tuple(classes),
         lambda: chain.from_iterable(used),
-        findings=Findings(ignored=ignored, remarks=(remark,) * (total > sum(counts))),
+        findings=Findings(ignored=ignored, remarks=remarks),
     )
 
 

@@ -167,7 +167,10 @@ def _share(values: np.ndarray) -> np.ndarray:
 
 
 def drawable(image: np.ndarray) -> np.ndarray:
-    """Return the ``shown_channels`` of an image from 0 to 255, (H, W, 3) or, in grey, (H, W)."""
+    """Return an image with values from 0 to 255, in colour (H, W, 3) or in grey (H, W).
+
+    Not all channels may be shown; see ``shown_channels``.
+    """
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = (image - low) * (255 / ((high - low) or 1.0))

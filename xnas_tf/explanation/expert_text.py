@@ -145,7 +145,10 @@ def _images_text(known: dict[str, Any]) -> str:
 
 
 def _concentrated(known: dict[str, Any]) -> list[str]:
-    """Say which classes each method that is not called unreliable locates in one part of images."""
+    """For each method, say which classes it locates in a single part of the image.
+
+    Nothing is said about methods that the page calls not reliable.
+    """
     left_out = known["methods"] if maps_mean_little(known) else unreliable_methods(known)
     return [
         f"In explanations of the score of {each['target']}, {percent_text(each['share'], 0)} of "
@@ -169,8 +172,8 @@ def _by_class(known: dict[str, Any]) -> tuple[str, Rows]:
     for each in classes:
         correct, images = each["correct"], each["images"]
         low, share, high = accuracy_interval(correct, images) or [math.nan] * 3  # there are images
-        shares = percent(share), percent_range(low, high)
-        rows.append([each["class"], f"{images:,}", f"{correct:,}", *shares])
+        interval = percent_range(low, high)
+        rows.append([each["class"], f"{images:,}", f"{correct:,}", percent(share), interval])
     headings = ["class", "test images", "classified correctly", "accuracy", "95% interval"]
     return title, (headings, rows)
 
@@ -204,7 +207,14 @@ def _findings(known: dict[str, Any]) -> Rows:
     columns = ["predicted class", "probability", "explained class", "true class"]
     rows = []
     for place, image in enumerate(known["images"], start=1):
-        file, label = [image["file"] or ""] * has_files, image["label"] or "unknown"
-        predicted = image["predicted"], percent(image["probability"])
-        rows.append([str(place), *file, *predicted, image["explained"], label])
-    return ["image", *["file"] * has_files, *columns], rows
+        rows.append(
+            [
+                str(place),
+                *([image["file"] or ""] if has_files else []),
+                image["predicted"],
+                percent(image["probability"]),
+                image["explained"],
+                image["label"] or "unknown",
+            ]
+        )
+    return ["image", *(["file"] if has_files else []), *columns], rows

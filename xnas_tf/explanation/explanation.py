@@ -201,8 +201,13 @@ class Explanation:
         }
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        names = ["images", "probabilities", "targets", *([] if self.labels is None else ["labels"])]
-        arrays = {name: getattr(self, name) for name in names}
+        arrays = {
+            "images": self.images,
+            "probabilities": self.probabilities,
+            "targets": self.targets,
+        }
+        if self.labels is not None:
+            arrays["labels"] = self.labels
         return arrays | {key: self.maps[method] for key, method in self._methods().items()}
 
     def _write_pictures(self, folder: Path, title: str) -> dict[str, bytes]:

@@ -18,9 +18,12 @@ from xnas_tf.utils.source_code import MAIN
 def load_exported(file: Path, module: str, safe: bool) -> keras.Model:
     """Load a Keras file that is not in a run.
 
-    ``module`` registers the model's layers. It is named by the card of an export, which may come
-    from somebody else; empty if there is none. It is imported from the card's folder, or is an
-    installed module, but if ``safe``, neither it nor a model that contains Python code is loaded.
+    Args:
+        file: The file.
+        module: Name of the module that registers the model's layers, from the card of an export,
+            which may come from somebody else; empty if there is none. It is imported from the
+            card's folder, or is an installed module.
+        safe: Whether to import no such module, and to reject models that contain Python code.
 
     Raises:
         InputError: If the model cannot be loaded, or another module of this name is imported.

@@ -42,8 +42,11 @@ def model_images(images: np.ndarray, subject: ModelSubject) -> np.ndarray:
 def check_values(images: np.ndarray, resolved: InputRange) -> None:
     """Check that images passed to a model unchanged have values within the model's range.
 
+    Only a range that was given, or on which xnas-tf trained the model, is reliable enough for this
+    check.
+
     Raises:
-        InputError: If any do not, and the range was given or is that of a training by xnas-tf.
+        InputError: If any values lie outside the range.
     """
     if resolved.origin in ("given", "trained") and _outside(images, resolved.name):
         raise InputError(

@@ -81,7 +81,10 @@ class ModelSubject:
         return low, high
 
     def stored_images(self, images: np.ndarray) -> np.ndarray:
-        """Convert images in the search's ``value_range``, which must be known, as its run does."""
+        """Convert images on the value scale of the search's arrays as ``Run.stored_images`` does.
+
+        The ``value_range`` must be known.
+        """
         if self.trained_by:
             return self.trained_by.stored_images(images)
         assert self.value_range
@@ -106,7 +109,9 @@ class ModelSubject:
         log: Callable[[str], None] = lambda _: None,
         missing: str = "`dataset`: none is given, and the model does not come from a run",
     ) -> Dataset:
-        """Return the given data set, converted by ``data_for`` if it is named, or that of the run.
+        """Return the given data set or, if there is none, the data set of the model's run.
+
+        A named data set is converted to the model's input; see ``data_for``.
 
         Raises:
             InputError: If there is none (with the message ``missing``), it cannot be loaded or does

@@ -36,18 +36,19 @@ def quality_of(
     maps for the classes ``targets`` (N,). Metrics of empty maps are NaN: an empty map explains
     nothing, yet stability metrics would rate it as perfect.
     """
-    explained = (model, inputs, maps, targets)
     subset, noise, weights = (np.random.default_rng(0) for _ in range(3))
     radius = RADIUS * float(np.ptp(inputs)) or RADIUS
     pixels = max(1, round(SHARE * maps[0].size))
-    explainer = (model, inputs, method, targets)
-    correlations = metrics.randomization(*explainer, rng=weights, stages=STAGES)
-    agreement = metrics.sensitivity_n(*explained, n=pixels, rng=subset, output=method.output)
+    correlations = metrics.randomization(model, inputs, method, targets, rng=weights, stages=STAGES)
     found = {
-        "deletion": metrics.deletion(*explained),
-        "insertion": metrics.insertion(*explained),
-        "sensitivity_n": agreement,
-        "max_sensitivity": metrics.max_sensitivity(*explainer, rng=noise, radius=radius),
+        "deletion": metrics.deletion(model, inputs, maps, targets),
+        "insertion": metrics.insertion(model, inputs, maps, targets),
+        "sensitivity_n": metrics.sensitivity_n(
+            model, inputs, maps, targets, n=pixels, rng=subset, output=method.output
+        ),
+        "max_sensitivity": metrics.max_sensitivity(
+            model, inputs, method, targets, rng=noise, radius=radius
+        ),
         "randomization": np.abs(correlations).mean(axis=0),
         "sparseness": metrics.sparseness(maps),
     }
@@ -61,5 +62,8 @@ def random_quality(
     model: keras.Model, inputs: np.ndarray, targets: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Compute deletion and insertion of random maps, (N,) by name; see ``quality_of``."""
-    explained = (model, inputs, metrics.random_maps(inputs.shape[:3]), targets)
-    return {"deletion": metrics.deletion(*explained), "insertion": metrics.insertion(*explained)}
+    maps = metrics.random_maps(inputs.shape[:3])
+    return {
+        "deletion": metrics.deletion(model, inputs, maps, targets),
+        "insertion": metrics.insertion(model, inputs, maps, targets),
+    }

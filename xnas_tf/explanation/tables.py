@@ -18,13 +18,17 @@ def explanation_tables(known: Mapping[str, Any]) -> list[Table]:
     """Return tables of the predictions and measured qualities in ``Explanation.as_dict``."""
     has_labels = any(image["label"] is not None for image in known["images"])
     has_files = any(image.get("file") for image in known["images"])
-    headings = ["image", *["file"] * has_files, "predicted", "probability", "explained"]
-    images = Table(*headings, *["true"] * has_labels, box=box.SIMPLE_HEAD)
+    headings = ["image", *(["file"] if has_files else []), "predicted", "probability", "explained"]
+    images = Table(*headings, *(["true"] if has_labels else []), box=box.SIMPLE_HEAD)
     for place, image in enumerate(known["images"], start=1):
-        file = [Text(image.get("file") or "")] * has_files
-        predicted = Text(image["predicted"]), percent_text(image["probability"], 2)
-        label = [Text(image["label"] or "")] * has_labels
-        images.add_row(str(place), *file, *predicted, Text(image["explained"]), *label)
+        images.add_row(
+            str(place),
+            *([Text(image.get("file") or "")] if has_files else []),
+            Text(image["predicted"]),
+            percent_text(image["probability"], 2),
+            Text(image["explained"]),
+            *([Text(image["label"] or "")] if has_labels else []),
+        )
     methods = [method for method in known["methods"].values() if method["quality"]]
     metrics = list(dict.fromkeys(name for method in methods for name in method["quality"]))
     if not metrics:

@@ -27,7 +27,11 @@ _SCALE = (
 
 
 def maps_mean_little(known: Mapping[str, Any]) -> bool:
-    """Return whether nothing can be concluded from the maps in ``Explanation.as_dict``."""
+    """Return whether nothing about a model can be concluded from its maps.
+
+    It is no better than chance, or was probably given values in the wrong range. ``known`` is the
+    result of ``Explanation.as_dict``.
+    """
     accuracy = known.get("accuracy")
     return means_little(accuracy) or bool(range_warning(accuracy or known))
 

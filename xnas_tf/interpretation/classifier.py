@@ -40,8 +40,10 @@ def examine(model: keras.Model, images: tf.Tensor) -> tuple[int, Ending]:
 
 def check_dataset(classes: int, data: Dataset) -> None:
     """Raise an ``InputError`` unless a data set has the model's number of classes, and images."""
-    if classes != (count := data.classes):
-        raise InputError(f"data set {data.name} has {count} classes, but the model has {classes}")
+    if classes != data.classes:
+        raise InputError(
+            f"data set {data.name} has {data.classes} classes, but the model has {classes}"
+        )
     for name, split in data.parts.items():
         if not len(split):
             raise InputError(f"data set {data.name}: its {name} split is empty")

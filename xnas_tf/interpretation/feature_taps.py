@@ -157,6 +157,9 @@ def run_tapped(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Run a model in which the outputs of each tap are replaced with ``edit(tap index, outputs)``.
 
+    The inputs are (B, H, W, C). Layers are edited in place while the model runs, so functional,
+    sequential, nested and subclassed models are all supported.
+
     Returns:
         The model's output, and the edited outputs of each tap, as float32.
     """

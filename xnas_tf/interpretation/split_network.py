@@ -66,10 +66,18 @@ class SplitNetwork:
     def probabilities(
         self, images: np.ndarray, features: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        """Predict class probabilities (N, classes) with ``features`` multiplied by a mask (C,).
+        """Predict with the channels of the last feature map multiplied by a mask.
 
-        Only the layers after this last feature map run, unless the output also depends on earlier
-        layers in another way. The images are (N, H, W, C), uint8.
+        Only the layers after the last feature map run, unless the output also depends on earlier
+        layers in another way.
+
+        Args:
+            images: (N, H, W, C), uint8.
+            features: The images' last feature map, as returned by ``features``.
+            mask: (channels,), 0 for channels to remove.
+
+        Returns:
+            Class probabilities, (N, classes), float32.
         """
         factors = tf.constant(mask, tf.float32)
         return _in_batches(

@@ -15,7 +15,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -43,13 +43,6 @@ MethodName = Annotated[str, AfterValidator(_known)]
 """An attribution method's name, which may be ``module:Name``."""
 
 
-def metrics() -> Any:
-    """Return ``xnas_tf.attribution.metrics``, which imports TensorFlow."""
-    from xnas_tf.attribution import metrics
-
-    return metrics
-
-
 def distinct(methods: Sequence[str]) -> Sequence[str]:
     """Check that no attribution method is given twice."""
     if len(set(methods)) < len(methods):
@@ -58,7 +51,10 @@ def distinct(methods: Sequence[str]) -> Sequence[str]:
 
 
 class AttributionQuality(Objective):
-    """Mean of a metric over images; the standard error is also recorded."""
+    """Mean of a metric over images; the standard error is also recorded.
+
+    The metric is in [0, 1] unless a subclass has other limits.
+    """
 
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = 1.0
@@ -100,9 +96,12 @@ class CompletenessError(AttributionQuality):
     name: Literal["completeness_error"] = "completeness_error"
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        method = method_with_steps("integrated_gradients", self.steps)
-        explained = subject.model, images, subject.predicted
-        errors = metrics().completeness_error(*explained, method=method, empty=self.worst)
+        from xnas_tf.attribution import metrics
+        from xnas_tf.attribution.integrated_gradients import IntegratedGradients
+
+        model, targets = subject.model, subject.predicted
+        method = IntegratedGradients(steps=self.steps)
+        errors = metrics.completeness_error(model, images, targets, method=method, empty=self.worst)
         return {"": errors.relative, "absolute": errors.absolute}
 
 
@@ -182,10 +181,12 @@ class MapQuality(MethodQuality):
     """A metric of maps; an image with an empty map gets the worst possible value."""
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
+        from xnas_tf.attribution import metrics
+
         maps = self._attribution()(subject.model, images, subject.predicted)
         explained = Explained(subject.model, images, maps, subject.predicted)
         values = self._measure_maps(explained, subject)
-        return {**values, "": np.where(metrics().is_empty(maps), self.worst, values[""])}
+        return {**values, "": np.where(metrics.is_empty(maps), self.worst, values[""])}
 
     @abstractmethod
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
@@ -204,7 +205,9 @@ class Deletion(MapQuality):
     )
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
-        return {"": metrics().deletion(*explained, steps=self.curve_steps)}
+        from xnas_tf.attribution import metrics
+
+        return {"": metrics.deletion(*explained, steps=self.curve_steps)}
 
 
 class Insertion(MapQuality):
@@ -221,7 +224,9 @@ class Insertion(MapQuality):
     )
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
-        return {"": metrics().insertion(*explained, steps=self.curve_steps)}
+        from xnas_tf.attribution import metrics
+
+        return {"": metrics.insertion(*explained, steps=self.curve_steps)}
 
 
 class Sparseness(MapQuality):
@@ -234,7 +239,9 @@ class Sparseness(MapQuality):
     direction: Direction = "maximize"
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
-        return {"": metrics().sparseness(explained.maps)}
+        from xnas_tf.attribution import metrics
+
+        return {"": metrics.sparseness(explained.maps)}
 
 
 class SeededQuality(MethodQuality):
@@ -259,9 +266,11 @@ class SensitivityN(SeededQuality, MapQuality):
     subsets: int = Field(64, ge=2, description="number of random sets of pixels")
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        from xnas_tf.attribution import metrics
+
         n = max(1, round(self.share * math.prod(explained.maps.shape[1:])))
         rng = self._rng()
-        return {"": metrics().sensitivity_n(*explained, n=n, rng=rng, subsets=self.subsets)}
+        return {"": metrics.sensitivity_n(*explained, n=n, rng=rng, subsets=self.subsets)}
 
 
 class Infidelity(SeededQuality, MapQuality):
@@ -278,8 +287,10 @@ class Infidelity(SeededQuality, MapQuality):
     perturbations: int = Field(64, ge=1, description="number of random squares")
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        from xnas_tf.attribution import metrics
+
         rng, perturbations = self._rng(), self.perturbations
-        errors = metrics().infidelity(*explained, rng=rng, perturbations=perturbations)
+        errors = metrics.infidelity(*explained, rng=rng, perturbations=perturbations)
         return {"": errors.relative, "absolute": errors.absolute}
 
 
@@ -295,9 +306,19 @@ class MaxSensitivity(SeededQuality):
     samples: int = Field(4, ge=1, description="number of noisy copies of each image")
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        explained = subject.model, images, self._attribution(), subject.predicted
-        options = {"radius": self.radius, "samples": self.samples, "empty": self.worst}
-        return {"": metrics().max_sensitivity(*explained, rng=self._rng(), **options)}
+        from xnas_tf.attribution import metrics
+
+        changes = metrics.max_sensitivity(
+            subject.model,
+            images,
+            self._attribution(),
+            subject.predicted,
+            rng=self._rng(),
+            radius=self.radius,
+            samples=self.samples,
+            empty=self.worst,
+        )
+        return {"": changes}
 
 
 class Randomization(SeededQuality):
@@ -318,9 +339,17 @@ class Randomization(SeededQuality):
     )
 
     def _measure(self, subject: Subject, images: np.ndarray) -> Values:
-        explained = subject.model, images, self._attribution(), subject.predicted
-        options = {"stages": self.stages, "empty": self.worst}
-        correlations = metrics().randomization(*explained, rng=self._rng(), **options)
+        from xnas_tf.attribution import metrics
+
+        correlations = metrics.randomization(
+            subject.model,
+            images,
+            self._attribution(),
+            subject.predicted,
+            rng=self._rng(),
+            stages=self.stages,
+            empty=self.worst,
+        )
         stages = {f"stage_{i}": each for i, each in enumerate(correlations, start=1)}
         # A map with inverted ranks is as informative as the original, so the sign is ignored.
         return {"": np.abs(correlations).mean(axis=0), **stages}

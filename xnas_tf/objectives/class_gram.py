@@ -61,9 +61,9 @@ def mean_gram(
     """Compute the inner products of class means over the concatenated layers.
 
     With ``normalize: layer``, each layer is scaled so that the squared norms of its class means sum
-    to 1, and layers of pure noise are dropped; without, large layers dominate. The ``unbiased``
-    estimator subtracts the noise from the squared norms on the diagonal; ``plain`` doesn't, as in
-    the XNAS paper.
+    to 1, and layers of pure noise are dropped. With ``none``, large layers dominate. The
+    ``unbiased`` estimator subtracts the noise from the squared norms on the diagonal; ``plain``
+    doesn't, as in the XNAS paper.
 
     Returns:
         (..., classes, classes). The diagonal is 0 for class means without direction. These are

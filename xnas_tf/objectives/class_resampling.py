@@ -77,26 +77,48 @@ def resampled_sums(
     it is missing; ``resamples`` (resamples, N) are the images' weights.
     """
     classes, width = members.shape[1], max(each.shape[1] for each in rows)
-    # The products of all layers, the sums of one layer, and what is computed from the products.
+    # Numbers for each resample: the products of all layers, the sums of one layer, and what is
+    # computed from the products. They are the same on all ranks, which sum every block together.
     numbers = classes * (classes * (len(rows) + 6) + 2 * width)
     size = max(1, BLOCK_BYTES // (8 * numbers))
-    # In small products, the threads of BLAS mostly wait for each other, especially if they compete
-    # with TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
-    threads = 1 if classes**2 * width < LARGE_PRODUCT else None
     by_class = [np.flatnonzero(each) for each in members.T]
-    # The standard error divides by a small step, so float32 is not enough.
-    layers = [each.astype(np.float64, copy=False) for each in rows]
-    squared_norms = [members * np.square(each).sum(axis=1)[:, None] for each in layers]
+    layers = []
+    for each in rows:
+        exact = each.astype(np.float64, copy=False)  # the standard error divides by a small step
+        layers.append((exact, np.square(exact).sum(axis=1)))
     for start in range(0, len(resamples), size):
         if start:
             report_progress()
         block = resamples[start : start + size]
-        with _thread_pools().limit(limits=threads, user_api="blas"):
-            weights, squared = communicator.sum(block @ members, block**2 @ members)
-            found = []
-            for layer, norms in zip(layers, squared_norms, strict=True):
-                sums = np.stack([block[:, own] @ layer[own] for own in by_class], axis=1)
-                total, squares = communicator.sum(sums, block**2 @ norms)
-                products = total @ total.transpose(0, 2, 1)
-                found.append(ClassSums(products, squares, weights, squared))
-        yield found
+        # Not in a variable, which would keep the sums while those of the next block are computed.
+        yield _block_sums(layers, members, by_class, block, communicator)
+
+
+def _block_sums(
+    layers: Sequence[tuple[np.ndarray, np.ndarray]],
+    members: np.ndarray,
+    by_class: Sequence[np.ndarray],
+    resamples: np.ndarray,
+    communicator: Communicator,
+) -> list[ClassSums]:
+    """Return the sums of a block of resamples in each layer; see ``resampled_sums``.
+
+    A layer is given by its representations (N, d) and their squared norms (N,). ``by_class`` has
+    the indices of each class's images.
+    """
+    width = max(layer.shape[1] for layer, _ in layers)
+    # In small products, the threads of BLAS mostly wait for each other, especially if they compete
+    # with TensorFlow's (4 s instead of 0.1 s for 36 layers and 5,000 images).
+    threads = 1 if members.shape[1] ** 2 * width < LARGE_PRODUCT else None
+    squared_weights = resamples**2
+    with _thread_pools().limit(limits=threads, user_api="blas"):
+        weights, squared = communicator.sum(resamples @ members, squared_weights @ members)
+        found = []
+        for layer, squared_norms in layers:
+            sums = np.stack([resamples[:, own] @ layer[own] for own in by_class], axis=1)
+            # Not squared_weights @ (squared_norms[:, None] * members): with many classes, that
+            # array needs as much memory as a layer, or more.
+            total, squares = communicator.sum(sums, (squared_weights * squared_norms) @ members)
+            products = total @ total.transpose(0, 2, 1)
+            found.append(ClassSums(products, squares, weights, squared))
+    return found

@@ -14,7 +14,6 @@ from xnas_tf.objectives.attribution_quality import (
     MethodName,
     Values,
     distinct,
-    metrics,
 )
 from xnas_tf.objectives.base import Direction, Subject
 
@@ -68,8 +67,9 @@ class Consistency(AttributionQuality):
 
     def _agreement(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Correlate pairs of maps (N, H, W); pairs with an empty map get the worst value."""
+        from xnas_tf.attribution.metrics import is_empty
         from xnas_tf.attribution.metrics.statistics import spearman
 
         rows = len(one), int(np.prod(one.shape[1:]))
         found = spearman(one.reshape(rows), other.reshape(rows))
-        return np.where(metrics().is_empty(one) | metrics().is_empty(other), self.worst, found)
+        return np.where(is_empty(one) | is_empty(other), self.worst, found)

@@ -346,8 +346,12 @@ class Introspectability(Objective):
             means.chosen.resamples,
             communicator,
         )
-        grams = (mean_gram(sums, self.normalize, self.estimator) for sums in blocks)
-        return np.concatenate([pairs.mean_distance(gram) for gram in grams])
+
+        def values(sums: list[ClassSums]) -> np.ndarray:
+            return pairs.mean_distance(mean_gram(sums, self.normalize, self.estimator))
+
+        # Unlike the variable of a loop, ``map`` keeps no block while the next one is computed.
+        return np.concatenate([*map(values, blocks)])
 
     def _layers(
         self, source: str, subject: Subject, chosen: ChosenImages
@@ -363,11 +367,12 @@ class Introspectability(Objective):
         model = subject.shared_models.get(method, subject.model)
         size = _images_at_once(method, images.shape)
         starts = range(0, max(1, len(images)), size)
-        parts = [
-            method(model, to_model_input(images[i : i + size]), groups[i : i + size])
-            for i in starts
-        ]
-        maps = np.concatenate(parts)
+        maps = np.concatenate(
+            [
+                method(model, to_model_input(images[i : i + size]), groups[i : i + size])
+                for i in starts
+            ]
+        )
         rows = maps.reshape(len(maps), math.prod(maps.shape[1:])).astype(np.float64)
         members = np.eye(subject.classes)[groups].T
         squares = members @ np.square(rows).sum(axis=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import Explained, MapQuality, Values, metrics
+from xnas_tf.objectives.attribution_quality import Explained, MapQuality, Values
 from xnas_tf.objectives.base import Direction, Subject
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ class Localization(MapQuality):
             )
 
     def _measure_maps(self, explained: Explained, subject: Subject) -> Values:
+        from xnas_tf.attribution import metrics
+
         masks = subject.masks
         if masks is None:  # checked before a search, but not by others who score a model
             raise InputError(f"{self.name} needs masks, which the subject lacks")
-        values = getattr(metrics(), self.metric)(explained.maps, masks)
+        values = getattr(metrics, self.metric)(explained.maps, masks)
         return {"": values, "chance": masks.mean(axis=(1, 2))}
 
 

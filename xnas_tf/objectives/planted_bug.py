@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.stats import mannwhitneyu
 
 from xnas_tf.errors import InputError
-from xnas_tf.objectives.attribution_quality import MethodObjective, metrics
+from xnas_tf.objectives.attribution_quality import MethodObjective
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ class PlantedBug(MethodObjective, BugObjective):
         Returns (3, N): the share of attribution on the watermark, how much this share exceeds the
         other class's share, and whether the image is predicted as the bug's class.
         """
+        from xnas_tf.attribution.metrics import attribution_mass
         from xnas_tf.attribution.outputs import probabilities_of
         from xnas_tf.keras_tools.preprocessing import to_model_input
 
         inputs, masks = to_model_input(images).numpy(), bug.watermark.masks(images.shape)
         method, targets = self._attribution(), np.full_like(others, bug.target)
         mass, other = (
-            metrics().attribution_mass(method(model, inputs, classes), masks)
-            for classes in (targets, others)
+            attribution_mass(method(model, inputs, classes), masks) for classes in (targets, others)
         )
         predicted = probabilities_of(model, inputs).argmax(axis=1) if len(images) else targets
         return np.stack([mass, mass - other, predicted == bug.target])

@@ -118,11 +118,14 @@ class Repair(BugObjective):
 
 @dataclass(frozen=True)
 class _Effect:
-    """Effect of removing channels, as shares of images and as a mean probability.
+    """Effect of removing some of a network's channels.
 
-    ``attack`` and ``base`` are the shares of other classes' images that are predicted as the bug's
-    class with and without the watermark. ``cost`` is the mean probability of the bug's class with
-    the watermark, plus that of wrong classes without it.
+    Attributes:
+        attack: Share of the images with the watermark that are predicted as the bug's class.
+        base: Share of the images that are predicted as the bug's class without the watermark.
+        accuracy: Accuracy on images without the watermark.
+        cost: Mean probability of the bug's class with the watermark, plus the mean probability of
+            wrong classes without the watermark.
     """
 
     attack: float

@@ -169,6 +169,9 @@ def replacement_curves(
     Returns:
         The scores, (N, steps + 1), float64, with a row of NaN for each non-finite map, and the
         share of changed pixels, (steps + 1,).
+
+    Raises:
+        InputError: If ``steps`` is less than 1.
     """
     if steps < 1:
         raise InputError(f"given {steps} steps; allowed: at least 1")

@@ -34,7 +34,7 @@ def random_maps(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def sparseness(maps: np.ndarray) -> np.ndarray:
-    """Compute the Gini index (N,) of the absolute attributions of maps (N, H, W).
+    """Compute the Gini index (N,), float64, of the absolute attributions of maps (N, H, W).
 
     The index is 0 where all pixels have the same magnitude, and 1 - 1 / (H W) where only one pixel
     is not 0. See Hurley & Rickard 2009 (IEEE Transactions on Information Theory 55). Chalasani et
@@ -53,7 +53,10 @@ def attribution_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Compute the share (N,), in [0, 1], of the positive attributions that lies inside a mask.
 
     Masks have the same shape as the maps, (N, H, W), and are nonzero inside. The value is 0 where
-    no attribution is positive.
+    no attribution is positive. Higher is better.
+
+    Raises:
+        InputError: If the shapes differ.
     """
     inside = _checked_masks(maps, masks)
     positive = np.maximum(maps, 0).astype(np.float64)  # keeps NaN
@@ -70,8 +73,11 @@ def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = 0) -> 
     maximum, the result is the fraction of them that hit the mask.
 
     Returns:
-        (N,), float64, in [0, 1]: the mask's share of the image for a constant map, 0 for an empty
-        mask, and NaN for a map that contains NaN.
+        (N,), float64, in [0, 1]; higher is better. The value is the mask's share of the image for a
+        constant map, 0 for an empty mask, and NaN for a map that contains NaN.
+
+    Raises:
+        InputError: If the shapes differ.
     """
     near = np.zeros(np.shape(masks), bool)
     for number, mask in enumerate(_checked_masks(maps, masks)):

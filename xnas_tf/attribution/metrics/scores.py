@@ -26,6 +26,10 @@ class Scores:
         images: The images as float32, (N, H, W[, C]).
         targets: The target class of each image, (N,), int.
         unchanged: The scores of the unmodified images, (N,), float64.
+
+    Raises:
+        InputError: If images, maps or targets don't match, or the model's outputs don't have the
+            shape (N, classes).
     """
 
     def __init__(

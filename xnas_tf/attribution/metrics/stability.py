@@ -78,6 +78,9 @@ def randomization(
         Rank correlations between |map| and the original |map|, (stages, N), float64; lower is
         better. The correlation with a constant map counts as 0. ``empty``, if given, is the value
         for empty maps.
+
+    Raises:
+        InputError: If images or targets don't match, or the model has no weights.
     """
     if stages is not None and stages < 1:
         raise InputError(f"given {stages} stages; allowed: at least 1")

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PAIRS, SAMPLES = 10, 3
-"""Maximum number of (class, attribute) pairs to draw, and number of images for each pair."""
-SHOWN, TOP = 5, 3
-"""Maximum number of explained images and of disagreements to draw, and of attributes for each."""
+PAIRS = 10
+"""Maximum number of (class, attribute) pairs to draw."""
+SAMPLES = 3
+"""Number of images to draw for each pair."""
+SHOWN = 5
+"""Maximum number of explained images and of disagreements to draw."""
+TOP = 3
+"""Number of attributes to draw for an image."""
 
 
 def drawings(

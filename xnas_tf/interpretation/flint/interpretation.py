@@ -47,7 +47,7 @@ class Interpretation:
         validation: Predictions on the validation split.
         answers: Predictions on the test split.
         test: The test split.
-        settings: Training settings, except for the number of epochs.
+        settings: Training settings; the length of ``history`` is the number of epochs.
         seed: Seed for the initial weights and the order of the images.
         history: Loss and accuracy on the training split in each epoch.
         input_range: The range of the inputs of the classifier alone.
@@ -100,8 +100,9 @@ class Interpretation:
         return f"fidelity {percent_text(share)} of {count:,} test images ({interval})"
 
     def __repr__(self) -> str:
-        known = {"mode": self.mode, "attributes": len(self.answers.weights)}
-        return short_repr(self, **known, fidelity=f"{self.answers.agrees.mean():.3f}")
+        fidelity = f"{self.answers.agrees.mean():.3f}"
+        attributes = len(self.answers.weights)
+        return short_repr(self, mode=self.mode, attributes=attributes, fidelity=fidelity)
 
     def _repr_html_(self) -> str:
         known = {

@@ -165,9 +165,11 @@ class InterpretedModel(keras.Model):
         The ranks' gradients, each weighted by the rank's share of the batch, add up to the gradient
         that a single rank would compute. ``own`` (J,) is the mean over this rank's part.
         """
-        values = tf.reduce_sum(attributes, axis=0), tf.cast(tf.shape(attributes)[0], tf.float32)
-        shared = [tf.stop_gradient(each) for each in values]
-        total, count = self.communicator.sum_tensors(shared, "attributes")
+        count = tf.cast(tf.shape(attributes)[0], tf.float32)
+        total, count = self.communicator.sum_tensors(
+            [tf.stop_gradient(tf.reduce_sum(attributes, axis=0)), tf.stop_gradient(count)],
+            "attributes",
+        )
         return own + tf.stop_gradient(total / count - own)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
@@ -207,8 +209,8 @@ class InterpretedModel(keras.Model):
         if config.pop("raw", False):  # set in files from versions with only two ranges
             config["input_range"] = "0-255"
         models = ("model", "attribute_network", "decoder")
-        load = keras.saving.deserialize_keras_object
-        return cls(**config | {name: load(config[name]) for name in models})
+        loaded = {name: keras.saving.deserialize_keras_object(config[name]) for name in models}
+        return cls(**{**config, **loaded})
 
     def _attributes(self, hidden: list[tf.Tensor]) -> tf.Tensor:
         return self.attribute_network(hidden[0] if len(hidden) == 1 else hidden)

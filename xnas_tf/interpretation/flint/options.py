@@ -37,9 +37,9 @@ class FlintOptions(Section):
     output_fidelity: Ramp  # weight β of the cross-entropy between f and g
     sparsity: Ramp  # weight of the attributes' mean absolute value
     entropy: Ramp  # weight of the entropy terms
-    distance: Literal["squared", "absolute"] = "squared"  # of reconstructions
+    distance: Literal["squared", "absolute"] = "squared"  # the reconstruction error
     rate: float = Field(1e-4, gt=0)  # Adam's learning rate
-    images: int = Field(60_000, ge=1)  # number of training images for which they were published
+    images: int = Field(60_000, ge=1)  # training images for which the settings were published
 
     def weights(self, epoch: int, epochs: int) -> tuple[float, ...]:
         """Return the weights of output fidelity, input fidelity, entropy and sparsity.

@@ -44,8 +44,10 @@ class InterpreterPredictions:
     @property
     def accuracies(self) -> tuple[float, float]:
         """The accuracies of f and g."""
-        f, g = (float((each == self.labels).mean()) for each in (self.predictor, self.interpreter))
-        return f, g
+        return (
+            float((self.predictor == self.labels).mean()),
+            float((self.interpreter == self.labels).mean()),
+        )
 
     @property
     def agrees(self) -> np.ndarray:
@@ -53,7 +55,10 @@ class InterpreterPredictions:
         return self.predictor == self.interpreter
 
     def fidelity(self, top: int = 1) -> float | None:
-        """Compute how often f's class is among g's ``top`` classes; None if there are no others."""
+        """Compute the share of images for which f's class is among g's ``top`` classes.
+
+        The result is None if there are at most ``top`` classes.
+        """
         return float((self.ranks < top).mean()) if top < self.weights.shape[1] else None
 
     def contributions(self, classes: np.ndarray) -> np.ndarray:
@@ -62,10 +67,10 @@ class InterpreterPredictions:
 
     @cached_property
     def relevance(self) -> np.ndarray:
-        """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J); 0 if all α are 0.
+        """r_{j,x} = α_j / max_i |α_i| for the classes predicted by g, (N, J), in [-1, 1].
 
-        The published code divides by the signed maximum, which reverses all signs if no
-        contribution is positive.
+        The relevance is 0 where all contributions are 0. The published code divides by the signed
+        maximum, which reverses all signs if no contribution is positive.
         """
         alpha = self.contributions(self.interpreter)
         largest = np.abs(alpha).max(axis=1, keepdims=True)
@@ -73,7 +78,10 @@ class InterpreterPredictions:
 
     @cached_property
     def class_relevance(self) -> np.ndarray:
-        """r_{j,c}, the mean of r_{j,x} over images that g assigns to c (or NaN), (classes, J)."""
+        """r_{j,c}, the mean of r_{j,x} over the images that g assigns to class c, (classes, J).
+
+        Rows for classes that g never predicts are NaN.
+        """
         means = np.full(self.weights.T.shape, np.nan)
         for number in np.unique(self.interpreter):
             means[number] = self.relevance[self.interpreter == number].mean(axis=0)

@@ -75,7 +75,8 @@ class Disentanglement:
     def rank_correlation(self, place: int | None = None) -> float:
         """Compute Spearman's correlation between the similarity and confusion of class pairs.
 
-        ``place`` is the index of a class if only its pairs count. NaN if a series is constant.
+        If ``place`` is given, only pairs that include the class with this index are used. The
+        result is NaN if all similarities or all confusions are equal.
         """
         chosen = ~np.eye(len(self.confusion), dtype=bool)
         if place is not None:
@@ -180,7 +181,9 @@ def _class(found: Disentanglement, place: int) -> dict[str, Any]:
         "keeps_all": bool(paths.share[:, place].min() == 1),
         "kept": float(paths.share[:, place].mean()),
         "accuracy": {name: plain(each.accuracy[place]) for name, each in predictions.items()},
-        "false_alarms": {n: plain(each.false_alarms[place]) for n, each in predictions.items()},
+        "false_alarms": {
+            name: plain(each.false_alarms[place]) for name, each in predictions.items()
+        },
         "most_similar": [names[other] for other in paths.most_similar(place)],
         "most_confused": [names[other] for other in confused],
         "rank_correlation": plain(found.rank_correlation(place)),

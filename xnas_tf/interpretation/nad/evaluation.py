@@ -57,7 +57,8 @@ class Mistakes:
 def answers(predicted: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> PathPredictions:
     """Compute the accuracy and false alarms of each of K classes on N images.
 
-    The predictions are those of each class's masked network, (K, N), or of one without masks, (N,).
+    The predictions come from each class's masked network, (K, N), or from the network without
+    masks, (N,); -1 means no prediction.
     """
     positive = (predicted == classes[:, None]).astype(float)
     own = labels == classes[:, None]
@@ -74,7 +75,10 @@ def predict(
     unit: int = 0,
     masks: Masks | None = None,
 ) -> np.ndarray:
-    """Predict class probabilities (N, classes) with one unit's masks, on all ranks together."""
+    """Predict class probabilities (N, classes) with one unit's masks, on all ranks together.
+
+    Every rank gets the same images; see ``MaskedNetwork.predict``.
+    """
     share = slice(ranks.rank, None, ranks.size)
     own = selected(images, share)
     found = np.zeros((len(images), network.classes), np.float32)
@@ -128,7 +132,8 @@ def find_mistakes(
 ) -> Mistakes:
     """Compare each misclassified image with the paths of its true and predicted classes.
 
-    Images are counted, but not compared, if one of these is not among the K classes.
+    Images are counted, but not compared, if their true class or the class predicted without masks
+    is not among the K classes.
     """
     is_wrong = predicted != held_out.labels
     known = np.isin(held_out.labels, classes) & np.isin(predicted, classes)

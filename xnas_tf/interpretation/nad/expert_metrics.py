@@ -89,9 +89,17 @@ def path_findings(known: dict[str, Any]) -> Rows:
     ]
     rows = []
     for each in known.get("classes", []):
-        name, accuracy, alarms = each["class"], each["accuracy"], each["false_alarms"]
-        shares = each["kept"], accuracy["network"], accuracy["hard"], alarms["hard"]
+        name, accuracy = each["class"], each["accuracy"]
         alike = listed(similar.get(name, [])) if has_own_path(each) else "no path of its own"
-        others = [*([alike] if similar else []), listed(each["most_confused"])]
-        rows.append([name, *map(percent, shares), *others])
+        rows.append(
+            [
+                name,
+                percent(each["kept"]),
+                percent(accuracy["network"]),
+                percent(accuracy["hard"]),
+                percent(each["false_alarms"]["hard"]),
+                *([alike] if similar else []),
+                listed(each["most_confused"]),
+            ]
+        )
     return headings, rows

@@ -73,7 +73,8 @@ class MaskedNetwork:
     ) -> np.ndarray:
         """Predict class probabilities (N, classes) for uint8 images (N, H, W, C).
 
-        ``units`` are the units of the images, (N,). If there are no masks, all of them are 1.
+        ``units`` are the units of the images, (N,), and ``masks`` (units, channels) those of each
+        layer. If there are no masks, all of them are 1.
         """
         found = self._compute(self._probabilities, images, units, masks)
         return found[0] if found else np.zeros((0, self.classes), np.float32)
@@ -156,7 +157,7 @@ class MaskedNetwork:
         The arguments are ``(images, units, targets, loss_weights, error_weights, *originals,
         *logits)``: uint8 images (M, H, W, C); each image's unit and target class, (M,); the weights
         of its cross-entropy and mean squared error, (M,); and, for each layer, the ``originals``
-        and the mask logits (units, channels), for which the gradients are.
+        and the mask logits (units, channels). Gradients are taken with respect to the mask logits.
         """
         one, many = tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.int32)
         originals, logits = self.originals.structured_outputs, self._mask_specs

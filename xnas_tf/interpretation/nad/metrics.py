@@ -91,7 +91,10 @@ def hit_rates(maps: np.ndarray, inside: np.ndarray, share: float) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute Spearman's rank correlation of the pairs without NaN; NaN for a constant series."""
+    """Compute Spearman's rank correlation of the pairs without NaN.
+
+    The result is NaN if a series is constant or too short.
+    """
     known = np.isfinite(first) & np.isfinite(second)
     first, second = first[known], second[known]
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -102,7 +105,8 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def decided(probabilities: np.ndarray) -> np.ndarray:
     """Return the class with the highest probability, (N,), or -1 if several classes tie.
 
-    A blocked path gives all classes the same probability, which does not predict the first one.
+    A blocked path gives all classes the same probability, which must not count as predicting the
+    first class.
     """
     best = probabilities.max(axis=1, keepdims=True)
     is_unique = (probabilities == best).sum(axis=1) == 1
@@ -121,7 +125,10 @@ def others_by(values: np.ndarray, own: int, count: int = NEAREST) -> list[int]:
 
 
 def nearest_share(values: np.ndarray, index: int, count: int = NEAREST) -> float:
-    """Compute the probability that an index is of the ``count`` largest, if equals are drawn."""
+    """Compute the probability that an index is among those of the ``count`` largest values.
+
+    It is 0 or 1 unless several values share the last place, between which chance decides.
+    """
     values = values.round(9)  # means over layers differ in the order of their terms
     above, equal = (values > values[index]).sum(), (values == values[index]).sum()
     return float(np.clip((count - above) / equal, 0, 1))

@@ -49,7 +49,10 @@ class Paths:
 
     @cached_property
     def has_own_path(self) -> np.ndarray:
-        """Whether each class keeps part of some layer, (K,); all similarities of others are 1."""
+        """Whether each class keeps only part of the channels of some layer, (K,).
+
+        The similarity of any other class to all classes is 1, whatever channels these use.
+        """
         return np.asarray(((self.share > 0) & (self.share < 1)).any(axis=0))
 
     @cached_property
@@ -90,8 +93,8 @@ class Paths:
     def similar_share(self, place: int, other: int, count: int = metrics.NEAREST) -> float:
         """Return whether a class is one of the most similar to another, as a number in [0, 1].
 
-        Equally similar classes share places; this is common, as a full mask counts as the same
-        path. Both classes must have paths of their own.
+        Often, several classes are equally similar, because a full mask in a layer counts as the
+        same path; see ``metrics.nearest_share``. Both classes must have paths of their own.
         """
         is_other = self.has_own_path & (np.arange(len(self.similarity)) != place)
         values = np.where(is_other, self.similarity[place], -np.inf)
@@ -102,7 +105,7 @@ class Paths:
         """One minus the mean similarity of two classes, in [0, 2].
 
         It is 0 if all paths are the same, and 1 if they differ as much as random paths of the same
-        sizes, none of which is full or empty.
+        sizes, provided that no path is full or empty.
         """
         return 1 - metrics.mean_of_pairs(self.similarity)
 

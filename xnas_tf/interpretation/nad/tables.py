@@ -105,13 +105,14 @@ def _class_table(known: dict[str, Any]) -> Table:
     listed = Table(*headings, box=box.SIMPLE_HEAD, title=title)
     for each in known["classes"]:
         name = each["class"]
-        others = [*([similar[name]] if similar else []), each["most_confused"]]
         listed.add_row(
             Text(name),
             f"{each['beta']:.3g}",
             share(each["kept"]),
-            *("  ".join(map(share, each[key].values())) for key in ("accuracy", "false_alarms")),
-            *(Text(", ".join(names) or "none") for names in others),
+            "  ".join(map(share, each["accuracy"].values())),
+            "  ".join(map(share, each["false_alarms"].values())),
+            *([Text(", ".join(similar[name]) or "none")] if similar else []),
+            Text(", ".join(each["most_confused"]) or "none"),
         )
     return listed
 
@@ -130,10 +131,11 @@ class Comparisons(NamedTuple):
 
 
 def comparisons(known: Mapping[str, Any]) -> Comparisons | None:
-    """Count comparisons in a result of ``disentanglement.facts``; None if it has none.
+    """Count comparisons in a result of ``disentanglement.facts``.
 
-    The diversity in ``known`` is the mean of one minus the similarity over all comparisons, and
-    those with full or empty masks add 0 to it.
+    The result is None for fewer than two classes, and if ``known`` is from an earlier version that
+    does not say what each class keeps. The diversity in ``known`` is the mean of one minus the
+    similarity over all comparisons, and those with full or empty masks add 0 to it.
     """
     layers = [
         (len(layer["kept"]), sum(0 < kept < layer["channels"] for kept in layer["kept"].values()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -53,21 +53,22 @@ class MaskTrainingOptions:
     epochs: int = 20  # number of passes over a class's images
     batch: int = 16  # number of images per class in each step
     tolerance: float = 0.02  # with ``auto``, the largest drop in accuracy on a class's own images
-    false_alarms: float = 0.1  # largest share of others' images classified as a class; 1: no limit
+    # largest share of other classes' images that a path may classify as its own; 1 sets no limit
+    false_alarms: float = 0.1
     seed: int = 0  # seed for the order of the images
     stages: tuple[float, ...] = BETAS
 
     def __post_init__(self) -> None:
         """Raise an ``InputError`` if an option that users can set is not allowed."""
+        beta: Any = self.beta
+        if beta != "auto" and not (isinstance(beta, Real) and 0 <= float(beta) < np.inf):
+            raise InputError(f"`beta` {beta}: allowed: auto, or a number from 0")
         if self.epochs < 1:
             raise InputError(f"`epochs` {self.epochs}: allowed: 1 or more")
-        shares = ("tolerance", 1, "0 to 1"), ("false_alarms", 1, "0 to 1")
-        for name, high, allowed in (("beta", np.inf, "auto, or a number from 0"), *shares):
+        for name in ("tolerance", "false_alarms"):
             value = getattr(self, name)
-            is_number = isinstance(value, Real)
-            is_allowed = is_number and 0 <= value <= high and value != np.inf
-            if not is_allowed and (name, value) != ("beta", "auto"):
-                raise InputError(f"`{name}` {value}: allowed: {allowed}")
+            if not (isinstance(value, Real) and 0 <= float(value) <= 1):
+                raise InputError(f"`{name}` {value}: allowed: 0 to 1")
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -144,14 +145,19 @@ def _plan(labels: np.ndarray, number: int, mask_options: MaskTrainingOptions) ->
     rng = np.random.default_rng([mask_options.seed, int(number)])
     own = np.flatnonzero(labels == number)
     ends = range(mask_options.batch, len(own), mask_options.batch)
-    epochs = range(mask_options.epochs)
-    return [rows for _ in epochs for rows in np.split(rng.permutation(own), ends)]
+    steps: list[np.ndarray] = []
+    for _ in range(mask_options.epochs):
+        steps += np.split(rng.permutation(own), ends)
+    return steps
 
 
 def _batch(
     plans: list[list[np.ndarray]], step: int, train: Images, classes: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return a step's positions in the rank's share, and ``gradients``' first five arguments."""
+    """Return the positions of a step's images in the rank's share, and arguments for the gradients.
+
+    These are the first five arguments of ``MaskedNetwork.gradients``.
+    """
     chosen = [plan[step] if step < len(plan) else np.zeros(0, int) for plan in plans]
     rows = np.concatenate(chosen)
     units = np.repeat(np.arange(len(plans)), _lengths(chosen))
@@ -181,7 +187,11 @@ def _gradients(
     places: np.ndarray,
     logits: Masks,
 ) -> Masks:
-    """Return the gradients of a batch; ``places`` are its positions in ``kept``, if it has any."""
+    """Return the gradients of all images of a batch, a limited number of which are in memory.
+
+    ``places`` are the positions of the images in ``kept``, see ``kept_originals``; there are none
+    for the image of a rank without images.
+    """
     total = [np.zeros_like(each) for each in logits]
     for start in range(0, len(batch[0]), BATCH):
         part = [each[start : start + BATCH] for each in batch]
@@ -197,7 +207,10 @@ def _gradients(
 def _updated(
     logits: np.ndarray, gradient: np.ndarray, weights: np.ndarray, steps: np.ndarray
 ) -> np.ndarray:
-    """Take a step of fixed length for each unit that has a gradient; the weights are β/K."""
+    """Return the mask logits after a step of fixed length for each unit that has a gradient.
+
+    The weights are β/K.
+    """
     channels = logits.shape[1]
     soft = expit(logits)
     # The gradient of β/K mean(sigmoid(m)²).
@@ -221,7 +234,8 @@ class _MaskSelection:
         mask_options: MaskTrainingOptions,
         initial: Paths,
     ) -> None:
-        self._tested, self._options = (network, held_out, classes), mask_options
+        self._network, self._held_out = network, held_out
+        self._classes, self._options = classes, mask_options
         self._own = [np.flatnonzero(held_out.labels == c) for c in classes]
         self._others = [
             _sample_others(held_out.labels, c, max(LEAST_OTHERS, len(own)), mask_options.seed)
@@ -250,7 +264,7 @@ class _MaskSelection:
     def _count(self, rows: list[np.ndarray], masks: Masks, finished: np.ndarray) -> np.ndarray:
         """Count the images that each finished unit classifies as its own class, (K,)."""
         rows = [each if is_in else each[:0] for each, is_in in zip(rows, finished, strict=True)]
-        return _count_positive(*self._tested, masks, rows)
+        return _count_positive(self._network, self._held_out, self._classes, masks, rows)
 
 
 def false_alarms(
