@@ -74,7 +74,8 @@ def test_files_brighter_than_the_data_set_are_reported(pets, tmp_path):
     message = "bright.png has values up to 5,000; those above 4,095"
     with pytest.warns(UserWarning, match=message) as caught:
         assert run.prepare(tmp_path / "bright.png").min() == 1
-    assert [each.filename for each in caught] == [__file__]
+        assert run.stored_images(tmp_path / "bright.png").min() == 255
+    assert [each.filename for each in caught] == [__file__, __file__]
 
 
 def test_files_of_8_bits_need_no_data_set(pets, tmp_path):
@@ -164,7 +165,8 @@ def test_a_warning_about_values_names_the_line_that_prepared_them(tmp_path):
     given[0, 0, 0] = 17
     with pytest.warns(UserWarning, match="those outside 0 to 16 are cut off") as caught:
         run.prepare(given)
-    assert [each.filename for each in caught] == [__file__]
+        run.stored_images(given)
+    assert [each.filename for each in caught] == [__file__, __file__]
 
 
 def test_explain_converts_arrays_of_a_run_that_resizes_them(tmp_path, monkeypatch):

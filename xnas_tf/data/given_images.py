@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from xnas_tf.data.checking import channels_last, check_images
 from xnas_tf.data.decoding import Unreadable, look_at, read_image, resized
 from xnas_tf.data.value_scaling import LEVELS, UNLIKE, levels_between
 from xnas_tf.errors import InputError
+from xnas_tf.utils.user_warnings import warn_user
 
 _NAME = "`images`"
 _MOST_OUTSIDE = 0.05
@@ -70,10 +70,9 @@ def _warn_if_brighter(file: Path, scales: Mapping[str, int]) -> None:
     look = look_at(file)
     top = scales.get(look.mode, look.highest)
     if look.highest > top:
-        warnings.warn(
+        warn_user(
             f"image {file} has values up to {look.highest:,}; those above {top:,}, the end of the "
-            "data set's scale, are cut off",
-            stacklevel=6,
+            "data set's scale, are cut off"
         )
 
 
@@ -161,11 +160,10 @@ def _as_levels(images: np.ndarray, low: float, high: float) -> np.ndarray:
     if outside > _MOST_OUTSIDE or 0 < UNLIKE * largest < max(abs(low), abs(high)):
         raise InputError(f"{given}, but those of the search had {known}: use the same scale")
     if outside:
-        warnings.warn(f"{given}; those outside {known} are cut off ({outside:.2%})", stacklevel=6)
+        warn_user(f"{given}; those outside {known} are cut off ({outside:.2%})")
     if most - least < _NARROW * (high - low):
-        warnings.warn(
+        warn_user(
             f"{given} only, but those of the search had {known}. Were they prepared already, or "
-            "are they on another scale?",
-            stacklevel=6,
+            "are they on another scale?"
         )
     return levels_between(images, low, high).astype(np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from xnas_tf.storage.run import Run, run_of
 from xnas_tf.storage.run_directory import CONFIG, DATABASE
 from xnas_tf.training.chance_level import WARNING
 from xnas_tf.utils.source_code import CHANGED, changes_text, source_hashes
+from xnas_tf.utils.user_warnings import warn_user
 
 AnyModel: TypeAlias = keras.Model | Run | Candidate | str | Path
 """A Keras model; a run, which stands for its recommended candidate; a candidate, such as
@@ -248,7 +248,7 @@ def subject_of(candidate: Candidate, run: Run, safe: bool) -> ModelSubject:
     """Load the model of a run's candidate; warn if the code of its own layers has changed."""
     model = candidate.load_model(safe)
     if changes := changed_code(candidate, run, model):
-        warnings.warn(f"{run.path}: {changes}", stacklevel=4)
+        warn_user(f"{run.path}: {changes}")
     title = f"candidate {candidate.id} of {run.path.resolve().name}"
     return ModelSubject(model, title, run, run.class_names)
 

@@ -278,7 +278,6 @@ class Run:
         """Convert images as ``prepare`` does, but return the levels, as uint8."""
         facts: dict[str, Any] = self.fact("dataset") or self.load_dataset().facts
         height, width, channels = facts["image_shape"]
-        # Each has its own frame, because warnings name the line six frames above.
         shape = (height, width, channels)
         files = image_paths(images)
         return self._read_files(files, shape) if files else self._convert_arrays(images, shape)

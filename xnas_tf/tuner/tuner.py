@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -21,6 +20,7 @@ from xnas_tf.tuner.summaries import print_results, print_space
 from xnas_tf.tuner.translation import checked_sections, objectives_of, space_section, validated
 from xnas_tf.utils.argument_types import NUMBER, WHOLE, check_types
 from xnas_tf.utils.markup import short_repr
+from xnas_tf.utils.user_warnings import warn_user
 
 if TYPE_CHECKING:
     import keras
@@ -275,11 +275,10 @@ class Tuner:
         low, high = run.fact("value_range") or (0, 1)
         if (low, high) != (0, 1):
             shape = ", ".join(map(str, self._data()[0]))
-            warnings.warn(
+            warn_user(
                 f"these models expect images of shape (N, {shape}) with values "
                 "from 0 to 1, but those of the search had "
-                f"{low:.6g} to {high:.6g}: model.evaluate(tuner.run.prepare(x), numbers)",
-                stacklevel=2,
+                f"{low:.6g} to {high:.6g}: model.evaluate(tuner.run.prepare(x), numbers)"
             )
         kept = [c for c in self._ordered(run) if c.model_path is not None]
         return [
