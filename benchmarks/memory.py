@@ -18,12 +18,15 @@ from common import resident_mb
 import xnas_tf as xt
 
 
-class Readings(xt.Callback, list):
-    """A callback that lists the resident memory after each trained candidate."""
+class Readings(xt.Callback):
+    """Lists the resident memory, in MB, after each trained candidate."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
 
     def on_candidate_end(self, run, candidate):
         if candidate.trained:
-            self.append(resident_mb())
+            self.values.append(resident_mb())
 
 
 def measure(candidates: int) -> list[float]:
@@ -37,7 +40,7 @@ def measure(candidates: int) -> list[float]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         xt.search(run_dir=Path(folder) / "run", overrides=overrides, callbacks=[readings])
-    return readings
+    return readings.values
 
 
 def main() -> None:

@@ -252,8 +252,8 @@ def export(run: Path, formats: tuple[str, ...], **options: Any) -> None:
     from xnas_tf.storage.run import load_run
 
     opened = load_run(run)
-    names = options["candidates"], options["retrained"], options["pareto"]
-    export_folders(opened, chosen_models(opened, *names), options["out"])
+    candidates, retrained, pareto = (options[k] for k in ("candidates", "retrained", "pareto"))
+    export_folders(opened, chosen_models(opened, candidates, retrained, pareto), options["out"])
     from xnas_tf.exporting.card_files import files_table
     from xnas_tf.exporting.command import export as export_models
 

@@ -97,6 +97,7 @@ def export(  # noqa: PLR0913 - options with defaults
         InputError: If a format is unknown or its converter is missing, a candidate or retraining
             does not exist, a model was not kept, there is nothing to export, or an output folder
             already exists. Nothing is overwritten.
+        RunError: If the disk is full.
         XnasError: If a model cannot be converted, or a file's outputs do not match the model's. In
             that case, the model's folder is not created.
     """
@@ -143,11 +144,13 @@ def _export_one(
         expected = reference(model, evidence.images)
         calibration = evidence.calibration_images() if any(k.is_quantized for k in kinds) else None
         shape, names = evidence.facts["image_shape"], evidence.facts["class_names"]
-        if (classes := expected.outputs["probabilities"].shape[1]) != len(names):
-            what = f"candidate {chosen.candidate.id} has {classes} classes"
-            raise InputError(f"{what}, but its data has {len(names)}")
-        path, methods = chosen.model_path, expected.methods
-        served = ServedModel(model, path, shape, names, methods, calibration)
+        classes = expected.outputs["probabilities"].shape[1]
+        if classes != len(names):
+            raise InputError(
+                f"candidate {chosen.candidate.id} has {classes} classes, but its data has "
+                f"{len(names)}"
+            )
+        served = ServedModel(model, chosen.model_path, shape, names, expected.methods, calibration)
         # The options of the search if it measured latency.
         timing = next((m for m in chosen.config.measures() if isinstance(m, Latency)), Latency())
         with atomic_folder(folder) as draft:
@@ -173,10 +176,16 @@ def _export_one(
 
 def _picture(evidence: Evidence, expected: Reference) -> bytes:
     """Draw some of the images with maps that explain the predicted classes."""
-    probabilities, names = expected.outputs["probabilities"], evidence.facts["class_names"]
-    given = expected.images, probabilities, probabilities.argmax(axis=1), names, evidence.labels
-    maps = {method: expected.outputs[method.name] for method in expected.methods}
-    return png(Explanation(*given, maps).figure(chosen=slice(SHOWN)), dpi=120)
+    probabilities = expected.outputs["probabilities"]
+    shown = Explanation(
+        expected.images,
+        probabilities,
+        probabilities.argmax(axis=1),
+        evidence.facts["class_names"],
+        evidence.labels,
+        {method: expected.outputs[method.name] for method in expected.methods},
+    )
+    return png(shown.figure(chosen=slice(SHOWN)), dpi=120)
 
 
 def _custom_names(model: keras.Model) -> list[str]:

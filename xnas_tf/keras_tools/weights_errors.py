@@ -116,9 +116,10 @@ def explain_missing_weights(error: BaseException) -> str:
     if found := _NOT_DOWNLOADED.search(text):
         return f"{text}. {_how_to_copy(found[1])}"
     found = _REFUSED.search(text) or _NO_FILE.search(text)
-    if not found or os.path.isfile(given := found[1]):
+    if not found or os.path.isfile(found[1]):
         return ""
-    path, is_refused = Path(given), found.re is _REFUSED
+    given, is_refused = found[1], found.re is _REFUSED
+    path = Path(given)
     if is_refused and path.name == given and not path.suffix:
         unknown = suggest(given, ["imagenet"])
         return f"unknown weights {unknown}. Or give the path of a file with weights or, {_RANDOM}"

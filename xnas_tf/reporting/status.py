@@ -32,7 +32,12 @@ def run_status(run: Run, found: Snapshot | None = None) -> dict[str, Any]:
     trained = [candidate for candidate in candidates if candidate.trained]
     groups, ranks = run.groups()
     spent = sum(candidate.seconds_total for candidate in candidates) / groups
-    ended, has_rate = bool(run.fact("ended")), bool(trained and spent)
+    ended = bool(run.fact("ended"))
+    # Candidates trained per hour of evaluation, and the time left; None before the first one.
+    per_hour = seconds_left = None
+    if trained and spent:
+        per_hour = len(trained) / spent * 3600
+        seconds_left = 0.0 if ended else _seconds_left(run, trained, spent)
     return {
         "run": str(run.path),
         "searching": run.is_searching(),
@@ -43,11 +48,8 @@ def run_status(run: Run, found: Snapshot | None = None) -> dict[str, Any]:
         "groups": groups,
         "ranks_per_group": ranks,
         "utilisation": utilisation(candidates),
-        # Candidates trained per hour of evaluation. Like the time left, None before the first one.
-        "per_hour": len(trained) / spent * 3600 if has_rate else None,
-        "seconds_left": (0.0 if ended else _seconds_left(run, trained, spent))
-        if has_rate
-        else None,
+        "per_hour": per_hour,
+        "seconds_left": seconds_left,
         "recommended": recommended.id,
         "why": recommended.why,
         "on_test": recommended.on_test,

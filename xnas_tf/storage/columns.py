@@ -9,10 +9,9 @@ from typing import Any
 from xnas_tf.candidate import PHASES, Candidate
 from xnas_tf.config import Config
 
-_FIELDS = (
-    *("id", "generation", "parents", "genotype", "state", "reason", "epochs", "seed"),
-    *("collapsed", "reused_from"),
-)
+_FIELDS = "id generation parents genotype state reason epochs seed collapsed reused_from".split()
+_FIRST = "id pareto generation parents genotype".split()
+_LAST = "recommended epochs collapsed violations state reason seed reused_from".split()
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,13 @@ def measured_columns(config: Config) -> list[Column]:
     return columns
 
 
-_FIRST = ("id", "pareto", "generation", "parents", "genotype")
-_LAST = (
-    *("recommended", "epochs", "collapsed", "violations"),
-    *("state", "reason", "seed", "reused_from"),
-)
-
-
 def candidate_rows(
     candidates: Iterable[Candidate], config: Config, front: Collection[int], recommended: int | None
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the columns of a table of candidates in any state, and its rows; see ``Run``.
+    """Return the columns of a table of candidates in any state, and its rows, one per candidate.
 
-    A row is blank in columns that do not apply to it. ``front`` and ``recommended`` are ids.
+    See ``Run.to_dataframe`` for the columns. A row is blank in columns that do not apply to it.
+    ``front`` and ``recommended`` are ids.
     """
     rows = [_row(candidate, config, front, recommended) for candidate in candidates]
     first = [*_FIRST, *(objective.name for objective in config.objectives)]

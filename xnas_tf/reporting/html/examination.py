@@ -85,7 +85,7 @@ class Examiner:
         """Compute the test metrics, attributions and class distances of a model.
 
         The model expects values from 0 to 1. The verdicts on its maps depend on its ``accuracy`` on
-        the test split. Anything that a user's layers raise is raised.
+        the test split. Any exception that a user's layers raise is raised.
         """
         try:
             test = self._data.test
@@ -134,9 +134,10 @@ class Examiner:
 
     def _class_means(self, model: keras.Model, predictor: Predictor) -> list[dict[str, Any]]:
         """Return the class means of each source of introspectability; see ``_means_data``."""
-        names, validation = self._data.class_names, self._validation
-        given = validation.images, validation.labels, predictor(validation.images)
-        sources = self._objective.class_means(Subject(model, SingleProcess(), names, *given))
+        names, images = self._data.class_names, self._validation.images
+        labels, outputs = self._validation.labels, predictor(images)
+        subject = Subject(model, SingleProcess(), names, images, labels, outputs)
+        sources = self._objective.class_means(subject)
         is_predicted = self._objective.group_by == "predicted"
         return [
             _means_data(each, names, is_predicted) for each in sources if np.isfinite(each.value)
