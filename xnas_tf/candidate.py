@@ -238,7 +238,11 @@ class Result:
 def named_candidates(
     which: Iterable[int | str | Candidate] | int | str | Candidate,
 ) -> list[int | str | Candidate]:
-    """Return one or more candidate names as a list; ids may come from a data frame."""
+    """Return one or more candidate names as a list; ids may come from a data frame.
+
+    Raises:
+        InputError: If a name has an unsupported type.
+    """
     if isinstance(which, str | Integral | Candidate):
         return [which]
     if not isinstance(which, Iterable):

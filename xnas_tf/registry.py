@@ -42,7 +42,11 @@ class Registry:
         return sorted(self._targets)
 
     def get(self, name: str) -> Any:
-        """Return the implementation called ``name``, or the object at ``module:Name``."""
+        """Return the implementation called ``name``, or the object at ``module:Name``.
+
+        Raises:
+            InputError: If there is none. The message names the nearest match.
+        """
         scheme = name.partition(":")[0] + ":"
         target = self._targets.get(name, self._targets.get(scheme))
         if target is None and ":" not in name:
@@ -63,7 +67,11 @@ def register_object(thing: Any, name: str) -> str:
 
 
 def find_object(name: str, kind: str) -> Any:
-    """Return the object that was registered under a name, or import ``package.module:Name``."""
+    """Return the object that was registered under a name, or import ``package.module:Name``.
+
+    Raises:
+        InputError: If the object is not registered in this process, or cannot be imported.
+    """
     if not name.startswith(OBJECT):
         return import_object(name, kind)
     if name not in OBJECTS:
@@ -140,7 +148,8 @@ def installed_folder(name: str) -> Path:
 def import_object(target: str, kind: str) -> Any:
     """Import ``package.module:Name``, which may be in the current folder.
 
-    An ``InputError`` says whether the module is missing, fails, or does not define the name.
+    Raises:
+        InputError: If the module is missing, fails to import or does not define the name.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:

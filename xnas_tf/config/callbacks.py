@@ -21,7 +21,11 @@ CALLBACKS = Registry(
 
 
 def create_callback(entry: Any) -> Any:
-    """Create a callback from a name, a mapping with a name and arguments, or a callback."""
+    """Create a callback from a name, a mapping with a name and arguments, or a callback.
+
+    Raises:
+        PydanticCustomError: If the callback does not exist or cannot be created.
+    """
     if not isinstance(entry, str | dict):
         return entry  # the search checks it
     name, options = (entry, {}) if isinstance(entry, str) else (entry.get("name"), {**entry})

@@ -70,16 +70,22 @@ class ServedModel:
             archive.write_out(str(path), verbose=False)
 
     def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return ``probabilities`` (B, classes) for uint8 images (B, H, W, C), and ``labels`` (B,).
+        """Classify uint8 images (B, H, W, C).
 
-        Labels are the names of the most likely classes.
+        Returns:
+            ``probabilities`` (B, classes), and ``labels`` (B,), the name of each image's most
+            likely class.
         """
         probabilities = self.probabilities(images)
         labels = self._names(tf.argmax(probabilities, axis=1))
         return {"probabilities": probabilities, "labels": labels}
 
     def explain(self, images: tf.Tensor, class_index: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Explain a class (B,), int32, or -1 for the predicted one, for each image (B, H, W, C).
+        """Explain one class for each image.
+
+        Args:
+            images: uint8, (B, H, W, C).
+            class_index: int32, (B,): the class to explain, or -1 for the predicted class.
 
         Returns:
             The results of ``serve``; ``explained`` (B,), the names of the explained classes; and

@@ -26,12 +26,12 @@ _OF_OPTIMIZER = {
 def training_settings(
     run: Run, facts: dict[str, Any], chosen: ExportSelection, safe: bool
 ) -> dict[str, Any]:
-    """Return the training settings of a run's model, as JSON values; ``facts`` are of the data.
+    """Return the training settings of a run's model, as JSON values.
 
     If the HyperModel compiles the model, the optimizer's settings are read from the model, which is
     built again for this purpose. If that is not possible, or the code has changed, ``optimizer``
-    says so. With ``safe``, only HyperModels and functions ``build(hp)`` are called, because the run
-    may come from somebody else.
+    says so. ``facts`` are the recorded facts about the data. With ``safe``, only HyperModels and
+    functions ``build(hp)`` are called, because the run may come from somebody else.
     """
     config = chosen.config
     settings = config.training.model_dump(mode="json") | {"epochs": chosen.candidate.kept_epoch}

@@ -138,9 +138,11 @@ def _influence(
 def _resample(
     codes: np.ndarray, values: np.ndarray, shown: Sequence[np.ndarray], rng: np.random.Generator
 ) -> tuple[float, np.ndarray, list[np.ndarray]]:
-    """Train a forest on a bootstrap sample, and return its R² on the candidates left out.
+    """Train a forest on a bootstrap sample.
 
-    The importances (columns,), and each column's dependence on the values ``shown``, come with it.
+    Returns:
+        R² on the candidates left out; the importance of each column, (columns,); and for each
+        column, the dependence on the values at the indices ``shown``, (shown,).
     """
     rest = np.zeros(0)
     while len(rest) < 2:

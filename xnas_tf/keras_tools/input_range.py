@@ -83,6 +83,9 @@ def range_of(model: keras.Model, image_shape: Sequence[int], given: str = AUTO) 
 
     With ``auto``, models trained by a run expect 0 to 1. For other models, constant images are used
     to measure what happens before the first layer with weights (other than ``Normalization``).
+
+    Raises:
+        InputError: If ``given`` is not an input range.
     """
     if (name := check_range(given)) != AUTO:
         return InputRange(name, "as given", "given")
@@ -128,10 +131,11 @@ def _scaling_of(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _probe(model: keras.Model, image_shape: Sequence[int]) -> tuple[np.ndarray | None, list[str]]:
-    """Return the values (3, channels) of constant images where the first layer with weights starts.
+    """Return the values that constant images have at the centre of the first layer with weights.
 
-    They are those of the central pixel, or None if no such layer is reached. The names are those of
-    the preceding scaling layers.
+    Returns:
+        An array (3, channels), or None if no such layer is reached; and the names of the preceding
+        scaling layers.
     """
     reached: list[np.ndarray] = []
     names: list[str] = []

@@ -54,7 +54,10 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 
     With ``safe``, a model that contains Python code, such as a Lambda layer, is rejected. The
     ``module`` that registers the model's own layers with Keras is imported first, unless its name
-    is empty or, with ``safe``, it is in the folder of a run. An ``InputError`` suggests a fix.
+    is empty or, with ``safe``, it is in the folder of a run.
+
+    Raises:
+        InputError: If the model cannot be loaded; the message suggests a fix.
     """
     problem = _import_problem(module, safe) if module else ""
     safe = safe and _is_safe()
@@ -72,8 +75,11 @@ def load_model(file: Path, safe: bool = True, module: str = "") -> keras.Model:
 def check_loading(model: keras.Model, images: np.ndarray) -> tuple[bool, str]:
     """Save a model, load it again, and compare its outputs on images (N, H, W, C).
 
-    Whether the model loads in safe mode is returned, and why it does not load or its outputs have
-    changed; empty if there is no problem. Any exception on saving is raised.
+    Any exception that Keras or a user's layer raises when the model is saved is raised.
+
+    Returns:
+        Whether the model loads in safe mode, and why it does not load or its outputs have changed;
+        empty if there is no problem.
     """
     with tempfile.TemporaryDirectory(prefix="xnas-tf-") as folder, warnings.catch_warnings():
         # The caller reports code in a model itself.

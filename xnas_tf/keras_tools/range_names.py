@@ -30,7 +30,9 @@ def range_name(low: float, high: float) -> str:
 def limits_of(name: str, *others: str) -> tuple[float, float]:
     """Return the lowest and the highest value of a ``LOW-HIGH`` range.
 
-    The ``InputError`` about another name lists the allowed ones, including ``others``.
+    Raises:
+        InputError: If the name is not a range; the message lists the allowed names, including
+            ``others``.
     """
     found = _RANGE.fullmatch(str(name))
     if not found:

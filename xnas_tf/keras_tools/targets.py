@@ -58,8 +58,11 @@ def targets_for(model: keras.Model, labels: np.ndarray, classes: int) -> np.ndar
 def build_metrics(model: keras.Model, classes: int) -> dict[str, Any]:
     """Let Keras create the variables of a compiled model's metrics, as it does on first use.
 
-    The metrics' values for a few examples are returned by name; some metrics have several values.
-    An ``InputError`` says which metric does not accept the targets that the loss expects.
+    Returns:
+        The metrics' values for a few examples, by name; some metrics have several values.
+
+    Raises:
+        InputError: If a metric does not accept the form of targets that the loss expects.
     """
     metrics = metrics_in_compile(model) if model.compiled else None
     if metrics is None:

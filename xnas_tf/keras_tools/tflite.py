@@ -34,15 +34,23 @@ def convert(
     precision: Precision = "float32",
     calibration: np.ndarray | None = None,
 ) -> bytes:
-    """Convert ``probabilities`` of uint8 images (B, H, W, C) to TensorFlow Lite.
+    """Convert a function of a model to TensorFlow Lite.
 
-    The model names the layers that cannot be converted. ``float16`` stores the weights in half
-    precision. ``int8`` is full-integer quantization, with integer weights and activations except in
-    operations for which TensorFlow Lite has no integer kernel, such as ELU; its ``calibration``
-    images, uint8 (N, H, W, C), determine the range of activations.
+    Args:
+        model: The Keras model, used to name the layers that cannot be converted.
+        probabilities: Maps uint8 images (B, H, W, C) to class probabilities (B, classes).
+        image_shape: Shape of an image, (H, W, C).
+        precision: ``float16`` stores the weights in half precision. ``int8`` is full-integer
+            quantization, with integer weights and activations except in operations for which
+            TensorFlow Lite has no integer kernel, such as ELU.
+        calibration: For ``int8``, uint8 images (N, H, W, C) that determine the range of
+            activations.
 
     Returns:
         The contents of the file, which maps any number of ``images`` to ``probabilities``, float32.
+
+    Raises:
+        XnasError: If an operation cannot be converted.
     """
     spec = tf.TensorSpec((None, *image_shape), tf.uint8, name="images")
     archive = ExportArchive()

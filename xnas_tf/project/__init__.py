@@ -113,7 +113,11 @@ def _as_seen_from(folder: Path, dataset: str) -> str:
 
 
 def find_dataset(root: Path) -> str:
-    """Return the name of the only data set in a folder, such as ``folder:pets``."""
+    """Return the name of the only data set in a folder, such as ``folder:pets``.
+
+    Raises:
+        InputError: If the folder contains no data set, or more than one.
+    """
     if not root.is_dir():
         raise InputError(f"there is no folder {root} in which to look for a data set")
     try:

@@ -86,6 +86,7 @@ class DataReport:
 
         Raises:
             InputError: If the file cannot be written.
+            RunError: If the disk is full.
         """
         save_png(sheet_figure(self.dataset), Path(out), "`out`", dpi=110)
 

@@ -24,7 +24,10 @@ WAIT = "#f0c04a"
 class Bar(NamedTuple):
     """The period that a group spends on one candidate, in hours since the first candidate started.
 
-    It begins when the candidate is assigned to the group, which waited for it before.
+    Attributes:
+        begin: Time when the candidate was assigned to the group.
+        length: Duration of its evaluation.
+        wait: Time that the group waited for the candidate.
     """
 
     candidate: int

@@ -16,7 +16,8 @@ class Space(ABC):
     """
 
     variables: Sequence[Variable]
-    size: float  # at least the number of architectures; infinite if one is continuous
+    size: float
+    """An upper bound on the number of architectures; infinite if a hyperparameter is continuous."""
 
     @abstractmethod
     def genotype(self, values: Mapping[str, Any]) -> str:

@@ -1,7 +1,4 @@
-"""Builds models of a HyperModel, each independent of earlier ones, and checks that they suit.
-
-Weights drawn by initializers are distinguished from those that ``build`` assigns.
-"""
+"""Builds models of a HyperModel, each independent of earlier ones, and checks that they fit."""
 
 from __future__ import annotations
 
@@ -44,12 +41,18 @@ def build_model(
     hp: keras_tuner.HyperParameters,
     input_shape: tuple[int | None, ...],
 ) -> tuple[keras.Model, bool]:
-    """Build the model for the given hyperparameters, and say whether it has given weights.
+    """Build the model for the given hyperparameters.
 
-    These do not come from initializers, such as pretrained ones. An ``InputError`` is raised if the
-    model would continue from weights that were trained in an earlier model. Automatically named
-    layers get the same names each time, because hyperparameters may be named after layers.
-    ``input_shape`` is used by models that do not define one.
+    Automatically named layers get the same names each time, because hyperparameters may be named
+    after layers. ``input_shape`` is used by models that do not define one.
+
+    Returns:
+        The model, and whether it has weights that do not come from initializers, such as pretrained
+        ones.
+
+    Raises:
+        InputError: If the model would continue from weights that were trained in an earlier model.
+        TypeError: If ``build`` does not return a model.
     """
     reset_layer_names()
     created: list[keras.Variable] = []
@@ -64,7 +67,7 @@ def build_model(
             raise TypeError(f"build() returned {_what(model)}, not a keras.Model")
         if not model.built:
             model.build(input_shape)
-    own = _ids(created)
+    own = _ids(created)  # their values come from initializers, unless something was assigned
     for layer in all_layers(model):
         if not _ids(_trained(layer)) <= own:
             raise InputError(
@@ -141,9 +144,12 @@ def check_model(model: keras.Model, images: Shape, classes: int) -> None:
 
 
 def check_outputs(model: keras.Model, images: np.ndarray) -> None:
-    """Check, on any images (N, H, W, C), that probabilities come from a softmax layer.
+    """Check that a model's probabilities come from a softmax layer, so that logits can be computed.
 
-    Otherwise, logits could not be computed, and a ``TypeError`` is raised.
+    Any images (N, H, W, C) will do.
+
+    Raises:
+        TypeError: If the probabilities come from another kind of layer.
     """
     # ``check_head`` has checked the form of a single output.
     if has_single_output(model) or ending_of(model).activation == "softmax":
@@ -160,6 +166,9 @@ def check_predict_step(model: keras.Model, images: np.ndarray) -> None:
 
     Any images (N, H, W, C) will do. Objectives, explanations and exports call the model itself, so
     they would lack whatever ``predict_step`` adds, such as another range of values.
+
+    Raises:
+        TypeError: If it returns anything else.
     """
     if type(model).predict_step is keras.Model.predict_step:
         return

@@ -35,7 +35,9 @@ def format_genotype(cell: Mapping[str, str]) -> str:
 def parse_genotype(genotype: str, where: str = "") -> dict[str, str]:
     """Parse a genotype string into a cell; the inverse of ``format_genotype``.
 
-    An ``InputError`` about other text begins with ``where``.
+    Raises:
+        InputError: If the text is not a genotype or names an unknown operation. The message begins
+            with ``where``.
     """
     named = f"{where}: " * bool(where) + f"genotype {genotype!r}"
     operations = re.findall(r"\|?([^|~+]+)~\d", genotype)

@@ -96,6 +96,9 @@ def add_unscoped(declared: keras_tuner.HyperParameters, build: Build) -> Failure
 
     Returns:
         The values with which no model could be built, each with the reason for the failure.
+
+    Raises:
+        InputError: If ``build`` raises it.
     """
     failures: Failures = {}
     asked_with = partial(_asked, declared, build, failures)
@@ -173,9 +176,11 @@ def discover_in_fit(
     """Call ``fit`` on a few noise images until training begins.
 
     The hyperparameters that ``fit`` requests are added to ``declared``. A custom training loop that
-    does not call callbacks trains on a single batch for one epoch. The returned arguments are those
-    that ``fit`` does not accept or sets itself, as in ``model.fit(*args, batch_size=hp.Choice(…),
-    **kwargs)``.
+    does not call callbacks trains on a single batch for one epoch.
+
+    Returns:
+        The names of arguments that ``fit`` sets itself, as in ``model.fit(*args,
+        batch_size=hp.Choice(…), **kwargs)``, or does not accept.
     """
     arguments = {"epochs": 1, "batch_size": len(data[0]), "verbose": 0}
     dropped: set[str] = set()

@@ -153,7 +153,11 @@ class HyperModelOptions(SpaceOptions):
         return not (is_hypermodel or next(iter(_parameters(target)), None) == "hp")
 
     def create(self, image_shape: tuple[int, int, int], classes: int) -> keras_tuner.HyperModel:
-        """Create the HyperModel; an ``InputError`` says why that is not possible."""
+        """See ``SpaceOptions.create``.
+
+        Raises:
+            InputError: If the target cannot be imported or called, or is not a HyperModel.
+        """
         import keras_tuner  # noqa: PLC0415 - heavy
 
         target = find_object(self.hypermodel, "HyperModel")

@@ -53,6 +53,14 @@ MOST_SHOWN = 5
 class SearchSpace(Space):
     """Variables, genotypes and Keras models of a HyperModel, whose methods replace the defaults.
 
+    Attributes:
+        trains_default: Whether the HyperModel or the default model has its own training code.
+        compiles_default: Whether the default model is compiled, with its own optimizer.
+        metrics: Examples of the metrics with which the default model is compiled, by name.
+        norm_momentum: See ``normalization_momentum``, of the default model.
+        input_range: The range of values that the default model's first layers expect.
+        loads_safely: Whether the saved default model can be loaded in Keras' safe mode.
+
     Raises:
         InputError: If the HyperModel cannot build its default model or begin its ``fit``, its
             models cannot be saved, or there are no hyperparameters to choose.
@@ -108,8 +116,10 @@ class SearchSpace(Space):
     def build(self, values: Mapping[str, Any]) -> keras.Model:
         """Build the Keras model for the given active hyperparameters.
 
-        An ``InputError`` says why its head or input does not fit the data, and a ``TypeError`` why
-        it is no suitable model, or which hyperparameters were not discovered before.
+        Raises:
+            InputError: If the model's head or input does not fit the data.
+            TypeError: If the HyperModel does not return a suitable model, or requests
+                hyperparameters that were not discovered before.
         """
         with self._asked_for("build", values) as hp:
             return self._built(hp)
@@ -172,7 +182,9 @@ class SearchSpace(Space):
         """Train a model with the HyperModel's ``fit`` as keras-tuner does; return its result.
 
         The arguments are those of Keras' ``Model.fit``; those that the HyperModel sets are dropped.
-        A ``TypeError`` names hyperparameters that were not discovered before.
+
+        Raises:
+            TypeError: If ``fit`` requests hyperparameters that were not discovered before.
         """
         kept = {name: value for name, value in kwargs.items() if name not in self._dropped_by_fit}
         with self._asked_for("fit", values) as hp:
@@ -235,9 +247,9 @@ class SearchSpace(Space):
             declared = tuner.oracle.get_space()
         model = self._new_model(declared.copy())
         self.trains_default = self.trains(model)
-        self.compiles_default = bool(model.compiled)  # with its own optimizer
+        self.compiles_default = bool(model.compiled)
         self.norm_momentum = normalization_momentum(model)
-        self.metrics = build_metrics(model, self._classes)  # examples, by name
+        self.metrics = build_metrics(model, self._classes)
         if losses_of(model) and not self.trains_default:
             check_loss(model, self._classes)
         if not self.is_built_in:

@@ -38,8 +38,11 @@ class ModelSource:
     def folder(self, kind: str, needs_data: bool = False) -> Path:
         """Return the folder to write to; by default, it depends on the kind of result.
 
-        This check needs no slow import, so it can come first. An ``InputError`` names a missing
-        model or data set, or a folder that exists.
+        This check needs no slow import, so it can come first.
+
+        Raises:
+            InputError: If there is no such model, a data set is needed but missing, or the folder
+                exists.
         """
         if (self.path is None) == (self.hypermodel is None):
             given = "both are given" if self.hypermodel else "neither is given"
@@ -69,7 +72,8 @@ def is_run(path: Path) -> bool:
 def model_file(path: Path, candidate: int | str | None = None) -> Path:
     """Return the Keras file at a path that is not a run: an exported candidate or the file itself.
 
-    It is an ``InputError`` if there is none, or ``candidate`` is given, which only runs have.
+    Raises:
+        InputError: If there is no such file, or a candidate is requested, which only runs have.
     """
     if candidate is not None:
         raise InputError(f"`candidate` {candidate}: {path} is not a run")

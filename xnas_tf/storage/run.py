@@ -87,7 +87,11 @@ class Run:
         return candidate
 
     def candidate(self, number: int) -> Candidate:
-        """Return the candidate with the given id; raise an ``InputError`` if there is none."""
+        """Return the candidate with the given id.
+
+        Raises:
+            InputError: If there is none.
+        """
         everyone = self.candidates()
         for candidate in everyone:
             if candidate.id == number:
@@ -111,6 +115,9 @@ class Run:
             prefer: Criterion that replaces the default rule, namely ``error``, the name of an
                 objective, or ``knee``.
             within: Tolerance above the best error in percentage points, instead of the default.
+
+        Raises:
+            InputError: If an argument is invalid.
         """
         return self.recommended_of(self.pareto(), prefer, within)
 
@@ -319,8 +326,10 @@ class Run:
 
         Bars are 95% intervals. For the error, these intervals are computed from the number of
         validation images; for other objectives, from the recorded standard error. See
-        ``recommendation`` for the arguments. All plots raise an ``InputError`` if there are no
-        Pareto-optimal candidates yet.
+        ``recommendation`` for the arguments.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet, or an argument is invalid.
         """
         images = sum(self.validation_counts or ())
         return self.snapshot(prefer, within).front_figure(images)
@@ -330,6 +339,9 @@ class Run:
 
         The hypervolume is known from generation 1 on, or from the start with ``search.reference``.
         The hypervolume is not drawn if there is only one objective.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet.
         """
         return self.snapshot().history_figure()
 
@@ -338,11 +350,18 @@ class Run:
 
         Random forests learn to predict the objectives from the hyperparameters; see
         docs/how-to/report.md.
+
+        Raises:
+            InputError: If there are too few candidates to learn from.
         """
         return self.snapshot().importance_figure()
 
     def plot_parallel(self) -> Figure:
-        """Plot the candidates as lines through their hyperparameters and objectives."""
+        """Plot the candidates as lines through their hyperparameters and objectives.
+
+        Raises:
+            InputError: If no candidate is Pareto-optimal yet.
+        """
         return self.snapshot().parallel_figure()
 
     def _repr_html_(self) -> str:
@@ -373,7 +392,13 @@ class Run:
 
 @check_types()
 def load_run(path: str | Path | Run) -> Run:
-    """Open a run directory to read it; a ``Run``, or that of a Tuner, is returned unchanged."""
+    """Open a run directory to read it; see ``Run``.
+
+    A ``Run`` is returned unchanged; for a Tuner, its run is returned.
+
+    Raises:
+        InputError: If the path is not a run directory.
+    """
     path = run_of(path)
     if isinstance(path, Run):
         return path
@@ -386,7 +411,11 @@ def load_run(path: str | Path | Run) -> Run:
 
 
 def run_of(given: Any) -> Any:
-    """Return the run of a Tuner, which must have searched, and anything else unchanged."""
+    """Return the run of a Tuner, and anything else unchanged.
+
+    Raises:
+        InputError: If the Tuner has not searched yet.
+    """
     if isinstance(given, Run) or not isinstance(getattr(type(given), "run", None), property):
         return given
     return given.run

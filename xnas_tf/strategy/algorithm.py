@@ -47,8 +47,12 @@ class Algorithm:
     resumed by asking it again and telling it the recorded results. Failed and infeasible candidates
     never enter the population. Infeasible architectures and known networks are never proposed.
 
-    ``objectives`` are ``minimize`` or ``maximize`` by name; ``costs`` computes those that need no
-    training, for use by a surrogate.
+    Args:
+        search: The ``search`` section of the configuration.
+        objectives: ``minimize`` or ``maximize``, by objective name.
+        space: The search space.
+        steady_state: Whether the search is steady-state; otherwise it is generational.
+        costs: Computes the costs that need no training, for use by a surrogate.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ def enumerate_space(space: Space) -> Iterator[tuple[int, ...]]:
 
 
 def count_networks(space: Space) -> int:
-    """Return the number of different feasible networks in a space that is not too large."""
+    """Return the number of different feasible networks in a space of ``MAX_ENUMERATED`` at most."""
     decoded = (decode(space.variables, encoded) for encoded in enumerate_space(space))
     simplified = map(space.simplify, decoded)
     return len({space.identity(v) for v in simplified if not space.infeasible(v)})
@@ -42,8 +42,9 @@ def count_networks(space: Space) -> int:
 def listed_networks(genotypes: Sequence[str], space: Space) -> set[str]:
     """Return the identities of the networks with these genotypes.
 
-    An ``InputError`` names a genotype that is not one of the space, is infeasible, or has the same
-    network as an earlier one.
+    Raises:
+        InputError: If a genotype is not one of the space, is infeasible, or has the same network as
+            an earlier one.
     """
     identities = _identities(set(genotypes), space) if genotypes else {}
     first: dict[str, int] = {}

@@ -18,7 +18,7 @@ class Box:
     """The unit of a hypervolume."""
 
     worst: np.ndarray  # the reference point, as costs (objectives,)
-    sides: np.ndarray  # their lengths, all above 0, (objectives,)
+    sides: np.ndarray  # lengths of the box's sides, all above 0, (objectives,)
 
     def share(self, front: Sequence[Candidate], config: Goals) -> float:
         """Return the volume between a front and the reference point, in units of the box."""

@@ -92,6 +92,9 @@ def recommend(
             2; also applies to ``prefer``.
         has_own_optimizer: Whether the HyperModel compiles its models with their own optimizer.
         range_problem: Why the models do not suit the images' range of values; empty if they do.
+
+    Raises:
+        InputError: If ``prefer`` is not an allowed value, or ``within`` is negative or not finite.
     """
     _check(config, prefer, within)
     if not front:

@@ -15,8 +15,10 @@ class Variation:
 
     Unlike simulated binary crossover and polynomial mutation on integers, this operator does not
     impose an order on unordered choices. Only variables that are active after crossover mutate, and
-    the child differs from its first parent in at least one of them. ``crossover`` and ``mutation``
-    are probabilities, the latter for each active variable; by default, 1 divided by their number.
+    the child differs from its first parent in at least one of them.
+
+    ``crossover`` is the probability of crossover, and ``mutation`` the probability that an active
+    variable mutates; if None, 1 divided by the number of active variables.
     """
 
     def __init__(

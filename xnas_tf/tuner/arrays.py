@@ -1,4 +1,4 @@
-"""Stores images and labels, arrays or a ``tf.data.Dataset``, as a data set that has a name."""
+"""Stores arrays, or a ``tf.data.Dataset``, as a data set that a run can refer to by name."""
 
 from __future__ import annotations
 

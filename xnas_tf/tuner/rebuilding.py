@@ -31,7 +31,11 @@ def rebuilt_model(
     image_shape: tuple[int, int, int],
     safe: bool,
 ) -> keras.Model:
-    """Return a candidate's trained model, compiled by the HyperModel or as in the search."""
+    """Return a candidate's trained model, compiled by the HyperModel or as in the search.
+
+    Raises:
+        InputError: If the code of the HyperModel has changed since the search.
+    """
     if files := changed_files(run.fact("code"), source_hashes(code_of(hypermodel))):
         raise InputError(
             f"candidate {candidate.id}: the code of `hypermodel` has changed since the search: "

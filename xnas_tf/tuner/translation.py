@@ -112,7 +112,11 @@ def _digest(content: bytes) -> str:
 
 
 def checked_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sections of ``config`` that are not None; no argument may set the same keys."""
+    """Return the additional sections of the configuration that are not None.
+
+    Raises:
+        InputError: If ``config`` is not a mapping, or has a key that an argument sets.
+    """
     if not isinstance(config, Mapping):
         raise InputError(f"`config` is of type {type(config).__name__}; allowed: a mapping")
     given = {*config}

@@ -22,7 +22,11 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: Any) -> Constraint:
-        """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged."""
+        """Parse text such as ``"<= 500_000"``; return a ``Constraint`` unchanged.
+
+        Raises:
+            ValueError: If the text is not a valid limit.
+        """
         if isinstance(text, cls):
             return text
         if match := _PATTERN.fullmatch(str(text)):

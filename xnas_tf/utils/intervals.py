@@ -67,9 +67,9 @@ def clearly_higher(first: float, first_count: int, second: float, second_count: 
 def clearly_more(gained: int, lost: int) -> bool:
     """Return whether one of two classifiers is significantly more accurate on the same images.
 
-    ``gained`` images are classified correctly by the one only, and ``lost`` images by the other
-    only; those that both classify correctly, or both wrongly, do not count (McNemar 1947, the exact
-    one-sided test).
+    Only the one classifies ``gained`` images correctly, and only the other ``lost`` images. Images
+    that both classify correctly, or both wrongly, do not count (McNemar 1947, the exact one-sided
+    test).
     """
     if gained <= lost:
         return False

@@ -20,7 +20,10 @@ def table_html(
     most: int = ROWS,
     name: str = "",
 ) -> str:
-    """Return a table of CSS class ``name`` with at most ``most`` rows, of which one is bold."""
+    """Return a table of at most ``most`` rows; the row at index ``marked`` is bold.
+
+    ``name`` is the table's CSS class.
+    """
     lines = [
         _row(row, "td", ' style="font-weight:bold"' if number == marked else "")
         for number, row in enumerate(rows[:most])

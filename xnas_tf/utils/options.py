@@ -24,6 +24,9 @@ def create(registry: Registry, entry: Any, base: type[BaseModel]) -> Any:
 
     The entry is a name, a mapping with a name and options, or an instance of ``base``, the class
     of all implementations.
+
+    Raises:
+        PydanticCustomError: If the entry is invalid.
     """
     if isinstance(entry, base):
         return entry

@@ -15,7 +15,11 @@ from xnas_tf.errors import InputError, cannot_write
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary directory to write into, which is renamed to ``path`` at the end.
 
-    If the process is killed or an error occurs, ``path``, which must be new, does not exist.
+    If the process is killed or an error occurs, ``path`` does not exist.
+
+    Raises:
+        InputError: If ``path`` already exists or cannot be written.
+        RunError: If the disk is full.
     """
     check_new(path)
     try:

@@ -12,7 +12,10 @@ class PhaseTimes(dict[str, float]):
 
     @contextmanager
     def timed(self, phase: str, within: str = "") -> Iterator[None]:
-        """Add the time spent in the context to a phase, and subtract it from the one ``within``."""
+        """Add the time spent in the context to a phase.
+
+        It is subtracted from the enclosing phase ``within``, which also measures it.
+        """
         begin = time.perf_counter()
         try:
             yield

@@ -73,6 +73,7 @@ def save_report(  # noqa: PLR0913 - options with defaults
     Raises:
         InputError: If a run, candidate or model does not exist, the runs cannot be compared, or the
             file is not a report or cannot be written.
+        RunError: If the disk is full.
     """
     runs: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     if not runs:

@@ -58,10 +58,14 @@ def other_data_text(result: Mapping[str, Any], run: Run, candidate: int) -> str:
 
 
 def quality_data(explanation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the verdicts and metrics of ``Explanation.as_dict``, as on its page.
+    """Return the verdicts on the methods and the metrics, as on the page of ``xnas-tf explain``.
 
-    They are ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; the result is
-    empty if the quality was not measured.
+    Args:
+        explanation: The result of ``Explanation.as_dict``.
+
+    Returns:
+        ``verdicts``, a list of paragraphs, and ``metrics``, the rows of a table; empty if the
+        quality was not measured.
     """
     if not (metrics := metric_rows(explanation)):
         return {}
