@@ -369,7 +369,10 @@ class Run:
         return shown.html(images, self.collapse_text(shown.candidates))
 
     def snapshot(self, prefer: str | None = None, within: float | None = None) -> Snapshot:
-        """Return the run as it is now; see ``recommendation`` for the arguments and errors."""
+        """Return the run as it is now, for this package's reports.
+
+        See ``recommendation`` for the arguments and errors.
+        """
         candidates = self.candidates()
         front = ordered_front(candidates, self.config)
         recommended = self.recommended_of(front, prefer, within)

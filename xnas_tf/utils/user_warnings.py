@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def warn_user(message: str) -> None:
