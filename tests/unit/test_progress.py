@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from nbclient import NotebookClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorflow import make_ndarray
+from tensorflow import make_ndarray, summary
 
 from tests.documented import ROOT
 from xnas_tf.cli import main
@@ -244,6 +244,21 @@ def test_a_training_that_begins_again_replaces_its_curve(tmp_path):
     curves.update(tmp_path / "a", [{"loss": 1.0}, {"loss": 0.5}])
     curves.update(tmp_path / "a", [{"loss": 0.75}])
     assert points(tmp_path / "a") == [(1, 0.75)]
+
+
+def test_a_file_of_curves_is_kept_to_be_closed_if_a_value_cannot_be_written(tmp_path, monkeypatch):
+    create, opened = summary.create_file_writer, []
+    monkeypatch.setattr(
+        summary,
+        "create_file_writer",
+        lambda *given, **options: opened.append(create(*given, **options)) or opened[-1],
+    )
+    curves = TrainingCurves()
+    for _ in range(3):
+        with pytest.raises((TypeError, ValueError)):
+            curves.update(tmp_path / "a", [{"loss": None}])
+    curves.update(tmp_path / "a", [{"loss": 1.0}])
+    assert points(tmp_path / "a") == [(1, 1.0)] and len(opened) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class TrainingCurves:
             # The suffix distinguishes the file from that of the final metrics.
             curves = tf.summary.create_file_writer(str(folder), filename_suffix=".epochs")
             known = 0
+            self._running[folder] = curves, known  # closed even if writing fails
         with curves.as_default():
             for epoch, values in enumerate(history[known:], start=known + 1):
                 for name, value in values.items():
