@@ -432,7 +432,7 @@ def test_other_code_and_versions_are_settings_that_differ(tmp_path):
         facts = {"code": code, "groups": {"ranks": 4, "size": int(number)}}
         config = load_config(overrides=["training.epochs=1"])
         runs.append(saved_run(tmp_path / name, config, [failed], **facts))
-    assert _differing_settings(runs) == [
+    assert _differing_settings(runs, [run.snapshot() for run in runs]) == [
         ["hash of mine", "1" * 8, "2" * 8],
         ["version of keras", "3.1", "3.2"],
         ["ranks per candidate", "1", "2"],

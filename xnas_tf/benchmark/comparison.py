@@ -71,14 +71,13 @@ def compare(
         else:
             allowed = [*OWN_ALGORITHMS, *BASELINES]
             raise InputError(f"--algorithm: there is no algorithm {suggest(name, allowed)}")
-    run = joblib.delayed(run_search)
+    search = joblib.delayed(run_search)
     searches = [
-        (problem, name, seed, trainings, overrides) for name in names for seed in range(seeds)
+        search(problem, name, seed, trainings, overrides) for name in names for seed in range(seeds)
     ]
     curves = []
     with steps_bar("searches") as show_step:
-        results = joblib.Parallel(n_jobs=-1, return_as="generator")(run(*each) for each in searches)
-        for curve in results:
+        for curve in joblib.Parallel(n_jobs=-1, return_as="generator")(searches):
             curves.append(curve)
             show_step(len(curves), len(searches))
     by_name = np.reshape(curves, (len(names), seeds, trainings))

@@ -51,7 +51,7 @@ def comparison_data(
             _run_data(run, name, each, box)
             for run, name, each in zip(runs, _names(runs), found, strict=True)
         ],
-        "settings": _differing_settings(runs),
+        "settings": _differing_settings(runs, found),
     }
 
 
@@ -91,22 +91,22 @@ def _difference(what: str, one: Run, two: Run) -> str:
     return "the images or labels have changed"
 
 
-def _differing_settings(runs: Sequence[Run]) -> list[list[Any]]:
+def _differing_settings(runs: Sequence[Run], found: Sequence[Snapshot]) -> list[list[Any]]:
     """Return each setting that differs between runs, with its values as text.
 
     The code of the user, the versions of packages and the number of ranks that train a candidate,
     on all of which values depend, count as settings.
     """
-    flats = [_settings(run) for run in runs]
+    flats = [_settings(run, each.candidates) for run, each in zip(runs, found, strict=True)]
     names = dict.fromkeys(name for flat in flats for name in flat)
     rows = [[name, *(str(flat.get(name, "–")) for flat in flats)] for name in names]
     return [row for row in rows if len(set(row[1:])) > 1]
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(run: Run, candidates: Sequence[Candidate]) -> dict[str, Any]:
     settings = flattened(run.config.model_dump(mode="json", exclude=set(_EXECUTION)))
     code = {f"hash of {name}": value[:8] for name, value in (run.fact("code") or {}).items()}
-    own = (c.versions for c in reversed(ended_candidates(run)) if not c.reused_from)
+    own = (c.versions for c in reversed(ended_candidates(candidates)) if not c.reused_from)
     versions = {f"version of {name}": value for name, value in next(own, {}).items()}
     return {**settings, **code, **versions, "ranks per candidate": run.groups()[1]}
 
