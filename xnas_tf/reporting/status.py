@@ -104,12 +104,13 @@ def status_facts(status: Mapping[str, Any]) -> dict[str, str]:
     failed, duplicates, reused = (status[name] for name in ("failed", "duplicate", "reused"))
     done, wanted, violating = status["done"] - reused, status["wanted"], status["violating"]
     of = f" of {wanted}" if done + failed <= wanted else f", {wanted} wanted"
+    outside = ""
+    if violating:
+        outside = f"{violating}, not on the front (xnas-tf pareto --all lists them)"
     lines = {
         "run": f"{status['run']}: {_state_text(status)}",
         "trained": f"{done + failed}{of} ({done} done, {failed} failed)",
-        "violate limits": f"{violating}, not on the front (xnas-tf pareto --all lists them)"
-        if violating
-        else "",
+        "violate limits": outside,
         "epochs": _reached_text(status) if len(status["reached"]) > 1 else "",
         "collapsed": status["collapsed_because"],
         "infeasible": status["infeasible"],
