@@ -262,9 +262,18 @@ class Evaluator:
             fit = partial(self._space.fit, candidate.hyperparameters)
             split = self._validator.split
             return CustomFitTrainer(model, data, split, training, fit, seed, callbacks)
-        given = model, data, training, self._communicator, seed, callback, result.seconds
-        longest = self._config.training.epochs
-        trainer = self.backend.trainer(candidate, *given, longest, callbacks)
+        trainer = self.backend.trainer(
+            candidate,
+            model,
+            data,
+            training,
+            self._communicator,
+            seed,
+            callback,
+            result.seconds,
+            self._config.training.epochs,
+            callbacks,
+        )
         result.note(trainer.ignored)
         is_new = trainer.progress == TrainingProgress() and not trainer.ignored
         if candidate.promoted_from and is_new:

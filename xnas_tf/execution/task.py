@@ -64,8 +64,9 @@ class RankEvaluator:
         """
         if self.source is None:
             return self.evaluator.evaluate(task, None, GroupCallback(task, self.ranks))
-        parts = self.ranks, self.source, self.signals, self.checkpoint_minutes
-        callback = TaskCallback(task, *parts)
+        callback = TaskCallback(
+            task, self.ranks, self.source, self.signals, self.checkpoint_minutes
+        )
         return self.evaluator.evaluate(task, callback.keep, callback)
 
 
