@@ -61,7 +61,7 @@ class Candidate:
         finished_before: Number of candidates that had ended when this one was proposed.
         finish_order: The same when this one ended, counting itself; 0 until then.
         lost_groups: Number of times that the group or the search's process was lost while this
-            candidate was evaluated.
+            candidate was evaluated, before a new checkpoint was saved.
         digest: Hash of the network and of everything else that distinguishes evaluations; empty if
             no model was built. See ``evaluation_digest``.
         reused_from: Source of reused results, as ``candidate N of RUN``; empty if none are reused.

@@ -30,7 +30,7 @@ def done(run):
     return {c.genotype: c for c in xt.load_run(run).candidates() if c.state == "done"}
 
 
-DEAD = "its process died 2 times while it was evaluated, most likely because memory ran out"
+DEAD = "its process died 2 times while it was evaluated, as happens if memory runs out"
 SIX = "search={candidates: 6, population: 3}"
 
 

@@ -228,7 +228,7 @@ def test_a_candidate_whose_group_dies_twice_is_failed_when_the_run_goes_on(tmp_p
     assert second.reason == DEAD
 
 
-DEAD = "its process died 2 times while it was evaluated, most likely because memory ran out"
+DEAD = "its process died 2 times while it was evaluated, as happens if memory runs out"
 
 
 def test_a_candidate_that_ends_its_process_twice_is_failed(tmp_path):
@@ -247,13 +247,40 @@ def test_a_candidate_that_ends_its_process_twice_is_failed(tmp_path):
 
 
 def test_a_process_that_ends_in_order_is_not_held_against_its_candidate(tmp_path):
-    for end in (lambda c, _: c.release(), lambda c, task: c.lost(task, "rank 1 died"), None):
+    for end in (lambda c, _: c.stop_blaming(), lambda c, task: c.lost(task, "rank 1 died"), None):
         coordinator = coordinator_of(tmp_path / "run", in_process=True)
         task = coordinator.ask()
         if end:
             end(coordinator, task)
     (first,) = candidates(tmp_path / "run", configuration())
     assert first.lost_groups == 1  # by the rank that died, and nothing else
+
+
+def test_a_process_that_was_asked_to_stop_blames_no_candidate_that_it_was_about_to_begin(tmp_path):
+    """The signal may come while the algorithm proposes, which takes long with a surrogate."""
+    for _ in range(2):
+        coordinator = coordinator_of(tmp_path / "run", in_process=True)
+        coordinator.stop_blaming()
+        coordinator.ask()
+    assert not (tmp_path / "run" / ".evaluating").exists()
+    (first,) = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups) == ("running", 0)
+
+
+@pytest.mark.parametrize("death", ["of the process", "of a rank"])
+def test_only_deaths_without_a_new_checkpoint_count(tmp_path, death):
+    """Otherwise, a long training that is killed now and then would be recorded as failed."""
+    for is_saved in (True, True, True, False, True, False):
+        coordinator = coordinator_of(tmp_path / "run", in_process=death == "of the process")
+        task = coordinator.ask()
+        assert task.id == 1
+        if is_saved:
+            coordinator.save_checkpoint(task, b"state")
+        if death == "of a rank":
+            coordinator.lost(task, "another rank died")
+    coordinator_of(tmp_path / "run", in_process=True).ask()
+    first, _ = candidates(tmp_path / "run", configuration())
+    assert (first.state, first.lost_groups, first.reason) == ("failed", 2, DEAD)
 
 
 def test_a_result_is_not_counted_as_a_death(tmp_path):
@@ -276,7 +303,7 @@ def test_a_full_disk_is_not_held_against_a_candidate(tmp_path):
         coordinator = coordinator_of(tmp_path / "run", in_process=True)
         coordinator.ask()
         coordinator.database.close()  # nothing can be written any more
-        coordinator.release()
+        coordinator.stop_blaming()
     (first,) = candidates(tmp_path / "run", configuration())
     assert (first.state, first.lost_groups) == ("running", 0)
 

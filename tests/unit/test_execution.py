@@ -98,7 +98,6 @@ def test_a_candidate_that_lost_its_group_is_next_in_line_and_fails_at_the_second
     coordinator = Coordinator(tmp_path, config, record, search_of(config))
     with coordinator.transaction():
         task = coordinator.ask(0)
-        coordinator.save_checkpoint(task, b"half")
         coordinator.requeue(task, "killed")
         coordinator.save_checkpoint(task, b"half")  # sent before the group was lost
         again = coordinator.ask(1)

@@ -142,6 +142,15 @@ def test_a_promotion_ends_as_a_training_in_full(is_resumed, monkeypatch):
         assert getattr(second, name) == getattr(in_full, name)
 
 
+def test_a_rung_that_was_already_trained_to_its_end_is_not_saved_again(judge):
+    """Else no death while it is scored would count, as those after a new checkpoint do not."""
+    lower, first = replace(CANDIDATE, epochs=1), TaskCallback()
+    judge.evaluate(lower, callback=first)
+    again = TaskCallback(data=first.data)
+    again.save_checkpoint = lambda data: pytest.fail("saved without any progress")
+    assert judge.evaluate(lower, callback=again).state == "done"
+
+
 @pytest.mark.long
 def test_each_rung_is_a_training_of_its_length(judge):
     """The learning rate falls to nothing on each: as in a training of so many epochs, and after

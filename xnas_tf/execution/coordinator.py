@@ -34,10 +34,12 @@ from xnas_tf.utils.randomness import candidate_seed
 from xnas_tf.utils.versions import versions
 
 MAX_LOST_GROUPS = 2
-"""Number of lost groups or processes after which a candidate counts as failed."""
+"""Number of lost groups or processes after which a candidate counts as failed. Those after a new
+checkpoint do not count: the next attempt begins further on, so the candidate will be finished."""
 EVALUATING = ".evaluating"
 """File of a run with the id of the candidate that the search's own process evaluates. It is deleted
-when the process ends in order, which is possible even on a full disk."""
+when a checkpoint is saved, and when the process ends in order, which is possible even on a full
+disk."""
 
 
 @dataclass(eq=False)
@@ -67,12 +69,15 @@ class Coordinator:
         self._latest_versions: dict[str, str] = {}
         """Versions of the packages used for the latest result of an earlier session."""
         self._marker = self.path / EVALUATING
+        self._is_marking = self.in_process
         self._pending: dict[int, Candidate] = {}
         """Candidates without a result, by id."""
         self._proposals: dict[int, Proposal] = {}
         """The algorithm's proposals for the pending candidates; a promotion has none."""
         self._begun: dict[int, tuple[float, float]] = {}
         """When a candidate was handed out: its seconds until then, and those of the search."""
+        self._advanced: set[int] = set()
+        """Ids of candidates that have a new checkpoint since they were last handed out."""
         self._queue: deque[int] = deque()
         """Ids of the pending candidates that are not being evaluated."""
         self._last_id = 0
@@ -82,8 +87,7 @@ class Coordinator:
         self._notifications: deque[Callable[[Callback], None]] = deque()
         self._state = SearchState(self.config)
         self._promotions = Promotions(self.path, self.config)
-        parts = self.config.search, self.database, self._note, self.clock
-        self._stopping = StoppingCriteria(*parts)
+        self._stopping = StoppingCriteria(self.config.search, self.database, self._note, self.clock)
         self.run = SearchRun(self.path, self.config, self._state, self._stopping.stop)
         self._has_ended = bool(self.database.fact("ended"))
         self._results = 0
@@ -109,7 +113,8 @@ class Coordinator:
         waiting = self._pending[self._queue.popleft()]
         candidate = replace(waiting, group=group, started=now(), versions=self._versions)
         self._save(candidate)
-        if self.in_process:
+        self._advanced.discard(candidate.id)
+        if self._is_marking:
             self.release()
             with self._marker.open("x") as file:  # never through a link that somebody put there
                 file.write(str(candidate.id))
@@ -145,6 +150,8 @@ class Coordinator:
                 before, begin = self._begun[task.id]
                 spent = before + self._stopping.seconds - begin
                 self._save(replace(candidate, seconds={"train": spent}))
+                self._advanced.add(task.id)
+                self.release()
             self._stopping.save()
 
     def checkpoint(self, task: Task) -> bytes:
@@ -181,7 +188,7 @@ class Coordinator:
     def requeue(self, task: Task, why: str, is_blamed: bool = True) -> None:
         """Requeue a candidate at the front after the loss of its group; it keeps its checkpoint.
 
-        A candidate that may have caused two groups to be lost is recorded as failed instead.
+        A candidate that may have caused ``MAX_LOST_GROUPS`` losses is recorded as failed instead.
         """
         if is_blamed:
             self.lost(task, why)
@@ -194,17 +201,23 @@ class Coordinator:
     def lost(self, task: Task, why: str) -> None:
         """See ``TaskSource.lost``."""
         if candidate := self._pending.get(task.id):
-            self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
+            if task.id not in self._advanced:
+                self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
             self._note(f"candidate {task.id} lost a rank of group {candidate.group}: {why}")
             self.release()
 
     def release(self) -> None:
-        """Record that this process may now end without its candidate being to blame.
-
-        Any thread may call this.
-        """
+        """Record that this process may now end without its current candidate being to blame."""
         with suppress(OSError):  # on a disk that has failed, nothing can be recorded
             self._marker.unlink(missing_ok=True)
+
+    def stop_blaming(self) -> None:
+        """Record that this process may now end without any candidate being to blame.
+
+        Any thread may call this, even while ``ask`` takes long to propose the next candidate.
+        """
+        self._is_marking = False
+        self.release()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -305,8 +318,8 @@ class Coordinator:
         while self._queue and self._pending[self._queue[0]].lost_groups >= MAX_LOST_GROUPS:
             candidate = self._pending[self._queue.popleft()]
             reason = (
-                f"its process died {candidate.lost_groups} times while it was evaluated, most "
-                "likely because memory ran out"
+                f"its process died {candidate.lost_groups} times while it was evaluated, as "
+                "happens if memory runs out"
             )
             self.tell(candidate, Result("failed", reason))
 
@@ -374,8 +387,9 @@ class Coordinator:
         if candidate := self._pending.get(int(marked) if marked.isdigit() else 0):
             self._save(replace(candidate, lost_groups=candidate.lost_groups + 1))
             self._note(
-                f"the process died while candidate {candidate.id} was evaluated; a candidate is "
-                f"recorded as failed after {MAX_LOST_GROUPS} times"
+                f"the process died while candidate {candidate.id} was evaluated, before a new "
+                f"checkpoint was saved; after {MAX_LOST_GROUPS} times, a candidate is recorded as "
+                "failed"
             )
         self.release()
 

@@ -46,16 +46,16 @@ def run_job(
         def open_run() -> Coordinator | None:
             if world.rank:
                 return None
-            parts = path, config, dataset, space, fresh
-            opened = opened_session(*parts, make_callbacks=make_callbacks)
-            coordinator = stack.enter_context(opened)
+            coordinator = stack.enter_context(
+                opened_session(path, config, dataset, space, fresh, make_callbacks=make_callbacks)
+            )
             record_groups(coordinator, 1, world.size)
             return coordinator
 
         coordinator = on_all_ranks(open_run, world)
         if space.is_built_in:
             stack.enter_context(kept_kernels())
-        on_stop = coordinator.release if coordinator else None
+        on_stop = coordinator.stop_blaming if coordinator else None
         with job_watchdog(config.distributed, world, on_stop) as watchdog:
             # The faster backend is chosen, since the values do not depend on it.
             backend = backend_for(config, dataset, space, world)

@@ -61,15 +61,22 @@ def opened_session(
         steady = mode == "steady_state"
         algorithm = Algorithm(config.search, config.directions, space, steady, costs)
         callbacks = Callbacks(make_callbacks(context))
-        parts = path, config, database, algorithm, callbacks
-        coordinator = Coordinator(*parts, networks=networks, in_process=not groups)
+        coordinator = Coordinator(
+            path,
+            config,
+            database,
+            algorithm,
+            callbacks,
+            networks=networks,
+            in_process=not groups,
+        )
         with callbacks.over_search(coordinator.run):
             for note in _notes(context):
                 callbacks.on_message(note)
             try:
                 yield coordinator
             finally:
-                coordinator.release()
+                coordinator.stop_blaming()
 
 
 def record_groups(coordinator: Coordinator, groups: int, size: int) -> None:

@@ -96,6 +96,7 @@ class Trainer:
         self.best = BestEpoch(model, communicator) if config.keep == "best" else None
         self._before_end = b""
         self.progress, self.ignored = self._restore()
+        self._resumed_at = self.progress.epoch, self.progress.step
         runs = self._steps * max(config.epochs, longest)
         self.step = self._new_step(weight_decay, runs)
         parameters = {"verbose": 0, "epochs": config.epochs, "steps": self._steps}
@@ -215,9 +216,14 @@ class Trainer:
         return partial(optimizer.finalize_variable_values, self._model.trainable_variables)
 
     def save_end_of_epoch(self) -> None:
-        """Save the state at the end of the last epoch, from which another training can resume."""
-        if self._communicator.rank == 0:
-            self._keep(self._epoch_end)
+        """Save the state at the end of the last epoch, from which another training can resume.
+
+        The state that this training itself resumed from is not saved again: a new checkpoint is
+        always further on.
+        """
+        end = self._epoch_end
+        if self._communicator.rank == 0 and (end.epoch, end.step) != self._resumed_at:
+            self._keep(end)
 
     @contextmanager
     def checkpoint_if_interrupted(self) -> Iterator[None]:
@@ -233,9 +239,16 @@ class Trainer:
             raise
 
     def _run_steps(self) -> None:
-        given = self._dataset, self._batch_size, self._config.augmentation, self._seed
-        begin, ranks = self.progress, self._communicator
-        batches = training_batches(*given, begin.epoch, ranks.rank, ranks.size, begin.step)
+        batches = training_batches(
+            self._dataset,
+            self._batch_size,
+            self._config.augmentation,
+            self._seed,
+            self.progress.epoch,
+            self._communicator.rank,
+            self._communicator.size,
+            self.progress.step,
+        )
         if self.progress.step == 0:
             self.step.reset_metrics()
         batch = next(batches, None)
