@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Communicator:
-    """Collective operations, which all ranks must call in the same order; here, for one rank.
+    """Collective operations, which all ranks must call in the same order.
 
-    Ranks are numbered from 0, and ``local_rank`` is the number among the ``local_size`` ranks on
-    this host.
+    This base class implements the operations for a single rank. Ranks are numbered from 0, and
+    ``local_rank`` is the number among the ``local_size`` ranks on this host.
     """
 
     rank: int = 0

@@ -42,8 +42,9 @@ def start(
 ) -> Communicator:
     """Initialise Horovod if it is installed, then TensorFlow's devices and threads.
 
-    ``branches`` is the number of operations that run at the same time. A process that trains
-    ``alone`` does not need Horovod.
+    If ``deterministic``, TensorFlow may only use deterministic operations. ``branches`` is the
+    number of operations that run at the same time. A process that trains ``alone`` does not need
+    Horovod.
 
     Raises:
         RunError: If horovodrun started this process but Horovod cannot be loaded.

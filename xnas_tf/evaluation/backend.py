@@ -23,7 +23,11 @@ class ModelAccess:
 
 
 class Backend:
-    """Trains and queries each candidate's own model; subclasses may do so in another way."""
+    """Trains and queries each candidate's own model.
+
+    Subclasses may do so in another way, but with the same results. Saved models can be queried in a
+    process without the devices on which candidates are trained and measured.
+    """
 
     note = ""
     """A message for the user; empty if there is none."""

@@ -355,7 +355,8 @@ class Evaluator:
 def _is_of_horovod(error: BaseException) -> bool:
     """Return whether a collective operation failed for a reason other than a lack of memory.
 
-    Horovod's messages and operation names contain its name, as do paths, which are ignored.
+    Horovod's messages and operation names contain its capitalised name; the name is ignored in file
+    paths that TensorFlow quotes.
     """
     is_memory = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     message = f"{type(error).__name__}: {error}"

@@ -43,7 +43,10 @@ class Scorer:
         return {**named, "constraints": extra, **early}
 
     def check_model(self, model: keras.Model) -> None:
-        """Raise ``NotApplicable`` unless a model has all values that the search needs."""
+        """Check, before training, that the values needed by the search can be measured on a model.
+
+        Raises ``NotApplicable`` if they cannot.
+        """
         for measure in self._measures:
             if measure.name not in self._recorded:
                 measure.check_model(model)

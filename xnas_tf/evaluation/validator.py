@@ -22,10 +22,12 @@ from xnas_tf.training.predictor import ModelOutputs, Predictor, cross_entropy
 
 
 class Validator:
-    """Validates models on ``split``, this rank's share in the order in which objectives receive it.
+    """Validates models on this rank's share of the validation split.
 
-    ``probabilities`` are its latest predictions, (N, classes), and ``undefined`` the names of the
-    compiled metrics that were not finite in the latest validation.
+    Attributes:
+        split: This rank's share, in the order in which objectives receive it.
+        probabilities: The latest predictions for this share, (N, classes).
+        undefined: Names of the compiled metrics that were not finite in the latest validation.
     """
 
     def __init__(self, config: Config, dataset: Dataset, communicator: Communicator) -> None:

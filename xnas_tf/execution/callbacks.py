@@ -111,10 +111,11 @@ def _check_methods(kind: type[Callback]) -> None:
 
 
 class Callbacks:
-    """The callbacks of a search, in the order of their calls; each event is recorded first.
+    """The callbacks of a search, in the order in which they are called.
 
-    Any failure in a callback, such as a name that TensorBoard rejects, a closed terminal or a
-    server that is down, only prints a message, once for each reason.
+    Every event is recorded in the run before the callbacks are called. Any failure in a callback,
+    such as a name that TensorBoard rejects, a closed terminal or a server that is down, only prints
+    a message, once for each reason.
     """
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:

@@ -75,7 +75,11 @@ def _measuring_code(config: Config) -> Iterator[Any]:
 
 
 def _file_hashes(config: Config) -> dict[str, str]:
-    """Return hashes of the files that the measures read or the HyperModel's options name."""
+    """Return hashes of the files that the measures read, or that the HyperModel's options name.
+
+    Such an option may be a file with pretrained weights. Files that cannot be read are left out, as
+    those who read them report it.
+    """
     options = getattr(config.space, "options", {}).values()
     named = [value for value in options if isinstance(value, str)]
     hashes = {}

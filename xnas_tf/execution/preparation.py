@@ -46,6 +46,8 @@ MOST_LEFT_OUT = 0.1
 def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
     """Call a function on all ranks. If one rank fails, all fail, so no rank keeps waiting.
 
+    Returns the function's return value on this rank.
+
     Raises:
         InputError: On the other ranks, if the input of one rank is invalid.
         RunError: On the other ranks, if one rank failed for another reason, such as a full disk.

@@ -27,8 +27,8 @@ class ResultCache:
     A candidate whose network was trained in this run is a duplicate. Results of ``earlier`` runs
     are reused, along with the model if the candidate is Pareto-optimal. If that model was not
     saved, the network is trained again, since each candidate on the front has a model. Results that
-    lack a measure with a constraint (``limited``) are not reused: an earlier run may only record
-    it.
+    lack the value of a measure with a constraint (``limited``) are not reused: an earlier run that
+    only recorded the measure may have no value for it.
     """
 
     def __init__(self, earlier: Iterable[Run] = (), limited: Collection[str] = ()) -> None:

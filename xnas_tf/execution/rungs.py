@@ -32,7 +32,10 @@ class Promotions:
         return self._halving.next(is_idle=True) is not None
 
     def next(self, number: int, is_idle: bool) -> Candidate | None:
-        """Return the next promotion, as a new candidate; ``is_idle`` if nothing else is left."""
+        """Return the next promotion, as a new candidate with this id; None if there is none.
+
+        ``is_idle`` says whether there is nothing else to train.
+        """
         promotion = self._halving.next(is_idle)
         if promotion is None:
             return None

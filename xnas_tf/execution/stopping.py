@@ -22,7 +22,10 @@ SPENT = "seconds_searched"
 
 
 def spent(database: Database) -> float:
-    """Return the seconds of all sessions, of a killed one until its last result or checkpoint."""
+    """Return the total recorded seconds of a run's sessions.
+
+    A session that was killed counts up to its last result or checkpoint.
+    """
     return float(database.fact(SPENT) or 0.0)
 
 

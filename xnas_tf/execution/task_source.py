@@ -57,7 +57,8 @@ def local_source(
 ) -> TaskSource:
     """Return a task source in this process that several threads can use, one call at a time.
 
-    Each call is a transaction, and the watchdog may report a hang during one of the main thread's.
+    Each call is a transaction. The watchdog's thread may report a hang during a call from the main
+    thread.
     """
     lock = RLock()
 

@@ -74,6 +74,7 @@ class Retrainer:
     """Evaluator that fully trains candidates and the baseline, on all ranks together.
 
     Args:
+        config: The configuration of the retraining, whose ``training.keep`` is ``best``.
         patience: Number of epochs without improvement after which training ends.
         pictures: Draws attributions of the networks while they are trained, on rank 0 and for the
             first seed.
@@ -90,9 +91,9 @@ class Retrainer:
     ) -> None:
         # It is not a search space, but it has every method that an evaluator calls.
         baselines: Any = BaselineSpace(dataset.image_shape, dataset.classes)
-        self._candidates, self._baselines = (
-            _FullTraining(patience, pictures, settings, dataset, builder, communicator)
-            for settings, builder in ((config, space), (_baseline_config(config), baselines))
+        self._candidates = _FullTraining(config, dataset, space, communicator, patience, pictures)
+        self._baselines = _FullTraining(
+            _baseline_config(config), dataset, baselines, communicator, patience, pictures
         )
 
     def evaluate(
@@ -112,8 +113,16 @@ class Retrainer:
 class _FullTraining(Evaluator):
     """Saves a checkpoint after each epoch, and ends training that no longer improves."""
 
-    def __init__(self, patience: int, pictures: AttributionPictures | None, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        space: SearchSpace,
+        communicator: Communicator,
+        patience: int,
+        pictures: AttributionPictures | None,
+    ) -> None:
+        super().__init__(config, dataset, space, communicator)
         self._patience = patience
         self._pictures = pictures
 
@@ -129,13 +138,17 @@ class _FullTraining(Evaluator):
 
     def _further_metrics(self) -> dict[str, float]:
         """Compute the test metrics from sums over all ranks."""
-        ranks, names, test = self._communicator, self._dataset.class_names, self._dataset.test
+        ranks, test = self._communicator, self._dataset.test
         split = test.select(shard(len(test), ranks.rank, ranks.size))
         predicted = Predictor(self._network, len(split))(split.images).argmax(axis=1)
         _, images, right = self._class_counts(predicted, split.labels)
         accuracy = right.sum() / images.sum()
-        size = Parameters().score(Subject(self._network, ranks, names)).value
-        metrics = {"parameters": size, "test_accuracy": accuracy, "test_error": 1 - accuracy}
+        subject = Subject(self._network, ranks, self._dataset.class_names)
+        metrics = {
+            "parameters": Parameters().score(subject).value,
+            "test_accuracy": accuracy,
+            "test_error": 1 - accuracy,
+        }
         metrics |= {
             f"test_error/{number}": 1 - right[number] / images[number]
             for number in np.flatnonzero(images)

@@ -82,7 +82,8 @@ class RetrainingSession:
 
     All networks are trained with one seed, from 0, before the next seed begins. ``dataset`` is for
     the baseline; if None, no baseline is trained. ``folder`` is TensorBoard's folder for the
-    retraining. ``log`` gets messages about the start and the end of each training.
+    retraining. ``show_epoch`` is called after each epoch, and ``log`` gets messages about the start
+    and the end of each training.
     """
 
     retraining: Retraining

@@ -34,7 +34,13 @@ the search could become test images."""
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """The configuration, and the epochs without improvement after which training ends."""
+    """The settings of a retraining.
+
+    Attributes:
+        config: The run's configuration with the user's changes, but without the ``search`` and
+            ``constraints`` sections.
+        patience: Number of epochs without improvement after which training ends.
+    """
 
     config: Config
     patience: int
@@ -55,7 +61,8 @@ class RetrainingOptions:
     def folder(self, run: Run) -> Path:
         """Return the folder of a run's retraining with these settings, or of a new one.
 
-        Settings are compared, because those of an earlier version may have another ``key``.
+        Known folders are compared by their settings, because an earlier version may have had fewer
+        settings, and so another ``key``.
         """
         path = run.path / FOLDER / self.key
         for folder in () if path.exists() else sorted(path.parent.glob("*-epochs-*")):
@@ -71,8 +78,12 @@ def resolve(
 ) -> RetrainingOptions:
     """Return the settings of a retraining.
 
-    ``epochs`` is the maximum; if None, that of an override or else ``TIMES`` times the search's.
-    ``patience`` is by default a share of the epochs.
+    Args:
+        run: The run.
+        epochs: Maximum number of training epochs. If None, the number set by an override; without
+            an override, ``TIMES`` times the number in the search.
+        patience: See ``RetrainingOptions``; if None, a share of the epochs.
+        overrides: Options as ``section.key=value``.
 
     Raises:
         InputError: If an argument is invalid or does not apply to a retraining.

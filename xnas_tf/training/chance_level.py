@@ -174,7 +174,10 @@ def report_accuracy(
 
 
 def _warnings(accuracy: Accuracy, used: str) -> Iterator[str]:
-    """Say why explanations mean little, for a model that received values in the range ``used``."""
+    """Say why explanations of a model may mean little, and possible causes.
+
+    ``used`` describes the range of values that the model received.
+    """
     others = f" (`input_range` {_said(accuracy.tried)})" if accuracy.tried else ""
     range_cause = f"it expects values other than {used}{others}"
     better = better_range_text(accuracy.input_range, accuracy.tried)

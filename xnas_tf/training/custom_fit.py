@@ -31,7 +31,10 @@ MOST_BYTES = 2**32
 def check_own_training(
     who: str, training: TrainingOptions, rungs: int, dataset: Dataset, ranks: int
 ) -> None:
-    """Raise an ``InputError`` if an option requires the search's own training."""
+    """Raise an ``InputError`` if an option requires the search's own training.
+
+    ``who`` names the user's code, which trains instead.
+    """
     wrong = []
     if ranks > 1:
         wrong.append(
@@ -67,10 +70,17 @@ def check_own_training(
 class CustomFitTrainer:
     """Trainer that lets a user's code train one model, on one rank.
 
-    It has the methods of ``Trainer`` that its callers need, but saves no checkpoints: if
-    interrupted, training starts again from the beginning. ``progress.early`` also holds the metrics
-    that ``fit`` returns. ``fit`` gets the validation split, in the order in which objectives
-    receive it.
+    The class has the methods of ``Trainer`` that its callers need, but it saves no checkpoints: if
+    interrupted, training starts again from the beginning.
+
+    Attributes:
+        progress: The initial progress. ``early`` also holds the metrics that ``fit`` returns.
+        best: See ``Trainer``.
+
+    Args:
+        validation: The validation split, in the order in which objectives receive it.
+        seed: Seed of Keras' random generators, which the user's code uses.
+        keras_callbacks: Keras callbacks for this training, which are also passed to ``fit``.
     """
 
     def __init__(
@@ -127,7 +137,10 @@ class CustomFitTrainer:
         return False
 
     def finish(self) -> bool:
-        """Restore the best epoch's weights, if kept; ``fit`` may have changed them anyway."""
+        """Restore the weights of the best epoch if they were kept.
+
+        Always returns True, because ``fit`` may have restored the weights of an earlier epoch.
+        """
         if self.best:
             self.best.restore()
         return True

@@ -105,10 +105,12 @@ def _name(callback: keras.callbacks.Callback) -> str:
     others = {n: value_text(v) for n, v in values.items() if n not in plain}
     hashes = {n: _hash(text) for n, text in others.items() if text}
     is_of_keras = kind.__module__.startswith("keras.")
-    for name, value in plain.items():
-        if isinstance(value, str) and not (is_of_keras and "://" not in value):
-            plain[name] = _hash(value)
-    arguments = ", ".join(f"{name}={value!r}" for name, value in {**plain, **hashes}.items())
+
+    def is_secret(value: object) -> bool:
+        return isinstance(value, str) and (not is_of_keras or "://" in value)
+
+    shown = {n: _hash(v) if is_secret(v) else v for n, v in plain.items()}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **hashes}.items())
     module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
 

@@ -69,7 +69,10 @@ def needs_evaluate(model: keras.Model, image_shape: Sequence[int]) -> bool:
 
 
 def can_be_shared(model: keras.Model) -> bool:
-    """Return whether ranks may share the images, as all computations are Keras' own."""
+    """Return whether ``evaluate`` gives the same values if the ranks share the images.
+
+    This is true if all computations are Keras' own; see ``metrics_of_all_ranks``.
+    """
     return not overrides_evaluation(model) and not _names_of_own_metrics(model)
 
 

@@ -31,9 +31,17 @@ Change = Callable[[Gradients, Sequence[keras.Variable]], Gradients]
 class Step:
     """A training step: a compiled model's ``train_step`` on this rank's share of a global batch.
 
-    Keras handles everything; only the gradients are averaged over the ranks, weighted by their
-    shares. ``logs`` are the values that the latest step returned on this rank. A model with its own
-    optimizer gets no ``weight_decay``. ``runs`` is the largest number of steps; None if many.
+    Keras handles the loss, the metrics, loss scaling and everything else; only the gradients are
+    averaged over the ranks, weighted by their shares, before they are applied.
+
+    Attributes:
+        has_run: Whether a step has run; the first step may be traced.
+        logs: Values that the latest step returned on this rank.
+
+    Args:
+        batch_size: Number of images in a global batch.
+        weight_decay: The configured weight decay, or 0 if the model has its own optimizer.
+        runs: Maximum number of steps; if None, many are assumed.
     """
 
     def __init__(

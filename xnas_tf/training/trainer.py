@@ -116,6 +116,7 @@ class Trainer:
         return [*model.variables, *slots, *model.metrics_variables]
 
     def _restore(self) -> tuple[TrainingProgress, str]:
+        """Load rank 0's checkpoint, if any; return the progress, and why it was ignored."""
         progress, ignored = TrainingProgress(), ""
         if self._communicator.rank == 0:
             with escaping():
@@ -206,6 +207,7 @@ class Trainer:
         return change is not None or bool(self._keras_callbacks)
 
     def _final_change(self) -> Callable[[], None] | None:
+        """Return the function that sets the final weights, or None to keep the last epoch's."""
         if self.best:
             return self.best.restore if self.best.epoch < self.progress.epoch else None
         optimizer = getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
@@ -229,7 +231,8 @@ class Trainer:
     def checkpoint_if_interrupted(self) -> Iterator[None]:
         """Save a checkpoint if the context, entered at the end of an epoch, is interrupted.
 
-        It is used while an epoch is validated or the model is scored, which is then repeated.
+        The context is used while an epoch is validated and the model is scored. Training resumes
+        with the rest of this epoch, which has no steps left, and then repeats what was interrupted.
         """
         try:
             yield
@@ -325,6 +328,7 @@ class Trainer:
 
 
 def _check_reduction(model: keras.Model, communicator: Communicator, has_weights: bool) -> None:
+    """Check that a loss is a mean over images, since gradients are averaged over the ranks."""
     for loss in keras.tree.flatten(model.loss):
         reduction = getattr(loss, "reduction", "mean")
         wrong = ("sum", "none", None, *(["mean_with_sample_weight"] if has_weights else []))

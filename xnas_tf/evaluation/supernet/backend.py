@@ -43,7 +43,11 @@ UNTRACED = 0.35
 
 
 class SupernetTrainer(Trainer):
-    """Trains a candidate's own model through the supernet, whose values ``binding`` copies."""
+    """Trains a candidate's own model through the supernet, to which ``binding`` binds it.
+
+    Checkpoints contain the model's own variables and those of its optimizer, into which the binding
+    copies the supernet's values.
+    """
 
     def __init__(
         self, network: Supernet, candidate: Mapping[str, Any], *args: Any, **kwargs: Any

@@ -111,7 +111,10 @@ class SupernetCell(keras.layers.Layer):
 
 
 def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
-    """Return a function that is traced once for all stacks, whose shapes its signature omits."""
+    """Return a function that is traced only once for the cells of all stacks.
+
+    The function's signature does not contain the numbers of channels and pixels.
+    """
     run = partial(function, *settings)
     if tf.executing_eagerly():
         return run
@@ -128,6 +131,7 @@ def _function(function: Callable[..., Any], *settings: Any) -> Callable[..., Any
 
 @tf.custom_gradient
 def _copies(x: tf.Tensor, order: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., Any]]:
+    """Copy the cell's input for each edge; the gradients are summed in the given order."""
 
     def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, None]:
         sums = [partial(reduce, _plus, [gradients[edge] for edge in each]) for each in FULL_ORDERS]

@@ -99,7 +99,10 @@ def _switch(operation: tf.Tensor, branches: dict[str, Callable[[], Tensors]]) ->
 def _forward(
     x: tf.Tensor, before: Tensors, convolve: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """For each operation, compute the target node, then ``nothing`` if it is no convolution."""
+    """For each operation, return a function that computes the target node.
+
+    The function returns ``nothing`` after the node if the operation is not a convolution.
+    """
 
     def added(outputs: tf.Tensor, *rest: tf.Tensor) -> Tensors:
         return [before[0] + outputs if before else outputs, *rest]
@@ -118,7 +121,10 @@ def _forward(
 def _backward(
     g: tf.Tensor, back: Callable[[slice], Tensors], nothing: Tensors
 ) -> dict[str, Callable[[], Tensors]]:
-    """Return functions that compute the gradient of ``x``; see ``_forward``."""
+    """For each operation, return a function that computes the gradient of ``x``.
+
+    The function returns ``nothing`` after the gradient if the operation is not a convolution.
+    """
     return {
         "none": lambda: [tf.zeros_like(g), *nothing],
         "skip_connect": lambda: [g, *nothing],
@@ -176,7 +182,10 @@ def _convolve_back(
 
 
 def _convolve_input_back(g: tf.Tensor, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of a relu, before a convolution; ``x`` is its input or output."""
+    """Return the gradient of the input of a relu followed by a convolution.
+
+    ``x`` may be the input or the output of the relu.
+    """
     g = tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(x), filter=kernel, out_backprop=g, strides=[1] * 4, padding="SAME"
     )

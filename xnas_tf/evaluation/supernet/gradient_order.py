@@ -70,7 +70,11 @@ def order_of(cell: Mapping[str, str]) -> Order:
 
 
 def _term(edge: int, cell: Mapping[str, str]) -> Term:
-    """Return the inputs from which an edge's gradient is computed; equal ones are one tensor."""
+    """Return the inputs from which an edge's gradient is computed.
+
+    Equal terms stand for the same tensor. No weights are involved, so TensorFlow computes each of
+    these tensors only once.
+    """
     name, (_, target) = list(EDGES.items())[edge]
     if cell[name] not in OPERATIONS_OF_EDGE:
         return name

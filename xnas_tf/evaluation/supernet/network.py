@@ -30,7 +30,10 @@ VariableSlice = tuple[keras.Variable, Index, keras.Variable]
 
 
 class Supernet:
-    """A compiled network of any cell, traced once, with the values of the model in ``bound``."""
+    """A compiled network that computes the network of any cell, so it is traced only once.
+
+    ``bound`` is the binding of the model whose values the supernet holds; None if there is none.
+    """
 
     def __init__(
         self, config: Config, dataset: Dataset, space: NASBench201, communicator: Communicator
@@ -57,7 +60,8 @@ class Supernet:
     def slices(self, cell: Mapping[str, str], model: keras.Model) -> list[VariableSlice]:
         """Return the slices that correspond to the variables of a cell's own model.
 
-        Those of optimizers and metrics are included if both models are compiled in the same way.
+        If both models are compiled, with built optimizers of the same class, the variables of the
+        optimizers and metrics are included.
         """
         slices = list(_slices_of(self.model, cell, model))
         if self.model.compiled and model.compiled:

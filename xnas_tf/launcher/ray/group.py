@@ -34,7 +34,7 @@ class Group:
 
     Attributes:
         nodes: Ids of the nodes on which the ranks run, once they are placed.
-        task: The task being evaluated.
+        task: The task being evaluated; None if there is none.
         pending: The references that the current step is waiting for.
         began: Start time of the current step, in terms of ``time.monotonic``.
     """
@@ -74,9 +74,14 @@ class Group:
         return self.is_ready and not self.pending
 
     def advance(self) -> Finished | None:
-        """Complete the current step if its work is done, and return the result of an evaluation.
+        """Complete the current step if its work is done.
 
-        Raises the exception of a rank, or Ray's if a rank died.
+        Returns:
+            The task and its result if the step was an evaluation that has finished; otherwise None.
+
+        Raises:
+            ray.exceptions.RayError: If a rank died.
+            Exception: The exception raised by a rank.
         """
         if not self.pending:
             return None
@@ -155,9 +160,10 @@ class Group:
 
 
 def rendezvous(places: Sequence[RankAddress]) -> tuple[Any, list[dict[str, str]]]:
-    """Start Horovod's rendezvous server for a group's ranks, sorted by node, to find each other.
+    """Start Horovod's rendezvous server, through which a group's ranks find each other with Gloo.
 
-    Returns the server, to be stopped by the caller, and each rank's environment variables.
+    The ranks are sorted by node. Returns the server, which runs in this process until it is
+    stopped, and each rank's environment variables.
 
     Raises:
         InputError: If Horovod is not installed.

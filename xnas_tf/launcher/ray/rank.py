@@ -74,15 +74,16 @@ class Rank:
     def place(self) -> RankAddress:
         """Return the address at which Ray started this rank."""
         node, address = ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
-        all_of = {name: [a.address for a in own] for name, own in psutil.net_if_addrs().items()}
-        interface = next((name for name, own in all_of.items() if address in own), "lo")
-        return RankAddress(node, address, interface)
+        return RankAddress(node, address, _interface(address))
 
     def join(self, rank: int, environment: Mapping[str, str], threads: int) -> None:
-        """Join the group's other ranks, as the one of this number, and prepare to evaluate.
+        """Join the group's other ranks, and prepare to evaluate.
 
-        ``environment`` has Horovod's variables. ``threads`` is used unless a number is configured.
-        The data and the versions must be the driver's; otherwise an ``InputError`` is raised.
+        ``rank`` is this rank's number within the group, from 0, and ``environment`` contains
+        variables for Horovod. ``threads`` is used unless another number is configured.
+
+        Raises:
+            InputError: If this rank's data, versions or code differ from the driver's.
         """
         setting = self._setting
         os.environ.update(environment)
@@ -91,7 +92,8 @@ class Rank:
         set_defaults()
         OBJECTS.update(setting.objects)
         ranks = self._start(threads)
-        evaluator, source = self._evaluator(ranks), None if rank else forwarding(self._ask)
+        evaluator = self._evaluator(ranks)
+        source = forwarding(self._ask) if rank == 0 else None
         minutes = setting.config.training.checkpoint_minutes
         self._member = RankEvaluator(evaluator, ranks, source, self._heartbeat, minutes)
 
@@ -149,6 +151,14 @@ class Heartbeat:
             self.last_beat = time.monotonic()
             code: Any = ray.get(self.mailbox.report_progress.remote(self.group))
             self.stopping = code
+
+
+def _interface(address: str) -> str:
+    """Return the network interface that has the given address."""
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address == address for each in addresses):
+            return name
+    return "lo"
 
 
 def facts_of(digest: str, code: dict[str, str]) -> dict[str, Any]:

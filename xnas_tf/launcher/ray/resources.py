@@ -34,6 +34,9 @@ class Capacity:
         size: Number of ranks per group.
         is_local: Whether the cluster is only this machine and cannot grow.
 
+    Attributes:
+        bundle: The resources for one rank.
+
     Raises:
         InputError: If no group fits, or the requested groups do not fit on this machine.
     """
