@@ -87,9 +87,7 @@ class Worker(RankEvaluator):
 
     def _work(self, task: Task, waited: float) -> None:
         try:
-            # Only rank 0 is watched: it waits for the others and so notices if they hang.
-            watched = self.source and self.signals.over(lambda: self._give_up(task))
-            with watched or nullcontext(), self.profiler.over_evaluation():
+            with self._watched(task), self.profiler.over_evaluation():
                 result = self.evaluate(task)
         except RankFailedError as error:
             self._tell(task, Result("failed", str(error)))
@@ -101,6 +99,12 @@ class Worker(RankEvaluator):
             raise
         result.seconds["wait"] = waited
         self._tell(task, result)
+
+    def _watched(self, task: Task) -> AbstractContextManager[None]:
+        """Watch for hangs on rank 0 only: it waits for the others, and so notices if they hang."""
+        if self.source is None:
+            return nullcontext()
+        return self.signals.over(lambda: self._give_up(task))
 
     def _has_died_by_itself(self) -> bool:
         """Return whether the other rank ended before a signal could have ended it.

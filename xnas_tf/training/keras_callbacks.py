@@ -7,6 +7,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -106,10 +107,12 @@ def _name(callback: keras.callbacks.Callback) -> str:
     hashes = {n: _hash(text) for n, text in others.items() if text}
     is_of_keras = kind.__module__.startswith("keras.")
 
-    def is_secret(value: object) -> bool:
-        return isinstance(value, str) and (not is_of_keras or "://" in value)
+    def hidden(value: Any) -> Any:
+        """Return a hash of a string that may be secret; other values are not."""
+        is_secret = isinstance(value, str) and (not is_of_keras or "://" in value)
+        return _hash(value) if is_secret else value
 
-    shown = {n: _hash(v) if is_secret(v) else v for n, v in plain.items()}
+    shown = {name: hidden(value) for name, value in plain.items()}
     arguments = ", ".join(f"{name}={value!r}" for name, value in {**shown, **hashes}.items())
     module = "keras.callbacks" if is_of_keras else kind.__module__
     return f"{module}.{kind.__qualname__}({arguments})"
