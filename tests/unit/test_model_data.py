@@ -20,9 +20,9 @@ from xnas_tf.cli import main
 from xnas_tf.data.decoding import read_image, resized, resized_masks
 from xnas_tf.data.options import DatasetOptions
 from xnas_tf.errors import InputError
-from xnas_tf.explanation.command import _from_files, explain_request
 from xnas_tf.explanation.image_values import model_images
 from xnas_tf.explanation.model_loading import ModelSubject, load_data, load_subject
+from xnas_tf.explanation.request import _from_files, explain_request
 from xnas_tf.interpretation.model_data import data_for, options_for
 from xnas_tf.storage.model_source import EXPLANATIONS, ModelSource
 

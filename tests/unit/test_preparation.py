@@ -20,8 +20,8 @@ from xnas_tf.data.decoding import read_image
 from xnas_tf.data.value_scaling import conversion_text
 from xnas_tf.errors import InputError
 from xnas_tf.explanation import command
-from xnas_tf.explanation.command import _from_files
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject
+from xnas_tf.explanation.request import _from_files
 from xnas_tf.exporting.preparation import input_text, preparation_text
 from xnas_tf.storage.model_source import ModelSource
 

@@ -16,7 +16,8 @@ from xnas_tf.errors import InputError, RunError
 from xnas_tf.execution import preparation as preparing
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.job import run_job
-from xnas_tf.execution.preparation import check_same_model, on_all_ranks, prepare
+from xnas_tf.execution.preparation import prepare
+from xnas_tf.execution.rank_agreement import check_same_model, on_all_ranks
 from xnas_tf.execution.session import opened_session, record_groups
 from xnas_tf.storage.run_directory import locked, open_database
 

@@ -12,7 +12,8 @@ from xnas_tf.evaluation.evaluator import Evaluator
 from xnas_tf.evaluation.supernet.backend import backend_for
 from xnas_tf.execution.callbacks import MakeCallbacks
 from xnas_tf.execution.coordinator import Coordinator
-from xnas_tf.execution.preparation import on_all_ranks, prepare
+from xnas_tf.execution.preparation import prepare
+from xnas_tf.execution.rank_agreement import on_all_ranks
 from xnas_tf.execution.session import opened_session, record_groups
 from xnas_tf.execution.task_source import local_source
 from xnas_tf.execution.watchdog import job_watchdog

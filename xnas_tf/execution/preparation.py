@@ -1,21 +1,24 @@
-"""Prepares all ranks before the first candidate: loads and compares the data and search space."""
+"""Prepares all ranks before the first candidate: loads the data and the search space."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from xnas_tf.config import Config, differences
+from xnas_tf.config import Config
 from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.data.batches import batching
 from xnas_tf.distributed import Communicator
-from xnas_tf.errors import InputError, NotApplicable, RunError, suggest
-from xnas_tf.execution.code_changes import shared_hashes
+from xnas_tf.errors import InputError, NotApplicable, suggest
+from xnas_tf.execution.rank_agreement import (
+    check_same_code,
+    check_same_images,
+    check_same_settings,
+    on_all_ranks,
+)
 from xnas_tf.keras_tools.settings import kept_settings
 from xnas_tf.objectives.base import Objective
 from xnas_tf.objectives.performance import STANDARD_METRICS, Metric
@@ -30,44 +33,12 @@ from xnas_tf.training.metrics import as_floats
 from xnas_tf.utils.cache_folder import host_lock
 from xnas_tf.utils.progress import log_message
 from xnas_tf.utils.randomness import own_generator
-from xnas_tf.utils.source_code import changed_files
-from xnas_tf.utils.versions import versions
-
-if TYPE_CHECKING:
-    import keras
 
 T = TypeVar("T")
 SAMPLES = 4
 """Number of random models to try if an objective cannot be measured on the default model."""
 MOST_LEFT_OUT = 0.1
 """Largest share of the training images that an epoch may leave out without a warning."""
-
-
-def on_all_ranks(work: Callable[[], T], world: Communicator) -> T:
-    """Call a function on all ranks. If one rank fails, all fail, so no rank keeps waiting.
-
-    Returns the function's return value on this rank.
-
-    Raises:
-        InputError: On the other ranks, if the input of one rank is invalid.
-        RunError: On the other ranks, if one rank failed for another reason, such as a full disk.
-            Exit code 2 would be wrong here, because a restart may succeed.
-        Exception: The function's exception, on the ranks where the function raised one.
-    """
-    results: list[T] = []
-    failure: Exception | None = None
-    try:
-        results.append(work())
-    except Exception as error:  # noqa: BLE001 - every rank must reach the sum below
-        failure = error
-    except SystemExit as error:  # in a user's module: the search would seem to have succeeded
-        failure = InputError(f"a user's code calls sys.exit({error.code!r}) when it is loaded")
-    kinds = [failure is not None, isinstance(failure, InputError)]
-    failed, refused = world.sum(*(np.array(kind, np.int64) for kind in kinds))
-    if failed:
-        kind = InputError if refused else RunError
-        raise failure or kind("another rank could not be prepared; see its message")
-    return results[0]
 
 
 def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dataset, SearchSpace]:
@@ -79,18 +50,12 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
     Raises:
         InputError: On all ranks, if any input is invalid on any rank; see ``on_all_ranks``.
     """
-    reference = world.broadcast({"versions": versions(), "config": config.model_dump(mode="json")})
-    on_all_ranks(lambda: _check_same(reference, config, world.rank), world)
+    check_same_settings(config, world)
     dataset = _load_in_turn(config, world)
     digest = world.broadcast(dataset.digest)
 
     def create_space() -> tuple[Config, SearchSpace]:
-        if dataset.digest != digest:
-            raise InputError(
-                f"rank {world.rank} on {platform.node()} has different images or labels from rank "
-                f"0 under the name {dataset.name}: make sure that the files are the same on all "
-                "hosts"
-            )
+        check_same_images(dataset, digest, world)
         # A user's HyperModel builds its default model on every rank.
         hypermodel = config.space.create(dataset.image_shape, dataset.classes)
         space = SearchSpace(hypermodel, dataset.image_shape, dataset.classes)
@@ -101,47 +66,8 @@ def prepare(config: Config, world: Communicator, size: int) -> tuple[Config, Dat
         return config.model_copy(update={"search": search}), space
 
     completed, space = on_all_ranks(create_space, world)
-    if world.size > 1:
-        code = world.broadcast(shared_hashes(completed, space))
-        on_all_ranks(lambda: _check_code(code, shared_hashes(completed, space), world.rank), world)
+    check_same_code(completed, space, world)
     return completed, dataset, space
-
-
-def _check_same(reference: dict[str, Any], config: Config, rank: int) -> None:
-    mine = {"versions": versions(), "config": config.model_dump(mode="json")}
-    lines = differences(mine, reference, "here, on rank 0")
-    if lines:
-        listed = "\n  ".join(lines)
-        raise InputError(f"rank {rank} on {platform.node()} differs from rank 0:\n  {listed}")
-
-
-def _check_code(reference: dict[str, str], mine: dict[str, str], rank: int) -> None:
-    if files := changed_files(reference, mine):
-        raise InputError(
-            f"rank {rank} on {platform.node()} has other code than rank 0: {', '.join(files)}: "
-            "make sure that the files are the same on all hosts"
-        )
-
-
-def check_same_model(model: keras.Model, dataset: Dataset, world: Communicator) -> None:
-    """Raise an ``InputError`` on all ranks if any has loaded another model or other data."""
-    if world.size == 1:
-        return
-    weights = hashlib.blake2b(digest_size=16)
-    for weight in model.weights:
-        weights.update(np.asarray(weight).tobytes())
-    mine = {"model": weights.hexdigest(), "images or labels": dataset.digest}
-    reference = world.broadcast(mine)
-
-    def check() -> None:
-        if different := [name for name in mine if mine[name] != reference[name]]:
-            raise InputError(
-                f"rank {world.rank} on {platform.node()} does not have the same "
-                f"{' and '.join(different)} as rank 0: make sure that the files are the same on "
-                "all hosts"
-            )
-
-    on_all_ranks(check, world)
 
 
 def _load_in_turn(config: Config, world: Communicator) -> Dataset:

@@ -13,7 +13,7 @@ from xnas_tf.data import Dataset, load_dataset
 from xnas_tf.distributed import joined
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
-from xnas_tf.execution.preparation import check_same_model
+from xnas_tf.execution.rank_agreement import check_same_model
 from xnas_tf.explanation.model_loading import (
     AnyModel,
     ModelSubject,

@@ -120,7 +120,8 @@ class _Job:
 
     def run(self, world: Communicator) -> None:
         """Train all networks that have not been trained yet."""
-        from xnas_tf.execution.preparation import on_all_ranks, prepare
+        from xnas_tf.execution.preparation import prepare
+        from xnas_tf.execution.rank_agreement import on_all_ranks
         from xnas_tf.execution.worker import Worker
         from xnas_tf.retraining.evaluator import AttributionPictures, Retrainer
 

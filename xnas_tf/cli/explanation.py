@@ -113,7 +113,7 @@ def explain(files: tuple[Path, ...], images: tuple[Path, ...], form: str, **opti
 
     files = (*images, *files)
     source = _source(options, EXPLANATIONS, needs_data=not files)
-    from xnas_tf.explanation.command import explain_request
+    from xnas_tf.explanation.request import explain_request
     from xnas_tf.explanation.tables import explanation_tables
 
     explanation, folder = explain_request(source, files=files, log=print_message, **options)
