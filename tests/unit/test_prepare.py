@@ -13,7 +13,7 @@ from tests.ranks import on_ranks
 from xnas_tf.config import load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError, RunError
-from xnas_tf.execution import preparation as preparing
+from xnas_tf.execution import rank_agreement
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.job import run_job
 from xnas_tf.execution.preparation import prepare
@@ -96,7 +96,7 @@ def test_another_version_is_refused_with_both_versions(monkeypatch):
         me = threading.get_ident()
         return {"keras": f"3.{known.setdefault(me, len(known))}"}
 
-    monkeypatch.setattr(preparing, "versions", versions)
+    monkeypatch.setattr(rank_agreement, "versions", versions)
     config = load_config(overrides=TINY)
     said = failures(2, lambda world: prepare(config, world, 2))
     assert any("versions.keras: '3." in text and "here, on rank 0" in text for text in said)
@@ -112,7 +112,7 @@ def test_other_code_is_refused_with_the_file(monkeypatch):
         version = known.setdefault(threading.get_ident(), len(known))
         return {"mine": f"version {version}", f"only on {version}": "x"}
 
-    monkeypatch.setattr(preparing, "shared_hashes", hashes)
+    monkeypatch.setattr(rank_agreement, "shared_hashes", hashes)
     config = load_config(overrides=TINY)
     said = failures(2, lambda world: prepare(config, world, 2))
     assert said[0] == "another rank could not be prepared; see its message"
