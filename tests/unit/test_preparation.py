@@ -19,7 +19,7 @@ from xnas_tf.data import load_dataset
 from xnas_tf.data.decoding import read_image
 from xnas_tf.data.value_scaling import conversion_text
 from xnas_tf.errors import InputError
-from xnas_tf.explanation import command
+from xnas_tf.explanation import request
 from xnas_tf.explanation.model_loading import ModelSubject, load_subject
 from xnas_tf.explanation.request import _from_files
 from xnas_tf.exporting.preparation import input_text, preparation_text
@@ -238,7 +238,7 @@ def test_a_data_set_that_only_names_classes_is_not_resized(tmp_path, monkeypatch
         loaded.append(load_dataset(**options))
         return loaded[-1]
 
-    monkeypatch.setattr(command, "load_dataset", load)
+    monkeypatch.setattr(request, "load_dataset", load)
     source = ModelSource(None, None, "digits", None, True)
     inputs = _from_files([grey], source, ModelSubject(model, "m"), class_names=None)
     assert inputs.class_names == loaded[0].class_names and inputs.images.shape == (1, 90, 80, 3)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from nbclient import NotebookClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorflow import make_ndarray, summary
+from tensorflow import make_ndarray
 
 from tests.documented import ROOT
 from xnas_tf.cli import main
@@ -20,6 +20,7 @@ from xnas_tf.distributed import SingleProcess, start
 from xnas_tf.distributed.options import DistributedOptions
 from xnas_tf.errors import InputError
 from xnas_tf.reporting import dataset
+from xnas_tf.utils import tensorboard
 from xnas_tf.utils.number_format import brief_value
 from xnas_tf.utils.progress import (
     LOGGER,
@@ -247,6 +248,7 @@ def test_a_training_that_begins_again_replaces_its_curve(tmp_path):
 
 
 def test_a_file_of_curves_is_kept_to_be_closed_if_a_value_cannot_be_written(tmp_path, monkeypatch):
+    summary = tensorboard.tf.summary  # whichever copy of this module TensorFlow has loaded by now
     create, opened = summary.create_file_writer, []
     monkeypatch.setattr(
         summary,
