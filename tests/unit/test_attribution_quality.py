@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tests.conftest import left_to_all
 from tests.ranks import on_ranks
+from xnas_tf.attribution import integrated_gradients
 from xnas_tf.attribution import metrics as quality
 from xnas_tf.attribution.gradient_input import GradientInput
 from xnas_tf.attribution.integrated_gradients import IntegratedGradients
@@ -282,6 +283,7 @@ def test_empty_maps_never_win_an_objective(name, monkeypatch):
     objective = OBJECTIVES.get(name)(images=5)
     (real,) = on_ranks(1, lambda one: objective.score(subject_of(network(), one, 5)))
     monkeypatch.setattr(attribution_quality, "method_with_steps", lambda *_: Nothing(steps=2))
+    monkeypatch.setattr(integrated_gradients, "IntegratedGradients", Nothing)
     (empty,) = on_ranks(1, lambda one: objective.score(subject_of(network(), one, 5)))
     assert empty.value == pytest.approx(objective.worst)
     sign = 1 if objective.direction == "minimize" else -1

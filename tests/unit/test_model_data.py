@@ -135,7 +135,9 @@ def test_images_of_a_folder_are_known_by_their_files(pets):
 
 @pytest.mark.parametrize("mistakes", [False, *left_to_all(True)])
 def test_explain_names_the_files_of_a_folder(pets, tmp_path, mistakes):
-    network(6, 9, 3).save("model.keras")
+    model = network(6, 9, 3)
+    model.layers[-1].bias.assign([100.0, 0.0])  # every dog is a mistake
+    model.save("model.keras")
     words = ["explain", "model.keras", "--dataset", f"folder:{pets}", "--count", "2", "--out", "o"]
     words += ["--method", "gradient_input", *(["--mistakes"] if mistakes else [])]
     done = CliRunner(env={"COLUMNS": "200"}).invoke(main, words)

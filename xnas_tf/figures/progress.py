@@ -107,7 +107,9 @@ def history_figure(candidates: Sequence[Candidate], config: Config) -> Figure:
         if objective.name in log:
             set_logarithmic(axis, "y")
     if has_hypervolume:
-        axes[-1].step(progress["trainings"], hypervolume, where="post", color=ORANGE)
+        # A single value, as at the end of generation 0, would show no line.
+        style: dict[str, Any] = {"where": "post", "color": ORANGE, "marker": "."}
+        axes[-1].step(progress["trainings"], hypervolume, **style)
         axes[-1].set_ylabel("hypervolume ↑", fontsize=8)
     axes[-1].set_xlabel("trainings")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
