@@ -16,6 +16,15 @@ from benchmarks.claim_sensitivity import left_out, recomputed, without_shared
 from benchmarks.claim_statistics import effect
 
 
+def networks(data: str) -> tuple[np.random.Generator, pd.DataFrame]:
+    """Return a generator, and 200 networks whose errors are known without noise."""
+    rng = np.random.default_rng(0)
+    names = [(seed, arm) for seed in range(10) for arm in ARMS for _ in range(4)]
+    rows = pd.DataFrame(names, columns=["seed", "arm"]).assign(data=data, genotype=range(200))
+    errors = rng.uniform(0.01, 0.1, 200)
+    return rng, rows.assign(error=errors, validation_error=errors, test_error=errors)
+
+
 def test_effects_are_in_the_columns_that_name_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,11 +104,7 @@ def test_shared_networks_are_left_out_of_the_arm_alone() -> None:
 
 
 def test_the_second_study_also_needs_recomputed_intervals() -> None:
-    rng = np.random.default_rng(0)
-    names = [(seed, arm) for seed in range(10) for arm in ARMS for _ in range(4)]
-    rows = pd.DataFrame(names, columns=["seed", "arm"]).assign(data="mnist5k", genotype=range(200))
-    errors = rng.uniform(0.01, 0.1, 200)
-    rows = rows.assign(error=errors, validation_error=errors, test_error=errors)
+    rng, rows = networks("mnist5k")
     rows = rows.assign(**dict.fromkeys(OUTCOMES, np.nan))
     rows["separability"] = rng.normal(size=200) + 3 * (rows.arm == "activations")
     found = next(each for each in compare(rows, "error") if each.statement == "better")
@@ -112,11 +117,7 @@ def test_the_second_study_also_needs_recomputed_intervals() -> None:
 
 def test_errors_without_differences_between_splits_are_recomputed_the_same() -> None:
     """Without noise, nothing but the outcomes' unit changes with the clusters."""
-    rng = np.random.default_rng(0)
-    names = [(seed, arm) for seed in range(10) for arm in ARMS for _ in range(4)]
-    rows = pd.DataFrame(names, columns=["seed", "arm"]).assign(data="a", genotype=range(200))
-    errors = rng.uniform(0.01, 0.1, 200)
-    rows = rows.assign(error=errors, validation_error=errors, test_error=errors)
+    rng, rows = networks("a")
     rows["y1"] = rng.normal(size=200) + (rows.arm == "activations")
     found = recomputed(rows, "y1", "activations", "error")
     usual = effect(rows, "y1", "activations", "error")
