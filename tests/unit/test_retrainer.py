@@ -1,5 +1,6 @@
 """The baseline, and one training in full: when it ends, what is kept, what is tested."""
 
+import threading
 from dataclasses import asdict, replace
 
 import keras
@@ -73,6 +74,8 @@ class TaskCallback(test_supervision.TaskCallback):
         self.kept += 1
 
 
+PATCHING = threading.Lock()
+"""Ranks are threads: one that patched while another did would leave its patch behind."""
 ACCURACIES = (0.3, 0.5, 0.9, 0.4, 0.8, 0.2, 0.1, 0.6)
 
 
@@ -93,7 +96,7 @@ def retrainer(patience=8, epochs=8, communicator=None, dataset=None, gallery=Non
         ]
     )
     ranks = communicator or SingleProcess()
-    with pytest.MonkeyPatch.context() as patch:
+    with PATCHING, pytest.MonkeyPatch.context() as patch:
         patch.setattr("xnas_tf.evaluation.evaluator.Validator", Scripted)
         return Retrainer(config, dataset, small_cells(), ranks, patience, gallery)
 
