@@ -51,9 +51,9 @@ def without_untraced_calls() -> None:
 
 
 def without_kept_arithmetic() -> None:
-    import xnas_tf.execution.joining
+    import xnas_tf.execution.job_context
 
-    xnas_tf.execution.joining.kept_arithmetic = nullcontext
+    xnas_tf.execution.job_context.kept_arithmetic = nullcontext
 
 
 def without_thread_sharing() -> None:

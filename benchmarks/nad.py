@@ -33,7 +33,7 @@ from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
 from xnas_tf.interpretation.nad import Disentanglement, disentangle  # noqa: E402
 from xnas_tf.interpretation.nad.disentanglement import facts  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork  # noqa: E402
-from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn  # noqa: E402
+from xnas_tf.interpretation.nad.mask_training import Images, MaskTrainingOptions, learn  # noqa: E402
 from xnas_tf.objectives.disentanglement import DisentanglementObjective as Objective  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 

@@ -34,8 +34,13 @@ from xnas_tf.data import Dataset, Split, load_dataset  # noqa: E402
 from xnas_tf.interpretation.nad import evaluation as figures  # noqa: E402
 from xnas_tf.interpretation.nad import metrics  # noqa: E402
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork, Masks  # noqa: E402
-from xnas_tf.interpretation.nad.paths import Paths  # noqa: E402
-from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, false_alarms, learn  # noqa: E402
+from xnas_tf.interpretation.nad.mask_training import (  # noqa: E402
+    Images,
+    MaskTrainingOptions,
+    false_alarms,
+    learn,
+)
+from xnas_tf.interpretation.nad.masks import Paths  # noqa: E402
 from xnas_tf.utils.intervals import mean_interval  # noqa: E402
 
 TRAINING = {"digits": 10, "mnist5k": 2}

@@ -11,7 +11,7 @@ import pytest
 from xnas_tf.config import Config, load_config
 from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
-from xnas_tf.execution import joining
+from xnas_tf.execution import job_context
 from xnas_tf.execution.job import run_job
 from xnas_tf.execution.preparation import left_out_images
 
@@ -26,7 +26,7 @@ def test_a_job_allows_only_its_own_number_of_ranks_a_candidate(tmp_path):
 
 
 def test_a_search_does_not_seed_what_its_caller_draws_afterwards(tmp_path, monkeypatch):
-    monkeypatch.setattr(joining, "joined", lambda *_: nullcontext(SingleProcess()))
+    monkeypatch.setattr(job_context, "joined", lambda *_: nullcontext(SingleProcess()))
 
     def drawn():
         return random.random(), np.random.random()
@@ -34,7 +34,7 @@ def test_a_search_does_not_seed_what_its_caller_draws_afterwards(tmp_path, monke
     keras.utils.set_random_seed(1)
     expected = drawn()
     keras.utils.set_random_seed(1)
-    with joining.joined_ranks(tmp_path, Config()):
+    with job_context.joined_ranks(tmp_path, Config()):
         keras.utils.set_random_seed(7)  # as for each candidate
     assert drawn() == expected
 

@@ -20,14 +20,14 @@ from xnas_tf.distributed import SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.feature_taps import find_taps
 from xnas_tf.interpretation.files import write_facts
-from xnas_tf.interpretation.nad import disentangle, gated_network, training
+from xnas_tf.interpretation.nad import disentangle, gated_network, mask_training
 from xnas_tf.interpretation.nad.disentangle import _class_numbers
 from xnas_tf.interpretation.nad.disentanglement import facts
 from xnas_tf.interpretation.nad.expert_text import CAPTIONS, hits_text, paths_page
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
-from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.interpretation.nad.mask_training import Images, MaskTrainingOptions, learn
+from xnas_tf.interpretation.nad.masks import Paths
 from xnas_tf.interpretation.nad.tables import comparisons, disentanglement_tables, most_similar
-from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.objectives.base import Subject
 from xnas_tf.objectives.disentanglement import DisentanglementObjective
 from xnas_tf.training.chance_level import Accuracy
@@ -210,7 +210,7 @@ def test_masks_are_the_same_where_memory_keeps_no_originals(monkeypatch, lesson)
 def test_masks_do_not_depend_on_how_many_images_are_in_memory(monkeypatch, lesson):
     how = MaskTrainingOptions(1.0, 2, batch=8)
     together = learn(*lesson, np.arange(CLASSES), how)
-    monkeypatch.setattr(training, "BATCH", 5)
+    monkeypatch.setattr(mask_training, "BATCH", 5)
     assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)
     monkeypatch.setattr(gated_network, "MEMORY", 0)
     assert_same_logits(learn(*lesson, np.arange(CLASSES), how), together)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.collages import make_collages
 from xnas_tf.interpretation.nad.evaluation import answers
-from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.interpretation.nad.masks import Paths
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(2, 5), st.integers(1, 9)))
 

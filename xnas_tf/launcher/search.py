@@ -88,7 +88,7 @@ def search(  # noqa: PLR0913 - options with defaults
             search_on_ray(path, resolved, fresh, address, insecure, given)
             return _finished(path)
     from xnas_tf.execution.job import run_job
-    from xnas_tf.execution.joining import joined_ranks
+    from xnas_tf.execution.job_context import joined_ranks
     from xnas_tf.reporting.final_evaluation import search_callbacks
 
     with displayed(verbose):

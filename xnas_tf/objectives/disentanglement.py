@@ -11,7 +11,7 @@ from xnas_tf.errors import InputError
 from xnas_tf.objectives.base import Direction, Objective, ObjectiveValue, Subject
 
 if TYPE_CHECKING:
-    from xnas_tf.interpretation.nad.training import MaskTrainingOptions
+    from xnas_tf.interpretation.nad.mask_training import MaskTrainingOptions
 
 BATCH = 4
 """Number of images of each class per step, which is small to allow many steps."""
@@ -70,8 +70,8 @@ class DisentanglementObjective(Objective):
     def score(self, subject: Subject) -> ObjectiveValue:
         """See ``Objective.score``; gradients are summed over the ranks before each step."""
         from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+        from xnas_tf.interpretation.nad.mask_training import Images, false_alarms, learn
         from xnas_tf.interpretation.nad.metrics import mean_of_pairs
-        from xnas_tf.interpretation.nad.training import Images, false_alarms, learn
 
         ranks = subject.communicator
         subject = subject.first(self.images)
@@ -106,7 +106,7 @@ class DisentanglementObjective(Objective):
 
     def mask_options(self) -> MaskTrainingOptions:
         """Return options for training with increasing β, where classes keep the sparsest masks."""
-        from xnas_tf.interpretation.nad.training import MaskTrainingOptions
+        from xnas_tf.interpretation.nad.mask_training import MaskTrainingOptions
 
         stages = self.beta * np.geomspace(0.01, 1, STAGES * self.epochs)
         return MaskTrainingOptions(

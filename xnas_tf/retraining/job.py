@@ -89,7 +89,7 @@ def retrain(  # noqa: PLR0913 - options with defaults
     chosen = chosen_candidates(opened, candidates, pareto)
     job = _Job(opened, settings, chosen, seeds, baseline, gallery, log)
     set_defaults()
-    from xnas_tf.execution.joining import joined_ranks
+    from xnas_tf.execution.job_context import joined_ranks
 
     with displayed(verbose), joined_ranks(job.path, settings.config) as world:
         job.run(world)

@@ -19,8 +19,8 @@ from xnas_tf.interpretation.model_data import data_for
 from xnas_tf.interpretation.nad import evaluation, metrics
 from xnas_tf.interpretation.nad.disentanglement import Disentanglement
 from xnas_tf.interpretation.nad.gated_network import MaskedNetwork
+from xnas_tf.interpretation.nad.mask_training import Images, MaskTrainingOptions, learn
 from xnas_tf.interpretation.nad.presets import preset_for
-from xnas_tf.interpretation.nad.training import Images, MaskTrainingOptions, learn
 from xnas_tf.keras_tools.input_range import range_of
 from xnas_tf.keras_tools.range_names import AUTO
 from xnas_tf.training.chance_level import report_accuracy

@@ -14,9 +14,9 @@ from xnas_tf.interpretation.nad import metrics
 from xnas_tf.interpretation.nad.drawing import drawings
 from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits, PathPredictions
 from xnas_tf.interpretation.nad.expert_text import paths_page
-from xnas_tf.interpretation.nad.paths import Paths
+from xnas_tf.interpretation.nad.mask_training import MaskTrainingOptions
+from xnas_tf.interpretation.nad.masks import Paths
 from xnas_tf.interpretation.nad.tables import disentanglement_tables
-from xnas_tf.interpretation.nad.training import MaskTrainingOptions
 from xnas_tf.keras_tools.input_range import InputRange
 from xnas_tf.training.chance_level import Accuracy
 from xnas_tf.utils.markup import page_html, rich_html, short_repr

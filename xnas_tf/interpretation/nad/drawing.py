@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xnas_tf.interpretation.nad.evaluation import Mistakes, PathHits
-    from xnas_tf.interpretation.nad.paths import Paths
+    from xnas_tf.interpretation.nad.masks import Paths
 
 CHOSEN = 4
 """Maximum number of classes to draw paths for, and of layers to draw maps for."""

@@ -15,7 +15,7 @@ from xnas_tf.distributed import start
 from xnas_tf.evaluation.backend import Backend
 from xnas_tf.execution.callbacks import Callback
 from xnas_tf.execution.code_changes import shared_hashes
-from xnas_tf.execution.joining import writing_to
+from xnas_tf.execution.job_context import writing_to
 from xnas_tf.execution.preparation import prepare
 from xnas_tf.execution.session import opened_session
 from xnas_tf.execution.watchdog import Watchdog

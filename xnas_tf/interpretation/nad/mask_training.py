@@ -20,8 +20,8 @@ from xnas_tf.data.disk_images import DiskImages
 from xnas_tf.distributed import Communicator, SingleProcess
 from xnas_tf.errors import InputError
 from xnas_tf.interpretation.nad.gated_network import BATCH, MaskedNetwork, Masks
+from xnas_tf.interpretation.nad.masks import Paths
 from xnas_tf.interpretation.nad.metrics import decided
-from xnas_tf.interpretation.nad.paths import Paths
 from xnas_tf.utils.progress import ShowStep
 
 RATE = 0.1
