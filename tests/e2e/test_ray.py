@@ -106,9 +106,10 @@ def test_a_killed_rank_costs_its_group_alone(tmp_path):
     ranks_of(process)[0].kill()
     assert process.wait(SECONDS) == 0, (tmp_path / "stderr").read_text()
     candidates = check_whole(tmp_path / "run", 3)
-    assert sum(c.lost_groups for c in candidates) <= 1  # 0 if it had a new checkpoint
+    # A loss after a new checkpoint does not count, and the other group's may have been the first.
+    assert sum(c.lost_groups for c in candidates) <= 1
     assert all(c.state == "done" for c in candidates)
-    assert "was lost and is replaced" in (tmp_path / "stderr").read_text()
+    assert (tmp_path / "stderr").read_text().count("was lost and is replaced") == 1
 
 
 @pytest.mark.long

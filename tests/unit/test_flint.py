@@ -67,6 +67,14 @@ def test_losses_are_those_of_the_paper(seed, count, size):
     assert float(found) == pytest.approx(absolute, **close)
 
 
+def test_conciseness_loss_by_hand():
+    """Each image has one attribute and all are used: entropies go to 0 and to log 2."""
+    one_hot = tf.constant([[50.0, 0], [0, 50.0]])
+    for attributes, expected in ((one_hot, -np.log(2)), (tf.zeros((2, 2)), 0)):
+        found = losses.conciseness(attributes, losses.batch_mean(attributes))
+        assert float(found) == pytest.approx(expected, abs=1e-6)
+
+
 def test_output_fidelity_leaves_the_predictor_alone():
     f, g = tf.constant([[1.0, 2, 3]]), tf.constant([[3.0, 1, 1]])
     with tf.GradientTape() as tape:

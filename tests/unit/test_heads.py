@@ -123,6 +123,17 @@ def test_one_output_says_what_two_logits_say(question, activation):
         assert found.shape == (len(part), 2) and 0 < found[:, 1].argmax() and found.std() > 0.01
 
 
+def test_the_maps_of_both_classes_of_one_output_are_opposite():
+    one, _ = twins("sigmoid")
+    images = make_dataset(classes=2).validation.images[:3]
+    first, second = (
+        next(iter(xt.explain(one, images, ["gradient_input"], targets=c).maps.values()))
+        for c in (0, 1)
+    )
+    np.testing.assert_allclose(first, -second, atol=1e-7)
+    assert np.abs(first).max() > 0
+
+
 def partial(**options):
     return functools.partial(losses.binary_crossentropy, **options)
 

@@ -39,6 +39,12 @@ def diversity(similarity):
     return 1 - metrics.mean_of_pairs(similarity)
 
 
+@given(MASKS)
+def test_diversity_is_a_share(masks):
+    assert 0 <= diversity(metrics.jaccard(masks)) <= 1
+    assert diversity(metrics.jaccard(masks[[0, 0, 0]])) == 0
+
+
 def subsets(channels, size):
     """All masks of so many channels."""
     rows = list(combinations(range(channels), size))
